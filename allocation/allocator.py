@@ -1,0 +1,28 @@
+"""What an allocator is: anything with `allocate(market) -> Allocation`; no base class, no registration."""
+
+from typing import Protocol, runtime_checkable
+
+from allocation.market import Allocation, Market
+from allocation.money import Money
+
+
+@runtime_checkable
+class Allocator(Protocol):
+    """Decides who serves whom.
+
+    An allocator must return a feasible allocation and must be a function of the market alone, or no audit of it means
+    anything. One that maximises welfare exactly attaches dual prices as its proof; `prices=None` claims nothing.
+    """
+
+    def allocate(self, market: Market) -> Allocation:
+        """Serve requests of this market."""
+        ...
+
+
+@runtime_checkable
+class WarmAllocator(Allocator, Protocol):
+    """An allocator that can start from the prices of a similar market, and gives the same welfare whatever they are."""
+
+    def allocate_from(self, market: Market, prices: Money) -> Allocation:
+        """Serve requests of this market, starting from `prices` (M,)."""
+        ...

@@ -1,0 +1,302 @@
+"""`Market`: who wants what from whom, at which value and cost; `Allocation`: who serves whom, with prices as proof.
+
+A market has N requests and M agents. Serving request i at agent j is worth `values[i, j]` to the request's bidder and
+costs `costs[i, j]`; their difference is the welfare of the pair. Agent j serves at most `capacities[j]` requests and
+a request is served at most once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from allocation.errors import CertificateError, MarketError
+from allocation.money import MAX_AMOUNT, Money, as_money
+
+UNSERVED = -1
+
+#: Weight of a pair that may not be matched; far below any welfare, far above int64's edge.
+FORBIDDEN = -(2**61)
+
+#: Prices of a dual solution stay below this, or sums of them could leave int64.
+MAX_PRICE = 2**60
+
+Agents = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Allocation:
+    """Who serves whom: `agents` (N,) holds an agent's index or `UNSERVED`.
+
+    `prices` (M,) are micro-units per slot: a dual solution that proves the allocation optimal
+    (`Market.certify`), or None where the allocator claims no optimality.
+    """
+
+    agents: Agents
+    prices: Money | None = None
+
+    def __post_init__(self) -> None:
+        agents = np.array(self.agents, dtype=np.int64, copy=True)
+        if agents.ndim != 1:
+            raise MarketError(f"agents has shape {agents.shape}, expected one agent (or {UNSERVED}) per request")
+        agents.setflags(write=False)
+        object.__setattr__(self, "agents", agents)
+        if self.prices is not None:
+            prices = np.array(self.prices, dtype=np.int64, copy=True)
+            prices.setflags(write=False)
+            object.__setattr__(self, "prices", prices)
+
+    @property
+    def served(self) -> Mask:
+        """(N,) True where a request is served."""
+        served: Mask = self.agents != UNSERVED
+        return served
+
+    def __repr__(self) -> str:
+        prices = "" if self.prices is None else f", prices={self.prices.tolist()}"
+        return f"Allocation({self.agents.tolist()}{prices})"
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Market:
+    """One auction round, in int64 micro-units.
+
+    Args:
+        values: (N, M) worth of agent j's service to the bidder of request i; may be negative.
+        costs: (N, M) what serving costs.
+        capacities: (M,) slots per agent, >= 0.
+        feasible: (N, M) bool, or None where every pair may be matched.
+        bidders: (N,) who owns each request, or None where each request is a bidder of its own. All requests of an
+            owner are ONE player.
+
+    Raises:
+        MarketError: on construction, naming row and column of the offending entry.
+
+    Example:
+        >>> market = Market(values=[[5, 3], [4, 1]], costs=[[1, 1], [1, 1]], capacities=[1, 1])
+        >>> market.welfare(Allocation([1, 0]))
+        5
+    """
+
+    values: Money
+    costs: Money
+    capacities: NDArray[np.int64]
+    feasible: Mask | None
+    bidders: NDArray[np.int64]
+
+    def __init__(
+        self,
+        values: ArrayLike,
+        costs: ArrayLike,
+        capacities: ArrayLike | Sequence[int],
+        feasible: ArrayLike | None = None,
+        bidders: ArrayLike | None = None,
+    ) -> None:
+        value_matrix = as_money(values, name="values", ndim=2)
+        n, m = value_matrix.shape
+        if m == 0:
+            raise MarketError("values has no columns; a market needs at least one agent")
+        cost_matrix = as_money(costs, name="costs", ndim=2)
+        if cost_matrix.shape != (n, m):
+            raise MarketError(f"costs has shape {cost_matrix.shape}, expected {(n, m)} like values")
+        if n * 2 * MAX_AMOUNT >= MAX_PRICE and n * _peak(value_matrix, cost_matrix) >= MAX_PRICE:
+            raise MarketError(
+                f"{n} requests of up to {_peak(value_matrix, cost_matrix)} micro-units could overflow a sum; "
+                "rescale the unit"
+            )
+        object.__setattr__(self, "values", value_matrix)
+        object.__setattr__(self, "costs", cost_matrix)
+        object.__setattr__(self, "capacities", _capacities(capacities, m))
+        object.__setattr__(self, "feasible", _feasible(feasible, (n, m)))
+        object.__setattr__(self, "bidders", _bidders(bidders, n))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N requests, M agents)."""
+        n, m = self.values.shape
+        return n, m
+
+    @cached_property
+    def weights(self) -> Money:
+        """(N, M) welfare of each pair, `values - costs`, and `FORBIDDEN` where a pair may not be matched."""
+        weights = self.values - self.costs
+        if self.feasible is not None:
+            weights[~self.feasible] = FORBIDDEN
+        weights.setflags(write=False)
+        return weights
+
+    @cached_property
+    def players(self) -> tuple[int, ...]:
+        """Owners of requests, each once, in order of first request."""
+        return tuple(dict.fromkeys(self.bidders.tolist()))
+
+    def requests_of(self, bidder: int) -> NDArray[np.intp]:
+        """Indices of a bidder's requests."""
+        return np.flatnonzero(self.bidders == bidder)
+
+    def loads(self, allocation: Allocation) -> NDArray[np.int64]:
+        """(M,) how many requests each agent serves."""
+        served = allocation.agents[allocation.served]
+        return np.bincount(served, minlength=self.shape[1]).astype(np.int64)
+
+    def take(self, matrix: Money, allocation: Allocation) -> Money:
+        """(N,) the entry of `matrix` (N, M) at each request's agent; 0 where unserved."""
+        served = allocation.served
+        entries = np.zeros(self.shape[0], np.int64)
+        entries[served] = matrix[served, allocation.agents[served]]
+        return entries
+
+    def welfare(self, allocation: Allocation) -> int:
+        """Sum of value minus cost over served requests, in micro-units.
+
+        Raises:
+            CertificateError: the allocation does not fit this market (`check`).
+        """
+        self.check(allocation)
+        return int(self.take(self.weights, allocation).sum())
+
+    def check(self, allocation: Allocation) -> None:
+        """Raise `CertificateError`, naming the request or agent at fault, unless the allocation is feasible here."""
+        n, m = self.shape
+        agents = allocation.agents
+        if agents.shape != (n,):
+            raise CertificateError(f"allocation has {agents.size} requests, the market {n}")
+        bad = (agents < UNSERVED) | (agents >= m)
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise CertificateError(
+                f"request {row} is given to agent {agents[row]}; agents are 0..{m - 1} or {UNSERVED}"
+            )
+        if self.feasible is not None:
+            served = np.flatnonzero(allocation.served)
+            broken = served[~self.feasible[served, agents[served]]]
+            if broken.size:
+                raise CertificateError(f"request {broken[0]} is given to agent {agents[broken[0]]}, a forbidden pair")
+        loads = self.loads(allocation)
+        full = loads > self.capacities
+        if full.any():
+            column = int(np.flatnonzero(full)[0])
+            raise CertificateError(
+                f"agent {column} serves {loads[column]} requests, its capacity is {self.capacities[column]}"
+            )
+
+    def certify(self, allocation: Allocation) -> int:
+        """Prove the allocation welfare-optimal from its prices in one pass and return its welfare.
+
+        The prices q are a feasible dual, and complementary slackness holds exactly: q >= 0; q_j = 0 wherever agent
+        j has a free slot; no request prefers another agent, or none, at these prices (Shapley and Shubik 1971).
+
+        Raises:
+            CertificateError: naming the first agent or request that breaks the proof.
+        """
+        self.check(allocation)
+        prices = allocation.prices
+        if prices is None:
+            raise CertificateError(
+                "the allocation carries no prices; ask an exact allocator, or allocation.supporting_prices"
+            )
+        self._check_prices(prices, self.loads(allocation))
+        net = np.where(self.weights == FORBIDDEN, FORBIDDEN, self.weights - prices)
+        best = np.maximum(net.max(axis=1), 0)
+        chosen = self.take(net, allocation)
+        envy = np.flatnonzero(best > chosen)
+        if envy.size:
+            row = int(envy[0])
+            where = "staying out" if net[row].max() <= 0 else f"agent {int(net[row].argmax())}"
+            raise CertificateError(
+                f"at prices {prices.tolist()} request {row} gains {best[row] - chosen[row]} by {where}: not optimal"
+            )
+        return int(self.take(self.weights, allocation).sum())
+
+    def _check_prices(self, prices: Money, loads: NDArray[np.int64]) -> None:
+        m = self.shape[1]
+        if prices.shape != (m,):
+            raise CertificateError(f"{prices.size} prices for {m} agents")
+        bad = (prices < 0) | (prices >= MAX_PRICE)
+        if bad.any():
+            column = int(np.flatnonzero(bad)[0])
+            raise CertificateError(f"price {prices[column]} of agent {column} is outside [0, {MAX_PRICE})")
+        idle = (prices > 0) & (loads < self.capacities)
+        if idle.any():
+            column = int(np.flatnonzero(idle)[0])
+            raise CertificateError(f"agent {column} has a free slot but price {prices[column]} > 0")
+
+    def requests(self, rows: ArrayLike) -> "Market":
+        """The market of the given requests alone, in the given order; same agents and capacities."""
+        keep = np.asarray(rows, dtype=np.intp)
+        feasible = None if self.feasible is None else self.feasible[keep]
+        return Market(self.values[keep], self.costs[keep], self.capacities, feasible, self.bidders[keep])
+
+    def without(self, bidder: int) -> "Market":
+        """The market without any request of `bidder`."""
+        return self.requests(np.flatnonzero(self.bidders != bidder))
+
+    def replace(
+        self, *, values: ArrayLike | None = None, costs: ArrayLike | None = None, capacities: ArrayLike | None = None
+    ) -> "Market":
+        """The same market with other values, costs or capacities: what it looks like under other reports."""
+        return Market(
+            self.values if values is None else values,
+            self.costs if costs is None else costs,
+            self.capacities if capacities is None else capacities,
+            self.feasible,
+            self.bidders,
+        )
+
+    def __repr__(self) -> str:
+        n, m = self.shape
+        if n * m > 64:
+            return f"<Market {n} requests x {m} agents, {len(self.players)} bidders>"
+        parts = [
+            f"values={self.values.tolist()}",
+            f"costs={self.costs.tolist()}",
+            f"capacities={self.capacities.tolist()}",
+        ]
+        if self.feasible is not None:
+            parts.append(f"feasible={self.feasible.tolist()}")
+        if len(self.players) < n:
+            parts.append(f"bidders={self.bidders.tolist()}")
+        return f"Market({', '.join(parts)})"
+
+
+def _peak(values: Money, costs: Money) -> int:
+    return int(np.abs(values).max(initial=0)) + int(np.abs(costs).max(initial=0))
+
+
+def _integers(raw: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[np.int64]:
+    array = np.asarray(raw)
+    if array.shape != shape:
+        raise MarketError(f"{name} has shape {array.shape}, expected {shape}")
+    if array.size and array.dtype.kind not in "iu":
+        raise MarketError(f"{name} holds {array.dtype} ({array.flat[0]}), expected integers")
+    array = array.astype(np.int64)
+    array.setflags(write=False)
+    return array
+
+
+def _capacities(raw: ArrayLike, m: int) -> NDArray[np.int64]:
+    array = _integers(raw, (m,), "capacities")
+    if (array < 0).any():
+        column = int(np.flatnonzero(array < 0)[0])
+        raise MarketError(f"capacities[{column}] = {array[column]} is negative; an agent without room has capacity 0")
+    return array
+
+
+def _bidders(raw: ArrayLike | None, n: int) -> NDArray[np.int64]:
+    return _integers(np.arange(n) if raw is None else raw, (n,), "bidders")
+
+
+def _feasible(raw: ArrayLike | None, shape: tuple[int, int]) -> Mask | None:
+    if raw is None:
+        return None
+    array = np.asarray(raw)
+    if array.shape != shape:
+        raise MarketError(f"feasible has shape {array.shape}, expected {shape} like values")
+    if array.dtype.kind != "b":
+        raise MarketError(f"feasible holds {array.dtype}, expected booleans")
+    array = array.copy()
+    array.setflags(write=False)
+    return array

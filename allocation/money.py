@@ -1,0 +1,79 @@
+"""Money is int64 micro-units; this is the one door through which floats become money.
+
+One credit is `MICROS` micro-units. Amounts are bounded by `MAX_AMOUNT` so that no sum or path length formed
+by an allocator can leave int64: optimality, incentive compatibility and budget balance are then exact statements.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from allocation.errors import MarketError
+
+MICROS = 1_000_000
+MAX_AMOUNT = 2**40
+
+Money = NDArray[np.int64]
+
+
+def to_micros(credits: ArrayLike, *, name: str = "amount") -> Money:
+    """Quantise credits (floats) to integer micro-units, rounding half to even.
+
+    Args:
+        credits: any shape, in credits.
+        name: what the amounts are, for the error message.
+
+    Raises:
+        MarketError: an entry is NaN, infinite or beyond `MAX_AMOUNT` micro-units; the message names its index.
+    """
+    amounts = np.asarray(credits, dtype=np.float64)
+    bad = ~np.isfinite(amounts)
+    if bad.any():
+        raise MarketError(f"{name}{_index(bad)} is {amounts[bad][0]}; money must be a finite number of credits")
+    micros = np.rint(amounts * MICROS)
+    bad = np.abs(micros) > MAX_AMOUNT
+    if bad.any():
+        raise MarketError(
+            f"{name}{_index(bad)} = {amounts[bad][0]} credits is beyond {MAX_AMOUNT / MICROS:.0f}; "
+            "rescale the unit of money"
+        )
+    return micros.astype(np.int64)
+
+
+def as_money(amounts: ArrayLike, *, name: str, ndim: int) -> Money:
+    """A read-only int64 copy of amounts that are already micro-units.
+
+    Raises:
+        MarketError: floats, booleans or objects are given, the number of dimensions is not `ndim`, or an entry
+            exceeds `MAX_AMOUNT`.
+    """
+    raw = np.asarray(amounts)
+    if raw.ndim != ndim:
+        raise MarketError(f"{name} has {raw.ndim} dimensions (shape {raw.shape}), expected {ndim}")
+    if raw.size == 0:
+        return _frozen(raw.astype(np.int64))
+    if raw.dtype.kind == "f":
+        bad = ~np.isfinite(raw)
+        if bad.any():
+            raise MarketError(f"{name}{_index(bad)} is {raw[bad][0]}; money must be finite")
+        where = (0,) * ndim
+        raise MarketError(
+            f"{name}{list(where)} = {raw[where]} is a float; money is int64 micro-units: "
+            f"pass to_micros({name}) or integers"
+        )
+    if raw.dtype.kind not in "iu":
+        raise MarketError(f"{name} holds {raw.dtype}; money is int64 micro-units")
+    bad = (raw > MAX_AMOUNT) | (raw < -MAX_AMOUNT)
+    if bad.any():
+        raise MarketError(
+            f"{name}{_index(bad)} = {raw[bad][0]} exceeds {MAX_AMOUNT} micro-units; rescale the unit of money"
+        )
+    return _frozen(raw.astype(np.int64))
+
+
+def _index(mask: NDArray[np.bool_]) -> str:
+    return str([int(k) for k in np.argwhere(mask)[0]]) if mask.ndim else ""
+
+
+def _frozen(array: Money) -> Money:
+    array.setflags(write=False)
+    return array

@@ -1,0 +1,64 @@
+"""`Mechanism`: an allocator and a payment rule, either of which can be swapped in one word."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from allocation import Allocation, Allocator, Market, MarketError
+from mechanisms.outcome import Outcome, Payments
+
+
+@runtime_checkable
+class PaymentRule(Protocol):
+    """Decides who pays what, given who serves whom.
+
+    The allocator comes along because externality payments ask it what would have happened without a bidder.
+    """
+
+    def charge(self, market: Market, allocation: Allocation, allocator: Allocator) -> Payments:
+        """Charges per request and receipts per agent."""
+        ...
+
+
+@runtime_checkable
+class DirectMechanism(Protocol):
+    """Anything that turns a reported market into an outcome: what is audited, and what serves."""
+
+    def run(self, market: Market) -> Outcome:
+        """Allocate and charge."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mechanism:
+    """An allocator and a payment rule.
+
+    Example:
+        >>> from allocation import Market, MinCostFlow
+        >>> from mechanisms import VCG
+        >>> market = Market(values=[[5], [3]], costs=[[1], [1]], capacities=[1])
+        >>> Mechanism(MinCostFlow(), VCG()).run(market).payments.charges.tolist()
+        [3, 0]
+    """
+
+    allocator: Allocator
+    rule: PaymentRule
+
+    def run(self, market: Market) -> Outcome:
+        """Allocate and charge.
+
+        Raises:
+            CertificateError: the allocator broke a capacity or matched a forbidden pair.
+            MarketError: the rule returned payments of the wrong shape.
+        """
+        allocation = self.allocator.allocate(market)
+        market.check(allocation)
+        payments = self.rule.charge(market, allocation, self.allocator)
+        if (payments.charges.size, payments.receipts.size) != market.shape:
+            raise MarketError(
+                f"{type(self.rule).__name__} returned {payments.charges.size} charges and {payments.receipts.size} "
+                f"receipts for a market of shape {market.shape}"
+            )
+        return Outcome(market, allocation, payments)
+
+    def __str__(self) -> str:
+        return f"{type(self.rule).__name__} over {type(self.allocator).__name__}"

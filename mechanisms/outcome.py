@@ -1,0 +1,81 @@
+"""`Payments` and `Outcome`: what a round decided, and what it is worth to whom under the *true* market."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from allocation import Allocation, Market, MarketError
+from allocation.money import Money
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Payments:
+    """Who pays and who receives, in micro-units.
+
+    `charges` (N,) are paid to the house for each request; a bidder pays the sum over his requests, and how it is
+    spread over them is bookkeeping. `receipts` (M,) are paid by the house to each agent.
+    """
+
+    charges: Money
+    receipts: Money
+
+    def __post_init__(self) -> None:
+        for name in ("charges", "receipts"):
+            amounts = np.array(getattr(self, name), copy=True)
+            if amounts.ndim != 1 or (amounts.size and amounts.dtype.kind not in "iu"):
+                raise MarketError(
+                    f"{name} has shape {amounts.shape} and type {amounts.dtype}; expected a row of int64 micro-units"
+                )
+            amounts = amounts.astype(np.int64)
+            amounts.setflags(write=False)
+            object.__setattr__(self, name, amounts)
+
+    @property
+    def surplus(self) -> int:
+        """What the house keeps: charges minus receipts."""
+        return int(self.charges.sum()) - int(self.receipts.sum())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """The result of one round on the `reported` market."""
+
+    reported: Market
+    allocation: Allocation
+    payments: Payments
+
+    @property
+    def welfare(self) -> int:
+        """Welfare of the allocation as reported, in micro-units."""
+        return self.reported.welfare(self.allocation)
+
+    @property
+    def surplus(self) -> int:
+        """What the house keeps, in micro-units; negative is a deficit."""
+        return self.payments.surplus
+
+    def bidder_utilities(self, truth: Market | None = None) -> dict[int, int]:
+        """Value received minus charges for each bidder, in micro-units, under the true market.
+
+        Args:
+            truth: the market of true values; defaults to the reported one (everybody truthful).
+        """
+        market = self.reported if truth is None else truth
+        gains = market.take(market.values, self.allocation) - self.payments.charges
+        utilities = dict.fromkeys(market.players, 0)
+        for bidder, gain in zip(market.bidders.tolist(), gains.tolist(), strict=True):
+            utilities[bidder] += gain
+        return utilities
+
+    def agent_utilities(self, truth: Market | None = None) -> Money:
+        """(M,) receipts minus the true cost of what each agent serves, in micro-units."""
+        market = self.reported if truth is None else truth
+        return self.payments.receipts - serving_costs(market, self.allocation)
+
+
+def serving_costs(market: Market, allocation: Allocation) -> Money:
+    """(M,) cost of the requests that each agent serves, in micro-units."""
+    costs = np.zeros(market.shape[1], np.int64)
+    served = allocation.served
+    np.add.at(costs, allocation.agents[served], market.take(market.costs, allocation)[served])
+    return costs

@@ -1,0 +1,45 @@
+"""`Preferences`: a bidder's type in the paper's form, from which quality of service becomes money."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from allocation import to_micros
+from allocation.money import Money
+from mechanisms.errors import MechanismError
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What a bidder's request is worth: `worth` credits at quality 1, minus `delay_cost` credits per second of latency.
+
+    Raises:
+        MechanismError: a coefficient is negative or not finite.
+    """
+
+    worth: float
+    delay_cost: float
+
+    def __post_init__(self) -> None:
+        for name in ("worth", "delay_cost"):
+            amount = getattr(self, name)
+            if not (np.isfinite(amount) and amount >= 0):
+                raise MechanismError(f"{name} = {amount}; expected a finite number of credits >= 0")
+
+    @classmethod
+    def paper(cls, weight: float = 0.5, *, worth: float = 100.0, delay_cost: float = 5.0) -> "Preferences":
+        """The form of IEMAS (arXiv:2603.17302): `weight * 100 * quality - (1 - weight) * 5 * seconds`."""
+        if not 0 <= weight <= 1:
+            raise MechanismError(f"weight = {weight}; expected a number in [0, 1]")
+        return cls(weight * worth, (1 - weight) * delay_cost)
+
+    def value(self, quality: ArrayLike, latency_s: ArrayLike) -> Money:
+        """Micro-units that service of this quality (0 to 1) and latency (seconds) is worth; any common shape.
+
+        Raises:
+            MarketError: an entry is not finite.
+        """
+        return to_micros(
+            self.worth * np.asarray(quality, float) - self.delay_cost * np.asarray(latency_s, float), name="value"
+        )

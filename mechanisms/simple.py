@@ -1,0 +1,70 @@
+"""Payment rules without externalities: `PayAsBid` and `PostedPrice`."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from allocation import Allocation, Allocator, Market, MinCostFlow
+from mechanisms.errors import MechanismError
+from mechanisms.outcome import Payments, serving_costs
+
+
+@dataclass(frozen=True, slots=True)
+class PayAsBid:
+    """Every served request pays its reported value: the first-price rule, which punishes honesty."""
+
+    def charge(self, market: Market, allocation: Allocation, allocator: Allocator) -> Payments:
+        """Charges (N,) and receipts (M,)."""
+        return Payments(market.take(market.values, allocation), serving_costs(market, allocation))
+
+
+@dataclass(frozen=True, slots=True)
+class PostedPrice:
+    """Every served request pays the pair's cost plus a markup that nobody's report can move.
+
+    Truthful only over an allocator that lets each bidder pick his favourite at these very prices: `FirstCome`.
+
+    Args:
+        markup: micro-units per slot, >= 0.
+    """
+
+    markup: int = 0
+
+    def __post_init__(self) -> None:
+        _check_markup(self.markup)
+
+    def charge(self, market: Market, allocation: Allocation, allocator: Allocator) -> Payments:
+        """Charges (N,) and receipts (M,)."""
+        charges = market.take(market.costs, allocation) + np.where(allocation.served, self.markup, 0)
+        return Payments(charges, serving_costs(market, allocation))
+
+
+@dataclass(frozen=True, slots=True)
+class FirstCome:
+    """Bidders choose in order of first request, each the bundle he likes best at cost plus `markup`, from what is left.
+
+    The order depends on arrival alone, and a bidder with several requests chooses for all of them at once.
+    """
+
+    markup: int = 0
+    exact: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check_markup(self.markup)
+
+    def allocate(self, market: Market) -> Allocation:
+        """A feasible allocation without prices."""
+        agents = np.full(market.shape[0], -1)
+        room = market.capacities.copy()
+        for bidder in market.players:
+            mine = market.requests_of(bidder)
+            offer = market.requests(mine).replace(costs=market.costs[mine] + self.markup, capacities=room)
+            agents[mine] = MinCostFlow().allocate(offer).agents
+            room = room - np.bincount(agents[mine][agents[mine] >= 0], minlength=room.size)
+        return Allocation(agents)
+
+
+def _check_markup(markup: int) -> None:
+    if isinstance(markup, bool) or not isinstance(markup, int) or markup < 0:
+        raise MechanismError(f"markup = {markup!r}; expected micro-units, an integer >= 0")

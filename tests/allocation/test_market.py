@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+
+from allocation import FORBIDDEN, MAX_AMOUNT, Allocation, CertificateError, Market, MarketError, to_micros
+
+
+def market(**changes: object) -> Market:
+    data: dict[str, object] = {"values": [[5, 3], [4, 1]], "costs": [[1, 1], [1, 1]], "capacities": [1, 1]}
+    return Market(**(data | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"values": [[5.0, np.nan], [4, 1]]}, r"values\[0, 1\] is nan"),
+        ({"values": [[5, 3], [np.inf, 1]]}, r"values\[1, 0\] is inf"),
+        ({"costs": [[0.5, 1], [1, 1]]}, r"costs\[0, 0\] = 0.5 is a float.*to_micros"),
+        ({"values": [5, 3]}, "values has 1 dimensions"),
+        ({"costs": [[1, 1]]}, r"costs has shape \(1, 2\), expected \(2, 2\)"),
+        ({"capacities": [1, -2]}, r"capacities\[1\] = -2 is negative"),
+        ({"capacities": [1]}, r"capacities has shape \(1,\)"),
+        ({"capacities": [1.5, 1]}, "capacities holds float64"),
+        ({"values": [[5, 3], [4, MAX_AMOUNT + 1]]}, r"values\[1, 1\] = 1099511627777 exceeds"),
+        ({"values": np.array([[2**63, 0], [0, 0]], dtype=np.uint64)}, "exceeds"),
+        ({"values": [[True, False], [True, True]]}, "values holds bool"),
+        ({"feasible": [[True, True]]}, "feasible has shape"),
+        ({"feasible": [[1, 1], [1, 1]]}, "expected booleans"),
+        ({"bidders": [0]}, "bidders has shape"),
+        ({"bidders": ["a", "b"]}, "bidders holds"),
+        ({"values": np.zeros((2, 0), np.int64)}, "at least one agent"),
+    ],
+)
+def test_bad_markets_are_refused_by_name_and_place(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(MarketError, match=message):
+        market(**changes)
+
+
+def test_a_sum_that_could_overflow_is_refused() -> None:
+    n = 2**19
+    huge = np.full((n, 1), MAX_AMOUNT)
+    with pytest.raises(MarketError, match="could overflow"):
+        Market(huge, -huge, [1])
+    assert Market(huge // 4, huge * 0, [1]).shape == (n, 1)
+
+
+def test_markets_do_not_change_with_the_arrays_they_came_from() -> None:
+    values = np.array([[5, 3]])
+    made = Market(values, values * 0, [1, 1])
+    values[0, 0] = 99
+    assert made.values[0, 0] == 5
+    with pytest.raises(ValueError, match="read-only"):
+        made.values[0, 0] = 1
+
+
+def test_forbidden_pairs_have_a_weight_that_nobody_takes() -> None:
+    made = market(feasible=[[True, False], [True, True]])
+    assert made.weights.tolist() == [[4, FORBIDDEN], [3, 0]]
+    with pytest.raises(CertificateError, match="request 0 is given to agent 1, a forbidden pair"):
+        made.welfare(Allocation([1, 0]))
+
+
+@pytest.mark.parametrize(
+    ("agents", "message"),
+    [
+        ([0, 0], "agent 0 serves 2 requests, its capacity is 1"),
+        ([0], "allocation has 1 requests, the market 2"),
+        ([0, 2], "request 1 is given to agent 2"),
+        ([-2, 0], "request 0 is given to agent -2"),
+    ],
+)
+def test_infeasible_allocations_are_refused(agents: list[int], message: str) -> None:
+    with pytest.raises(CertificateError, match=message):
+        market().check(Allocation(np.array(agents)))
+
+
+@pytest.mark.parametrize(
+    ("agents", "prices", "message"),
+    [
+        ([1, 0], None, "no prices"),
+        ([1, 0], [2, 0, 0], "3 prices for 2 agents"),
+        ([1, 0], [-1, 0], r"price -1 of agent 0"),
+        ([0, -1], [2, 1], "agent 1 has a free slot but price 1"),
+        ([0, 1], [2, 0], "request 1 gains 1 by agent 0"),
+        ([1, 0], [1, 0], "request 0 gains 1 by agent 0"),
+        ([1, 0], [4, 3], "request 0 gains 1 by staying out"),
+    ],
+)
+def test_certify_names_what_breaks_the_proof(agents: list[int], prices: list[int] | None, message: str) -> None:
+    proof = None if prices is None else np.array(prices)
+    with pytest.raises(CertificateError, match=message):
+        market().certify(Allocation(np.array(agents), proof))
+
+
+def test_certify_accepts_any_supporting_prices() -> None:
+    for prices in ([2, 0], [3, 1], [3, 0]):
+        assert market().certify(Allocation(np.array([1, 0]), np.array(prices))) == 5
+
+
+def test_without_removes_all_requests_of_a_bidder() -> None:
+    made = Market([[1], [2], [3]], [[0], [0], [0]], [1], bidders=[7, 4, 7])
+    assert made.players == (7, 4)
+    assert made.without(7).values.tolist() == [[2]]
+    assert made.requests_of(7).tolist() == [0, 2]
+
+
+def test_to_micros_is_the_only_door_from_floats() -> None:
+    assert to_micros([0.1, -2, 1e-7, 0.0000005]).tolist() == [100_000, -2_000_000, 0, 0]
+    with pytest.raises(MarketError, match=r"value\[1\] is nan"):
+        to_micros([0.0, np.nan], name="value")
+    with pytest.raises(MarketError, match=r"value\[0\] = 2000000.0 credits is beyond"):
+        to_micros([2e6], name="value")
+
+
+def test_a_market_prints_as_the_expression_that_makes_it() -> None:
+    made = Market([[5, 3]], [[1, 1]], [1, 0], feasible=[[True, False]])
+    assert repr(eval(repr(made))) == repr(made)
