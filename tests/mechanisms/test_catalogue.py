@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import pytest
+
+from allocation import Greedy, Market, MinCostFlow
+from mechanisms import VCG, FirstCome, Mechanism, MechanismError, PostedPrice, find_allocator, find_mechanism
+from mechanisms.catalogue import ALLOCATORS, RULES
+
+RULE = """
+from mechanisms import Mechanism, Payments, VCG
+from allocation import MinCostFlow
+
+class HalfPrice:
+    def charge(self, market, allocation, allocator):
+        exact = VCG().charge(market, allocation, allocator)
+        return Payments(exact.charges // 2, exact.receipts)
+
+class Costly:
+    def __init__(self, price):
+        self.price = price
+
+whole = Mechanism(MinCostFlow(), HalfPrice())
+nothing = 3
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "stranger_rules.py").write_text(RULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "stranger_rules"
+
+
+def test_every_shipped_name_runs() -> None:
+    market = Market([[5, 3], [4, 1]], [[1, 1], [1, 1]], [1, 1])
+    for rule in RULES:
+        for allocator in ALLOCATORS:
+            outcome = find_mechanism(rule, allocator).run(market)
+            market.check(outcome.allocation)
+
+
+def test_rules_come_over_their_home_allocator() -> None:
+    assert find_mechanism("vcg") == Mechanism(MinCostFlow(), VCG())
+    assert find_mechanism("vcg", "greedy") == Mechanism(Greedy(), VCG())
+    assert find_mechanism("posted-price") == Mechanism(FirstCome(), PostedPrice())
+
+
+def test_a_strangers_rule_needs_no_registration(mine: str) -> None:
+    market = Market([[5], [4]], [[0], [0]], [1])
+    assert find_mechanism(f"{mine}:HalfPrice").run(market).payments.charges.tolist() == [2, 0]
+    assert find_mechanism(f"{mine}:whole").run(market).payments.charges.tolist() == [2, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("vgc", "no 'vgc' here; shipped: vcg"),
+        ("no_such_module:Rule", "run where no_such_module.py lies"),
+        ("stranger_rules:Missing", "Missing"),
+        ("stranger_rules:Costly", "needs arguments"),
+        ("stranger_rules:nothing", "no rule, which has charge"),
+    ],
+)
+def test_bad_names_say_what_to_do(mine: str, name: str, message: str) -> None:
+    with pytest.raises(MechanismError, match=message):
+        find_mechanism(name)
+
+
+def test_what_is_no_allocator_is_refused(mine: str) -> None:
+    with pytest.raises(MechanismError, match=r"without allocate\(market\)"):
+        find_allocator(f"{mine}:nothing")
+    with pytest.raises(MechanismError, match="takes no allocator"):
+        find_mechanism(f"{mine}:whole", "greedy")
