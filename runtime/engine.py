@@ -4,7 +4,8 @@ An engine is one agent of the market. `SimulatedEngine` and `VllmEngine` impleme
 round loop, the auction and the reports cannot tell them apart except by what they measured.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -75,9 +76,9 @@ class EngineInfo:
 class Engine(Protocol):
     """One agent: start it, ask what it is, tokenise, generate, stop it.
 
-    `start` is idempotent and returns once the engine is ready; `stop` is idempotent, never raises and leaves no process. Use
-    `async with engine:` for both. `generate` may be called concurrently; it raises `EngineError` when the engine dies,
-    `RequestError` when the request itself cannot be served.
+    `start` is idempotent and returns once the engine is ready; `stop` is idempotent, never raises and leaves no
+    process. `generate` may be called concurrently; it raises `EngineError` when the engine dies, `RequestError` when
+    the request itself cannot be served.
     """
 
     name: str
@@ -97,3 +98,17 @@ class Engine(Protocol):
     async def generate(self, request: Request) -> Completion:
         """Serve one request and measure it."""
         ...
+
+
+@asynccontextmanager
+async def running(engines: Sequence[Engine]) -> AsyncIterator[tuple[EngineInfo, ...]]:
+    """Start engines one after the other, and stop every one of them whatever happens meanwhile.
+
+    Raises:
+        EngineError: an engine did not come up.
+    """
+    try:
+        yield tuple([await engine.start() for engine in engines])
+    finally:
+        for engine in engines:
+            await engine.stop()

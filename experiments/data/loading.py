@@ -1,0 +1,98 @@
+"""From a path to a `Corpus`: the layout is known by the content, the identity by the checksum, never by the name."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from experiments.data.catalogue import known
+from experiments.data.coqa import COQA
+from experiments.data.dialogue import Corpus, distinct
+from experiments.data.hotpotqa import HOTPOTQA, HOTPOTQA_COLUMNS
+from experiments.data.inscit import INSCIT
+from experiments.data.layout import Json, Layout, describe
+from experiments.data.native import NATIVE
+from experiments.data.quac import QUAC
+from experiments.data.sgd import SGD
+from experiments.errors import DatasetError
+
+LAYOUTS: tuple[Layout, ...] = (NATIVE, COQA, QUAC, HOTPOTQA, HOTPOTQA_COLUMNS, INSCIT, SGD)
+
+SHIPPED = Path(__file__).with_name("shipped.json")
+"""The dialogues written for this project, which come with it and need no download."""
+
+_AGAIN = "get the raw file again, for instance with `iemas data fetch`"
+
+
+def load(path: str | Path, *, context_words: int | None = None) -> Corpus:
+    """Read a file of dialogues in any of the `LAYOUTS`.
+
+    `context_words` cuts every context to that many words, for engines with a short window; the corpus then
+    says so in its name. Raises `DatasetError` naming the file, what was found in it and the remedy, if the file
+    is missing, is a web page, is not JSON, is in no known layout, breaks its layout, or holds no dialogue.
+    """
+    path = Path(path)
+    content = _read(path)
+    checksum = hashlib.sha256(content).hexdigest()
+    raw = Json(_decode(path, content), path.name)
+    layout = _recognise(path, raw)
+    try:
+        dialogues = distinct(layout.dialogues(raw))
+    except DatasetError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise DatasetError(f"{path} breaks the layout {layout.name!r}: {error}; {_AGAIN}") from error
+    if not dialogues:
+        raise DatasetError(f"{path} is in the layout {layout.name!r} but holds no dialogue; {_AGAIN}")
+    name, licence, origin = _identity(path, checksum, raw, layout)
+    corpus = Corpus(name, dialogues, licence, origin, checksum, layout.name)
+    return corpus if context_words is None else corpus.capped(context_words)
+
+
+def shipped() -> Corpus:
+    """The dialogues written for this project (Apache-2.0): every place, person and number in them is invented."""
+    return load(SHIPPED)
+
+
+def _identity(path: Path, checksum: str, raw: Json, layout: Layout) -> tuple[str, str, str]:
+    """Name, licence and origin: the catalogue's if it knows these bytes, else the file's own word, else a doubt."""
+    file = known(checksum)
+    if file is not None:
+        return file.path, file.licence, file.origin
+    licence = raw.peek("licence").value or f"{layout.licence} (if the file is what its layout suggests)"
+    origin = raw.peek("origin").value or f"unidentified file in the layout {layout.name!r}"
+    return f"{path.resolve().parent.name}/{path.name}", str(licence), str(origin)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path} does not exist; check the path, or see `iemas data list`") from error
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read ({error.strerror}); give the path of one JSON file") from error
+
+
+def _decode(path: Path, content: bytes) -> object:
+    start = content[:200].lstrip().lower()
+    if not start:
+        raise DatasetError(f"{path} is empty; {_AGAIN}")
+    if start.startswith(b"<"):
+        raise DatasetError(f"{path} is a web page, not JSON: a link's page was saved in place of its file; {_AGAIN}")
+    if start.startswith(b"version https://git-lfs"):
+        raise DatasetError(f"{path} is a Git LFS pointer, not the data it points to; run `git lfs pull` where it is")
+    try:
+        value: object = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{path} is not whole JSON ({error}; {len(content)} bytes); {_AGAIN}") from error
+    return value
+
+
+def _recognise(path: Path, raw: Json) -> Layout:
+    for layout in LAYOUTS:
+        if layout.recognises(raw):
+            return layout
+    names = "; ".join(layout.name for layout in LAYOUTS)
+    raise DatasetError(
+        f"{path} is JSON in no known layout: it holds {describe(raw.value)}, "
+        f"beginning with {describe(raw.first().value)}. Known layouts: {names}"
+    )

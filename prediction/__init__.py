@@ -1,0 +1,33 @@
+"""What will it cost, how fast, how good? From a request and an agent to an expected QoS.
+
+    prefix     `PrefixIndex`: which prefixes each agent's KV cache is believed to hold, as vLLM would count them
+    qos        `Features` in, `QoS` out; `Measured` and `TokenPrices`; the `QoSModel` protocol and `Frozen` models
+    hoeffding  `HoeffdingQoS`: online trees for each agent, with an explicit cold start
+    scores     `ErrorMeter`: prequential errors of what was predicted
+    errors     `PredictionError`
+
+One round: `PrefixIndex.match` tells the cached tokens, `Features` gathers what the router sees, `QoSModel.predict`
+answers for all N requests on all M agents; after each completion `QoSModel.learn`, `PrefixIndex.observe` and
+`PrefixIndex.insert`. A prediction never depends on a bidder's report (see `qos`).
+
+The room imports nothing of ours, and river only when a `HoeffdingQoS` is built.
+"""
+
+from prediction.errors import PredictionError
+from prediction.hoeffding import HoeffdingQoS
+from prediction.prefix import PrefixIndex
+from prediction.qos import Features, Frozen, Measured, QoS, QoSModel, TokenPrices
+from prediction.scores import ErrorMeter
+
+__all__ = [
+    "ErrorMeter",
+    "Features",
+    "Frozen",
+    "HoeffdingQoS",
+    "Measured",
+    "PredictionError",
+    "PrefixIndex",
+    "QoS",
+    "QoSModel",
+    "TokenPrices",
+]

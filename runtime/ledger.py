@@ -1,0 +1,115 @@
+"""The books: one row per request in SQLite, in integers, where a charge can be neither lost nor made twice.
+
+A charge is *held* when its request is dispatched, *settled* when it was served, *released* when it was not. Only a held
+charge can settle or be released, and only an unknown or released request can be held: the database refuses the rest.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from runtime.errors import LedgerError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+    request TEXT PRIMARY KEY,
+    bidder TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    charge INTEGER NOT NULL,
+    cost INTEGER,
+    state TEXT NOT NULL CHECK (state IN ('held', 'settled', 'released'))
+) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over settled entries, in micro-units: what bidders paid, what serving was measured to cost."""
+
+    entries: int
+    charges: int
+    costs: int
+
+    @property
+    def surplus(self) -> int:
+        """What the house keeps once agents were paid their measured cost."""
+        return self.charges - self.costs
+
+
+class Ledger:
+    """Books in a file, or in memory by default; use as a context manager or `close` it."""
+
+    def __init__(self, path: Path | str = ":memory:") -> None:
+        try:
+            self._books = sqlite3.connect(path, isolation_level=None)
+            self._books.execute("PRAGMA journal_mode = WAL")
+            self._books.execute("PRAGMA synchronous = NORMAL")
+            self._books.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            raise LedgerError(f"cannot keep books in {path}: {error}; give a path you may write to") from error
+
+    def hold(self, request: str, *, bidder: str, agent: str, charge: int) -> None:
+        """Reserve a charge in micro-units for a request that is being dispatched.
+
+        Raises:
+            LedgerError: the request is held or settled already.
+        """
+        cursor = self._books.execute(
+            "INSERT INTO entries VALUES (?, ?, ?, ?, NULL, 'held') ON CONFLICT (request) DO UPDATE SET"
+            " bidder = excluded.bidder, agent = excluded.agent, charge = excluded.charge, state = 'held'"
+            " WHERE state = 'released'",
+            (request, bidder, agent, int(charge)),
+        )
+        if cursor.rowcount != 1:
+            raise LedgerError(f"request {request} was charged before; a request id may be used once")
+
+    def settle(self, request: str, *, cost: int) -> None:
+        """Make a held charge final, with the measured cost of serving in micro-units.
+
+        Raises:
+            LedgerError: no such charge is held.
+        """
+        statement = "UPDATE entries SET state = 'settled', cost = ? WHERE request = ? AND state = 'held'"
+        _require_held(self._books.execute(statement, (int(cost), request)), request)
+
+    def release(self, request: str) -> None:
+        """Cancel a held charge: the request was not served.
+
+        Raises:
+            LedgerError: no such charge is held.
+        """
+        statement = "UPDATE entries SET state = 'released' WHERE request = ? AND state = 'held'"
+        _require_held(self._books.execute(statement, (request,)), request)
+
+    def totals(self, bidder: str | None = None) -> Totals:
+        """Sums over what is settled, for one bidder or for all."""
+        row = self._books.execute(
+            "SELECT COUNT(*), COALESCE(SUM(charge), 0), COALESCE(SUM(cost), 0) FROM entries"
+            " WHERE state = 'settled' AND (?1 IS NULL OR bidder = ?1)",
+            (bidder,),
+        ).fetchone()
+        return Totals(*row)
+
+    def held(self) -> int:
+        """How many charges are neither settled nor released."""
+        count: int = self._books.execute("SELECT COUNT(*) FROM entries WHERE state = 'held'").fetchone()[0]
+        return count
+
+    def close(self) -> None:
+        """Close the books; more than once does no harm."""
+        self._books.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _require_held(cursor: sqlite3.Cursor, request: str) -> None:
+    if cursor.rowcount != 1:
+        raise LedgerError(f"no charge is held for request {request}; it was settled, released or never dispatched")

@@ -1,0 +1,62 @@
+"""`iemas data`, as a user types it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from experiments.commands.data import app
+from experiments.data import OFFICIAL
+from experiments.errors import DatasetError
+
+run = CliRunner().invoke
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("IEMAS_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def test_list_names_every_official_file() -> None:
+    result = run(app, ["list"])
+    assert result.exit_code == 0
+    assert all(file.name in result.output for file in OFFICIAL)
+
+
+def test_list_as_json_holds_urls_and_checksums() -> None:
+    rows = json.loads(run(app, ["list", "--json"]).output)
+    assert [row["name"] for row in rows] == [file.name for file in OFFICIAL]
+    assert [row["sha256"] for row in rows] == [file.sha256 for file in OFFICIAL]
+    assert not any(row["fetched"] for row in rows)
+
+
+def test_show_says_what_a_file_is() -> None:
+    result = run(app, ["show", "shipped"])
+    assert result.exit_code == 0
+    assert "14 dialogues, 117 turns" in result.output
+    facts = json.loads(run(app, ["show", "shipped", "--json"]).output)
+    assert (facts["layout"], facts["licence"], facts["turns"]) == ("iemas-dialogues/1", "Apache-2.0", 117)
+
+
+def test_errors_are_left_to_the_main_program() -> None:
+    assert isinstance(run(app, ["show", "nonsense"]).exception, DatasetError)
+    assert isinstance(run(app, ["fetch", "nonsense"]).exception, DatasetError)
+
+
+def test_fetch_says_that_a_first_use_was_trusted(cache: Path) -> None:
+    path = cache / "data" / "sgd" / "train" / "dialogues_001.json"
+    path.parent.mkdir(parents=True)
+    turns = [{"speaker": "USER", "utterance": "Hello."}, {"speaker": "SYSTEM", "utterance": "Hello."}]
+    path.write_text(json.dumps([{"dialogue_id": "1", "services": ["Homes_1"], "turns": turns}]))
+    result = run(app, ["fetch", "sgd-train-001"])
+    assert result.exit_code == 0
+    assert "Nobody publishes a checksum of sgd-train-001" in result.output
+    assert "1 dialogue, 1 turn" in result.output
+    assert path.with_name("dialogues_001.json.sha256").exists()
+
+
+@pytest.mark.parametrize("command", ["list", "fetch", "show"])
+def test_every_help_has_an_example(command: str) -> None:
+    assert f"Example: iemas data {command}" in run(app, [command, "--help"]).output

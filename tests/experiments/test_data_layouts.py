@@ -1,0 +1,272 @@
+"""Every layout, read from the smallest file that has its shape: these run everywhere."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments.data import UNANSWERABLE, Corpus, load
+from experiments.errors import DatasetError
+
+
+def said(turn_id: int, text: str) -> dict[str, object]:
+    return {"turn_id": turn_id, "input_text": text}
+
+
+COQA = {
+    "version": "1.0",
+    "data": [
+        {
+            "source": "wikipedia",
+            "id": "abc",
+            "story": "Ada has a cat. It is called Bo.",
+            "questions": [said(1, "Who has a cat?"), said(2, "What is it called?")],
+            "answers": [said(1, "Ada"), said(2, "Bo")],
+            "additional_answers": {
+                "0": [said(1, "Ada"), said(2, "it is called Bo")],
+                "1": [said(1, " "), said(2, "Bo")],
+            },
+        }
+    ],
+}
+QUAC = {
+    "data": [
+        {
+            "title": "Ada",
+            "section_title": "Cats",
+            "background": "Ada lives in Oru.",
+            "paragraphs": [
+                {
+                    "id": "C_1",
+                    "context": "Ada has a cat. It is called Bo. CANNOTANSWER",
+                    "qas": [
+                        {"question": q, "followup": "y", "answers": [{"text": text} for text in answers]}
+                        for q, answers in (
+                            ("Has she a cat?", ["Ada has a cat", "a cat", "CANNOTANSWER"]),
+                            ("Is it old?", ["CANNOTANSWER", "It is"]),
+                        )
+                    ],
+                }
+            ],
+        }
+    ],
+}
+HOTPOTQA = [
+    {
+        "_id": "5a8",
+        "question": "Whose cat?",
+        "answer": "Ada",
+        "type": "bridge",
+        "supporting_facts": [["Bo", 0]],
+        "context": [["Bo", ["Bo is a cat.", " She is Ada's."]], ["Oru", ["Oru is a lake."]]],
+    }
+]
+HOTPOTQA_COLUMNS = [
+    {
+        "id": "5a8",
+        "question": "Whose cat?",
+        "answer": "Ada",
+        "type": "bridge",
+        "context": {"title": ["Bo", "Oru"], "sentences": [["Bo is a cat.", " She is Ada's."], ["Oru is a lake."]]},
+    }
+]
+
+
+def passage(number: int) -> dict[str, object]:
+    return {"passage_id": f"Bo:{number}", "passage_text": f"Passage {number}.", "passage_titles": ["Bo", "Life"]}
+
+
+INSCIT = {
+    "dial1": {
+        "seedArticle": {"title": "Bo"},
+        "turns": [
+            {
+                "context": ["Who is Bo?"],
+                "labels": [
+                    {"response": "A pet.", "evidence": [passage(2)]},
+                    {"response": "A cat.", "evidence": [passage(1), passage(2)]},
+                ],
+            },
+            {
+                "context": ["Who is Bo?", "A cat.", "Whose?"],
+                "labels": [{"response": "Ada's.", "evidence": [passage(1), passage(3)]}],
+            },
+        ],
+    }
+}
+SGD = [
+    {
+        "dialogue_id": "1_00000",
+        "services": ["Restaurants_2", "RideSharing_1"],
+        "turns": [
+            {"speaker": "USER", "utterance": "A table, please."},
+            {"speaker": "SYSTEM", "utterance": "Where?"},
+            {"speaker": "USER", "utterance": "In Oru."},
+        ],
+    }
+]
+NATIVE = {
+    "format": "iemas-dialogues/1",
+    "licence": "Apache-2.0",
+    "origin": "a test",
+    "preambles": {"desk": "You sit at a desk."},
+    "documents": {"bo": {"title": "Bo", "preamble": "desk", "text": ["Bo is a cat.", "She is Ada's."]}},
+    "dialogues": [{"id": "bo-1", "document": "bo", "turns": [{"question": "Whose?", "answers": ["Ada's"]}]}],
+}
+SAMPLES = {
+    "CoQA v1.0": COQA,
+    "QuAC v0.2": QUAC,
+    "HotpotQA, original": HOTPOTQA,
+    "HotpotQA, hub columns": HOTPOTQA_COLUMNS,
+    "INSCIT": INSCIT,
+    "Schema-Guided Dialogue": SGD,
+    "iemas-dialogues/1": NATIVE,
+}
+
+
+def read(folder: Path, raw: object) -> Corpus:
+    path = folder / "misleading-quac-name.json"
+    path.write_text(json.dumps(raw), encoding="utf-8")
+    return load(path)
+
+
+@pytest.mark.parametrize("layout", SAMPLES)
+def test_the_layout_is_known_by_the_content(layout: str, tmp_path: Path) -> None:
+    assert read(tmp_path, SAMPLES[layout]).layout == layout
+
+
+def test_an_unidentified_file_is_named_after_itself_and_not_after_its_layout(tmp_path: Path) -> None:
+    corpus = read(tmp_path, COQA)
+    assert corpus.title == f"{tmp_path.name}/misleading-quac-name.json (1 dialogue, 2 turns)"
+    assert corpus.origin.startswith("unidentified file")
+
+
+def test_coqa_keeps_every_annotator_in_order_and_drops_blanks(tmp_path: Path) -> None:
+    dialogue = read(tmp_path, COQA).dialogues[0]
+    assert (dialogue.id, dialogue.context) == ("abc", COQA["data"][0]["story"])  # type: ignore[index]
+    assert [turn.answers for turn in dialogue.turns] == [("Ada", "Ada"), ("Bo", "it is called Bo", "Bo")]
+
+
+def test_quac_lets_half_the_annotators_decide_that_there_is_no_answer(tmp_path: Path) -> None:
+    dialogue = read(tmp_path, QUAC).dialogues[0]
+    assert dialogue.turns[0].answers == ("Ada has a cat", "a cat")
+    assert dialogue.turns[1].answers == (UNANSWERABLE,)
+    assert dialogue.context == "Ada: Cats\n\nAda lives in Oru.\n\nAda has a cat. It is called Bo."
+
+
+def test_both_hotpotqa_layouts_hold_the_same_dialogue(tmp_path: Path) -> None:
+    original, columns = (read(tmp_path, raw).dialogues for raw in (HOTPOTQA, HOTPOTQA_COLUMNS))
+    assert original == columns
+    assert original[0].context == "Bo\nBo is a cat. She is Ada's.\n\nOru\nOru is a lake."
+
+
+def test_inscit_puts_each_passage_once_and_the_reply_that_was_given_first(tmp_path: Path) -> None:
+    dialogue = read(tmp_path, INSCIT).dialogues[0]
+    assert dialogue.turns[0].answers == ("A cat.", "A pet.")
+    assert dialogue.turns[1].question == "Whose?"
+    assert [part.splitlines()[1] for part in dialogue.context.split("\n\n")] == [
+        "Passage 2.",
+        "Passage 1.",
+        "Passage 3.",
+    ]
+
+
+def test_sgd_replies_are_recorded_but_not_graded(tmp_path: Path) -> None:
+    corpus = read(tmp_path, SGD)
+    dialogue = corpus.dialogues[0]
+    assert [(turn.question, turn.answers) for turn in dialogue.turns] == [
+        ("A table, please.", ("Where?",)),
+        ("In Oru.", ()),
+    ]
+    assert not dialogue.graded
+    assert (corpus.turns, corpus.graded_turns) == (2, 0)
+    assert "Restaurants, RideSharing" in dialogue.context
+
+
+def test_sgd_refuses_a_system_that_speaks_first(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"turns\[0\]: 'SYSTEM' speaks"):
+        read(tmp_path, [{**SGD[0], "turns": [{"speaker": "SYSTEM", "utterance": "Hello."}, *SGD[0]["turns"]]}])
+
+
+def test_our_own_layout_states_its_licence_and_shares_its_preambles(tmp_path: Path) -> None:
+    corpus = read(tmp_path, NATIVE)
+    assert (corpus.licence, corpus.origin) == ("Apache-2.0", "a test")
+    assert corpus.dialogues[0].context == "You sit at a desk.\n\nBo\n\nBo is a cat.\n\nShe is Ada's."
+
+
+def test_repeated_ids_are_told_apart(tmp_path: Path) -> None:
+    corpus = read(tmp_path, HOTPOTQA * 3)
+    assert [dialogue.id for dialogue in corpus.dialogues] == ["5a8", "5a8#2", "5a8#3"]
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("", "is empty"),
+        ("  \n", "is empty"),
+        ("<!DOCTYPE html><html><title>coqa-dev-v1.0.json</title></html>", "is a web page"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
+        (json.dumps(COQA)[:-40], "not whole JSON"),
+        ('{"id": 1}\n{"id": 2}\n', "not whole JSON"),
+        ("[" * 100_000, "not whole JSON"),
+        ("{}", "no known layout: it holds an empty object"),
+        ("[]", "no known layout: it holds an empty list"),
+        ("3", "no known layout: it holds the int '3'"),
+        ('{"data": [{"paragraphs": [{"context": "c", "qas": [{"question": "SQuAD?"}]}]}]}', "no known layout"),
+        ('{"format": "iemas-dialogues/1", "dialogues": []}', "holds no dialogue"),
+    ],
+)
+def test_what_is_no_data_file_is_refused_by_name(content: str, found: str, tmp_path: Path) -> None:
+    path = tmp_path / "coqa-dev-v1.0.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(DatasetError, match=found) as caught:
+        load(path)
+    assert str(path) in str(caught.value)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.json"
+    path.write_bytes(b"\xff\xfe\x00\xd8 parquet")
+    with pytest.raises(DatasetError, match="not whole JSON"):
+        load(path)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="does not exist"):
+        load(tmp_path / "absent.json")
+    with pytest.raises(DatasetError, match="one JSON file"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("raw", "where"),
+    [
+        ({"data": [COQA["data"][0], {"story": 3, "questions": [], "answers": []}]}, r"data\[1\]"),
+        ([*HOTPOTQA, {"question": "?", "context": [["title", "no list"]]}], r"\[1\].context\[0\]"),
+        ([{**HOTPOTQA_COLUMNS[0], "context": {"title": ["one"], "sentences": []}}], "shorter"),
+        ([{"dialogue_id": "x", "services": [], "turns": []}, *SGD], "no known layout"),
+        ([*SGD, {"dialogue_id": "x", "services": [], "turns": []}], "'x' has no turns"),
+        ({"dial1": {**INSCIT["dial1"], "seedArticle": None}}, "dial1.seedArticle: expected an object"),
+        ({**NATIVE, "documents": {}}, "documents: expected an object with the key 'bo'"),
+    ],
+)
+def test_a_broken_layout_says_where(raw: object, where: str, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=where) as caught:
+        read(tmp_path, raw)
+    assert "misleading-quac-name.json" in str(caught.value)
+
+
+def test_a_cap_keeps_whole_paragraphs_and_shows_in_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "data.json"
+    path.write_text(json.dumps(NATIVE), encoding="utf-8")
+    corpus = load(path, context_words=8)
+    assert corpus.dialogues[0].context == "You sit at a desk.\n\nBo"
+    assert corpus.title.endswith("data.json, contexts cut to 8 words (1 dialogue, 1 turn)")
+    assert load(path, context_words=2).dialogues[0].context == "You sit"
+    assert load(path, context_words=1000).dialogues == load(path).dialogues
+
+
+def test_a_part_of_a_corpus_is_named_as_a_part(tmp_path: Path) -> None:
+    corpus = read(tmp_path, HOTPOTQA * 3)
+    assert corpus.first(2).title.endswith("misleading-quac-name.json, first 2 of 3 (2 dialogues, 2 turns)")
+    assert corpus.first(3) is corpus

@@ -1,0 +1,48 @@
+"""The real files, where this machine has them: they load whole, and are named for what they are."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments.data import conversation, find_real, gold_replies, load
+from experiments.data.catalogue import known
+from experiments.data.place import checksum
+
+TITLES = {
+    "coqa/coqa_one_real_dialogue.json": "coqa/coqa_one_real_dialogue.json (1 dialogue, 20 turns)",
+    "inscit/dev.json": "inscit/dev.json (86 dialogues, 502 turns)",
+    "sgd/dialogues_001.json": "sgd/dev/dialogues_001.json (128 dialogues, 825 turns)",
+    "sgd/dialogues_002.json": "sgd/dev/dialogues_002.json (128 dialogues, 962 turns)",
+    "sgd/dialogues_003.json": "sgd/dev/dialogues_003.json (128 dialogues, 866 turns)",
+    "hotpotqa/hotpot_dev_distractor_subset_meve.json": (
+        "hotpotqa/hotpot_dev_distractor_subset_meve.json (100 dialogues, 100 turns)"
+    ),
+    "hotpotqa/hotpotqa_train_subset_hipporag.json": (
+        "hotpotqa/hotpotqa_train_subset_hipporag.json (100 dialogues, 100 turns)"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TITLES)
+def test_a_real_file_loads_and_is_named_honestly(name: str, datasets: Path) -> None:
+    corpus = load(datasets / name)
+    assert corpus.title == TITLES[name]
+    for dialogue in corpus.dialogues:
+        last = len(dialogue.turns) - 1
+        assert len(conversation(dialogue, last, gold_replies(dialogue, last))) == 2 * last + 2
+        assert dialogue.context.strip()
+        assert all(turn.question.strip() for turn in dialogue.turns)
+
+
+def test_they_are_found_and_the_retyped_dialogue_is_not_taken_for_one(datasets: Path) -> None:
+    found = find_real([datasets])
+    assert [known(checksum(path)) for path in found].count(None) == 0
+    assert {path.relative_to(datasets).as_posix() for path in found} == set(TITLES) - {
+        "coqa/coqa_one_real_dialogue.json"
+    }
+
+
+def test_inscit_contexts_are_long_and_can_be_capped(datasets: Path) -> None:
+    corpus = load(datasets / "inscit" / "dev.json")
+    assert sum(len(dialogue.context.split()) for dialogue in corpus.dialogues) / len(corpus.dialogues) > 1000
+    assert max(len(dialogue.context.split()) for dialogue in corpus.capped(600).dialogues) <= 600
