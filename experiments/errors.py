@@ -7,3 +7,7 @@ class DatasetError(ValueError):
     Common causes: a web page was saved in place of the file it shows, the download was cut short, the
     machine is offline, the file changed under a recorded checksum.
     """
+
+
+class CalibrationError(ValueError):
+    """Measured runs that no step time can be fitted to."""

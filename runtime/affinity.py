@@ -34,14 +34,13 @@ class Affinity:
                 cached[i, members] = index.match(offer.tokens[members[0]])
         return cached
 
-    def learn(self, offer: Offer, agent: int, completion: Completion) -> None:
-        """Take note of what the agent reported as cached, and of what it holds now."""
+    def learn(self, offer: Offer, agent: int, completion: Completion, believed: int) -> None:
+        """Take note of what an agent holds now, and of a hit short of the tokens `believed` cached at dispatch.
+
+        Only a shortfall against that belief disproves it: what was inserted since may be there all the same.
+        """
         index, k = self._place[agent]
         prompt = offer.tokens[agent]
-        index.observe(k, prompt, min(completion.cached_tokens, len(prompt)))
+        if completion.cached_tokens < believed:
+            index.observe(k, prompt, completion.cached_tokens)
         index.insert(k, completion.token_ids or prompt)
-
-    def forget(self, agent: int) -> None:
-        """The agent lost its cache."""
-        index, k = self._place[agent]
-        index.forget(k)

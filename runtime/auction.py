@@ -12,6 +12,9 @@ from runtime.affinity import Affinity
 from runtime.engine import Completion
 from runtime.policy import Agent, Decision, Fleet, Offer
 
+#: Quality (token F1) from which an answer counts as right; the published router takes 0.3 of ROUGE-L.
+RIGHT = 0.3
+
 
 class Auction:
     """One auction per round (IEMAS, arXiv:2603.17302).
@@ -19,20 +22,25 @@ class Auction:
     Args:
         mechanism: decides and charges; the very object that was audited.
         model: makes the predictor for a fleet; default Hoeffding trees.
+        name: what reports call the policy.
 
     A bidder with several requests in a round is one player. A prediction sees no report, so no lie can move the
     terms it is judged by. An agent's room is its slots minus what is in flight; dead agents have none.
     """
 
-    name = "iemas"
-
-    def __init__(self, mechanism: DirectMechanism, model: Callable[[Sequence[Agent]], QoSModel] | None = None) -> None:
+    def __init__(
+        self,
+        mechanism: DirectMechanism,
+        model: Callable[[Sequence[Agent]], QoSModel] | None = None,
+        name: str = "iemas",
+    ) -> None:
+        self.name = name
         self.mechanism = mechanism
         self._make_model = model or _hoeffding
-        self._rows: dict[str, list[dict[str, float]]] = {}
 
     def attach(self, agents: Sequence[Agent]) -> None:
         """Start with empty caches and an untrained predictor."""
+        self._rows: dict[str, list[dict[str, float]]] = {}
         self._affinity = Affinity(agents)
         self._model = self._make_model(agents)
 
@@ -58,10 +66,9 @@ class Auction:
 
     def learn(self, offer: Offer, agent: int, completion: Completion, measured: Measured) -> None:
         """Update the agent's cache picture and its trees."""
-        self._affinity.learn(offer, agent, completion)
-        row = self._rows.pop(offer.request.id, None)
-        if row is not None:
-            self._model.learn(agent, row[agent], measured)
+        row = self._rows.pop(offer.request.id)[agent]
+        self._affinity.learn(offer, agent, completion, int(row["cached_tokens"]))
+        self._model.learn(agent, row, measured)
 
     def _features(self, offers: Sequence[Offer], fleet: Fleet) -> Features:
         return Features(
@@ -81,4 +88,4 @@ def _fits(features: Features, fleet: Fleet) -> NDArray[np.bool_]:
 
 
 def _hoeffding(agents: Sequence[Agent]) -> QoSModel:
-    return HoeffdingQoS([agent.prices for agent in agents])
+    return HoeffdingQoS([agent.prices for agent in agents], quality_threshold=RIGHT)

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runtime.block_cache import BlockCache, Holding
 from runtime.engine import Completion, EngineInfo, Message, Request
@@ -37,10 +37,8 @@ class EngineShape:
 
 @dataclass(slots=True, eq=False)
 class _Running:
-    request: Request
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
-    text: str
     arrived: float
     done: "asyncio.Future[Completion]"
     holding: Holding | None = None
@@ -127,9 +125,25 @@ class SimulatedEngine:
             RequestError: the prompt leaves no room for one token of answer.
             EngineError: the engine is not running.
         """
+        prompt = encode_chat(request.messages)
+        room = self._room(request.id, prompt, request.max_tokens)
+        text, answer = cut_answer(self._reply(request), min(request.max_tokens, room))
+        completion = await self.generate_tokens(prompt, answer, name=request.id)
+        return replace(completion, text=text, finish_reason="stop" if answer[-1] == END else "length")
+
+    async def generate_tokens(self, prompt: Sequence[int], answer: Sequence[int], *, name: str = "") -> Completion:
+        """The same for token ids: the prompt's, and those that the engine is to generate.
+
+        Raises:
+            RequestError: the prompt leaves no room for the answer, or either is empty.
+            EngineError: the engine is not running.
+        """
         if self._worker is None:
             raise EngineError(f"engine {self.name} is not running; start it first")
-        one = self._prepare(request)
+        if not prompt or len(answer) > self._room(name, prompt, len(answer)):
+            raise RequestError(f"request {name} has {len(prompt)} prompt tokens and {len(answer)} to generate: no room")
+        loop = asyncio.get_running_loop()
+        one = _Running(tuple(prompt), tuple(answer), loop.time(), loop.create_future())
         await asyncio.sleep(self.step_time.overhead_s)
         self._waiting.append(one)
         self._wake.set()
@@ -138,17 +152,15 @@ class SimulatedEngine:
         finally:
             self._forget(one)
 
-    def _prepare(self, request: Request) -> _Running:
-        prompt = encode_chat(request.messages)
+    def _room(self, name: str, prompt: Sequence[int], wanted: int) -> int:
+        """Tokens of answer that fit behind the prompt, at least 1."""
         room = min(self.shape.max_model_len, (self.shape.cache_blocks - 1) * self.shape.block_size) - len(prompt)
-        if room < 1 or request.max_tokens < 1:
+        if room < 1 or wanted < 1:
             raise RequestError(
-                f"request {request.id} has {len(prompt)} prompt tokens and asks for {request.max_tokens}; "
+                f"request {name} has {len(prompt)} prompt tokens and asks for {wanted}; "
                 f"engine {self.name} takes {self.shape.max_model_len} in all"
             )
-        text, answer = cut_answer(self._reply(request), min(request.max_tokens, room))
-        loop = asyncio.get_running_loop()
-        return _Running(request, prompt, answer, text, loop.time(), loop.create_future())
+        return room
 
     def _forget(self, one: _Running) -> None:
         if one in self._running:
@@ -229,13 +241,12 @@ class SimulatedEngine:
             return
         one.done.set_result(
             Completion(
-                text=one.text,
+                text="",
                 prompt_tokens=len(one.prompt),
                 cached_tokens=one.cached or 0,
                 output_tokens=len(one.answer),
                 first_token_s=one.first_token - one.arrived,
                 latency_s=now - one.arrived,
                 token_ids=one.prompt + one.answer,
-                finish_reason="stop" if one.answer[-1] == END else "length",
             )
         )

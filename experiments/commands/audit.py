@@ -1,0 +1,180 @@
+"""`iemas audit`: can anyone gain by lying to this mechanism, and does the house lose money?"""
+
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from proofs import Finding, Report, Scope
+
+#: A progress bar for anything shorter would only flicker.
+_PATIENCE_S = 2.0
+
+
+def audit(
+    name: Annotated[str, typer.Argument(help="vcg, pay-as-bid, posted-price, or yours: my_rules:HalfPrice")],
+    allocator: Annotated[
+        str | None, typer.Option(help="greedy, brute-force, ..., or yours: my_rules:MyAllocator")
+    ] = None,
+    bidders: Annotated[int, typer.Option(help="Players.")] = 3,
+    agents: Annotated[int, typer.Option(help="Agents that serve.")] = 2,
+    values: Annotated[
+        str | None,
+        typer.Option(help="What a pair may be worth, in ticks: 0..3 or 0,2,5.  [default: 0..3; sampled 0..1000]"),
+    ] = None,
+    costs: Annotated[str, typer.Option(help="Cost of serving, in ticks: one, or one per agent, 1,2.")] = "0",
+    capacity: Annotated[str, typer.Option(help="Slots: one number for all agents, or one per agent, 1,2.")] = "1",
+    requests_per_bidder: Annotated[int, typer.Option(help="Requests that each player owns.")] = 1,
+    properties: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--property", help="truthful, individually-rational, no-deficit, efficient, my_rules:Fair; repeatable."
+        ),
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(help="Draw this many random markets, in place of all on the grid.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the random markets.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    save: Annotated[Path | None, typer.Option(help="Also write the JSON here, for python -m proofs.replay.")] = None,
+) -> None:
+    """Find a lie that pays, an honest bidder who loses, a deficit, or prove that this scope has none.
+
+    Exit code 1 if anything is refuted, 2 if the question makes no sense.
+
+    Example: iemas audit vcg --allocator greedy --bidders 2 --values 0..3
+    """
+    from rich.console import Console
+
+    import proofs
+
+    scope: Scope
+    costs_each, capacities = _one_or_many(costs, "--costs"), _one_or_many(capacity, "--capacity")
+    if sample is None:
+        scope = proofs.Grid(
+            bidders=bidders,
+            agents=agents,
+            values=_integers(values or "0..3", "--values"),
+            costs=costs_each,
+            capacities=capacities,
+            requests_per_bidder=requests_per_bidder,
+        )
+    else:
+        bounds = _integers(values or "0..1000", "--values")
+        scope = proofs.Sample(
+            bidders=bidders,
+            agents=agents,
+            values=(min(bounds), max(bounds)),
+            costs=costs_each,
+            capacities=capacities,
+            requests_per_bidder=requests_per_bidder,
+            draws=sample,
+            seed=seed,
+        )
+    with _PatientBar(Console(stderr=True)) as bar:
+        report = proofs.audit(name, scope, properties or proofs.ALL, bar, allocator=allocator)
+    if save is not None:
+        save.write_text(report.to_json() + "\n")
+    if as_json:
+        typer.echo(report.to_json())
+    else:
+        _show(report, Console(), name, allocator, save)
+    if report.refuted:
+        raise typer.Exit(1)
+
+
+def _show(report: "Report", console: "Console", name: str, allocator: str | None, saved: Path | None) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(str(report.subject)), title_justify="left", caption=f"{report.seconds:.1f} s in all")
+    for column in ("property", "finding"):
+        table.add_column(column)
+    for column in ("cases", "seconds", "worst, ticks"):
+        table.add_column(column, justify="right")
+    for finding in report.findings:
+        table.add_row(
+            escape(finding.property.name),
+            _coloured(finding),
+            f"{finding.cases:,}",
+            f"{finding.seconds:.2f}",
+            str(finding.worst),
+        )
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+    say(str(report.scope))
+    console.print(table)
+    for finding in report.refuted:
+        if finding.counterexample is not None:
+            say(f"\n{finding.counterexample}\n{finding.note}; to see it again:")
+            say(finding.counterexample.expression(name, allocator))
+    if saved is not None:
+        say(f"\nsaved; replay with: python -m proofs.replay {saved}")
+
+
+def _coloured(finding: "Finding") -> str:
+    colour = {"REFUTED": "bold red", "UNKNOWN": "yellow"}.get(finding.status, "green")
+    return f"[{colour}]{finding.status}[/]"
+
+
+def _integers(text: str, option: str) -> list[int]:
+    """`0..3` or `0,2,5` as a list."""
+    first, dots, last = text.partition("..")
+    try:
+        if dots:
+            return list(range(int(first), int(last) + 1))
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}; expected integers such as 0..3 or 0,2,5", param_hint=option) from None
+
+
+def _one_or_many(text: str, option: str) -> int | list[int]:
+    numbers = _integers(text, option)
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+class _PatientBar:
+    """A progress bar that shows itself only once the wait has become one."""
+
+    def __init__(self, console: "Console", clock: Callable[[], float] = monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._started = clock()
+        self._bar: tuple[Progress, TaskID] | None = None
+
+    def __enter__(self) -> "_PatientBar":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
+    ) -> None:
+        if self._bar is not None:
+            self._bar[0].stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        elapsed = self._clock() - self._started
+        if self._bar is None:
+            if elapsed < _PATIENCE_S or done == total:
+                return
+            self._bar = self._shown(total)
+        progress, task = self._bar
+        left = elapsed / done * (total - done)
+        progress.update(task, completed=done, total=total, rate=f"{done / elapsed:,.0f}/s, {left:.0f} s left")
+
+    def _shown(self, total: int) -> "tuple[Progress, TaskID]":
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        columns = (TextColumn("markets"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+        progress = Progress(*columns, console=self._console, transient=True)
+        progress.start()
+        return progress, progress.add_task("audit", total=total, rate="")

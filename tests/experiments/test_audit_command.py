@@ -1,0 +1,118 @@
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from experiments.commands.audit import _PatientBar, audit
+from mechanisms import MechanismError
+from proofs import AuditError, violation
+from proofs.replay import REPLAYED, main
+
+SMALL = ["--bidders", "2", "--agents", "2", "--values", "0..2"]
+
+
+@pytest.fixture
+def command() -> typer.Typer:
+    app = typer.Typer()
+    app.command()(audit)
+    return app
+
+
+def test_a_truthful_rule_passes_with_exit_code_0(command: typer.Typer) -> None:
+    result = CliRunner().invoke(command, ["vcg", *SMALL])
+    assert result.exit_code == 0, result.output
+    assert "2 bidders x 2 agents, values {0..2}, capacities 1,1, costs 0" in result.output
+    assert result.output.count("VERIFIED") == 4 and "1,296" in result.output
+
+
+def test_a_refuted_rule_shows_its_expression_and_exits_with_1(command: typer.Typer) -> None:
+    result = CliRunner().invoke(command, ["vcg", "--allocator", "greedy", "--property", "truthful", *SMALL])
+    assert result.exit_code == 1
+    assert "bidder 0 reports [0, 1] instead of [1, 1] and gains 1" in result.output
+    [expression] = [line for line in result.output.splitlines() if line.startswith("__import__")]
+    assert eval(expression) == 1
+
+
+def test_json_and_a_saved_file_that_replays(command: typer.Typer, tmp_path: Path) -> None:
+    file = tmp_path / "found.json"
+    result = CliRunner().invoke(command, ["pay-as-bid", "--json", "--save", str(file), *SMALL])
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == json.loads(file.read_text())
+    assert main([str(file)]) == REPLAYED
+
+
+def test_options_reach_the_scope(command: typer.Typer) -> None:
+    options = ["--bidders", "1", "--requests-per-bidder", "2", "--values", "0,4", "--costs", "1,2", "--capacity", "2,1"]
+    result = CliRunner().invoke(command, ["vcg", "--json", *options])
+    scope = json.loads(result.stdout)["scope"]
+    assert scope.startswith(
+        "1 bidder with 2 requests x 2 agents, values {0, 4}, capacities 2,1, costs [[1, 2], [1, 2]]"
+    )
+
+
+def test_sampling(command: typer.Typer) -> None:
+    result = CliRunner().invoke(command, ["pay-as-bid", "--sample", "5", "--seed", "7", "--bidders", "6", "--json"])
+    data = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert data["scope"].startswith("5 random markets of 6 bidders") and "seed 7" in data["scope"]
+    assert {finding["status"] for finding in data["findings"]} == {"REFUTED", "UNKNOWN"}
+
+
+def test_a_strangers_rule_in_a_file_of_his_own(
+    command: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rules_of_a_stranger.py").write_text(
+        "from mechanisms import VCG, Payments\n"
+        "class HalfPrice:\n"
+        "    def charge(self, market, allocation, allocator):\n"
+        "        paid = VCG().charge(market, allocation, allocator)\n"
+        "        return Payments(paid.charges // 2, paid.receipts)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    result = CliRunner().invoke(command, ["rules_of_a_stranger:HalfPrice", "--json", *SMALL])
+    assert result.exit_code == 1, result.output
+    truthful = json.loads(result.stdout)["findings"][0]
+    assert truthful["note"] == "replayed in a fresh process"
+    lie = truthful["counterexample"]
+    assert lie["amount"] == violation(
+        "truthful", "rules_of_a_stranger:HalfPrice", bidder=lie["lie"]["bidder"], lie=lie["lie"]["rows"], **lie["truth"]
+    )
+
+
+@pytest.mark.parametrize("option", ["--values", "--costs", "--capacity"])
+def test_malformed_numbers_exit_with_2(command: typer.Typer, option: str) -> None:
+    assert CliRunner().invoke(command, ["vcg", option, "many"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["vcg", "--values", "0..40"], AuditError),
+        (["vcg", "--property", "fair"], AuditError),
+        (["vickrey"], MechanismError),
+    ],
+)
+def test_senseless_questions_raise_typed_errors(
+    command: typer.Typer, arguments: list[str], error: type[Exception]
+) -> None:
+    assert isinstance(CliRunner().invoke(command, arguments).exception, error)
+
+
+def test_the_bar_waits_before_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
+    times = iter([0.0, 1.0, 3.0, 4.0])
+    console = Console(force_terminal=True, width=100)
+    with _PatientBar(console, clock=lambda: next(times)) as bar:
+        bar(1, 8)
+        assert capsys.readouterr().out == ""
+        bar(3, 8)
+        bar(4, 8)
+    assert "1/s, 4 s left" in capsys.readouterr().out
+
+
+def test_help_has_an_example(command: typer.Typer) -> None:
+    assert "iemas audit vcg --allocator greedy" in CliRunner().invoke(command, ["--help"]).output
