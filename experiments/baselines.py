@@ -82,8 +82,8 @@ class CacheAware:
 def baselines(seed: int = 0) -> list[Policy]:
     """What the auction is compared with.
 
-    The last one, `first-come`, has the auction's predictor and preferences, but each request takes its own best agent at
-    cost, in order of arrival: what the auction gains over it is due to the matching.
+    The last one, `first-come`, has the auction's predictor and preferences, but each request takes its own best agent
+    at cost, in order of arrival: what the auction gains over it is due to the matching.
     """
     return [
         Blind("random", lambda agents: _random(seed)),

@@ -1,8 +1,8 @@
 """Ready-made fleets for studies: two small and two large engines, simulated or real.
 
 Simulated engines have the cache sizes and the fitted speed of the real ones on a CPU. They have no model: whether an
-answer is right is drawn from the agent's assumed skill, so the quality column of a simulated table shows what routing does
-with given skills, and says nothing about any model.
+answer is right is drawn from the agent's assumed skill, so the quality column of a simulated table shows what routing
+does with given skills, and says nothing about any model.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ FLEET = (
 def simulated_fleet(
     load: Workload, *, seed: int, fleet: tuple[SimulatedAgent, ...] = FLEET
 ) -> tuple[list[SimulatedEngine], list[TokenPrices]]:
-    """Engines with empty caches, and their price lists; which answers are right depends on seed, agent and request alone."""
+    """Engines with empty caches, and their price lists; seed, agent and request alone decide which answers are right."""
     answers = answers_of(load)
     engines = [
         SimulatedEngine(agent.name, _Replies(agent, answers, seed), calibration(agent.calibration), agent.shape)

@@ -83,7 +83,13 @@ def workload(
     dialogues = [dialogue for corpus in corpora for dialogue in corpus.dialogues]
     order = rng.permutation(len(dialogues))
     conversations = tuple(
-        Conversation(f"{k:04d}/{dialogues[i].id}", dialogues[i], f"bidder-{k % bidders}", types[k % bidders], schedule.starts_s[k])
+        Conversation(
+            f"{k:04d}/{dialogues[i].id}",
+            dialogues[i],
+            f"bidder-{k % bidders}",
+            types[k % bidders],
+            schedule.starts_s[k],
+        )
         for k, i in enumerate(order)
     )
     title = ", ".join(corpus.title for corpus in corpora)

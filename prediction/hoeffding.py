@@ -31,7 +31,8 @@ _FEATURE_LIMIT = 1_000.0
 _QUALITY_PRIOR = 0.5
 
 _NEEDED = (
-    "prompt_tokens", "cached_tokens", "uncached_tokens", "max_tokens", "turn", "inflight", "slots", "load"
+    "prompt_tokens", "cached_tokens", "uncached_tokens", "max_tokens", "turn", "inflight", "slots", "load",
+    "backlog_tokens",
 )  # fmt: skip
 
 
@@ -213,6 +214,7 @@ def _inputs(row: Mapping[str, float]) -> dict[str, float]:
         "inflight": min(row["inflight"] / 10.0, limit),
         "load": min(row["load"], limit),
         "decode": min(row["max_tokens"] / 1000.0 * row["load"], limit),
+        "backlog": min(row["backlog_tokens"] / 1000.0, limit),
     }
 
 

@@ -53,7 +53,8 @@ class Features:
     `prompt_tokens` (N, M), since agents may tokenise differently; `cached_tokens` (N, M), those believed cached
     (`PrefixIndex.match`), at most the prompt; `max_tokens` (N,), the most a request may generate; `turn` (N,), the
     assistant messages already in the conversation, counted by the router and never taken from a client; `inflight`
-    (M,), requests each agent is serving now; `slots` (M,), how many it serves at once, at least 1.
+    (M,), requests each agent is serving now; `slots` (M,), how many it serves at once, at least 1; `backlog_tokens`
+    (M,), prompt tokens that each agent was given and has not computed yet, none where the router does not know.
 
     Raises `PredictionError`, naming row and column, if an entry is negative or out of range, or shapes disagree.
     """
@@ -64,8 +65,11 @@ class Features:
     turn: NDArray[np.int64]
     inflight: NDArray[np.int64]
     slots: NDArray[np.int64]
+    backlog_tokens: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
+        if self.backlog_tokens is None:
+            object.__setattr__(self, "backlog_tokens", np.zeros(np.shape(self.slots), np.int64))
         for field in fields(self):
             array = np.asarray(getattr(self, field.name))
             if array.dtype.kind not in "iu":
@@ -95,6 +99,8 @@ class Features:
         """
         prompt, cached = int(self.prompt_tokens[i, j]), int(self.cached_tokens[i, j])
         inflight, slots = int(self.inflight[j]), int(self.slots[j])
+        assert self.backlog_tokens is not None
+        backlog = int(self.backlog_tokens[j])
         return {
             "prompt_tokens": float(prompt),
             "cached_tokens": float(cached),
@@ -104,6 +110,7 @@ class Features:
             "inflight": float(inflight),
             "slots": float(slots),
             "load": inflight / slots,
+            "backlog_tokens": float(backlog),
         }
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,7 +92,11 @@ class VllmClient:
         except (KeyError, TypeError, ValueError):
             raise self._nonsense("/tokenize", "no list of tokens") from None
 
-    async def complete(self, model: str, request: Request) -> Completion:
+    async def reset_prefix_cache(self) -> None:
+        """Empty the prefix cache."""
+        await self._send("POST", "/reset_prefix_cache")
+
+    async def complete(self, model: str, request: Request, first_token: Callable[[], None] | None = None) -> Completion:
         """Serve one request, greedily, and time its tokens as they arrive."""
         question = {
             "model": model,
@@ -111,7 +115,10 @@ class VllmClient:
                     await response.aread()
                     raise self._refusal(response.status_code, response.text)
                 async for chunk in self._chunks(response):
+                    waiting = answer.first_s is None
                     answer.take(chunk, time.perf_counter() - began)
+                    if waiting and answer.first_s is not None and first_token is not None:
+                        first_token()
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
         except (AttributeError, KeyError, TypeError, ValueError) as error:

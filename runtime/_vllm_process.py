@@ -77,6 +77,8 @@ class ServerOptions:
             # vLLM's own choice puts every server on core 0.
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "OMP_NUM_THREADS": str(self.threads),
+            # Without it the prefix cache cannot be reset between the runs of a study.
+            "VLLM_SERVER_DEV_MODE": "1",
         }
         return {**os.environ, **own, **(_OFFLINE if self.offline else {})}
 

@@ -78,7 +78,15 @@ class Auction:
             turn=np.array([offer.turn for offer in offers]),
             inflight=fleet.inflight,
             slots=fleet.slots,
+            backlog_tokens=self._backlog(fleet),
         )
+
+    def _backlog(self, fleet: Fleet) -> NDArray[np.int64]:
+        """(M,) prompt tokens dispatched to each agent, believed uncached, that it has not computed yet."""
+        tokens = [
+            sum(self._rows[name][j]["uncached_tokens"] for name in names) for j, names in enumerate(fleet.prefilling)
+        ]
+        return np.array(tokens, dtype=np.int64)
 
 
 def _fits(features: Features, fleet: Fleet) -> NDArray[np.bool_]:

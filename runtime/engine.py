@@ -4,7 +4,7 @@ An engine is one agent of the market. `SimulatedEngine` and `VllmEngine` impleme
 round loop, the auction and the reports cannot tell them apart except by what they measured.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
@@ -95,8 +95,12 @@ class Engine(Protocol):
         """Token ids of the prompt that `generate` would see for these messages, chat template applied."""
         ...
 
-    async def generate(self, request: Request) -> Completion:
-        """Serve one request and measure it."""
+    async def generate(self, request: Request, first_token: Callable[[], None] | None = None) -> Completion:
+        """Serve one request and measure it; `first_token` is called once, when the first token is there."""
+        ...
+
+    async def reset_cache(self) -> None:
+        """Forget every cached prefix; nothing may be in flight."""
         ...
 
 

@@ -44,11 +44,16 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fleet:
-    """The M agents as a round begins: requests in flight (M,), and whether each is alive (M,)."""
+    """The M agents as a round begins.
+
+    `inflight` (M,) counts requests being served, `alive` (M,) says who is up, and `prefilling` holds, per agent, the ids
+    of requests in flight whose first token has not come yet.
+    """
 
     agents: tuple[Agent, ...]
     inflight: NDArray[np.int64]
     alive: NDArray[np.bool_]
+    prefilling: tuple[frozenset[str], ...]
 
     @property
     def slots(self) -> NDArray[np.int64]:

@@ -79,6 +79,7 @@ class Router:
         self._queue: deque[_Waiting] = deque()
         self._inflight = np.zeros(len(engines), np.int64)
         self._alive = np.ones(len(engines), bool)
+        self._prefilling: list[set[str]] = [set() for _ in engines]
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._serving: set[asyncio.Task[Completion]] = set()
@@ -168,7 +169,8 @@ class Router:
                 self._run_round()
 
     def _run_round(self) -> None:
-        fleet = Fleet(self._agents, self._inflight.copy(), self._alive.copy())
+        prefilling = tuple(map(frozenset, self._prefilling))
+        fleet = Fleet(self._agents, self._inflight.copy(), self._alive.copy(), prefilling)
         if not fleet.free.any() and self._inflight.any():
             return
         batch = [self._queue.popleft() for _ in range(min(len(self._queue), self.rounds.max_batch))]
@@ -219,7 +221,9 @@ class Router:
         self._inflight[agent] += 1
         now = asyncio.get_running_loop().time()
         dispatched = _Dispatched(waiting, agent, charge, _prediction(decision, i, agent), now)
-        waiting.task = asyncio.create_task(self.engines[agent].generate(request))
+        self._prefilling[agent].add(request.id)
+        computed = partial(self._prefilling[agent].discard, request.id)
+        waiting.task = asyncio.create_task(self.engines[agent].generate(request, computed))
         self._serving.add(waiting.task)
         # A task that is cancelled before its first step runs none of its own code, its callbacks all the same.
         waiting.task.add_done_callback(partial(self._finish, dispatched))
@@ -229,6 +233,7 @@ class Router:
         waiting, agent = dispatched.waiting, dispatched.agent
         self._serving.discard(task)
         self._inflight[agent] -= 1
+        self._prefilling[agent].discard(waiting.offer.request.id)
         self._wake.set()
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None:

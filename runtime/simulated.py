@@ -17,6 +17,7 @@ from runtime.step_time import StepTime
 from runtime.tokens import END, VOCABULARY, cut_answer, encode_chat
 
 Reply = Callable[[Request], str]
+FirstToken = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class _Running:
     answer: tuple[int, ...]
     arrived: float
     done: "asyncio.Future[Completion]"
+    tell: FirstToken | None
     holding: Holding | None = None
     computed: int = 0
     produced: int = 0
@@ -118,7 +120,17 @@ class SimulatedEngine:
         """Token ids of the prompt."""
         return encode_chat(messages)
 
-    async def generate(self, request: Request) -> Completion:
+    async def reset_cache(self) -> None:
+        """Forget every cached prefix.
+
+        Raises:
+            EngineError: requests are in flight.
+        """
+        if self._running or self._waiting:
+            raise EngineError(f"engine {self.name} is serving {len(self._running)} requests; wait for them first")
+        self._cache = BlockCache(self.shape.cache_blocks, self.shape.block_size)
+
+    async def generate(self, request: Request, first_token: FirstToken | None = None) -> Completion:
         """Queue the request, and return once its last token was computed.
 
         Raises:
@@ -128,10 +140,17 @@ class SimulatedEngine:
         prompt = encode_chat(request.messages)
         room = self._room(request.id, prompt, request.max_tokens)
         text, answer = cut_answer(self._reply(request), min(request.max_tokens, room))
-        completion = await self.generate_tokens(prompt, answer, name=request.id)
+        completion = await self.generate_tokens(prompt, answer, name=request.id, first_token=first_token)
         return replace(completion, text=text, finish_reason="stop" if answer[-1] == END else "length")
 
-    async def generate_tokens(self, prompt: Sequence[int], answer: Sequence[int], *, name: str = "") -> Completion:
+    async def generate_tokens(
+        self,
+        prompt: Sequence[int],
+        answer: Sequence[int],
+        *,
+        name: str = "",
+        first_token: FirstToken | None = None,
+    ) -> Completion:
         """The same for token ids: the prompt's, and those that the engine is to generate.
 
         Raises:
@@ -143,7 +162,7 @@ class SimulatedEngine:
         if not prompt or len(answer) > self._room(name, prompt, len(answer)):
             raise RequestError(f"request {name} has {len(prompt)} prompt tokens and {len(answer)} to generate: no room")
         loop = asyncio.get_running_loop()
-        one = _Running(tuple(prompt), tuple(answer), loop.time(), loop.create_future())
+        one = _Running(tuple(prompt), tuple(answer), loop.time(), loop.create_future(), first_token)
         await asyncio.sleep(self.step_time.overhead_s)
         self._waiting.append(one)
         self._wake.set()
@@ -232,6 +251,8 @@ class SimulatedEngine:
             one.produced += 1
             if one.produced == 1:
                 one.first_token = now
+                if one.tell is not None:
+                    one.tell()
             if one.produced == len(one.answer):
                 self._complete(one, now)
 

@@ -161,7 +161,14 @@ class VllmEngine:
         except EngineError as error:
             raise await self._explained(error) from error
 
-    async def generate(self, request: Request) -> Completion:
+    async def reset_cache(self) -> None:
+        """Forget every cached prefix; a server that was not launched here must run with VLLM_SERVER_DEV_MODE=1."""
+        try:
+            await self._connected().reset_prefix_cache()
+        except EngineError as error:
+            raise await self._explained(error) from error
+
+    async def generate(self, request: Request, first_token: Callable[[], None] | None = None) -> Completion:
         """Serve one request with temperature 0 and measure it; see `Engine.generate`."""
         client, info = self._connected(), self._described()
         if not request.messages:
@@ -169,7 +176,7 @@ class VllmEngine:
         if request.max_tokens < 1:
             raise RequestError(f"request {request.id!r} asks for {request.max_tokens} tokens; ask for at least 1")
         try:
-            return await client.complete(info.model, request)
+            return await client.complete(info.model, request, first_token)
         except RequestError as error:
             raise RequestError(f"request {request.id!r}: {error}") from error
         except EngineError as error:

@@ -28,7 +28,7 @@ def audit(
     agents: Annotated[int, typer.Option(help="Agents that serve.")] = 2,
     values: Annotated[
         str | None,
-        typer.Option(help="What a pair may be worth, in ticks: 0..3 or 0,2,5.  [default: 0..3; sampled 0..1000]"),
+        typer.Option(help="What a pair may be worth, in ticks: 0..3 or 0,2,5; by default 0..3, sampled 0..1000."),
     ] = None,
     costs: Annotated[str, typer.Option(help="Cost of serving, in ticks: one, or one per agent, 1,2.")] = "0",
     capacity: Annotated[str, typer.Option(help="Slots: one number for all agents, or one per agent, 1,2.")] = "1",
@@ -56,6 +56,8 @@ def audit(
 
     import proofs
 
+    if save is not None and not save.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {save.parent}", param_hint="--save")
     scope: Scope
     costs_each, capacities = _one_or_many(costs, "--costs"), _one_or_many(capacity, "--capacity")
     if sample is None:

@@ -87,6 +87,11 @@ def test_malformed_numbers_exit_with_2(command: typer.Typer, option: str) -> Non
     assert CliRunner().invoke(command, ["vcg", option, "many"]).exit_code == 2
 
 
+def test_a_file_that_cannot_be_saved_is_refused_before_the_audit(command: typer.Typer, tmp_path: Path) -> None:
+    result = CliRunner().invoke(command, ["vcg", "--save", str(tmp_path / "nowhere" / "found.json")])
+    assert result.exit_code == 2 and "there is no folder" in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [

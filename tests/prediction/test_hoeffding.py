@@ -146,6 +146,7 @@ def features_and_measurements(draw):
         turn=np.array([draw(huge)]),
         inflight=np.array([draw(huge)]),
         slots=np.array([1 + draw(huge)]),
+        backlog_tokens=np.array([draw(huge)]),
     )
     quality = draw(st.none() | st.floats(0, 1))
     return features, Measured(draw(amounts), draw(amounts), quality, draw(st.none() | huge))

@@ -14,6 +14,7 @@ GOOD = {
     "turn": [1, 0],
     "inflight": [2, 0],
     "slots": [4, 8],
+    "backlog_tokens": [30, 0],
 }
 
 
@@ -49,7 +50,7 @@ def test_qos_refuses_quality_above_one_and_unequal_shapes():
 def test_a_row_carries_the_derived_features():
     assert Features(**GOOD).row(0, 0) == {
         "prompt_tokens": 100, "cached_tokens": 64, "uncached_tokens": 36, "max_tokens": 16,
-        "turn": 1, "inflight": 2, "slots": 4, "load": 0.5,
+        "turn": 1, "inflight": 2, "slots": 4, "load": 0.5, "backlog_tokens": 30,
     }  # fmt: skip
 
 

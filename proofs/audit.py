@@ -1,0 +1,102 @@
+"""`audit`: examine, shrink, replay, report."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from time import perf_counter
+
+from mechanisms import DirectMechanism
+from proofs.engine import Engine, Progress
+from proofs.errors import AuditError
+from proofs.finding import Finding, Report
+from proofs.menu import Exhaustive
+from proofs.properties import ALL, Property, find_property
+from proofs.scope import Grid, Scope
+from proofs.search import Search
+from proofs.shrink import shrink
+from proofs.subject import Subject
+
+#: Asked in this order; the first that accepts a property over a scope examines it.
+ENGINES: tuple[Engine, ...] = (Exhaustive(), Search())
+
+#: 3 bidders, 2 agents with one slot each, values 0 to 3: seconds, and known to expose what coarser grids hide.
+SMALL = Grid()
+
+
+def audit(
+    mechanism: DirectMechanism | str,
+    scope: Scope = SMALL,
+    properties: Iterable[Property | str] = ALL,
+    progress: Progress | None = None,
+    *,
+    allocator: str | None = None,
+    engines: Sequence[Engine] = ENGINES,
+) -> Report:
+    """Find out which properties hold over the scope.
+
+    Every counterexample is shrunk, and then replayed in a fresh process (one for all of them) before it is reported.
+
+    Args:
+        mechanism: an object with `run(market)`, or a name as `mechanisms.find_mechanism` takes it.
+        scope: which markets and lies exist.
+        properties: objects, shipped names, or `module:Class`.
+        progress: called with (done, total) steps.
+        allocator: for a mechanism given by name, the allocator to run it over.
+        engines: who examines what.
+
+    Raises:
+        AuditError: no engine examines a property over this scope, two properties share a name, or the mechanism is
+            not deterministic or not feasible.
+        ReplayError: a counterexample does not happen again in a fresh process.
+        MechanismError: the name stands for no mechanism.
+
+    Example:
+        >>> report = audit("pay-as-bid", Grid(bidders=2, agents=1, values=range(3)), ["truthful"])
+        >>> print(report["truthful"].counterexample.text)
+        bidder 0 reports [1] instead of [2] and gains 1
+    """
+    started = perf_counter()
+    subject = Subject.of(mechanism, allocator)
+    asked = [find_property(prop) if isinstance(prop, str) else prop for prop in properties]
+    names = [prop.name for prop in asked]
+    if len(set(names)) < len(names):
+        raise AuditError(f"properties {names} share a name; a report tells them apart by it")
+    examiners = [_engine_for(prop, scope, engines) for prop in asked]
+    found: dict[str, Finding] = {}
+    for engine in dict.fromkeys(examiners):
+        group = [prop for prop, examiner in zip(asked, examiners, strict=True) if examiner is engine]
+        for finding in engine.examine(subject.mechanism, scope, group, progress or _silent):
+            found[finding.property.name] = finding
+    findings = _substantiated([found[name] for name in names], subject)
+    return Report(subject, scope, findings, perf_counter() - started)
+
+
+def _substantiated(findings: list[Finding], subject: Subject) -> tuple[Finding, ...]:
+    """The findings with their counterexamples shrunk and replayed."""
+    small = {
+        finding.property.name: shrink(finding.counterexample, subject.mechanism)
+        for finding in findings
+        if finding.counterexample is not None
+    }
+    if not small:
+        return tuple(findings)
+    # Imported here, since `python -m proofs.replay` must not find itself imported already.
+    from proofs.replay import replay_fresh
+
+    note = replay_fresh(subject, list(small.values()))
+    return tuple(
+        replace(finding, counterexample=small[finding.property.name], note=note)
+        if finding.property.name in small
+        else finding
+        for finding in findings
+    )
+
+
+def _engine_for(prop: Property, scope: Scope, engines: Sequence[Engine]) -> Engine:
+    for engine in engines:
+        if engine.accepts(prop, scope):
+            return engine
+    raise AuditError(f"no engine examines {getattr(prop, 'name', prop)!r} over a {type(scope).__name__}: {scope}")
+
+
+def _silent(done: int, total: int) -> None:
+    """Progress that nobody watches."""

@@ -1,0 +1,240 @@
+"""`Counterexample`: one market in which a property fails; it can be computed again anywhere, and travels as JSON."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+from numpy.typing import ArrayLike
+
+from allocation import Market, MarketError
+from mechanisms import DirectMechanism, Outcome
+from proofs.errors import AuditError, ReplayError
+from proofs.lies import Lie
+from proofs.properties import (
+    DeviationProperty,
+    OutcomeProperty,
+    Property,
+    Violation,
+    find_property,
+    property_name,
+)
+from proofs.scope import public_terms
+from proofs.subject import Subject, outcome_of, spelled
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a mechanism answered: `agents` (N,), `charges` (N,) and `receipts` (M,), as plain integers."""
+
+    agents: tuple[int, ...]
+    charges: tuple[int, ...]
+    receipts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> "Answer":
+        """The decisions of an outcome, and nothing of the report it was computed from."""
+        payments = outcome.payments
+        return cls(
+            tuple(outcome.allocation.agents.tolist()),
+            tuple(payments.charges.tolist()),
+            tuple(payments.receipts.tolist()),
+        )
+
+    def __str__(self) -> str:
+        return f"agents {list(self.agents)}, charges {list(self.charges)}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counterexample:
+    """A property fails in the market `truth` by `amount` ticks (> 0); with a `lie`, because that bidder reports it.
+
+    `text` says what happened; `honest` and `lying` are what the mechanism answered.
+    """
+
+    property: Property
+    truth: Market
+    lie: Lie | None
+    amount: int
+    text: str
+    honest: Answer
+    lying: Answer | None
+
+    @classmethod
+    def of(
+        cls, prop: Property, mechanism: DirectMechanism, truth: Market, lie: Lie | None = None
+    ) -> "Counterexample | None":
+        """Run the mechanism from scratch on the truth, and on the lie if there is one: a counterexample, or None.
+
+        Raises:
+            AuditError: a property of deviations came without a lie or the other way round, or the mechanism misbehaves.
+        """
+        honest = outcome_of(mechanism, truth)
+        if isinstance(prop, DeviationProperty) and lie is not None:
+            lying = outcome_of(mechanism, lie.applied(truth))
+            found = prop.compare(truth, lie, honest, lying)
+        elif isinstance(prop, OutcomeProperty) and lie is None:
+            lying, found = None, prop.check(honest, truth)
+        else:
+            raise AuditError(f"{prop.name} {'needs a' if lie is None else 'takes no'} lie")
+        return None if found is None else cls.told(prop, truth, lie, found, honest, lying)
+
+    @classmethod
+    def told(
+        cls, prop: Property, truth: Market, lie: Lie | None, found: Violation, honest: Outcome, lying: Outcome | None
+    ) -> "Counterexample":
+        """The counterexample of a violation that a property has just found in these outcomes."""
+        answer = None if lying is None else Answer.of(lying)
+        return cls(prop, truth, lie, found.amount, found.text, Answer.of(honest), answer)
+
+    def replay(self, mechanism: DirectMechanism) -> int:
+        """Compute everything again from the market and the lie alone, and return the amount.
+
+        Raises:
+            ReplayError: amount, allocation or payments differ from what is written here.
+        """
+        again = Counterexample.of(self.property, mechanism, self.truth, self.lie)
+        if again is None:
+            raise ReplayError(f"{self.property.name} holds on {self.truth}; recorded was: {self.text}")
+        for what in ("amount", "honest", "lying"):
+            recorded, found = getattr(self, what), getattr(again, what)
+            if recorded != found:
+                raise ReplayError(f"{self.property.name}: {what} was {recorded}, now {found}, on {self.truth}")
+        return again.amount
+
+    def expression(self, mechanism: DirectMechanism | str, allocator: str | None = None) -> str:
+        """One Python expression, for a fresh interpreter, whose value is the amount.
+
+        Args:
+            mechanism: the object, or its name, which makes for the shorter expression.
+            allocator: for names alone, as in `audit`.
+
+        Raises:
+            AuditError: the object cannot be written down as an expression.
+        """
+        prop = (
+            repr(self.property.name) if property_name(self.property) == self.property.name else spelled(self.property)
+        )
+        truth = self.truth
+        arguments = [prop, Subject.of(mechanism, allocator).spelled()]
+        if allocator is not None:
+            arguments.append(f"allocator={allocator!r}")
+        arguments += [f"{name}={rows}" for name, rows in _fields(truth).items() if rows is not None]
+        if self.lie is not None:
+            arguments += [f"bidder={self.lie.bidder}", f"lie={[list(row) for row in self.lie.rows]}"]
+        return f'__import__("proofs").violation({", ".join(arguments)})'
+
+    def to_json(self) -> str:
+        """The counterexample as a JSON object; `from_json` reads it back."""
+        return json.dumps(self.as_dict())
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain lists, numbers and strings, ready for JSON."""
+        prop = self.property
+        return {
+            "property": {"name": property_name(prop), "parameters": _parameters(prop)},
+            "truth": _fields(self.truth),
+            "lie": None if self.lie is None else dataclasses.asdict(self.lie),
+            "amount": self.amount,
+            "text": self.text,
+            "honest": dataclasses.asdict(self.honest),
+            "lying": None if self.lying is None else dataclasses.asdict(self.lying),
+        }
+
+    @classmethod
+    def from_json(cls, text: str) -> "Counterexample":
+        """Read what `to_json` wrote. A property named `module:Class` is imported: read only files that you trust.
+
+        Raises:
+            AuditError: the text is no counterexample.
+        """
+        try:
+            data = json.loads(text)
+            lie = data["lie"]
+            return cls(
+                find_property(data["property"]["name"], **data["property"]["parameters"]),
+                _market(**data["truth"]),
+                None if lie is None else Lie.of(lie["bidder"], lie["rows"]),
+                int(data["amount"]),
+                str(data["text"]),
+                _answer(data["honest"]),
+                None if data["lying"] is None else _answer(data["lying"]),
+            )
+        except (json.JSONDecodeError, KeyError, TypeError, MarketError) as error:
+            raise AuditError(
+                f"not a counterexample, {type(error).__name__}: {error}; expected what to_json wrote"
+            ) from error
+
+    def __str__(self) -> str:
+        lines = [f"{self.property.name} fails: {self.text}"]
+        lines.append(f"true values {self.truth.values.tolist()}, {public_terms(self.truth)}{_owned(self.truth)}")
+        lines.append(f"honest: {self.honest}" + ("" if self.lying is None else f"; lying: {self.lying}"))
+        return "\n".join(lines)
+
+
+def violation(
+    prop: Property | str,
+    mechanism: DirectMechanism | str,
+    *,
+    values: ArrayLike,
+    costs: ArrayLike,
+    capacities: ArrayLike,
+    feasible: ArrayLike | None = None,
+    owners: ArrayLike | None = None,
+    bidder: int | None = None,
+    lie: ArrayLike | None = None,
+    allocator: str | None = None,
+) -> int:
+    """By how many ticks a property fails in one market, 0 where it holds: what a counterexample's expression calls.
+
+    Args:
+        prop, mechanism: objects or names.
+        values, costs, capacities, feasible, owners: the true market, as in `Market`; `owners` are its bidders.
+        bidder, lie: who lies, and the (K, M) values he reports; for properties of deviations.
+        allocator: as in `audit`.
+
+    Example:
+        >>> violation("truthful", "pay-as-bid", values=[[2]], costs=[[0]], capacities=[1], bidder=0, lie=[[1]])
+        1
+    """
+    found = Counterexample.of(
+        find_property(prop) if isinstance(prop, str) else prop,
+        Subject.of(mechanism, allocator).mechanism,
+        _market(values, costs, capacities, feasible, owners),
+        None if bidder is None or lie is None else Lie.of(bidder, lie),
+    )
+    return 0 if found is None else found.amount
+
+
+def _parameters(prop: Property) -> dict[str, object]:
+    if not dataclasses.is_dataclass(prop):
+        return {}
+    return {field.name: getattr(prop, field.name) for field in dataclasses.fields(prop)}
+
+
+def _fields(market: Market) -> dict[str, object]:
+    alone = len(market.players) == market.shape[0]
+    return {
+        "values": market.values.tolist(),
+        "costs": market.costs.tolist(),
+        "capacities": market.capacities.tolist(),
+        "feasible": None if market.feasible is None else market.feasible.tolist(),
+        "owners": None if alone and market.bidders.tolist() == list(market.players) else market.bidders.tolist(),
+    }
+
+
+def _market(
+    values: ArrayLike,
+    costs: ArrayLike,
+    capacities: ArrayLike,
+    feasible: ArrayLike | None = None,
+    owners: ArrayLike | None = None,
+) -> Market:
+    return Market(values, costs, capacities, feasible, owners)
+
+
+def _answer(data: dict[str, list[int]]) -> Answer:
+    return Answer(tuple(data["agents"]), tuple(data["charges"]), tuple(data["receipts"]))
+
+
+def _owned(market: Market) -> str:
+    return "" if len(market.players) == market.shape[0] else f", requests owned by {market.bidders.tolist()}"

@@ -1,0 +1,168 @@
+"""What can be claimed of a mechanism. A property is a small class with a name, of one of two kinds.
+
+An `OutcomeProperty` looks at the outcome of one market in which everybody told the truth. A `DeviationProperty`
+compares that outcome with the one after a lie. Both are handed the *true* market and must compute every utility from
+it: what was reported has no say in what anybody gains.
+
+Utilities are quasi-linear: value received minus charges. All amounts are ticks (micro-units unless the audit chose
+another unit).
+"""
+
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol, runtime_checkable
+
+from allocation import Market
+from mechanisms import Outcome
+from proofs.errors import AuditError
+from proofs.lies import Lie
+from proofs.oracle import optimum
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """By how many ticks (> 0) a property fails in one case, and the case in words."""
+
+    amount: int
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.amount <= 0:
+            raise AuditError(f"violation of {self.amount} ticks ({self.text}); return None where the property holds")
+
+
+@runtime_checkable
+class Property(Protocol):
+    """A named claim about a mechanism. Engines decide which properties they can examine, over which scopes."""
+
+    @property
+    def name(self) -> str:
+        """The claim in one word or two, unique within an audit."""
+        ...
+
+
+@runtime_checkable
+class OutcomeProperty(Property, Protocol):
+    """A claim about one outcome at a time.
+
+    Example:
+        >>> class NothingIdle:
+        ...     name = "nothing-idle"
+        ...     def check(self, outcome, truth):
+        ...         idle = int((~outcome.allocation.served).sum())
+        ...         return Violation(idle, f"{idle} requests wait") if idle else None
+    """
+
+    def check(self, outcome: Outcome, truth: Market) -> Violation | None:
+        """The violation in this outcome of the truthful market `truth`, or None."""
+        ...
+
+
+@runtime_checkable
+class DeviationProperty(Property, Protocol):
+    """A claim about what a lie can change."""
+
+    def compare(self, truth: Market, lie: Lie, honest: Outcome, lying: Outcome) -> Violation | None:
+        """The violation between the truthful outcome and the one after the lie, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Truthful:
+    """No bidder gains by reporting anything but his true values, whatever the others report (dominant strategies).
+
+    With private values and truthful others ranging over every profile, this is dominant-strategy incentive
+    compatibility (Gibbard 1973; Nisan, Roughgarden, Tardos and Vazirani 2007, definition 9.15).
+    """
+
+    name: ClassVar[str] = "truthful"
+
+    def compare(self, truth: Market, lie: Lie, honest: Outcome, lying: Outcome) -> Violation | None:
+        """The liar's gain in true utility, where there is one."""
+        before, after = honest.bidder_utilities(truth)[lie.bidder], lying.bidder_utilities(truth)[lie.bidder]
+        if after <= before:
+            return None
+        rows = truth.values[truth.requests_of(lie.bidder)].tolist()
+        said, true = (", ".join(str(list(row)) for row in matrix) for matrix in (lie.rows, rows))
+        gain = after - before
+        return Violation(gain, f"bidder {lie.bidder} reports {said} instead of {true} and gains {gain}")
+
+
+@dataclass(frozen=True, slots=True)
+class IndividuallyRational:
+    """No bidder who tells the truth ends below zero, the utility of staying away (ex post)."""
+
+    name: ClassVar[str] = "individually-rational"
+
+    def check(self, outcome: Outcome, truth: Market) -> Violation | None:
+        """The greatest loss of a truthful bidder; ties to the first."""
+        utilities = outcome.bidder_utilities(truth)
+        bidder = min(utilities, key=lambda player: utilities[player], default=None)
+        if bidder is None or utilities[bidder] >= 0:
+            return None
+        return Violation(-utilities[bidder], f"bidder {bidder} tells the truth and loses {-utilities[bidder]}")
+
+
+@dataclass(frozen=True, slots=True)
+class NoDeficit:
+    """The house never pays out more than it takes in: charges cover receipts (weak budget balance)."""
+
+    name: ClassVar[str] = "no-deficit"
+
+    def check(self, outcome: Outcome, truth: Market) -> Violation | None:
+        """The house's loss."""
+        charges, receipts = int(outcome.payments.charges.sum()), int(outcome.payments.receipts.sum())
+        if charges >= receipts:
+            return None
+        return Violation(
+            receipts - charges, f"the house takes {charges}, pays {receipts} and loses {receipts - charges}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Efficient:
+    """The allocation of truthful reports has the greatest welfare there is."""
+
+    name: ClassVar[str] = "efficient"
+
+    def check(self, outcome: Outcome, truth: Market) -> Violation | None:
+        """The welfare that is missing, against an optimum computed independently (`oracle.optimum`)."""
+        welfare = int(truth.take(truth.weights, outcome.allocation).sum())
+        best = optimum(truth)
+        return Violation(best - welfare, f"welfare is {welfare}, the optimum {best}") if welfare < best else None
+
+
+#: Every property that ships, in the order in which a report shows them.
+ALL: tuple[Property, ...] = (Truthful(), IndividuallyRational(), NoDeficit(), Efficient())
+
+_SHIPPED: dict[str, type[Property]] = {prop.name: type(prop) for prop in ALL}
+
+
+def find_property(name: str, **parameters: object) -> Property:
+    """The property of a shipped name, or of `module:Class`, built with these parameters.
+
+    Raises:
+        AuditError: no such name, module or class, or it is no property.
+    """
+    module, colon, attribute = name.partition(":")
+    here = str(Path.cwd())
+    if colon and here not in sys.path:
+        sys.path.insert(0, here)
+    if not colon and name not in _SHIPPED:
+        raise AuditError(f"no property {name!r}; shipped: {', '.join(_SHIPPED)}; yours: my_module:MyProperty")
+    try:
+        found = getattr(importlib.import_module(module), attribute) if colon else _SHIPPED[name]
+        built = found(**parameters) if isinstance(found, type) else found
+    except (ImportError, AttributeError, TypeError) as error:
+        raise AuditError(f"property {name}: {error}") from error
+    if not isinstance(built, OutcomeProperty | DeviationProperty):
+        raise AuditError(f"{name} has no `name` with check(outcome, truth) or compare(truth, lie, honest, lying)")
+    return built
+
+
+def property_name(prop: Property) -> str:
+    """The name by which `find_property` finds this property's class in another process."""
+    kind = type(prop)
+    return prop.name if _SHIPPED.get(prop.name) is kind else f"{kind.__module__}:{kind.__qualname__}"

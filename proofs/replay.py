@@ -1,0 +1,109 @@
+"""Replay counterexamples in a fresh process: `python -m proofs.replay FILE [--mechanism NAME] [--allocator NAME]`.
+
+FILE is a report (`Report.to_json`, `iemas audit --save`) or a single counterexample (`Counterexample.to_json`). Exit
+code 0: everything happened again; 3: something did not; 4: mechanism, property or file cannot be had in this process.
+"""
+
+import argparse
+import json
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from mechanisms import DirectMechanism, MechanismError
+from proofs.counterexample import Counterexample
+from proofs.errors import ReplayError
+from proofs.subject import Subject
+
+REPLAYED, DIFFERS, OUT_OF_REACH = 0, 3, 4
+
+
+def replay_fresh(subject: Subject, found: Sequence[Counterexample]) -> str:
+    """Replay in another process, or in this one where the mechanism cannot be sent, and say which.
+
+    A mechanism found by name is found again by name; any other object is pickled.
+
+    Raises:
+        ReplayError: a counterexample does not happen again.
+    """
+    try:
+        payload = b"" if subject.name is not None else pickle.dumps(subject.mechanism)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        return _replay_here(subject, found, str(error))
+    with tempfile.TemporaryDirectory(prefix="iemas-replay-") as folder:
+        file, pickled = Path(folder, "found.json"), Path(folder, "mechanism.pickle")
+        report = {
+            "mechanism": {"name": subject.name, "allocator": subject.allocator},
+            "findings": [{"counterexample": counterexample.as_dict()} for counterexample in found],
+        }
+        file.write_text(json.dumps(report))
+        pickled.write_bytes(payload)
+        command = [sys.executable, "-m", "proofs.replay", str(file)]
+        if payload:
+            command += ["--pickle", str(pickled)]
+        paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+        child = subprocess.run(
+            command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False
+        )
+    said = (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
+    if child.returncode == DIFFERS:
+        raise ReplayError(f"in a fresh process the mechanism answers differently: {said}")
+    if child.returncode != REPLAYED:
+        return _replay_here(subject, found, said)
+    return "replayed in a fresh process"
+
+
+def _replay_here(subject: Subject, found: Sequence[Counterexample], why: str) -> str:
+    for counterexample in found:
+        counterexample.replay(subject.mechanism)
+    return (
+        f"replayed in this process only, as no other can build the mechanism or the property ({why}); "
+        "define them in a module of their own"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m proofs.replay", description="Replay recorded counterexamples.")
+    parser.add_argument(
+        "file", type=Path, help="JSON from Report.to_json, Counterexample.to_json or iemas audit --save"
+    )
+    parser.add_argument("--mechanism", help="name of the mechanism, where the file does not record one")
+    parser.add_argument("--allocator", help="allocator that the named rule runs over")
+    parser.add_argument("--pickle", type=Path, help="a mechanism pickled by a running audit; open nobody else's")
+    options = parser.parse_args(arguments)
+    try:
+        found, mechanism = _load(options)
+    except Exception as error:
+        # Unpickling runs a stranger's imports, which may raise anything; the parent process wants one line and a code.
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return OUT_OF_REACH
+    for counterexample in found:
+        try:
+            print(f"{counterexample.property.name}: happens again, by {counterexample.replay(mechanism)}")
+        except Exception as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            return DIFFERS
+    return REPLAYED
+
+
+def _load(options: argparse.Namespace) -> tuple[list[Counterexample], DirectMechanism]:
+    data = json.loads(options.file.read_text())
+    found = [finding["counterexample"] for finding in data["findings"]] if "findings" in data else [data]
+    counterexamples = [Counterexample.from_json(json.dumps(entry)) for entry in found if entry is not None]
+    if options.pickle is not None:
+        return counterexamples, pickle.loads(options.pickle.read_bytes())
+    recorded = data.get("mechanism", {})
+    name = options.mechanism or recorded.get("name")
+    if name is None:
+        raise MechanismError(f"{options.file} names no mechanism; add --mechanism NAME")
+    allocator = options.allocator if options.mechanism else recorded.get("allocator")
+    return counterexamples, Subject.of(name, allocator).mechanism
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""`Search`: random markets and cunning lies, for mechanisms beyond any grid. It refutes, or it does not know."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from allocation import Market
+from mechanisms import DirectMechanism, Outcome
+from proofs.counterexample import Answer, Counterexample
+from proofs.engine import Progress
+from proofs.errors import AuditError
+from proofs.finding import Finding, Status
+from proofs.lies import misreports
+from proofs.properties import DeviationProperty, OutcomeProperty, Property
+from proofs.scope import Sample, Scope
+from proofs.subject import outcome_of
+from proofs.table import unstable
+
+
+@dataclass(slots=True)
+class _Hunt:
+    """One property being hunted down: cases and seconds spent so far, and the first violation, which ends the hunt."""
+
+    prop: Property
+    cases: int = 0
+    seconds: float = 0.0
+    caught: Counterexample | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The engine of `Sample`.
+
+    Args:
+        liars: bidders, drawn anew in each market, that try to lie.
+        reruns: how many markets are asked twice, to catch mechanisms that are not deterministic.
+    """
+
+    liars: int = 3
+    reruns: int = 8
+
+    def accepts(self, prop: Property, scope: Scope) -> bool:
+        """All properties of outcomes and of one bidder's lie, over samples."""
+        return isinstance(scope, Sample) and isinstance(prop, OutcomeProperty | DeviationProperty)
+
+    def examine(
+        self, mechanism: DirectMechanism, scope: Scope, properties: Sequence[Property], progress: Progress
+    ) -> list[Finding]:
+        """One finding per property, REFUTED or UNKNOWN; a property is left alone once refuted.
+
+        Raises:
+            AuditError: the mechanism misbehaves, or answers the same market differently twice.
+        """
+        if not isinstance(scope, Sample):
+            raise AuditError(f"{type(scope).__name__} cannot be sampled; give a Sample")
+        hunts = [_Hunt(prop) for prop in properties]
+        for draw in range(scope.draws):
+            if all(hunt.caught for hunt in hunts):
+                break
+            truth = scope.market(draw)
+            honest = outcome_of(mechanism, truth)
+            if draw < self.reruns and Answer.of(outcome_of(mechanism, truth)) != Answer.of(honest):
+                raise unstable(mechanism, truth)
+            for hunt in hunts:
+                if hunt.caught is None:
+                    started = perf_counter()
+                    self._pursue(hunt, mechanism, scope, draw, truth, honest)
+                    hunt.seconds += perf_counter() - started
+            progress(draw + 1, scope.draws)
+        progress(scope.draws, scope.draws)
+        return [_finding(hunt, scope) for hunt in hunts]
+
+    def _pursue(
+        self, hunt: _Hunt, mechanism: DirectMechanism, sample: Sample, draw: int, truth: Market, honest: Outcome
+    ) -> None:
+        prop = hunt.prop
+        if isinstance(prop, DeviationProperty):
+            rng = np.random.default_rng([sample.seed, draw, 1])
+            liars = rng.permutation(len(truth.players))[: self.liars].tolist()
+            for bidder in (truth.players[liar] for liar in liars):
+                for lie in misreports(rng, truth, bidder, *sample.values):
+                    lying = outcome_of(mechanism, lie.applied(truth))
+                    found = prop.compare(truth, lie, honest, lying)
+                    hunt.cases += 1
+                    if found is not None:
+                        hunt.caught = Counterexample.told(prop, truth, lie, found, honest, lying)
+                        return
+        elif isinstance(prop, OutcomeProperty):
+            found = prop.check(honest, truth)
+            hunt.cases += 1
+            if found is not None:
+                hunt.caught = Counterexample.told(prop, truth, None, found, honest, None)
+
+
+def _finding(hunt: _Hunt, sample: Sample) -> Finding:
+    if hunt.caught is None:
+        note = "no violation among the cases tried; that proves nothing beyond them"
+        return Finding(hunt.prop, Status.UNKNOWN, sample, hunt.cases, hunt.seconds, note=note)
+    return Finding(
+        hunt.prop,
+        Status.REFUTED,
+        sample,
+        hunt.cases,
+        hunt.seconds,
+        worst=hunt.caught.amount,
+        counterexample=hunt.caught,
+    )
