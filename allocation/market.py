@@ -196,7 +196,7 @@ class Market:
         prices = allocation.prices
         if prices is None:
             raise CertificateError(
-                "the allocation carries no prices; ask an exact allocator, or allocation.supporting_prices"
+                "the allocation carries no prices; ask an exact allocator, or allocation.improve"
             )
         self._check_prices(prices, self.loads(allocation))
         net = np.where(self.weights == FORBIDDEN, FORBIDDEN, self.weights - prices)

@@ -1,0 +1,72 @@
+"""The `iemas` command."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from experiments.commands import data, model
+from experiments.commands.audit import audit
+from experiments.commands.calibrate import calibrate
+from experiments.commands.demo import demo
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Truthful auctions for routing LLM requests: audit a mechanism, then serve with it.",
+)
+app.command()(demo)
+app.command()(audit)
+app.command()(calibrate)
+app.add_typer(data.app, name="data")
+app.add_typer(model.app, name="model")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"iemas {version('iemas')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
+def main() -> None:
+    """Run the command; a typed error of ours becomes one line on standard error and exit code 2."""
+    try:
+        app()
+    except Exception as error:
+        if not isinstance(error, _our_errors()):
+            raise
+        typer.secho(f"iemas: {error}", fg="red", err=True)
+        sys.exit(2)
+
+
+def _our_errors() -> tuple[type[Exception], ...]:
+    from allocation import CertificateError, MarketError, SolverError
+    from experiments.errors import CalibrationError, DatasetError
+    from mechanisms import MechanismError
+    from prediction import PredictionError
+    from proofs import AuditError, ReplayError
+    from runtime import ServingError
+
+    return (
+        MarketError,
+        CertificateError,
+        SolverError,
+        MechanismError,
+        PredictionError,
+        AuditError,
+        ReplayError,
+        ServingError,
+        DatasetError,
+        CalibrationError,
+    )

@@ -1,5 +1,10 @@
 """What can go wrong before a study has begun; every message names the culprit and the remedy."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from proofs import Report
+
 
 class DatasetError(ValueError):
     """A data file is missing, is not what its place promises, or could not be fetched.
@@ -11,3 +16,18 @@ class DatasetError(ValueError):
 
 class CalibrationError(ValueError):
     """Measured runs that no step time can be fitted to."""
+
+
+class StudyError(ValueError):
+    """A study that cannot be run as asked: an unknown policy, an empty folder, a refuted mechanism."""
+
+
+class AuditRefusedError(StudyError):
+    """A mechanism whose audit refuted a required property, and nobody said to run it all the same."""
+
+    def __init__(self, report: "Report", broken: list[str]) -> None:
+        self.report = report
+        super().__init__(
+            f"{report.subject} is not run at scale: the audit refuted {', '.join(broken)}; "
+            "add --despite-audit to run it all the same, and the report will say so"
+        )

@@ -6,12 +6,16 @@ does with given skills, and says nothing about any model.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from experiments.study import Workload, answers_of
 from prediction import TokenPrices
-from runtime import EngineShape, Request, SimulatedEngine, calibration
+from runtime import Engine, EngineShape, Request, SimulatedEngine, calibration
+
+#: Engines and, in the same order, their price lists.
+PricedEngines = tuple[Sequence[Engine], Sequence[TokenPrices]]
 
 _WRONG = "I am not sure about that."
 
@@ -47,7 +51,7 @@ FLEET = (
 def simulated_fleet(
     load: Workload, *, seed: int, fleet: tuple[SimulatedAgent, ...] = FLEET
 ) -> tuple[list[SimulatedEngine], list[TokenPrices]]:
-    """Engines with empty caches, and their price lists; seed, agent and request alone decide which answers are right."""
+    """Engines with empty caches and their price lists; seed, agent and request alone decide which answers are right."""
     answers = answers_of(load)
     engines = [
         SimulatedEngine(agent.name, _Replies(agent, answers, seed), calibration(agent.calibration), agent.shape)
@@ -67,3 +71,37 @@ class _Replies:
         known = self.answers[request.id]
         right = int.from_bytes(draw) < self.agent.skill * 2**64
         return known[0] if right and known else _WRONG
+
+
+def launched_fleet(models: Sequence[str], tell: Callable[[str], None]) -> PricedEngines:
+    """vLLM servers on this machine, one per model: a catalogue name (fetched if need be), a model folder or a hub id.
+
+    Nothing is started yet. Catalogue models above 300 million parameters are priced as large, all others as small.
+
+    Raises:
+        ModelError: a catalogue model cannot be fetched.
+    """
+    from runtime.models import CATALOGUE, fetch
+    from runtime.vllm import VllmEngine
+
+    packages = {package.name: package for package in CATALOGUE}
+    engines, prices = [], []
+    for k, model in enumerate(models):
+        package = packages.get(model)
+        where = model if package is None else fetch(model, progress=lambda doing, fraction: tell(doing))
+        label = f"{Path(model).name}-{k}"
+        engines.append(VllmEngine.launch(label, where, progress=_starting(label, tell)))
+        prices.append(LARGE_PRICES if package is not None and package.parameters_m > 300 else SMALL_PRICES)
+    return engines, prices
+
+
+def connected_fleet(urls: Sequence[str], slots: int) -> PricedEngines:
+    """vLLM servers that run already, all priced as small; nothing is contacted yet."""
+    from runtime.vllm import VllmEngine
+
+    engines = [VllmEngine.connect(f"server-{k}", url, slots=slots) for k, url in enumerate(urls)]
+    return engines, [SMALL_PRICES for _ in urls]
+
+
+def _starting(label: str, tell: Callable[[str], None]) -> Callable[[float, str], None]:
+    return lambda seconds, line: tell(f"starting {label}, {seconds:.0f} s")

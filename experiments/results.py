@@ -55,7 +55,7 @@ class StudyResult:
         """Plain data, ready for JSON; figures that a policy does not have are null."""
         return {
             "mechanism": self.mechanism,
-            "audit": self.audit.as_dict(),
+            "audit": json.loads(self.audit.to_json()),
             "despite_audit": self.despite_audit,
             "workload": self.workload,
             "settings": self.settings,

@@ -7,6 +7,8 @@ Rules, as vLLM 0.32.0 has them (Kwon et al. 2023, and the source of its KV cache
 - Hit blocks leave the free queue before new ones are taken from its head; a block that is taken loses its name.
 - A finished request returns its blocks, last first: unnamed ones to the head of the queue, named ones to its tail.
 - One block is never used, and the same content may sit in several blocks.
+
+`tests/runtime/test_simulated_equals_vllm.py` holds it to that: equal hits on every request of random traces.
 """
 
 import hashlib
@@ -70,7 +72,7 @@ class BlockCache:
         names.extend(tokens)
         return len(self._hits(names, len(tokens))) * self.block_size
 
-    def admit(self, tokens: Sequence[int], salt: str = "", *, keep_free: int = 0) -> Holding | None:
+    def admit(self, tokens: Sequence[int], salt: str = "") -> Holding | None:
         """Start a request whose whole sequence so far is `tokens`, or None while too few blocks are free for it.
 
         Only the blocks found in the cache are taken; `reserve` takes the others as they are computed.
@@ -80,7 +82,7 @@ class BlockCache:
         hits = self._hits(names, len(tokens))
         idle_hits = sum(self._users[block] == 0 for block in hits)
         needed = -(-len(tokens) // self.block_size) - len(hits) + idle_hits
-        if needed + keep_free > self.free:
+        if needed > self.free:
             return None
         for block in hits:
             if self._users[block] == 0:
@@ -106,17 +108,12 @@ class BlockCache:
 
     def release(self, holding: Holding) -> None:
         """Return a request's blocks: finished, cancelled or preempted."""
-        first: list[int] = []
-        last: list[int] = []
         for block in reversed(holding.blocks):
             self._users[block] -= 1
             if self._users[block] == 0:
-                (first if self._name_of[block] is None else last).append(block)
-        for block in last:
-            self._free[block] = None
-        for block in reversed(first):
-            self._free[block] = None
-            self._free.move_to_end(block, last=False)
+                self._free[block] = None
+                if self._name_of[block] is None:
+                    self._free.move_to_end(block, last=False)
         holding.blocks = []
 
     def _hits(self, names: BlockNames, length: int) -> list[int]:

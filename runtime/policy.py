@@ -46,8 +46,8 @@ class Offer:
 class Fleet:
     """The M agents as a round begins.
 
-    `inflight` (M,) counts requests being served, `alive` (M,) says who is up, and `prefilling` holds, per agent, the ids
-    of requests in flight whose first token has not come yet.
+    `inflight` (M,) counts requests being served, `alive` (M,) says who is up, and `prefilling` holds, per agent, the
+    ids of requests in flight whose first token has not come yet.
     """
 
     agents: tuple[Agent, ...]

@@ -6,9 +6,11 @@ from a `StepTime` fitted to a real engine; what is answered comes from a functio
 
 import asyncio
 import contextlib
+from bisect import insort
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count as count_up
 
 from runtime.block_cache import BlockCache, Holding
 from runtime.engine import Completion, EngineInfo, Message, Request
@@ -40,6 +42,7 @@ class EngineShape:
 class _Running:
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
+    ticket: int
     arrived: float
     done: "asyncio.Future[Completion]"
     tell: FirstToken | None
@@ -85,6 +88,7 @@ class SimulatedEngine:
         self._reply = reply
         self._cache = BlockCache(self.shape.cache_blocks, self.shape.block_size)
         self._waiting: deque[_Running] = deque()
+        self._tickets = count_up()
         self._running: list[_Running] = []
         self._wake = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
@@ -162,9 +166,11 @@ class SimulatedEngine:
         if not prompt or len(answer) > self._room(name, prompt, len(answer)):
             raise RequestError(f"request {name} has {len(prompt)} prompt tokens and {len(answer)} to generate: no room")
         loop = asyncio.get_running_loop()
-        one = _Running(tuple(prompt), tuple(answer), loop.time(), loop.create_future(), first_token)
+        ticket = next(self._tickets)
+        one = _Running(tuple(prompt), tuple(answer), ticket, loop.time(), loop.create_future(), first_token)
         await asyncio.sleep(self.step_time.overhead_s)
-        self._waiting.append(one)
+        # First come, first served; of sleepers that end together, a loop may wake any first.
+        insort(self._waiting, one, key=lambda other: other.ticket)
         self._wake.set()
         try:
             return await one.done

@@ -106,6 +106,13 @@ class Corpus:
         name = f"{self.name}, first {dialogues} of {len(self.dialogues)}"
         return replace(self, name=name, dialogues=self.dialogues[:dialogues])
 
+    def shortened(self, turns: int) -> "Corpus":
+        """Every dialogue's first `turns` turns, under a name that says so; the corpus itself if none has more."""
+        if all(len(dialogue.turns) <= turns for dialogue in self.dialogues):
+            return self
+        shorter = tuple(replace(dialogue, turns=dialogue.turns[:turns]) for dialogue in self.dialogues)
+        return replace(self, name=f"{self.name}, first {_count(turns, 'turn')} of each", dialogues=shorter)
+
     def capped(self, context_words: int) -> "Corpus":
         """Every context cut to `context_words` words (see `Dialogue.capped`), under a name that says so."""
         name = f"{self.name}, contexts cut to {_count(context_words, 'word')}"

@@ -72,9 +72,10 @@ CATALOGUE: tuple[ModelPackage, ...] = (
 
 
 def find(name: str) -> ModelPackage:
-    """The catalogue's entry called `name`; `ModelError` with the names there are."""
-    for package in CATALOGUE:
-        if package.name == name:
+    """The catalogue's entry called `name`, or the only one that begins so; `ModelError` with the names there are."""
+    begun = [package for package in CATALOGUE if package.name.startswith(name)]
+    for package in begun:
+        if package.name == name or len(begun) == 1:
             return package
     names = ", ".join(package.name for package in CATALOGUE)
     raise ModelError(f"no model is called {name!r}; there are: {names} (`iemas model list`)")

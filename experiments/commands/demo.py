@@ -1,0 +1,158 @@
+"""`iemas demo`: audit a mechanism, serve dialogues with it and with other routers, write a report."""
+
+import json
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from experiments.demo import Plan
+    from experiments.fleets import PricedEngines
+
+
+#: What `--engine vllm` launches if no model is named: one small, one large.
+DEFAULT_MODELS = ["smollm2-135m", "qwen2.5-coder-0.5b"]
+
+
+class EngineKind(StrEnum):
+    """What serves."""
+
+    SIMULATED = "simulated"
+    VLLM = "vllm"
+
+
+def demo(
+    mechanism: Annotated[str, typer.Option(help="vcg, pay-as-bid, posted-price, or yours: my_rules:HalfPrice")] = "vcg",
+    allocator: Annotated[str | None, typer.Option(help="greedy, or-tools, ..., or yours")] = None,
+    engine: Annotated[EngineKind, typer.Option(help="Simulated engines, or real vLLM servers.")] = EngineKind.SIMULATED,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="With --engine vllm: a name of `iemas model list`, a model folder or a hub id; repeatable."),
+    ] = None,
+    url: Annotated[
+        list[str] | None, typer.Option(help="With --engine vllm: a vLLM server that runs already; repeatable.")
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="`shipped`, a fetched name, a file, or a folder of files; repeatable. Default: what is there."
+        ),
+    ] = None,
+    dialogues: Annotated[
+        int | None, typer.Option(min=1, help="Dialogues of each file.  [default: 20; vllm: 4]")
+    ] = None,
+    turns: Annotated[int | None, typer.Option(min=1, help="Turns of each dialogue.  [default: 12; vllm: 3]")] = None,
+    rate: Annotated[float, typer.Option(min=1e-6, help="Dialogues that begin per second.")] = 0.15,
+    bidders: Annotated[int, typer.Option(min=1, help="Among whom the dialogues are dealt.")] = 12,
+    slots: Annotated[
+        int | None, typer.Option(min=1, help="Requests an agent serves at once.  [default: 4; vllm: 2]")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Repetitions.  [default: 3; vllm: 1]")] = None,
+    policy: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.")] = None,
+    despite_audit: Annotated[
+        bool, typer.Option("--despite-audit", help="Serve with a mechanism that the audit refuted.")
+    ] = False,
+    out: Annotated[
+        Path, typer.Option(help="Folder for report.html, results.json, requests.jsonl and the books.")
+    ] = Path("runs/demo"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Audit a mechanism, hold real multi-turn dialogues with it and with other routers, and write a report.
+
+    Exit code 1 if the audit refuses the mechanism, 2 on bad input.
+
+    Example: iemas demo --mechanism vcg --data shipped --seeds 1
+    """
+    from rich.console import Console
+
+    from experiments.demo import Plan, examine, serve, simulate
+    from experiments.errors import AuditRefusedError
+    from experiments.report import write_report
+    from experiments.table import audit_table, policy_table
+
+    real = engine is EngineKind.VLLM
+    plan = Plan(
+        mechanism=mechanism,
+        allocator=allocator,
+        despite_audit=despite_audit,
+        data=tuple(data or ()),
+        dialogues=dialogues or (4 if real else 20),
+        turns=turns or (3 if real else 12),
+        rate=rate,
+        bidders=bidders,
+        slots=slots or (2 if real else 4),
+        seeds=tuple(range(seeds or (1 if real else 3))),
+        policies=tuple(policy or ()),
+        books=_fresh_folder(out / "books"),
+    )
+    console, notes = Console(quiet=as_json), Console(stderr=True)
+    try:
+        with _bar(notes) as bar:
+            task = bar.add_task(f"audit of {mechanism}", total=None)
+            report = examine(plan, lambda done, total: bar.update(task, completed=done, total=total))
+    except AuditRefusedError as refusal:
+        console.print(audit_table(refusal.report))
+        typer.secho(f"iemas: {refusal}", fg="red", err=True)
+        raise typer.Exit(1) from None
+    console.print(audit_table(report))
+    with _bar(notes) as bar:
+        result = (
+            serve(plan, report, _real_fleet(model, url, plan, bar), _progress(bar))
+            if real
+            else simulate(plan, report, _progress(bar))
+        )
+    result.save(out)
+    page = write_report(result, out / "report.html")
+    if as_json:
+        typer.echo(json.dumps(result.as_dict(), indent=1))
+        return
+    console.print(policy_table(result))
+    console.print(
+        f"Report: [bold]{page}[/bold]  ·  figures: {out / 'results.json'}  ·  requests: {out / 'requests.jsonl'}"
+    )
+
+
+def _fresh_folder(folder: Path) -> Path:
+    """The folder, without the books of an earlier run: ids of requests repeat, and books refuse a second charge."""
+    from experiments.errors import StudyError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("*.sqlite*"):
+            old.unlink()
+    except OSError as error:
+        raise StudyError(f"cannot write to {folder}: {error}; name another folder with --out") from error
+    return folder
+
+
+def _bar(console: "Console") -> "Progress":
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+def _progress(bar: "Progress") -> Callable[[str, int, int], None]:
+    tasks: dict[str, Any] = {}
+
+    def tell(doing: str, done: int, total: int) -> None:
+        if doing not in tasks:
+            tasks[doing] = bar.add_task(doing, total=total)
+        bar.update(tasks[doing], completed=done)
+
+    return tell
+
+
+def _real_fleet(model: list[str] | None, url: list[str] | None, plan: "Plan", bar: "Progress") -> "PricedEngines":
+    from experiments.fleets import connected_fleet, launched_fleet
+
+    if url:
+        return connected_fleet(url, plan.slots)
+    task = bar.add_task("models", total=None)
+    return launched_fleet(model or DEFAULT_MODELS, lambda doing: bar.update(task, description=doing))
