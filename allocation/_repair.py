@@ -297,7 +297,36 @@ def _seat(state, margins):
 
 
 @njit(cache=True)
-def repair(weights, capacities, prices, at, margins, budget, stats):
+def _highest(state, search, shift):
+    """The highest supporting prices: shortest paths into node 0, or to a free slot."""
+    m = state.capacities.size
+    for j in range(m + 1):
+        if state.stale[j]:
+            _refresh(state, j)
+    into = np.ascontiguousarray(state.lengths.T)
+    prices = state.prices.copy()
+    for j in range(1, m + 1):
+        if state.loads[j] < state.capacities[j - 1]:
+            into[0, j] = min(into[0, j], 0)
+    mask = (1 << shift) - 1
+    search.walls[:] = -prices
+    search.open[:] = FAR << shift
+    search.dist[:] = FAR
+    best = np.int64(0)
+    while best >> shift < FAR >> 1:
+        node = best & mask
+        search.dist[node] = best >> shift
+        search.open[node] = FAR << shift
+        search.walls[node] += FAR
+        best = _relax(into[node], search.walls, (best >> shift) + prices[node], shift, search.open)
+    for k in range(1, m + 1):
+        if search.dist[k] < FAR >> 1:
+            prices[k] += search.dist[k]
+    return prices
+
+
+@njit(cache=True)
+def repair(weights, capacities, prices, at, margins, budget, central, stats):
     """Exact optimum from prices and favourites, in place: `at` (n,) nodes, `prices` (m + 1,), minimal at the end.
 
     Args:
@@ -332,10 +361,15 @@ def repair(weights, capacities, prices, at, margins, budget, stats):
         stats[1] += 1
         if work > budget:
             return False
+    if central:
+        highest = _highest(state, search, shift)
     search.goal[:] = False
     _, _, last = _from_outside(state, search, first, shift)
     for k in range(1, m + 1):
         prices[k] -= search.dist[k]
+    if central:
+        for k in range(1, m + 1):
+            prices[k] = (prices[k] + highest[k]) // 2
     stats[2] = work
     stats[3] = last
     return True

@@ -10,7 +10,7 @@
 | `catalogue` | shipped names, and `module:object` for everybody else's |
 """
 
-from mechanisms.catalogue import find_allocator, find_mechanism
+from mechanisms.catalogue import find_allocator, find_mechanism, load_object
 from mechanisms.errors import MechanismError
 from mechanisms.mechanism import DirectMechanism, Mechanism, PaymentRule
 from mechanisms.outcome import Outcome, Payments, serving_costs
@@ -32,5 +32,6 @@ __all__ = [
     "Preferences",
     "find_allocator",
     "find_mechanism",
+    "load_object",
     "serving_costs",
 ]

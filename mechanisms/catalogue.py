@@ -6,7 +6,7 @@ the same door as what ships.
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from allocation import (
@@ -49,7 +49,7 @@ def find_allocator(name: str) -> Allocator:
     Raises:
         MechanismError: no such name, module or object, or the object is no allocator.
     """
-    found = ALLOCATORS[name]() if name in ALLOCATORS else _load(name, ALLOCATORS)
+    found = _find(name, ALLOCATORS)
     if not isinstance(found, Allocator):
         raise MechanismError(f"{name} is a {type(found).__name__} without allocate(market)")
     return found
@@ -65,7 +65,7 @@ def find_mechanism(name: str, allocator: str | None = None) -> DirectMechanism:
     Raises:
         MechanismError: as `find_allocator`, or the object is neither rule nor mechanism.
     """
-    found = RULES[name]() if name in RULES else _load(name, RULES)
+    found = _find(name, RULES)
     if isinstance(found, DirectMechanism):
         if allocator is not None:
             raise MechanismError(f"{name} is a whole mechanism; it takes no allocator ({allocator})")
@@ -78,10 +78,15 @@ def find_mechanism(name: str, allocator: str | None = None) -> DirectMechanism:
     return Mechanism(find_allocator(allocator or HOME.get(name, "min-cost-flow")), found)
 
 
-def _load(name: str, shipped: dict[str, Callable[[], PaymentRule]] | dict[str, Callable[[], Allocator]]) -> object:
-    module_name, colon, attribute = name.partition(":")
-    if not colon:
-        raise MechanismError(f"no {name!r} here; shipped: {', '.join(shipped)}; yours: my_module:MyClass")
+def load_object(name: str, **arguments: object) -> object:
+    """What `module:attribute` stands for; a class is built with the arguments.
+
+    Modules are looked for in the working directory too, so that a stranger's file needs no installation.
+
+    Raises:
+        MechanismError: there is no such module or attribute, or the class cannot be built so.
+    """
+    module_name, _, attribute = name.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -89,11 +94,19 @@ def _load(name: str, shipped: dict[str, Callable[[], PaymentRule]] | dict[str, C
         found: object = getattr(importlib.import_module(module_name), attribute)
     except ModuleNotFoundError as error:
         raise MechanismError(f"{name}: {error}; run where {module_name}.py lies, or install it") from error
-    except AttributeError as error:
+    except (ImportError, AttributeError) as error:
         raise MechanismError(f"{name}: {error}") from error
     if not isinstance(found, type):
         return found
     try:
-        return found()
+        return found(**arguments)
     except TypeError as error:
         raise MechanismError(f"{name} needs arguments ({error}); name a ready-made instance instead") from error
+
+
+def _find(name: str, shipped: Mapping[str, Callable[[], object]]) -> object:
+    if name in shipped:
+        return shipped[name]()
+    if ":" not in name:
+        raise MechanismError(f"no {name!r} here; shipped: {', '.join(shipped)}; yours: my_module:MyClass")
+    return load_object(name)

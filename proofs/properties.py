@@ -8,14 +8,11 @@ Utilities are quasi-linear: value received minus charges. All amounts are ticks 
 another unit).
 """
 
-import importlib
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
 from allocation import Market
-from mechanisms import Outcome
+from mechanisms import MechanismError, Outcome, load_object
 from proofs.errors import AuditError
 from proofs.lies import Lie
 from proofs.oracle import optimum
@@ -146,16 +143,11 @@ def find_property(name: str, **parameters: object) -> Property:
     Raises:
         AuditError: no such name, module or class, or it is no property.
     """
-    module, colon, attribute = name.partition(":")
-    here = str(Path.cwd())
-    if colon and here not in sys.path:
-        sys.path.insert(0, here)
-    if not colon and name not in _SHIPPED:
+    if ":" not in name and name not in _SHIPPED:
         raise AuditError(f"no property {name!r}; shipped: {', '.join(_SHIPPED)}; yours: my_module:MyProperty")
     try:
-        found = getattr(importlib.import_module(module), attribute) if colon else _SHIPPED[name]
-        built = found(**parameters) if isinstance(found, type) else found
-    except (ImportError, AttributeError, TypeError) as error:
+        built = load_object(name, **parameters) if ":" in name else _SHIPPED[name](**parameters)
+    except (MechanismError, TypeError) as error:
         raise AuditError(f"property {name}: {error}") from error
     if not isinstance(built, OutcomeProperty | DeviationProperty):
         raise AuditError(f"{name} has no `name` with check(outcome, truth) or compare(truth, lie, honest, lying)")

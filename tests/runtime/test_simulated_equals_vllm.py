@@ -76,31 +76,46 @@ def serial_trace(seed: int, block_size: int, cache_blocks: int, requests: int) -
     return {"block_size": block_size, "cache_blocks": cache_blocks, "requests": drawn.requests}
 
 
-def burst_trace(seed: int, block_size: int, cache_blocks: int, requests: int, budget: int) -> dict[str, Any]:
-    """Bursts of up to 7 requests for 4 slots, some of them arriving while the first is served."""
+def burst_trace(
+    seed: int, block_size: int, cache_blocks: int, budget: int, answers: int, requests: int
+) -> dict[str, Any]:
+    """Bursts of up to 7 requests for 4 slots, some of them arriving while the first is served.
+
+    A step computes at most `budget` tokens; an answer has at most `answers`.
+    """
     rng = random.Random(seed)
     drawn = Conversations(rng, block_size, min(2048, (cache_blocks - 1) * block_size))
     while len(drawn.requests) < requests:
-        past, longest = len(drawn.requests), rng.randint(20, 60)
+        past, first = len(drawn.requests), rng.randint(answers // 3, answers)
         for k in range(rng.randint(2, 7)):
-            step = rng.choice((0, 0, rng.randint(1, 19))) if k else 0
-            drawn.add(rng.randint(1, 40) if k else longest, past=past, burst=past, step=step)
+            step = rng.choice((0, 0, rng.randint(1, first - 1))) if k else 0
+            drawn.add(rng.randint(1, answers) if k else first, past=past, burst=past, step=step)
     limits = {"max_num_seqs": 4, "max_num_batched_tokens": budget}
     return {"block_size": block_size, "cache_blocks": cache_blocks, **limits, "requests": drawn.requests}
 
 
+#: block size, blocks
 SERIAL = {
-    f"block {block_size}, {blocks} blocks, seed {seed}": serial_trace(seed, block_size, blocks, 50)
-    for seed, (block_size, blocks) in enumerate(
-        [(32, 12), (32, 16), (32, 24), (32, 40), (32, 20), (64, 12), (64, 20), (64, 40)]
+    f"{blocks} blocks of {size}, seed {seed}": serial_trace(seed, size, blocks, 50)
+    for seed, (size, blocks) in enumerate(
+        [(32, 12), (32, 16), (32, 20), (32, 24), (32, 40), (64, 12), (64, 20), (64, 40)]
     )
 }
+#: block size, blocks, tokens a step, tokens an answer
 BURSTS = {
-    f"block {block_size}, {blocks} blocks, {budget} tokens a step, seed {seed}": burst_trace(
-        seed, block_size, blocks, 60, budget
+    f"{blocks} blocks of {size}, {budget} tokens a step, seed {seed}": burst_trace(
+        seed, size, blocks, budget, answers, 50
     )
-    for seed, (block_size, blocks, budget) in enumerate(
-        [(32, 12, 2048), (32, 20, 2048), (32, 30, 2048), (32, 24, 48), (64, 12, 100), (64, 30, 2048)]
+    for seed, (size, blocks, budget, answers) in enumerate(
+        [
+            (32, 12, 2048, 40),
+            (32, 12, 2048, 90),
+            (32, 16, 48, 70),
+            (32, 20, 2048, 40),
+            (32, 30, 2048, 60),
+            (64, 10, 100, 90),
+            (64, 30, 2048, 40),
+        ]
     )
 }
 
@@ -128,30 +143,45 @@ def simulate(trace: dict[str, Any], real: dict[str, Any]) -> list[Completion]:
             ),
         )
 
-        async def one(arrives: int, answer: dict[str, Any]) -> Completion:
-            if arrives:
-                await asyncio.sleep(arrives - 0.5)
-            return await engine.generate_tokens(answer["prompt"], answer["output"])
+        async def together(burst: list[dict[str, Any]], answers: list[dict[str, Any]]) -> list[Completion]:
+            loop = asyncio.get_running_loop()
+            began, jobs = loop.time(), {}
+            for k in sorted(range(len(burst)), key=lambda k: burst[k].get("step", 0)):
+                if burst[k].get("step", 0):
+                    await asyncio.sleep(began + burst[k]["step"] - 0.5 - loop.time())
+                jobs[k] = asyncio.create_task(engine.generate_tokens(answers[k]["prompt"], answers[k]["output"]))
+            return [await jobs[k] for k in range(len(burst))]
 
         served: list[Completion] = []
         async with running([engine]):
             for burst in bursts(trace):
-                answers = real["requests"][len(served) : len(served) + len(burst)]
-                jobs = (one(asked.get("step", 0), answer) for asked, answer in zip(burst, answers, strict=True))
-                served += await asyncio.gather(*jobs)
+                served += await together(burst, real["requests"][len(served) : len(served) + len(burst)])
         return served
 
     return run(main(), virtual=True)
 
 
+def cached(requests: list[dict[str, Any]]) -> list[int]:
+    return [request["cached_tokens"] for request in requests]
+
+
 @pytest.mark.parametrize("name", SERIAL)
 def test_one_request_at_a_time_hits_the_very_same_tokens(name: str, real: dict[str, Any]) -> None:
     ours = simulate(SERIAL[name], real[name])
-    assert [one.cached_tokens for one in ours] == [one["cached_tokens"] for one in real[name]["requests"]]
+    assert [one.cached_tokens for one in ours] == cached(real[name]["requests"])
 
 
 @pytest.mark.parametrize("name", BURSTS)
-def test_bursts_hit_the_very_same_tokens_in_the_very_same_steps(name: str, real: dict[str, Any]) -> None:
-    ours = simulate(BURSTS[name], real[name])
-    theirs = real[name]["requests"]
-    assert [one.cached_tokens for one in ours] == [one["cached_tokens"] for one in theirs]
+def test_bursts_hit_the_very_same_tokens_and_take_the_very_same_steps(name: str, real: dict[str, Any]) -> None:
+    ours, theirs = simulate(BURSTS[name], real[name]), real[name]["requests"]
+    assert [one.cached_tokens for one in ours] == cached(theirs)
+    # Who arrives later does so half a step early, to be there when the step begins.
+    steps = [(int(one.first_token_s), int(one.latency_s)) for one in ours]
+    assert steps == [(one["first_step"], one["last_step"]) for one in theirs]
+
+
+def test_the_traces_put_the_caches_under_pressure(real: dict[str, Any]) -> None:
+    for name, answer in real.items():
+        prompts = [one["prompt"] for one in answer["requests"]]
+        assert 0.2 < sum(cached(answer["requests"])) / sum(map(len, prompts)) < 0.8, name
+    assert sum(real[name]["preemptions"] for name in BURSTS) > 20
