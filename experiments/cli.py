@@ -52,7 +52,7 @@ def main() -> None:
 
 def _our_errors() -> tuple[type[Exception], ...]:
     from allocation import CertificateError, MarketError, SolverError
-    from experiments.errors import CalibrationError, DatasetError
+    from experiments.errors import CalibrationError, DatasetError, StudyError
     from mechanisms import MechanismError
     from prediction import PredictionError
     from proofs import AuditError, ReplayError
@@ -69,4 +69,5 @@ def _our_errors() -> tuple[type[Exception], ...]:
         ServingError,
         DatasetError,
         CalibrationError,
+        StudyError,
     )

@@ -115,13 +115,15 @@ SERVICE = (
     ),
     Column(
         "latency_median",
-        "First token, median",
-        "s",
+        "Wait, median",
+        "s, first token",
         "Median over served requests of the wait from arrival at the router to the first token, the wait for a round "
         "and for a free slot included.",
         "low",
     ),
-    Column("latency_p95", "First token, p95", "s", "95th percentile of the same wait, interpolated linearly.", "low"),
+    Column(
+        "latency_p95", "Wait, p95", "s, first token", "95th percentile of the same wait, interpolated linearly.", "low"
+    ),
     Column(
         "cost_per_request",
         "Cost per request",
@@ -133,7 +135,7 @@ SERVICE = (
     Column(
         "quality",
         "Token F1",
-        "mean, 0 to 1",
+        "0 to 1",
         "Mean over graded requests of the token F1 between the answer and the closest gold answer, after SQuAD's "
         "normalisation. Requests without a gold answer are not graded.",
         "high",
@@ -155,7 +157,7 @@ MARKET = (
     Column("surplus", "Surplus", "credits", "Payments minus the cost of what was served."),
     Column(
         "auction_surplus",
-        "Surplus, on predictions",
+        "Predicted surplus",
         "credits",
         "Charges minus receipts as decided round by round, on predicted costs: a mechanism without deficit is never "
         "below zero here, and may be in the column before.",
@@ -189,7 +191,7 @@ MARKET = (
     Column(
         "decide_ms",
         "Decision",
-        "ms per round",
+        "ms",
         "Mean computing time of a round's decision, prediction included, by the clock of the machine that ran the "
         "study, even where engines are simulated.",
         "low",

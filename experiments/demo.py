@@ -11,7 +11,7 @@ from experiments.errors import AuditRefusedError, StudyError
 from experiments.fleets import FLEET, PricedEngines, simulated_fleet
 from experiments.results import StudyResult
 from experiments.study import PolicyRun, Workload, run_policy, workload
-from mechanisms import DirectMechanism, Preferences
+from mechanisms import DirectMechanism, Preferences, find_mechanism
 from prediction import TokenPrices
 from proofs import Grid, Report, audit
 from runtime import Auction, Engine, Ledger, Policy, Rounds, calibration, running
@@ -51,6 +51,16 @@ class Plan:
     seeds: tuple[int, ...] = (0, 1, 2)
     policies: tuple[str, ...] = ()
     books: Path | None = None
+
+
+def check(plan: Plan) -> None:
+    """Refuse a plan that could not be run, before anything long begins.
+
+    Raises:
+        MechanismError, DatasetError, StudyError: naming what does not exist.
+    """
+    find_corpora(plan)
+    choose_policies(plan, find_mechanism(plan.mechanism, plan.allocator), seed=0)
 
 
 def examine(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Report:

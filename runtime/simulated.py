@@ -66,9 +66,14 @@ class _Step:
     work: list[tuple[_Running, int]] = field(default_factory=list)
 
     def seconds(self, step_time: StepTime) -> float:
-        continuing = [one for one, count in self.work if one.produced > 0 and count == 1]
-        prompt = sum(count for _, count in self.work) - len(continuing)
-        return step_time.seconds(prompt, len(self.work), sum(one.length for one in continuing))
+        prompt = pairs = context = 0
+        for one, count in self.work:
+            if one.produced > 0 and count == 1:
+                context += one.length
+            else:
+                prompt += count
+                pairs += count * (2 * one.computed + count + 1) // 2
+        return step_time.seconds(prompt, len(self.work), context, pairs)
 
 
 class SimulatedEngine:
@@ -89,6 +94,7 @@ class SimulatedEngine:
         self._cache = BlockCache(self.shape.cache_blocks, self.shape.block_size)
         self._waiting: deque[_Running] = deque()
         self._tickets = count_up()
+        self._last_arrival = float("-inf")
         self._running: list[_Running] = []
         self._wake = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
@@ -96,6 +102,7 @@ class SimulatedEngine:
     async def start(self) -> EngineInfo:
         """Start the scheduler."""
         if self._worker is None:
+            self._last_arrival = float("-inf")
             self._worker = asyncio.create_task(self._serve(), name=f"engine {self.name}")
         return EngineInfo(
             model=f"simulated ({self.step_time.fitted_to})",
@@ -168,7 +175,7 @@ class SimulatedEngine:
         loop = asyncio.get_running_loop()
         ticket = next(self._tickets)
         one = _Running(tuple(prompt), tuple(answer), ticket, loop.time(), loop.create_future(), first_token)
-        await asyncio.sleep(self.step_time.overhead_s)
+        await asyncio.sleep(self._until_arrival(loop.time()))
         # First come, first served; of sleepers that end together, a loop may wake any first.
         insort(self._waiting, one, key=lambda other: other.ticket)
         self._wake.set()
@@ -176,6 +183,12 @@ class SimulatedEngine:
             return await one.done
         finally:
             self._forget(one)
+
+    def _until_arrival(self, now: float) -> float:
+        """Seconds until a request sent now reaches the scheduler."""
+        soonest = self._last_arrival + self.step_time.arrival_gap_s
+        self._last_arrival = max(now + self.step_time.overhead_s, soonest)
+        return self._last_arrival - now
 
     def _room(self, name: str, prompt: Sequence[int], wanted: int) -> int:
         """Tokens of answer that fit behind the prompt, at least 1."""

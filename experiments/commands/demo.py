@@ -1,6 +1,7 @@
 """`iemas demo`: audit a mechanism, serve dialogues with it and with other routers, write a report."""
 
 import json
+import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 #: What `--engine vllm` launches if no model is named: one small, one large.
 DEFAULT_MODELS = ["smollm2-135m", "qwen2.5-coder-0.5b"]
+
+_PIPE_WIDTH = 120
 
 
 class EngineKind(StrEnum):
@@ -71,7 +74,7 @@ def demo(
     """
     from rich.console import Console
 
-    from experiments.demo import Plan, examine, serve, simulate
+    from experiments.demo import Plan, check, examine, serve, simulate
     from experiments.errors import AuditRefusedError
     from experiments.report import write_report
     from experiments.table import audit_table, policy_table
@@ -91,7 +94,10 @@ def demo(
         policies=tuple(policy or ()),
         books=_fresh_folder(out / "books"),
     )
-    console, notes = Console(quiet=as_json), Console(stderr=True)
+    check(plan)
+    # A pipe has no width of its own, and the table needs some.
+    console = Console(quiet=as_json, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    notes = Console(stderr=True)
     try:
         with _bar(notes) as bar:
             task = bar.add_task(f"audit of {mechanism}", total=None)
@@ -113,9 +119,8 @@ def demo(
         typer.echo(json.dumps(result.as_dict(), indent=1))
         return
     console.print(policy_table(result))
-    console.print(
-        f"Report: [bold]{page}[/bold]  ·  figures: {out / 'results.json'}  ·  requests: {out / 'requests.jsonl'}"
-    )
+    for what, where in (("report", page), ("figures", out / "results.json"), ("requests", out / "requests.jsonl")):
+        console.print(f"{what:<9}{where}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _fresh_folder(folder: Path) -> Path:

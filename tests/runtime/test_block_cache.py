@@ -13,8 +13,8 @@ def serve(cache: BlockCache, prompt: list[int], answer: list[int]) -> int:
     cache.reserve(holding, len(prompt))
     for token in answer[:-1]:
         holding.names.extend([token])
-        cache.reserve(holding, len(prompt) + 1)
         prompt = [*prompt, token]
+        cache.reserve(holding, len(prompt))
     cache.release(holding)
     return cached
 
@@ -68,6 +68,21 @@ def test_shared_blocks_stay_until_their_last_user_is_gone() -> None:
     cache.release(two)
     assert cache.free == 6
     assert cache.cached_tokens(list(range(9))) == 8
+
+
+def test_a_real_engine_found_the_same() -> None:
+    # Recorded from vLLM 0.32.0 by tests.runtime.dummy_engine.replay with block_size 32, cache_blocks 12 and prompts
+    # range(first, first + length), one request after the other: first, length, max_tokens, cached_tokens.
+    recorded = [
+        (400, 200, 20, 0), (100, 300, 1, 0), (100, 65, 1, 64), (400, 300, 1, 32), (700, 64, 20, 0), (100, 32, 20, 0),
+        (100, 256, 4, 32), (100, 256, 1, 224), (100, 65, 20, 64), (700, 65, 1, 32), (100, 32, 1, 0), (100, 65, 1, 64),
+        (400, 200, 1, 0), (100, 65, 20, 64), (100, 256, 4, 64), (100, 200, 4, 192),
+    ]  # fmt: skip
+    cache = BlockCache(12, 32)
+    unlike_any_prompt = iter(range(10_000, 20_000))
+    for first, length, output, cached in recorded:
+        answer = [next(unlike_any_prompt) for _ in range(output)]
+        assert serve(cache, list(range(first, first + length)), answer) == cached
 
 
 def test_the_same_content_in_two_blocks_survives_the_loss_of_one() -> None:

@@ -1,8 +1,9 @@
 import asyncio
+from itertools import count, groupby
 
 import pytest
 
-from runtime import Completion, EngineError, RequestError, running
+from runtime import Completion, EngineError, EngineShape, RequestError, SimulatedEngine, StepTime, running
 from runtime.tokens import encode_chat
 from runtime.virtual_time import run
 from tests.runtime.fleet import STEP, engine, request
@@ -65,6 +66,38 @@ def test_when_blocks_run_out_the_youngest_starts_again_and_all_finish() -> None:
     done = run(main(), virtual=True)
     assert [one.output_tokens for one in done] == [13, 13, 13]
     assert max(one.latency_s for one in done) > 1.2 * min(one.latency_s for one in done)
+
+
+def test_a_real_engine_took_the_same_steps() -> None:
+    # Recorded from vLLM 0.32.0 by tests.runtime.dummy_engine.replay with block_size 32, cache_blocks 10, max_num_seqs 3
+    # and max_num_batched_tokens 64; three requests were preempted. The prompts are range(first, first + length).
+    # burst, step of arrival, first, length, max_tokens; cached_tokens, steps to the first and to the last token
+    recorded = [
+        (0, 0, 100, 32, 50, 0, 1, 50), (0, 0, 500, 130, 1, 0, 3, 3), (0, 20, 500, 65, 9, 64, 1, 9),
+        (1, 0, 100, 96, 59, 32, 1, 59), (1, 0, 100, 96, 61, 64, 2, 62), (1, 0, 100, 65, 3, 64, 2, 4),
+        (1, 0, 100, 32, 71, 0, 5, 97),
+        (2, 0, 100, 96, 90, 64, 1, 90), (2, 0, 100, 32, 24, 0, 1, 24), (2, 0, 100, 64, 60, 32, 2, 61),
+        (2, 12, 100, 130, 33, 96, 13, 72),
+    ]  # fmt: skip
+    step = StepTime(1.0, 0.0, 0.0, 0.0, 0.0, "one second a step", 0.0, 0.0)
+    shape = EngineShape(block_size=32, cache_blocks=10, max_num_seqs=3, max_num_batched_tokens=64)
+    unlike_any_prompt = count(10_000)
+
+    async def main() -> list[tuple[int, int, int]]:
+        one = SimulatedEngine("a", lambda request: "", step, shape)
+
+        async def serve(arrives: int, first: int, length: int, output: int) -> Completion:
+            await asyncio.sleep(max(0.0, arrives - 0.5))
+            answer = [next(unlike_any_prompt) for _ in range(output)]
+            return await one.generate_tokens(range(first, first + length), answer)
+
+        done: list[Completion] = []
+        async with running([one]):
+            for _, burst in groupby(recorded, key=lambda row: row[0]):
+                done += await asyncio.gather(*(serve(*row[1:5]) for row in burst))
+        return [(found.cached_tokens, int(found.first_token_s), int(found.latency_s)) for found in done]
+
+    assert run(main(), virtual=True) == [row[5:] for row in recorded]
 
 
 def test_cancelling_frees_the_blocks() -> None:

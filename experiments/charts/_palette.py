@@ -3,7 +3,7 @@
 The auction's orange stands out. The others' colours were searched so that any two of the seven differ by at least 23
 (CIE 1976) to normal eyes and under full protanopia, deuteranopia and tritanopia (simulated as in Machado, Oliveira and
 Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency", IEEE TVCG 2009), and by a
-contrast of 2.5 from white and 3 from the dark page.
+contrast of about 2.5 from white and 3 from the dark page.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ _SPARE = (
 )
 
 #: Agents are no policies: tints of one hue, light to dark.
-_AGENTS = ("#C9D6DF", "#9DB4C3", "#7391A5", "#4E6F86", "#345266", "#203747")
+_AGENTS = ("#BFD0DB", "#A0B7C6", "#819EB1", "#64869B", "#4B6E85", "#365769")
 
 #: Error bars, reference lines and whatever else belongs to nobody; reads on white and on dark.
 NEUTRAL = "#7D8590"

@@ -1,9 +1,11 @@
 """How every chart of the report looks; the page's own colours come from its style sheet."""
 
 from html import escape
+from math import ceil, floor, log10
 from typing import Any
 
-from experiments._palette import NEUTRAL, Look
+from experiments.charts._palette import NEUTRAL, Look
+from experiments.columns import Cell
 
 INK = "#1F2430"
 GRID = "#E4E7EB"
@@ -23,6 +25,7 @@ def blank(height: int, *, simulated: bool, x: str, y: str = "", **layout: Any) -
         "tickfont": {"size": 12},
         "showline": False,
         "exponentformat": "none",
+        "separatethousands": True,
     }
     template = go.layout.Template(
         layout={
@@ -35,9 +38,9 @@ def blank(height: int, *, simulated: bool, x: str, y: str = "", **layout: Any) -
             "legend": {
                 "orientation": "h",
                 "x": 0,
-                "y": -0.2,
-                "yref": "paper",
-                "yanchor": "top",
+                "y": 0,
+                "yref": "container",
+                "yanchor": "bottom",
                 "font": {"size": 12.5},
                 "title": {"text": ""},
             },
@@ -52,9 +55,9 @@ def blank(height: int, *, simulated: bool, x: str, y: str = "", **layout: Any) -
             text="simulated engines",
             xref="paper",
             yref="paper",
-            x=1,
+            x=0,
             y=1,
-            xanchor="right",
+            xanchor="left",
             yanchor="bottom",
             showarrow=False,
             font={"size": 11.5},
@@ -63,25 +66,26 @@ def blank(height: int, *, simulated: bool, x: str, y: str = "", **layout: Any) -
     return figure
 
 
-def bars(
+def horizontal_bars(
+    figure: Any,
     names: list[str],
     chosen: str,
     looks: dict[str, Look],
     means: list[float],
     spreads: list[float],
-    texts: list[str],
-    *,
-    simulated: bool,
-    x: str,
-) -> Any:
-    """One horizontal bar per policy, longest names and all, with its figure at the end."""
+    cells: list[Cell],
+) -> None:
+    """One bar per policy, its figure at the end."""
     labels = [label(name, name == chosen) for name in names]
-    figure = blank(76 + 34 * len(names), simulated=simulated, x=x, showlegend=False)
+    texts = [f"{cell.text} ± {cell.spread}" if cell.spread else cell.text for cell in cells]
     figure.add_bar(
         x=means,
         y=labels,
         orientation="h",
-        marker={"color": [looks[name].colour for name in names], "opacity": emphasis(names, chosen)},
+        marker={
+            "color": [looks[name].colour for name in names],
+            "opacity": [1.0 if name == chosen else 0.78 for name in names],
+        },
         error_x=error(spreads),
         customdata=texts,
         hovertemplate="%{y}: %{customdata}<extra></extra>",
@@ -91,15 +95,15 @@ def bars(
         x=ends,
         y=labels,
         mode="text",
-        text=[f"  {text.partition(' ')[0]}" for text in texts],
+        text=[f" {cell.text}" for cell in cells],
         textposition="middle right",
         hoverinfo="skip",
         cliponaxis=False,
     )
-    low, high = min([0.0, *(mean - spread for mean, spread in zip(means, spreads, strict=True))]), max([*ends, 0.0])
-    figure.update_xaxes(range=[low - 0.02 * (high - low) if low < 0 else 0, low + 1.13 * (high - low or 1.0)])
-    figure.update_yaxes(autorange="reversed", showgrid=False, ticks="")
-    return figure
+    low = min(0.0, *(mean - spread for mean, spread in zip(means, spreads, strict=True)))
+    span = max(ends) - low or 1.0
+    figure.update_xaxes(range=[low - 0.02 * span if low < 0 else 0, low + 1.14 * span])
+    figure.update_yaxes(autorange="reversed", showgrid=False)
 
 
 def label(name: str, bold: bool = False) -> str:
@@ -107,14 +111,21 @@ def label(name: str, bold: bool = False) -> str:
     return f"<b>{escape(name)}</b>" if bold else escape(name)
 
 
+def log_axis(low: float, high: float) -> dict[str, object]:
+    """A logarithmic axis over these positive numbers, with ticks at 1, 2 and 5."""
+    decades = range(floor(log10(low)) - 1, ceil(log10(high)) + 1)
+    ticks = [digit * 10.0**power for power in decades for digit in (1, 2, 5)]
+    return {
+        "type": "log",
+        "range": [log10(low), log10(high)],
+        "tickvals": ticks,
+        "ticktext": [f"{tick:.6g}" for tick in ticks],
+    }
+
+
 def error(spreads: list[float]) -> dict[str, object]:
     """Error bars of one standard deviation, none where all are zero."""
     return {"type": "data", "array": spreads, "color": NEUTRAL, "thickness": 1.4, "width": 4, "visible": any(spreads)}
-
-
-def emphasis(names: list[str], chosen: str) -> list[float]:
-    """Opacities."""
-    return [1.0 if name == chosen else 0.78 for name in names]
 
 
 def diagonal(figure: Any, low: float, high: float) -> None:

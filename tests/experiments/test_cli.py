@@ -1,0 +1,94 @@
+"""The command as a user meets it: a process, its exit code, its last line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+IEMAS = [sys.executable, "-c", "from experiments.cli import main; main()"]
+SMALL = ["demo", "--data", "shipped", "--dialogues", "2", "--turns", "2", "--seeds", "1", "--rate", "1"]
+
+
+def iemas(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*IEMAS, *arguments], capture_output=True, text=True, timeout=240, cwd=cwd)
+
+
+def test_the_demo_prints_a_verdict_a_table_and_where_the_report_is(tmp_path: Path) -> None:
+    done = iemas(*SMALL, "--out", str(tmp_path / "out"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "VERIFIED" in done.stdout
+    for policy in ("iemas", "random", "round-robin", "sticky", "cache-aware", "least-loaded", "first-come"):
+        assert policy in done.stdout
+    assert "report.html" in done.stdout
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "simulated" in page.lower()
+    assert sorted(path.name for path in (tmp_path / "out" / "books").glob("*.sqlite"))[0] == "cache-aware-0.sqlite"
+
+
+def test_json_is_json_and_a_second_run_replaces_the_first(tmp_path: Path) -> None:
+    for _ in range(2):
+        done = iemas(*SMALL, "--policy", "iemas", "--json", "--out", str(tmp_path / "out"), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["policies"]["iemas"]["mean"]["requests"] == 4
+
+
+def test_a_refuted_mechanism_is_not_run_unless_the_user_insists(tmp_path: Path) -> None:
+    asked = [*SMALL, "--mechanism", "pay-as-bid", "--policy", "iemas", "--out", str(tmp_path / "out")]
+    refused = iemas(*asked, cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "not run at scale: the audit refuted truthful" in " ".join(refused.stderr.split())
+    assert not (tmp_path / "out" / "report.html").exists()
+    insisted = iemas(*asked, "--despite-audit", cwd=tmp_path)
+    assert insisted.returncode == 0, insisted.stderr
+    assert "despite" in (tmp_path / "out" / "report.html").read_text().lower()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["demo", "--data", "no-such-file.json"], "neither a file nor a name"),
+        (["demo", "--data", "."], "holds no known dialogue file"),
+        (["demo", "--mechanism", "vgc"], "no 'vgc' here; shipped: "),
+        (["demo", "--policy", "psychic", "--seeds", "1"], "no policy psychic"),
+        (["demo", "--engine", "vllm", "--url", "http://127.0.0.1:9", "--policy", "iemas"], "127.0.0.1:9"),
+        (["demo", "--engine", "vllm", "--model", ".", "--policy", "iemas"], "config.json"),
+        (["demo", "--out", "/proc/nowhere"], "cannot write to"),
+        (["audit", "vcg", "--values", "0..x"], "--values"),
+        (["audit", "nowhere:Rule"], "nowhere"),
+        (["model", "fetch", "gpt-17"], "no model is called 'gpt-17'"),
+        (["data", "fetch", "imagenet"], "imagenet"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments: list[str], message: str, tmp_path: Path) -> None:
+    done = iemas(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_every_command_helps_with_an_example(tmp_path: Path) -> None:
+    for command in (["demo"], ["audit"], ["calibrate"], ["data", "fetch"], ["model", "fetch"]):
+        done = iemas(*command, "--help", cwd=tmp_path)
+        assert done.returncode == 0
+        assert "Example: iemas" in " ".join(done.stdout.split())
+
+
+def test_ctrl_c_ends_a_run_at_once_and_leaves_nothing(tmp_path: Path) -> None:
+    asked = [*IEMAS, "demo", "--data", "shipped", "--seeds", "50", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(
+        asked, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "out").glob("books/*.sqlite")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode not in (0, 2)
+    assert b"Traceback" not in errors
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
