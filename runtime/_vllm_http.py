@@ -45,7 +45,8 @@ class VllmClient:
                 headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
                 # A long prompt behind others takes minutes on a CPU before its first byte.
                 timeout=httpx.Timeout(connect=5.0, read=600.0, write=30.0, pool=None),
-                limits=httpx.Limits(max_connections=256, max_keepalive_connections=32),
+                # The server hangs up after 5 idle seconds: whoever keeps a connection longer may write into a closed one.
+                limits=httpx.Limits(max_connections=256, max_keepalive_connections=32, keepalive_expiry=2.0),
                 trust_env=False,
             )
         except httpx.InvalidURL as error:

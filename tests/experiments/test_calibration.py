@@ -34,12 +34,14 @@ def simulated_runs(bursts: list[list[Conversation]], max_tokens: int) -> list[Ru
 
 @pytest.fixture(scope="module")
 def runs() -> list[Run]:
-    return simulated_runs([*plan()[:10], *plan()[12:15]], 3)
+    return simulated_runs([*plan()[:10], *plan()[12:14]], 3)
 
 
 @pytest.fixture(scope="module")
 def found(runs: list[Run]) -> Fit:
-    return fit(runs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("experiments.calibration._PATIENCE", (150, 100))
+        return fit(runs)
 
 
 def test_the_plan_holds_new_and_repeated_prompts_alone_and_together() -> None:
@@ -70,7 +72,7 @@ def test_the_error_on_runs_held_out_is_said(found: Fit, runs: list[Run]) -> None
     assert sorted(set(found.sent_at_once)) == [1, 2]
     assert [step.first_token_error, step.latency_error] == np.median(np.abs(found.errors), axis=0).round(3).tolist()
     assert max(step.first_token_error, step.latency_error) < 0.05
-    assert step.fitted_to == "simulated (itself), 16 runs in bursts of 1 to 2"
+    assert step.fitted_to == "simulated (itself), 14 runs in bursts of 1 to 2"
 
 
 def test_what_cannot_be_fitted_is_refused(runs: list[Run], tmp_path: Path) -> None:

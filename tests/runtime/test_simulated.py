@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from itertools import count, groupby
 
 import pytest
@@ -54,6 +55,47 @@ def test_requests_beyond_the_slots_queue() -> None:
 
     waits = sorted(done.first_token_s for done in run(main(), virtual=True))
     assert waits[0] == waits[1] < waits[2] == waits[3]
+
+
+def test_requests_sent_at_one_instant_are_served_in_the_order_they_were_sent() -> None:
+    async def main() -> list[float]:
+        one = engine(max_num_seqs=1)
+        async with running([one]):
+            done = await asyncio.gather(*(one.generate(request(f"r{k}", f"{k} question")) for k in range(9)))
+        return [completion.first_token_s for completion in done]
+
+    waits = run(main(), virtual=True)
+    assert waits == sorted(waits)
+
+
+def test_with_a_gap_between_arrivals_the_first_of_a_burst_gets_a_step_to_itself() -> None:
+    async def main() -> list[float]:
+        step = replace(STEP, arrival_gap_s=0.001)
+        one = SimulatedEngine("a", lambda request: "yes", step, EngineShape())
+        async with running([one]):
+            done = await asyncio.gather(*(one.generate_tokens(range(k, k + 20), [1, 2]) for k in range(0, 90, 30)))
+        return [completion.first_token_s for completion in done]
+
+    first, *others = run(main(), virtual=True)
+    alone = STEP.overhead_s + STEP.seconds(20, 1, 0)
+    assert first == pytest.approx(alone)
+    # The others join the step in which the first continues.
+    assert others == pytest.approx([alone + STEP.seconds(40, 3, 0)] * 2)
+
+
+def test_attention_to_a_long_prompt_is_paid_by_pairs_however_it_is_chunked() -> None:
+    async def main(budget: int) -> float:
+        step = StepTime(0.0, 0.0, 0.0, 0.0, 0.0, "pairs alone", 0.0, 0.0, attention_pair_s=1.0)
+        one = SimulatedEngine("a", lambda request: "yes", step, EngineShape(4, 64, max_num_batched_tokens=budget))
+        async with running([one]):
+            whole = await one.generate_tokens(range(30), [1])
+            again = await one.generate_tokens(range(30), [1])
+        assert again.cached_tokens == 28
+        assert again.first_token_s == pytest.approx(29 + 30)
+        return whole.first_token_s
+
+    for budget in (2, 7, 2048):
+        assert run(main(budget), virtual=True) == pytest.approx(30 * 31 / 2)
 
 
 def test_when_blocks_run_out_the_youngest_starts_again_and_all_finish() -> None:
