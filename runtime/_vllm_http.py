@@ -45,7 +45,7 @@ class VllmClient:
                 headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
                 # A long prompt behind others takes minutes on a CPU before its first byte.
                 timeout=httpx.Timeout(connect=5.0, read=600.0, write=30.0, pool=None),
-                # The server hangs up after 5 idle seconds: whoever keeps a connection longer may write into a closed one.
+                # The server hangs up after 5 idle seconds; a connection kept longer may be closed when it is used.
                 limits=httpx.Limits(max_connections=256, max_keepalive_connections=32, keepalive_expiry=2.0),
                 trust_env=False,
             )
