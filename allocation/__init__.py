@@ -9,11 +9,13 @@
 | `programs` | `LinearProgram` (PuLP), `ConvexProgram` (cvxpy) |
 | `networks` | `NetworkFlow` (networkx), `OrTools` |
 | `simple` | `BruteForce`, `Greedy`, `Random` |
-| `duals` | minimal supporting prices; repair of any allocation to an optimal one |
+| `duals` | minimal supporting prices; externalities; repair of any allocation to an optimal one |
+| `batch` | `allocate_many`: many small markets in one call |
 """
 
 from allocation.allocator import Allocator, WarmAllocator
-from allocation.duals import improve, minimal_prices
+from allocation.batch import allocate_many
+from allocation.duals import externalities, improve, minimal_prices, shared_ownership
 from allocation.errors import CertificateError, MarketError, SolverError
 from allocation.flow import MinCostFlow
 from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market
@@ -42,7 +44,10 @@ __all__ = [
     "Random",
     "SolverError",
     "WarmAllocator",
+    "allocate_many",
+    "externalities",
     "improve",
     "minimal_prices",
+    "shared_ownership",
     "to_micros",
 ]

@@ -1,119 +1,20 @@
-"""From good prices to an exact optimum: shortest augmenting paths on M agents and node 0, "unserved".
+"""From good prices to an exact optimum: shortest augmenting paths on the residual graph of `_graph`.
 
-Node k + 1 is agent k. `lengths[j, k]` is the least welfare lost by moving one request from node j to node k, and
-`lengths[0, k] <= 0`, for a price may fall to 0 without anybody moving. With prices q (q_0 = 0) an allocation is optimal
-exactly when lengths[j, k] - q_j + q_k >= 0 everywhere, no agent is overfull, and every agent with a price is full
-(Ahuja, Magnanti and Orlin 1993, chapter 9; Jonker and Volgenant 1987 for the row-wise form).
+Requests take their favourites while there is room; each of the others is inserted along a shortest path to a free slot
+or out of the market, raising prices; agents left with a price and a free slot are filled along shortest paths from
+"unserved", lowering them (Jonker and Volgenant 1987). Reduced costs stay non-negative, so the end is an optimum.
 
-Rows of `lengths` are recomputed only when a search reaches a node that lost a request. Distances carry their node in
-the low bits, so one minimum finds both; that keeps the two inner loops free of branches.
+Distances carry their node in the low bits, so one minimum finds both: the inner loop has no branch.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-#: Longer than any path, short enough to be shifted by 16 bits.
-FAR = 2**46
-
-#: No search can serve more agents: nodes must fit in the bits above.
-MAX_AGENTS = 2**13
+from allocation._graph import FAR, begin, bits, copy, insert, mover, refresh, remove
+from allocation._types import FLAG, MATRIX, NUMBER, ROW, VECTOR
 
 
-class State(NamedTuple):
-    """A solve in progress. `members[start[j] : start[j] + loads[j]]` are the requests at node j, `place` their index."""
-
-    weights: NDArray[np.int64]
-    capacities: NDArray[np.int64]
-    prices: NDArray[np.int64]
-    at: NDArray[np.int64]
-    loads: NDArray[np.int64]
-    start: NDArray[np.int64]
-    members: NDArray[np.int64]
-    place: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-    stale: NDArray[np.bool_]
-
-
-class Search(NamedTuple):
-    """Scratch of one Dijkstra run: packed distances of open nodes, prices plus a wall around settled ones."""
-
-    open: NDArray[np.int64]
-    walls: NDArray[np.int64]
-    dist: NDArray[np.int64]
-    order: NDArray[np.int64]
-    goal: NDArray[np.bool_]
-
-
-@njit(cache=True)
-def _lower_row(row, base, lengths):
-    for k in range(row.size):
-        lengths[k] = min(lengths[k], base - row[k])
-
-
-@njit(cache=True)
-def _refresh(state, j):
-    """Recompute the arcs out of node j; returns the work done."""
-    arcs = state.lengths[j]
-    if j == 0:
-        arcs[:] = 0
-    else:
-        arcs[:] = FAR
-    first = state.start[j]
-    for t in range(first, first + state.loads[j]):
-        row = state.weights[state.members[t]]
-        base = 0
-        if j > 0:
-            base = row[j - 1]
-            arcs[0] = min(arcs[0], base)
-        _lower_row(row, base, arcs[1:])
-    state.stale[j] = False
-    return (state.loads[j] + 2) * arcs.size
-
-
-@njit(cache=True)
-def _insert(state, j, i):
-    t = state.start[j] + state.loads[j]
-    state.members[t] = i
-    state.place[i] = t
-    state.loads[j] += 1
-    state.at[i] = j
-    if not state.stale[j]:
-        row, base = state.weights[i], 0
-        if j > 0:
-            base = row[j - 1]
-            state.lengths[j, 0] = min(state.lengths[j, 0], base)
-        _lower_row(row, base, state.lengths[j, 1:])
-
-
-@njit(cache=True)
-def _remove(state, j, i):
-    last = state.members[state.start[j] + state.loads[j] - 1]
-    state.members[state.place[i]] = last
-    state.place[last] = state.place[i]
-    state.loads[j] -= 1
-    state.stale[j] = True
-
-
-@njit(cache=True)
-def _mover(state, j, k):
-    """The request at node j that loses least by moving to node k; -1 where a price falls instead."""
-    length = state.lengths[j, k]
-    if j == 0 and length == 0:
-        return -1
-    first = state.start[j]
-    for t in range(first, first + state.loads[j]):
-        i = state.members[t]
-        here = 0 if j == 0 else state.weights[i, j - 1]
-        there = 0 if k == 0 else state.weights[i, k - 1]
-        if here - there == length:
-            return i
-    return -1
-
-
-@njit(cache=True)
+@njit
 def _relax(arcs, walls, base, shift, open_):
     """Lower the open distances through a node just settled, and return the least of them, packed."""
     best = FAR << shift
@@ -125,9 +26,10 @@ def _relax(arcs, walls, base, shift, open_):
     return best
 
 
-@njit(cache=True)
-def _settle(state, search, best, shift):
+@njit
+def _settle(state, search, best):
     """Dijkstra from what is open, to the first goal: (goal or -1, nodes settled, work)."""
+    shift = bits(state.capacities.size)
     mask = (1 << shift) - 1
     count, work = 0, 0
     while best >> shift < FAR >> 1:
@@ -138,7 +40,7 @@ def _settle(state, search, best, shift):
         if search.goal[node]:
             return node, count, work
         if state.stale[node]:
-            work += _refresh(state, node)
+            work += refresh(state, node)
         search.open[node] = FAR << shift
         search.walls[node] += FAR
         best = _relax(state.lengths[node], search.walls, (best >> shift) - state.prices[node], shift, search.open)
@@ -146,95 +48,72 @@ def _settle(state, search, best, shift):
     return -1, count, work
 
 
-@njit(cache=True)
+@njit
 def _before(state, search, count, k):
-    """The node settled before k from which k was reached; -1 where k is a source."""
+    """The node from which k was reached; settled before it, which matters where arcs cost nothing."""
     for t in range(count):
         j = search.order[t]
         if j == k:
-            return -1
+            break
         if search.dist[j] + state.lengths[j, k] - state.prices[j] + state.prices[k] == search.dist[k]:
             return j
-    return -1
+    return 0
 
 
-@njit(cache=True)
-def _augment(state, search, count, end, first):
-    """Move requests along the tree to `end`; returns the node where the path begins. `first` holds source distances."""
-    path = np.empty(count, np.int64)
+@njit
+def _augment(state, search, count, end):
+    """Move requests along the shortest path to `end`; returns the node where it begins."""
     size, k = 0, end
-    while k >= 0:
-        path[size] = k
+    while search.first[k] != search.dist[k]:
+        search.path[size] = k
         size += 1
-        if first[k] == search.dist[k]:
-            break
         k = _before(state, search, count, k)
-    return path[:size]
-
-
-@njit(cache=True)
-def _shift_along(state, path):
-    for t in range(path.size - 1):
-        k, j = path[t], path[t + 1]
-        i = _mover(state, j, k)
+    search.path[size] = k
+    for t in range(size):
+        k, j = search.path[t], search.path[t + 1]
+        i = mover(state, j, k)
         if i >= 0:
-            _remove(state, j, i)
-            _insert(state, k, i)
+            remove(state, j, i)
+            insert(state, k, i)
+    return search.path[size]
 
 
-@njit(cache=True)
-def _place_pending(state, search, first, i, shift):
-    """Serve request i, or leave it out, on the shortest path from its favourites to a free slot or out of the market."""
+@njit
+def _place(state, search, i):
+    """Serve request i, or leave it out, on the shortest path from a favourite to a free slot or out of the market."""
     m = state.capacities.size
+    shift = bits(m)
     row, prices = state.weights[i], state.prices
     top = 0
     for k in range(m):
         top = max(top, row[k] - prices[k + 1])
-    best = FAR << shift
-    first[0] = top
+    search.first[0] = top
     for k in range(m):
-        first[k + 1] = min(FAR, top - row[k] + prices[k + 1])
+        search.first[k + 1] = min(FAR, top - row[k] + prices[k + 1])
+    best = FAR << shift
     for k in range(m + 1):
         search.walls[k] = prices[k]
-        search.open[k] = (first[k] << shift) | k
+        search.open[k] = (search.first[k] << shift) | k
         best = min(best, search.open[k])
         search.goal[k] = k == 0 or state.loads[k] < state.capacities[k - 1]
-    end, count, work = _settle(state, search, best, shift)
-    path = _augment(state, search, count, end, first)
-    _shift_along(state, path)
-    _insert(state, path[-1], i)
+    end, count, work = _settle(state, search, best)
+    insert(state, _augment(state, search, count, end), i)
     for t in range(count):
         k = search.order[t]
         prices[k] += search.dist[end] - search.dist[k]
-    return work + 3 * m
+    return work + 4 * m
 
 
-@njit(cache=True)
-def _from_outside(state, search, first, shift):
-    search.walls[:] = state.prices
-    search.open[:] = FAR << shift
-    search.open[0] = 0
-    first[:] = FAR
-    first[0] = 0
-    return _settle(state, search, np.int64(0), shift)
+@njit
+def _from_outside(state, search):
+    copy(state.prices, search.walls)
+    search.open[:] = FAR << bits(state.capacities.size)
+    search.first[:] = FAR
+    search.first[0] = 0
+    return _settle(state, search, np.int64(0))
 
 
-@njit(cache=True)
-def _fill(state, search, first, shift):
-    """Give the nearest agent that has a price and a free slot a request, or lower its price to 0."""
-    end, count, work = _from_outside(state, search, first, shift)
-    path = _augment(state, search, count, end, first)
-    _shift_along(state, path)
-    reach = search.dist[end]
-    for t in range(count):
-        search.open[search.order[t]] = 0
-    for k in range(1, search.open.size):
-        settled = search.walls[k] >= FAR >> 1
-        state.prices[k] -= min(reach, search.dist[k]) if settled else reach
-    return work
-
-
-@njit(cache=True)
+@njit
 def _hungry(state, search):
     some = False
     search.goal[0] = False
@@ -244,32 +123,68 @@ def _hungry(state, search):
     return some
 
 
-@njit(cache=True)
-def _begin(weights, capacities, prices, at):
-    n, m = weights.shape
-    start = np.zeros(m + 2, np.int64)
-    start[1] = n + 1
-    for k in range(m):
-        start[k + 2] = start[k + 1] + min(capacities[k], n) + 1
-    return State(
-        weights,
-        capacities,
-        prices,
-        at,
-        np.zeros(m + 1, np.int64),
-        start,
-        np.empty(start[m + 1], np.int64),
-        np.empty(n, np.int64),
-        np.empty((m + 1, m + 1), np.int64),
-        np.ones(m + 1, np.bool_),
-    )
+@njit
+def fill(state, search, budget):
+    """Agents that have a price and a free slot get a request, nearest first, or lose the price; returns the work."""
+    work = 0
+    while work <= budget and _hungry(state, search):
+        end, count, spent = _from_outside(state, search)
+        _augment(state, search, count, end)
+        reach = search.dist[end]
+        for k in range(1, search.open.size):
+            settled = search.walls[k] >= FAR >> 1
+            state.prices[k] -= min(reach, search.dist[k]) if settled else reach
+        work += spent + 2 * search.open.size
+    return work
 
 
-@njit(cache=True)
-def _seat(state, margins):
-    """Requests to their favourites while there is room, those with several last, to the emptiest; returns the rest."""
+@njit
+def lower(state, search):
+    """Prices to the lowest that support the allocation: one search from "unserved"; every row is fresh after it."""
+    search.goal[:] = False
+    _from_outside(state, search)
+    for k in range(1, search.dist.size):
+        state.prices[k] -= search.dist[k]
+
+
+@njit
+def _highest(state, search):
+    """The highest supporting prices: shortest paths into node 0, or to a free slot."""
+    m = state.capacities.size
+    shift = bits(m)
+    into = np.empty((m + 1, m + 1), np.int64)
+    for j in range(m + 1):
+        for k in range(m + 1):
+            into[k, j] = state.lengths[j, k]
+    prices = state.prices.copy()
+    for j in range(1, m + 1):
+        if state.loads[j] < state.capacities[j - 1]:
+            into[0, j] = min(into[0, j], 0)
+    for k in range(m + 1):
+        search.walls[k] = -prices[k]
+    search.open[:] = FAR << shift
+    search.dist[:] = FAR
+    best = np.int64(0)
+    while best >> shift < FAR >> 1:
+        node = best & ((1 << shift) - 1)
+        search.dist[node] = best >> shift
+        search.open[node] = FAR << shift
+        search.walls[node] += FAR
+        best = _relax(into[node], search.walls, (best >> shift) + prices[node], shift, search.open)
+    for k in range(1, m + 1):
+        if search.dist[k] < FAR >> 1:
+            prices[k] += search.dist[k]
+    return prices
+
+
+@njit
+def _seat(state, margins, pending):
+    """Requests to their favourites while there is room, those with several last, each to the emptiest of them.
+
+    Returns:
+        how many found no room; they are first in `pending` (N,).
+    """
     n, m = state.weights.shape
-    pending = np.empty(n, np.int64)
     waiting = 0
     for i in range(n):
         j = state.at[i]
@@ -277,7 +192,7 @@ def _seat(state, margins):
             pending[waiting] = i
             waiting += 1
         else:
-            _insert(state, j, i)
+            insert(state, j, i)
     left = 0
     for t in range(waiting):
         i = pending[t]
@@ -289,87 +204,52 @@ def _seat(state, margins):
             if row[k] - state.prices[k + 1] == top and free > room and (top > 0 or state.prices[k + 1] > 0):
                 choice, room = k + 1, free
         if choice > 0 or top == 0:
-            _insert(state, choice, i)
+            insert(state, choice, i)
         else:
             pending[left] = i
             left += 1
-    return pending[:left]
+    return left
 
 
-@njit(cache=True)
-def _highest(state, search, shift):
-    """The highest supporting prices: shortest paths into node 0, or to a free slot."""
-    m = state.capacities.size
-    for j in range(m + 1):
-        if state.stale[j]:
-            _refresh(state, j)
-    into = np.ascontiguousarray(state.lengths.T)
-    prices = state.prices.copy()
-    for j in range(1, m + 1):
-        if state.loads[j] < state.capacities[j - 1]:
-            into[0, j] = min(into[0, j], 0)
-    mask = (1 << shift) - 1
-    search.walls[:] = -prices
-    search.open[:] = FAR << shift
-    search.dist[:] = FAR
-    best = np.int64(0)
-    while best >> shift < FAR >> 1:
-        node = best & mask
-        search.dist[node] = best >> shift
-        search.open[node] = FAR << shift
-        search.walls[node] += FAR
-        best = _relax(into[node], search.walls, (best >> shift) + prices[node], shift, search.open)
-    for k in range(1, m + 1):
-        if search.dist[k] < FAR >> 1:
-            prices[k] += search.dist[k]
-    return prices
+@njit
+def solve(state, search, margins, pending, budget):
+    """Place everybody optimally at the lowest supporting prices; False where that takes more than `budget`.
+
+    The budget grows from a third of its size to four thirds as requests find their place.
+    """
+    waiting = _seat(state, margins, pending)
+    work = 0
+    for t in range(waiting):
+        work += _place(state, search, pending[t])
+        if work > budget // 3 + budget // waiting * t:
+            return False
+    if fill(state, search, budget) > budget:
+        return False
+    lower(state, search)
+    return True
 
 
-@njit(cache=True)
-def repair(weights, capacities, prices, at, margins, budget, central, stats):
-    """Exact optimum from prices and favourites, in place: `at` (n,) nodes, `prices` (m + 1,), minimal at the end.
+@njit(FLAG(MATRIX, VECTOR, ROW, ROW, ROW, NUMBER, FLAG), cache=True)
+def repair(weights, capacities, prices, at, margins, budget, central):
+    """Exact optimum from prices and favourites, in place: `at` (N,) nodes, `prices` (M + 1,).
 
     Args:
-        margins: (n,) 0 where a request has several favourites.
+        weights: (N, M) int64.
+        capacities: (M,) at most N each.
+        prices: (M + 1,) of nodes, node 0 first; afterwards the lowest supporting ones.
+        at: (N,) a favourite node of each request at these prices.
+        margins: (N,) 0 where a request has several favourites.
         budget: work (entries touched) after which the attempt is given up.
+        central: end at prices halfway between lowest and highest: better guesses for a larger market.
 
     Returns:
         True where the optimum was reached.
     """
-    m = weights.shape[1]
-    shift = 1
-    while (1 << shift) <= m:
-        shift += 1
-    state = _begin(weights, capacities, prices, at)
-    search = Search(
-        np.empty(m + 1, np.int64),
-        np.empty(m + 1, np.int64),
-        np.empty(m + 1, np.int64),
-        np.empty(m + 1, np.int64),
-        np.empty(m + 1, np.bool_),
-    )
-    first = np.empty(m + 1, np.int64)
-    pending = _seat(state, margins)
-    work = 0
-    stats[0] = pending.size
-    for i in pending:
-        work += _place_pending(state, search, first, i, shift)
-        if work > budget:
-            return False
-    while _hungry(state, search):
-        work += _fill(state, search, first, shift)
-        stats[1] += 1
-        if work > budget:
-            return False
+    state, search = begin(weights, capacities, prices, at)
+    if not solve(state, search, margins, np.empty(at.size, np.int64), budget):
+        return False
     if central:
-        highest = _highest(state, search, shift)
-    search.goal[:] = False
-    _, _, last = _from_outside(state, search, first, shift)
-    for k in range(1, m + 1):
-        prices[k] -= search.dist[k]
-    if central:
-        for k in range(1, m + 1):
+        highest = _highest(state, search)
+        for k in range(1, prices.size):
             prices[k] = (prices[k] + highest[k]) // 2
-    stats[2] = work
-    stats[3] = last
     return True

@@ -5,11 +5,31 @@ supporting prices, which are what each served request's removal is worth to the 
 and Sotomayor 1986); a negative cycle is a reassignment that gains welfare (Klein 1967).
 """
 
-import numpy as np
+from dataclasses import dataclass
+from weakref import ref
 
+import numpy as np
+from numpy.typing import NDArray
+
+from allocation._announce import kernels
 from allocation.errors import CertificateError
 from allocation.market import UNSERVED, Allocation, Market
 from allocation.money import Money
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lowest(Allocation):
+    """An optimal allocation that remembers for which market its prices are the lowest supporting ones.
+
+    Made by solvers that end with these prices, so that payments need not look for them again.
+    """
+
+    market: ref[Market] | None = None
+
+    @classmethod
+    def of(cls, market: Market, agents: NDArray[np.int64], prices: Money) -> "Lowest":
+        """The allocation, bound to its market."""
+        return cls(agents, prices, ref(market))
 
 
 def minimal_prices(market: Market, allocation: Allocation) -> Money:
@@ -22,15 +42,56 @@ def minimal_prices(market: Market, allocation: Allocation) -> Money:
     Raises:
         CertificateError: the allocation is not optimal, or not feasible.
     """
-    from allocation._kernels import shortest_paths
-
+    if (
+        isinstance(allocation, Lowest)
+        and allocation.prices is not None
+        and allocation.market is not None
+        and allocation.market() is market
+    ):
+        return allocation.prices
     market.check(allocation)
     lengths, _ = _residual(market, allocation)
-    dist, _, cycle = shortest_paths(lengths)
+    dist, _, cycle = kernels("_kernels").shortest_paths(lengths)
     if cycle >= 0:
         raise CertificateError("the allocation is not welfare-optimal: moving requests in a cycle gains welfare")
     prices: Money = -dist[1:]
     return prices
+
+
+def shared_ownership(market: Market) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Requests of bidders with several, bidder by bidder; and (G + 1,) where each such bidder's begin in it."""
+    if (market.bidders[1:] > market.bidders[:-1]).all():
+        return np.zeros(0, np.int64), np.zeros(1, np.int64)
+    _, owner, owned = np.unique(market.bidders, return_inverse=True, return_counts=True)
+    requests = np.argsort(owner, kind="stable")
+    first = np.concatenate(([0], np.cumsum(owned[owned > 1])))
+    return requests[owned[owner[requests]] > 1].astype(np.int64), first.astype(np.int64)
+
+
+def externalities(
+    market: Market, allocation: Allocation, requests: NDArray[np.int64], first: NDArray[np.int64]
+) -> Money:
+    """(G,) welfare that the others would gain if all requests of bidder g left at once; 0 for one who is not served.
+
+    Each removal repairs the optimum along one shortest path for each slot set free; nothing is solved again.
+
+    Args:
+        market: N requests, M agents.
+        allocation: must be welfare-optimal.
+        requests: as from `shared_ownership`.
+        first: bidder g owns `requests[first[g] : first[g + 1]]`.
+
+    Raises:
+        CertificateError: the allocation is not optimal, or not feasible.
+    """
+    if first.size == 1:
+        return np.zeros(0, np.int64)
+    prices = np.concatenate(([0], minimal_prices(market, allocation)))
+    capacities = np.minimum(market.capacities, market.shape[0])
+    gains: Money = kernels("_removal").removals(
+        market.weights, capacities, prices, allocation.agents + 1, requests, first
+    )
+    return gains
 
 
 def improve(market: Market, allocation: Allocation) -> tuple[Allocation, int]:
@@ -42,24 +103,22 @@ def improve(market: Market, allocation: Allocation) -> tuple[Allocation, int]:
     Returns:
         an optimal allocation with minimal prices, and how many cycles it took.
     """
-    from allocation._kernels import shortest_paths
-
     market.check(allocation)
     cycles = 0
     while True:
         lengths, movers = _residual(market, allocation)
-        dist, before, node = shortest_paths(lengths)
+        dist, before, node = kernels("_kernels").shortest_paths(lengths)
         if node < 0:
-            return Allocation(allocation.agents, -dist[1:]), cycles
+            return Lowest.of(market, allocation.agents, -dist[1:]), cycles
         allocation = _rotate(allocation, movers, before, int(node))
         cycles += 1
 
 
 def _residual(market: Market, allocation: Allocation) -> tuple[Money, Money]:
-    from allocation._kernels import residual_lengths
-
     loads = np.concatenate(([0], market.loads(allocation)))
-    lengths, movers = residual_lengths(market.weights, allocation.agents + 1, loads, market.capacities)
+    lengths, movers = kernels("_kernels").residual_lengths(
+        market.weights, allocation.agents + 1, loads, market.capacities
+    )
     return lengths, movers
 
 

@@ -1,41 +1,46 @@
-"""`MinCostFlow`: our exact allocator, successive shortest paths on the compressed residual graph."""
+"""`MinCostFlow`: our exact allocator, and the way it hands over what is too hard for it."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from allocation._announce import kernels
+from allocation.duals import Lowest
 from allocation.errors import MarketError
 from allocation.market import MAX_PRICE, Allocation, Market
-from allocation.money import Money
+from allocation.money import MAX_AMOUNT, Money
+
+#: Up to this many pairs a market is solved from zero prices, without sampling.
+TINY = 512
+
+#: With more agents than this a search does not fit in its words; OR-tools takes such markets.
+MAX_AGENTS = 2**13
 
 
 @dataclass(frozen=True, slots=True)
 class MinCostFlow:
-    """Welfare-maximising allocation as a minimum-cost flow on M + 1 nodes, with dual prices.
+    """Welfare-maximising allocation as a minimum-cost flow on M + 1 nodes, with the lowest dual prices.
 
-    Requests with equal best offers go to the first such agent; a request worth exactly nothing stays unserved.
+    A request with several best offers goes to the agent with most room, the first among equals; one that is worth
+    exactly nothing stays unserved. A market that turns out much harder than its size suggests is handed over to
+    OR-tools, which is decided by counting work, never by a clock: the same market always gives the same allocation.
 
-    Source: Ahuja, Magnanti and Orlin, Network Flows (1993), chapter 9.
+    Source: Ahuja, Magnanti and Orlin, Network Flows (1993), chapter 9; Jonker and Volgenant (1987).
     """
 
     exact: ClassVar[bool] = True
 
     def allocate(self, market: Market) -> Allocation:
-        """An optimal allocation with prices; O(paths * M * (M + N))."""
-        return self.allocate_from(market, np.zeros(market.shape[1], np.int64))
+        """An optimal allocation with the lowest supporting prices."""
+        return _solve(market, None)
 
     def allocate_from(self, market: Market, prices: Money) -> Allocation:
-        """The same from the prices (M,) of an earlier, similar market: fewer paths where they still fit.
-
-        A price above every weight sells nothing, whatever its size, so prices are capped there and sums of them stay
-        in int64.
+        """The same from the prices (M,) of an earlier, similar market: faster where they still fit.
 
         Raises:
             MarketError: the prices have the wrong shape or lie outside [0, MAX_PRICE).
         """
-        from allocation._kernels import matching
-
         start = np.asarray(prices)
         if start.shape != (market.shape[1],) or start.dtype.kind not in "iu":
             raise MarketError(
@@ -43,6 +48,26 @@ class MinCostFlow:
             )
         if start.size and (start.min() < 0 or start.max() >= MAX_PRICE):
             raise MarketError(f"prices reach from {start.min()} to {start.max()}, outside [0, {MAX_PRICE})")
-        ceiling = max(0, int(market.weights.max(initial=0)))
-        at, final = matching(market.weights, market.capacities, np.minimum(start, ceiling).astype(np.int64))
-        return Allocation(at - 1, final[1:])
+        return _solve(market, np.minimum(start, 2 * MAX_AMOUNT).astype(np.int64))
+
+
+def _solve(market: Market, start: Money | None) -> Allocation:
+    n, m = market.shape
+    capacities = np.minimum(market.capacities, n)
+    if m > MAX_AGENTS:
+        return _hand_over(market)
+    if n * m <= TINY:
+        nodes, prices = np.empty((1, n), np.int64), np.empty((1, m + 1), np.int64)
+        kernels("_tiny").solve_many(market.weights[None], capacities, nodes, prices)
+        return Lowest.of(market, nodes[0] - 1, prices[0, 1:])
+    found = kernels("_cascade").optimum(market.weights, capacities, start)
+    if found is None:
+        return _hand_over(market)
+    at, prices = found
+    return Lowest.of(market, at - 1, prices[1:])
+
+
+def _hand_over(market: Market) -> Allocation:
+    from allocation.networks import OrTools
+
+    return OrTools().allocate(market)

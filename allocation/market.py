@@ -195,9 +195,7 @@ class Market:
         self.check(allocation)
         prices = allocation.prices
         if prices is None:
-            raise CertificateError(
-                "the allocation carries no prices; ask an exact allocator, or allocation.improve"
-            )
+            raise CertificateError("the allocation carries no prices; ask an exact allocator, or allocation.improve")
         self._check_prices(prices, self.loads(allocation))
         net = np.where(self.weights == FORBIDDEN, FORBIDDEN, self.weights - prices)
         best = np.maximum(net.max(axis=1), 0)

@@ -50,7 +50,7 @@ def as_money(amounts: ArrayLike, *, name: str, ndim: int) -> Money:
     if raw.ndim != ndim:
         raise MarketError(f"{name} has {raw.ndim} dimensions (shape {raw.shape}), expected {ndim}")
     if raw.size == 0:
-        return _frozen(raw.astype(np.int64))
+        return _frozen(raw.astype(np.int64, order="C"))
     if raw.dtype.kind == "f":
         bad = ~np.isfinite(raw)
         if bad.any():
@@ -67,7 +67,7 @@ def as_money(amounts: ArrayLike, *, name: str, ndim: int) -> Money:
         raise MarketError(
             f"{name}{_index(bad)} = {raw[bad][0]} exceeds {MAX_AMOUNT} micro-units; rescale the unit of money"
         )
-    return _frozen(raw.astype(np.int64))
+    return _frozen(raw.astype(np.int64, order="C"))
 
 
 def _index(mask: NDArray[np.bool_]) -> str:

@@ -86,11 +86,13 @@ class ConvexProgram:
         scale = max(1.0, float(np.abs(worth).max()))
         shares = cp.Variable(market.shape, nonneg=True)
         allowed = (market.weights > 0).astype(float)
-        problem = cp.Problem(
-            cp.Maximize(cp.sum(cp.multiply(worth / scale, shares))),
-            [cp.sum(shares, axis=1) <= 1, cp.sum(shares, axis=0) <= market.capacities, shares <= allowed],
-        )
-        problem.solve(solver=self.solver)
+        # To learn a shape cvxpy sums memory that nobody has written to, and numpy may warn of what it finds there.
+        with np.errstate(all="ignore"):
+            problem = cp.Problem(
+                cp.Maximize(cp.sum(cp.multiply(worth / scale, shares))),
+                [cp.sum(shares, axis=1) <= 1, cp.sum(shares, axis=0) <= market.capacities, shares <= allowed],
+            )
+            problem.solve(solver=self.solver)
         if problem.status != cp.OPTIMAL:
             raise unsolved(f"cvxpy with {self.solver}", str(problem.status), market.shape)
         solution: Any = shares.value

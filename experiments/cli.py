@@ -9,6 +9,7 @@ from experiments.commands import data, model
 from experiments.commands.audit import audit
 from experiments.commands.calibrate import calibrate
 from experiments.commands.demo import demo
+from experiments.commands.mechanisms import mechanisms
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,6 +18,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(audit)
+app.command()(mechanisms)
 app.command()(calibrate)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")

@@ -34,7 +34,7 @@ def _evidence(mechanism: DirectMechanism, report: Report) -> list[str]:
     lines = []
     for finding in report.refuted:
         if finding.counterexample is not None:
-            lines += ["", "```text", str(finding.counterexample), "```", ""]
+            lines += ["", f"**{finding.property.name}** fails: {finding.counterexample.text}.", ""]
             lines += ["```python", finding.counterexample.expression(mechanism), "```"]
     return lines
 

@@ -23,7 +23,7 @@ SIMULATED = (
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 #: A word and a sign, so that nobody depends on the colour.
-_SIGNS = {Status.VERIFIED: "✓", Status.REFUTED: "✗", Status.UNKNOWN: "?"}
+_SIGNS = {Status.PROVED: "✓", Status.VERIFIED: "✓", Status.REFUTED: "✗", Status.UNKNOWN: "?"}
 
 _CHOSEN = ' class="chosen"'
 

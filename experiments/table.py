@@ -26,7 +26,7 @@ _COLUMNS = (
     ("latency_nmae", "NMAE", "latency"),
 )
 
-_STYLES = {Status.VERIFIED: "green", Status.REFUTED: "bold red", Status.UNKNOWN: "yellow"}
+_STYLES = {Status.PROVED: "green", Status.VERIFIED: "green", Status.REFUTED: "bold red", Status.UNKNOWN: "yellow"}
 
 
 def policy_table(result: StudyResult) -> "Table":

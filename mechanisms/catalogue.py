@@ -7,6 +7,7 @@ the same door as what ships.
 import importlib
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 
 from allocation import (
@@ -20,9 +21,17 @@ from allocation import (
     OrTools,
     Random,
 )
+from mechanisms.affine import AffineMaximizer, ReserveVCG
+from mechanisms.critical import ByValue, CriticalValue, Vickrey
 from mechanisms.errors import MechanismError
 from mechanisms.mechanism import DirectMechanism, Mechanism, PaymentRule
+from mechanisms.paper import PaperRouter
+from mechanisms.pricing import ClearingPrice, HighestClearingPrice, SecondPrice
+from mechanisms.promises import Domain, Promises, promises_of
+from mechanisms.redistribution import Redistribution
+from mechanisms.sharing import Free, ProportionalShare, RandomPriority
 from mechanisms.simple import FirstCome, PayAsBid, PostedPrice
+from mechanisms.two_sided import ProcurementVCG, TwoSidedVCG
 from mechanisms.vcg import VCG
 
 ALLOCATORS: dict[str, Callable[[], Allocator]] = {
@@ -35,12 +44,57 @@ ALLOCATORS: dict[str, Callable[[], Allocator]] = {
     "greedy": Greedy,
     "random": Random,
     "first-come": FirstCome,
+    "by-value": ByValue,
+    "random-priority": RandomPriority,
 }
 
-RULES: dict[str, Callable[[], PaymentRule]] = {"vcg": VCG, "pay-as-bid": PayAsBid, "posted-price": PostedPrice}
+RULES: dict[str, Callable[[], PaymentRule]] = {
+    "vcg": VCG,
+    "pay-as-bid": PayAsBid,
+    "posted-price": PostedPrice,
+    "second-price": SecondPrice,
+    "clearing-price": ClearingPrice,
+    "highest-clearing-price": HighestClearingPrice,
+    "critical-value": CriticalValue,
+    "vickrey": Vickrey,
+    "redistribution": Redistribution,
+    "proportional-share": ProportionalShare,
+    "free": Free,
+    "two-sided-vcg": TwoSidedVCG,
+    "procurement-vcg": ProcurementVCG,
+}
+
+#: Mechanisms that do not split into allocator and rule; those with a field `allocator` can be built over another one.
+WHOLE: dict[str, Callable[[], DirectMechanism]] = {
+    "vcg-reserve": ReserveVCG,
+    "affine": AffineMaximizer,
+    "paper-router": PaperRouter,
+}
 
 #: Rules that make sense over one allocator alone; every other rule runs over MinCostFlow unless told otherwise.
-HOME: dict[str, str] = {"posted-price": "first-come"}
+HOME: dict[str, str] = {
+    "posted-price": "first-come",
+    "critical-value": "by-value",
+    "vickrey": "by-value",
+    "free": "random-priority",
+}
+
+_SAFE: Promises = dict.fromkeys(("individually-rational", "no-deficit"), Domain.EVERYWHERE)
+_SAFE_AND_EFFICIENT: Promises = {**_SAFE, "efficient": Domain.EVERYWHERE}
+_ALL_FOUR: Promises = {"truthful": Domain.EVERYWHERE, **_SAFE_AND_EFFICIENT}
+
+#: What a rule promises over an allocator that is not its home and not exact; no entry, no promise.
+AWAY: dict[tuple[str, str], Promises] = {
+    ("vcg", "greedy"): _SAFE,
+    ("vcg", "first-come"): {"no-deficit": Domain.EVERYWHERE},
+    ("pay-as-bid", "greedy"): _SAFE,
+    ("pay-as-bid", "by-value"): _SAFE,
+    ("posted-price", "min-cost-flow"): _SAFE_AND_EFFICIENT,
+    ("posted-price", "greedy"): _SAFE,
+    ("second-price", "greedy"): _SAFE,
+    ("proportional-share", "greedy"): _SAFE,
+    ("proportional-share", "by-value"): _SAFE,
+}
 
 
 def find_allocator(name: str) -> Allocator:
@@ -65,8 +119,10 @@ def find_mechanism(name: str, allocator: str | None = None) -> DirectMechanism:
     Raises:
         MechanismError: as `find_allocator`, or the object is neither rule nor mechanism.
     """
-    found = _find(name, RULES)
+    found = _find(name, {**RULES, **WHOLE})
     if isinstance(found, DirectMechanism):
+        if allocator is not None and name in WHOLE and is_dataclass(found) and hasattr(found, "allocator"):
+            return replace(found, allocator=find_allocator(allocator))
         if allocator is not None:
             raise MechanismError(f"{name} is a whole mechanism; it takes no allocator ({allocator})")
         return found
@@ -76,6 +132,25 @@ def find_mechanism(name: str, allocator: str | None = None) -> DirectMechanism:
             "and no mechanism, which has run(market)"
         )
     return Mechanism(find_allocator(allocator or HOME.get(name, "min-cost-flow")), found)
+
+
+def promised(rule: str, allocator: str | None = None) -> Promises:
+    """What a shipped rule promises over a shipped allocator: its own promises at home, else what `AWAY` says.
+
+    Home is the allocator in `HOME`; for the rules without one, and for whole mechanisms, every exact allocator.
+
+    Raises:
+        MechanismError: no such rule or allocator.
+    """
+    found = _find(rule, {**RULES, **WHOLE})
+    if allocator is not None and not _at_home(rule, allocator):
+        return AWAY.get((rule, allocator), {})
+    return _ALL_FOUR if isinstance(found, VCG) else promises_of(found)
+
+
+def _at_home(rule: str, allocator: str) -> bool:
+    home = HOME.get(rule)
+    return home == allocator if home is not None else bool(getattr(find_allocator(allocator), "exact", False))
 
 
 def load_object(name: str, **arguments: object) -> object:

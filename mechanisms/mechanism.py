@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from allocation import Allocation, Allocator, Market, MarketError
+from allocation.money import Money
+from mechanisms.batch import Outcomes, run_many
 from mechanisms.outcome import Outcome, Payments
 
 
@@ -59,6 +61,18 @@ class Mechanism:
                 f"receipts for a market of shape {market.shape}"
             )
         return Outcome(market, allocation, payments)
+
+    def run_many(self, values: Money, template: Market) -> Outcomes:
+        """Outcomes of the markets `template.replace(values=values[b])`, the same as one by one.
+
+        Args:
+            values: (B, N, M) micro-units.
+            template: costs, capacities, feasible pairs and owners that all of them share; its values are not read.
+
+        Raises:
+            CertificateError, MarketError: as `run`.
+        """
+        return run_many(self, values, template)
 
     def __str__(self) -> str:
         return f"{type(self.rule).__name__} over {type(self.allocator).__name__}"

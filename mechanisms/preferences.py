@@ -1,6 +1,7 @@
 """`Preferences`: a bidder's type in the paper's form, from which quality of service becomes money."""
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,18 +15,23 @@ from mechanisms.errors import MechanismError
 class Preferences:
     """What a bidder's request is worth: `worth` credits at quality 1, minus `delay_cost` credits per second of latency.
 
+    An answer later than `deadline` seconds is worth nothing; by default there is no deadline.
+
     Raises:
-        MechanismError: a coefficient is negative or not finite.
+        MechanismError: a coefficient is negative or not finite, or the deadline is not positive.
     """
 
     worth: float
     delay_cost: float
+    deadline: float = inf
 
     def __post_init__(self) -> None:
         for name in ("worth", "delay_cost"):
             amount = getattr(self, name)
             if not (np.isfinite(amount) and amount >= 0):
                 raise MechanismError(f"{name} = {amount}; expected a finite number of credits >= 0")
+        if not self.deadline > 0:
+            raise MechanismError(f"deadline = {self.deadline}; expected seconds > 0, or math.inf for none")
 
     @classmethod
     def paper(cls, weight: float = 0.5, *, worth: float = 100.0, delay_cost: float = 5.0) -> "Preferences":
@@ -40,6 +46,6 @@ class Preferences:
         Raises:
             MarketError: an entry is not finite.
         """
-        return to_micros(
-            self.worth * np.asarray(quality, float) - self.delay_cost * np.asarray(latency_s, float), name="value"
-        )
+        seconds = np.asarray(latency_s, float)
+        credits = self.worth * np.asarray(quality, float) - self.delay_cost * seconds
+        return to_micros(np.where(seconds > self.deadline, 0.0, credits), name="value")

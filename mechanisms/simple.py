@@ -5,14 +5,21 @@ from typing import ClassVar
 
 import numpy as np
 
-from allocation import Allocation, Allocator, Market, MinCostFlow
+from allocation import MAX_AMOUNT, Allocation, Allocator, Market, MinCostFlow
 from mechanisms.errors import MechanismError
 from mechanisms.outcome import Payments, serving_costs
+from mechanisms.promises import Domain, Promises
 
 
 @dataclass(frozen=True, slots=True)
 class PayAsBid:
     """Every served request pays its reported value: the first-price rule, which punishes honesty."""
+
+    promises: ClassVar[Promises] = {
+        "individually-rational": Domain.EVERYWHERE,
+        "no-deficit": Domain.EVERYWHERE,
+        "efficient": Domain.EVERYWHERE,
+    }
 
     def charge(self, market: Market, allocation: Allocation, allocator: Allocator) -> Payments:
         """Charges (N,) and receipts (M,)."""
@@ -30,6 +37,11 @@ class PostedPrice:
     """
 
     markup: int = 0
+    promises: ClassVar[Promises] = {
+        "truthful": Domain.EVERYWHERE,
+        "individually-rational": Domain.EVERYWHERE,
+        "no-deficit": Domain.EVERYWHERE,
+    }
 
     def __post_init__(self) -> None:
         _check_markup(self.markup)
@@ -59,7 +71,9 @@ class FirstCome:
         room = market.capacities.copy()
         for bidder in market.players:
             mine = market.requests_of(bidder)
-            offer = market.requests(mine).replace(costs=market.costs[mine] + self.markup, capacities=room)
+            # Nobody buys at the greatest amount of money, and beyond it there are no costs.
+            asked = np.minimum(market.costs[mine] + self.markup, MAX_AMOUNT)
+            offer = market.requests(mine).replace(costs=asked, capacities=room)
             agents[mine] = MinCostFlow().allocate(offer).agents
             room = room - np.bincount(agents[mine][agents[mine] >= 0], minlength=room.size)
         return Allocation(agents)

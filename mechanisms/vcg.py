@@ -7,10 +7,7 @@ several requests is one player: all of them leave the market together, which per
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from allocation import Allocation, Allocator, Market, WarmAllocator, minimal_prices
-from allocation.money import Money
+from allocation import Allocation, Allocator, Market, externalities, minimal_prices, shared_ownership
 from mechanisms.outcome import Payments, serving_costs
 
 
@@ -28,35 +25,28 @@ class VCG:
         Raises:
             CertificateError: the allocation carries prices but is not optimal.
         """
-        charges = market.take(market.costs, allocation)
-        prices = None if allocation.prices is None else minimal_prices(market, allocation)
-        owned = dict(zip(*(a.tolist() for a in np.unique(market.bidders, return_counts=True)), strict=True))
-        for bidder in market.players:
-            mine = market.requests_of(bidder)
-            if prices is not None and owned[bidder] == 1:
-                agent = allocation.agents[mine[0]]
-                externality = 0 if agent < 0 else int(prices[agent])
-            else:
-                externality = _externality(market, allocation, allocator, bidder)
-            charges[mine] += _spread(externality, allocation.served[mine])
-        return Payments(charges, serving_costs(market, allocation))
+        if allocation.prices is None:
+            return _by_running_again(market, allocation, allocator)
+        from mechanisms._charges import charge_many
+
+        prices = minimal_prices(market, allocation)
+        requests, first = shared_ownership(market)
+        gains = externalities(market, allocation, requests, first)
+        charges, receipts = charge_many(
+            market.costs, allocation.agents[None], prices[None], requests, first, gains[None]
+        )
+        return Payments(charges[0], receipts[0])
 
 
-def _externality(market: Market, allocation: Allocation, allocator: Allocator, bidder: int) -> int:
-    """Welfare that the others would have had without the bidder, minus what they have."""
-    rest = market.without(bidder)
-    if allocation.prices is not None and isinstance(allocator, WarmAllocator):
-        alternative = allocator.allocate_from(rest, allocation.prices)
-    else:
-        alternative = allocator.allocate(rest)
-    others = market.bidders != bidder
-    return rest.welfare(alternative) - int(market.take(market.weights, allocation)[others].sum())
-
-
-def _spread(amount: int, served: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Money:
-    """A bidder's externality over his served requests in equal parts, the remainder on the first of them."""
-    shares = np.zeros(served.size, np.int64)
-    bearers = np.flatnonzero(served) if served.any() else np.arange(1)
-    shares[bearers] = amount // bearers.size
-    shares[bearers[0]] += amount % bearers.size
-    return shares
+def _by_running_again(market: Market, allocation: Allocation, allocator: Allocator) -> Payments:
+    charges = market.take(market.costs, allocation)
+    weights = market.take(market.weights, allocation)
+    for bidder in market.players:
+        rest, mine = market.without(bidder), market.requests_of(bidder)
+        others = int(weights[market.bidders != bidder].sum())
+        amount = rest.welfare(allocator.allocate(rest)) - others
+        served = mine[allocation.served[mine]]
+        bearers = served if served.size else mine[:1]
+        charges[bearers] += amount // bearers.size
+        charges[bearers[0]] += amount % bearers.size
+    return Payments(charges, serving_costs(market, allocation))

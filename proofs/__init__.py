@@ -12,24 +12,52 @@
 | `engine` | what an engine is; `menu` enumerates grids, `search` samples |
 | `table` | a mechanism's answers to every profile of a grid |
 | `lies` | one bidder's misreport, and the misreports worth trying |
+| `deviations` | an agent's lie, a coalition's, several identities', an exchange of places |
+| `two_sided` | `TruthfulAgents`, `TruthfulBoth`, `AgentsRational`; `EpsilonTruthful` |
+| `group`, `names` | `GroupTruthful`: coalitions; `FalseNameProof`: several identities |
+| `fairness`, `budget` | `EnvyFree`, `Anonymous`, `Monotone`; `Balanced`, `NoDeficitRealised`, `Approximation` |
+| `bayes`, `obvious` | `BayesianTruthful`, `InterimRational`, over a `Prior`; `ObviouslyTruthful` |
+| `played` | a grid played out once, for properties with sweeps of their own |
 | `oracle` | the optimum, computed without the allocators under audit |
 | `counterexample` | the evidence: market, lie, amount; JSON; one Python expression |
+| `implementable` | is a bare allocator implementable at all? `cycles`: the evidence that it is not |
+| `supporting` | `SupportingPrices`: payments synthesised for an allocator on a grid |
+| `design` | the best truthful mechanism on a grid, as a linear program with an exact answer |
+| `reals` | `Reals`: all real values and every tie-break; `description`: a mechanism in symbols, for a solver |
+| `smt` | `Symbolic`: proves or refutes over `Reals`; `regret`: `supremum` of what lies gain |
+| `certificate` | proofs for `python -m proofs.check`, which trusts nothing but arithmetic |
+| `rounds` | lies that buy tomorrow's cache, over 2 or 3 rounds of a `conversations` world |
 | `shrink` | the simplest market around a violation |
 | `replay` | counterexamples in a fresh process: `python -m proofs.replay FILE` |
 | `subject` | the mechanism under audit, and how another process finds it |
 | `testing` | `assert_truthful` for test suites |
 """
 
+from proofs._encoding import PROVABLE
 from proofs.audit import audit
+from proofs.bayes import BayesianTruthful, InterimRational, grid_prior
+from proofs.budget import Approximation, Balanced, NoDeficitRealised
+from proofs.certificate import Certificate
+from proofs.conversations import Conversations
 from proofs.counterexample import Counterexample, violation
+from proofs.cycles import Cycle, cycle_gain
+from proofs.description import Charges, Description, DescriptionError, describe
+from proofs.design import Design, DesignedMechanism, design
+from proofs.deviations import AgentLie, Coalition, Elsewhere, Identities, Swap
 from proofs.engine import Engine
 from proofs.errors import AuditError, ReplayError
+from proofs.fairness import Anonymous, EnvyFree, Monotone
 from proofs.finding import Finding, Report, Status
-from proofs.lies import Lie
+from proofs.group import GroupTruthful
+from proofs.implementable import Implementability, WeaklyMonotone, implementability
+from proofs.lies import Deviation, Lie
+from proofs.names import FalseNameProof
+from proofs.obvious import ObviouslyTruthful
 from proofs.properties import (
     ALL,
     DeviationProperty,
     Efficient,
+    ExpectedProperty,
     IndividuallyRational,
     NoDeficit,
     OutcomeProperty,
@@ -38,35 +66,88 @@ from proofs.properties import (
     Violation,
     find_property,
 )
+from proofs.reals import Reals
+from proofs.regret import Supremum, supremum
+from proofs.rounds import Gambit, RoundsFinding, audit_rounds, gambit_gain
 from proofs.scope import Grid, Sample, Scope
 from proofs.shrink import shrink
+from proofs.smt import Symbolic
+from proofs.supporting import SupportingPrices
 from proofs.testing import assert_holds, assert_truthful
+from proofs.two_sided import AgentsRational, EpsilonTruthful, TruthfulAgents, TruthfulBoth
 
 __all__ = [
     "ALL",
+    "PROVABLE",
+    "AgentLie",
+    "AgentsRational",
+    "Anonymous",
+    "Approximation",
     "AuditError",
+    "Balanced",
+    "BayesianTruthful",
+    "Certificate",
+    "Charges",
+    "Coalition",
+    "Conversations",
     "Counterexample",
+    "Cycle",
+    "Description",
+    "DescriptionError",
+    "Design",
+    "DesignedMechanism",
+    "Deviation",
     "DeviationProperty",
     "Efficient",
+    "Elsewhere",
     "Engine",
+    "EnvyFree",
+    "EpsilonTruthful",
+    "ExpectedProperty",
+    "FalseNameProof",
     "Finding",
+    "Gambit",
     "Grid",
+    "GroupTruthful",
+    "Identities",
+    "Implementability",
     "IndividuallyRational",
+    "InterimRational",
     "Lie",
+    "Monotone",
     "NoDeficit",
+    "NoDeficitRealised",
+    "ObviouslyTruthful",
     "OutcomeProperty",
     "Property",
+    "Reals",
     "ReplayError",
     "Report",
+    "RoundsFinding",
     "Sample",
     "Scope",
     "Status",
+    "SupportingPrices",
+    "Supremum",
+    "Swap",
+    "Symbolic",
     "Truthful",
+    "TruthfulAgents",
+    "TruthfulBoth",
     "Violation",
+    "WeaklyMonotone",
     "assert_holds",
     "assert_truthful",
     "audit",
+    "audit_rounds",
+    "cycle_gain",
+    "describe",
+    "design",
     "find_property",
+    "gambit_gain",
+    "grid_prior",
+    "implementability",
     "shrink",
+    "supremum",
     "violation",
 ]

@@ -13,10 +13,11 @@ from proofs.properties import ALL, Property, find_property
 from proofs.scope import Grid, Scope
 from proofs.search import Search
 from proofs.shrink import shrink
+from proofs.smt import Symbolic
 from proofs.subject import Subject
 
 #: Asked in this order; the first that accepts a property over a scope examines it.
-ENGINES: tuple[Engine, ...] = (Exhaustive(), Search())
+ENGINES: tuple[Engine, ...] = (Exhaustive(), Search(), Symbolic())
 
 #: 3 bidders, 2 agents with one slot each, values 0 to 3: seconds, and known to expose what coarser grids hide.
 SMALL = Grid()
@@ -84,7 +85,11 @@ def _substantiated(findings: list[Finding], subject: Subject) -> tuple[Finding, 
 
     note = replay_fresh(subject, list(small.values()))
     return tuple(
-        replace(finding, counterexample=small[finding.property.name], note=note)
+        replace(
+            finding,
+            counterexample=small[finding.property.name],
+            note=f"{finding.note}; {note}" if finding.note else note,
+        )
         if finding.property.name in small
         else finding
         for finding in findings

@@ -3,15 +3,19 @@
 import dataclasses
 import json
 from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
 from numpy.typing import ArrayLike
 
 from allocation import Market, MarketError
 from mechanisms import DirectMechanism, Outcome
 from proofs.errors import AuditError, ReplayError
-from proofs.lies import Lie
+from proofs.lies import Deviation, Lie
+from proofs.plain import built, plain
 from proofs.properties import (
     DeviationProperty,
+    ExpectedProperty,
     OutcomeProperty,
     Property,
     Violation,
@@ -41,19 +45,20 @@ class Answer:
         )
 
     def __str__(self) -> str:
-        return f"agents {list(self.agents)}, charges {list(self.charges)}"
+        paid = f", receipts {list(self.receipts)}" if any(self.receipts) else ""
+        return f"agents {list(self.agents)}, charges {list(self.charges)}{paid}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counterexample:
-    """A property fails in the market `truth` by `amount` ticks (> 0); with a `lie`, because that bidder reports it.
+    """A property fails in the market `truth` by `amount` ticks (> 0); with a `lie`, because of that deviation.
 
     `text` says what happened; `honest` and `lying` are what the mechanism answered.
     """
 
     property: Property
     truth: Market
-    lie: Lie | None
+    lie: Deviation | None
     amount: int
     text: str
     honest: Answer
@@ -61,7 +66,7 @@ class Counterexample:
 
     @classmethod
     def of(
-        cls, prop: Property, mechanism: DirectMechanism, truth: Market, lie: Lie | None = None
+        cls, prop: Property, mechanism: DirectMechanism, truth: Market, lie: Deviation | None = None
     ) -> "Counterexample | None":
         """Run the mechanism from scratch on the truth, and on the lie if there is one: a counterexample, or None.
 
@@ -69,18 +74,26 @@ class Counterexample:
             AuditError: a property of deviations came without a lie or the other way round, or the mechanism misbehaves.
         """
         honest = outcome_of(mechanism, truth)
-        if isinstance(prop, DeviationProperty) and lie is not None:
-            lying = outcome_of(mechanism, lie.applied(truth))
+        lying = None if lie is None else outcome_of(mechanism, lie.applied(truth))
+        if isinstance(prop, ExpectedProperty):
+            found = prop.violated(partial(outcome_of, mechanism), truth, lie)
+        elif isinstance(prop, DeviationProperty) and lie is not None and lying is not None:
             found = prop.compare(truth, lie, honest, lying)
         elif isinstance(prop, OutcomeProperty) and lie is None:
-            lying, found = None, prop.check(honest, truth)
+            found = prop.check(honest, truth)
         else:
             raise AuditError(f"{prop.name} {'needs a' if lie is None else 'takes no'} lie")
         return None if found is None else cls.told(prop, truth, lie, found, honest, lying)
 
     @classmethod
     def told(
-        cls, prop: Property, truth: Market, lie: Lie | None, found: Violation, honest: Outcome, lying: Outcome | None
+        cls,
+        prop: Property,
+        truth: Market,
+        lie: Deviation | None,
+        found: Violation,
+        honest: Outcome,
+        lying: Outcome | None,
     ) -> "Counterexample":
         """The counterexample of a violation that a property has just found in these outcomes."""
         answer = None if lying is None else Answer.of(lying)
@@ -111,15 +124,16 @@ class Counterexample:
         Raises:
             AuditError: the object cannot be written down as an expression.
         """
-        prop = (
-            repr(self.property.name) if property_name(self.property) == self.property.name else spelled(self.property)
-        )
+        name, parameters = property_name(self.property), _parameters(self.property)
+        prop = spelled(self.property) if ":" in name or parameters else repr(name)
         truth = self.truth
         arguments = [prop, Subject.of(mechanism, allocator).spelled()]
         if allocator is not None:
             arguments.append(f"allocator={allocator!r}")
         arguments += [f"{name}={rows}" for name, rows in _fields(truth).items() if rows is not None]
-        if self.lie is not None:
+        if self.lie is not None and not isinstance(self.lie, Lie):
+            arguments.append(f"deviation={spelled(self.lie)}")
+        elif self.lie is not None:
             arguments += [f"bidder={self.lie.bidder}", f"lie={[list(row) for row in self.lie.rows]}"]
         return f'__import__("proofs").violation({", ".join(arguments)})'
 
@@ -133,7 +147,7 @@ class Counterexample:
         return {
             "property": {"name": property_name(prop), "parameters": _parameters(prop)},
             "truth": _fields(self.truth),
-            "lie": None if self.lie is None else dataclasses.asdict(self.lie),
+            "lie": plain(self.lie),
             "amount": self.amount,
             "text": self.text,
             "honest": dataclasses.asdict(self.honest),
@@ -149,11 +163,11 @@ class Counterexample:
         """
         try:
             data = json.loads(text)
-            lie = data["lie"]
+            parameters = {name: built(value) for name, value in data["property"]["parameters"].items()}
             return cls(
-                find_property(data["property"]["name"], **data["property"]["parameters"]),
+                find_property(data["property"]["name"], **parameters),
                 _market(**data["truth"]),
-                None if lie is None else Lie.of(lie["bidder"], lie["rows"]),
+                cast("Deviation | None", built(data["lie"])),
                 int(data["amount"]),
                 str(data["text"]),
                 _answer(data["honest"]),
@@ -182,6 +196,7 @@ def violation(
     owners: ArrayLike | None = None,
     bidder: int | None = None,
     lie: ArrayLike | None = None,
+    deviation: Deviation | None = None,
     allocator: str | None = None,
 ) -> int:
     """By how many ticks a property fails in one market, 0 where it holds: what a counterexample's expression calls.
@@ -189,7 +204,8 @@ def violation(
     Args:
         prop, mechanism: objects or names.
         values, costs, capacities, feasible, owners: the true market, as in `Market`; `owners` are its bidders.
-        bidder, lie: who lies, and the (K, M) values he reports; for properties of deviations.
+        bidder, lie: who lies, and the (K, M) values he reports; for properties of one bidder's lie.
+        deviation: any other deviation, in place of `bidder` and `lie`.
         allocator: as in `audit`.
 
     Example:
@@ -200,7 +216,7 @@ def violation(
         find_property(prop) if isinstance(prop, str) else prop,
         Subject.of(mechanism, allocator).mechanism,
         _market(values, costs, capacities, feasible, owners),
-        None if bidder is None or lie is None else Lie.of(bidder, lie),
+        deviation if bidder is None or lie is None else Lie.of(bidder, lie),
     )
     return 0 if found is None else found.amount
 
@@ -208,7 +224,7 @@ def violation(
 def _parameters(prop: Property) -> dict[str, object]:
     if not dataclasses.is_dataclass(prop):
         return {}
-    return {field.name: getattr(prop, field.name) for field in dataclasses.fields(prop)}
+    return {field.name: plain(getattr(prop, field.name)) for field in dataclasses.fields(prop) if field.init}
 
 
 def _fields(market: Market) -> dict[str, object]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from proofs.certificate import Certificate
 from proofs.counterexample import Counterexample
 from proofs.errors import AuditError
 from proofs.properties import Property
@@ -18,6 +19,8 @@ from proofs.subject import Subject
 class Status(StrEnum):
     """How much a finding establishes."""
 
+    PROVED = "PROVED"
+    """No real numbers of the scope violate the property of the described rule, however ties are broken."""
     VERIFIED = "VERIFIED"
     """Every case of a finite scope was examined, in exact integers; none violates the property."""
     REFUTED = "REFUTED"
@@ -32,7 +35,8 @@ class Finding:
 
     `cases` were examined in `seconds`, a sweep that several findings share counted in each. `worst` is the largest
     violation seen, in ticks: on an enumerated scope the maximum over the scope, for a sample only a lower bound.
-    The `counterexample` may be of a smaller market than the scope's: it was shrunk.
+    The `counterexample` may be of a smaller market than the scope's: it was shrunk. A `certificate` proves the property
+    again, to `python -m proofs.check` and in exact arithmetic alone.
     """
 
     property: Property
@@ -43,6 +47,7 @@ class Finding:
     worst: int = 0
     counterexample: Counterexample | None = None
     note: str = ""
+    certificate: Certificate | None = None
 
     def __post_init__(self) -> None:
         if (self.status is Status.REFUTED) != (self.counterexample is not None):
@@ -52,7 +57,7 @@ class Finding:
             )
 
     def __bool__(self) -> bool:
-        return self.status is Status.VERIFIED
+        return self.status in (Status.VERIFIED, Status.PROVED)
 
     def as_dict(self) -> dict[str, object]:
         """Plain lists, numbers and strings, ready for JSON."""
@@ -64,6 +69,7 @@ class Finding:
             "worst": self.worst,
             "counterexample": None if self.counterexample is None else self.counterexample.as_dict(),
             "note": self.note,
+            "certificate": None if self.certificate is None else self.certificate.claim,
         }
 
 

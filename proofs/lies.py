@@ -1,10 +1,11 @@
-"""`Lie`: one bidder's misreport, and the misreports that random search tries."""
+"""`Lie`: one bidder's misreport, and the misreports that random search tries; `Deviation`: what any misreport owes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from allocation import Market
 from allocation.money import Money
@@ -12,6 +13,47 @@ from proofs.errors import AuditError
 
 #: Eighths of the truth that a liar claims: shading in small and large steps, then exaggeration.
 _EIGHTHS = (7, 6, 4, 1, 9, 12, 16)
+
+
+class Deviation(Protocol):
+    """What somebody does in place of telling the truth; `Lie` is the commonest, `deviations` has the others.
+
+    Beyond `applied` these are what shrinking needs: the same deviation in a smaller market, or with smaller numbers.
+    """
+
+    @property
+    def size(self) -> int:
+        """How many reports are false, at least 1; fewer is simpler."""
+        ...
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Every reported number, in a fixed order."""
+        ...
+
+    def applied(self, truth: Market) -> Market:
+        """The market that the mechanism sees.
+
+        Raises:
+            AuditError: the deviation does not fit this market.
+        """
+        ...
+
+    def renumbered(self, numbers: Sequence[int]) -> "Deviation":
+        """The same deviation with other numbers, as many as `numbers` holds."""
+        ...
+
+    def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "Deviation | None":
+        """The same in the market of the requests `kept` alone, owners renamed by `labels`; None where senseless."""
+        ...
+
+    def without_agent(self, agent: int) -> "Deviation | None":
+        """The same where this agent does not exist; None where it is senseless."""
+        ...
+
+    def parts(self) -> Iterator["Deviation"]:
+        """Deviations with fewer false reports."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +73,16 @@ class Lie:
         """The lie whose rows are this (K, M) array of integers."""
         return cls(int(bidder), tuple(map(tuple, np.asarray(rows).tolist())))
 
+    @property
+    def size(self) -> int:
+        """One report."""
+        return 1
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The rows, one after the other."""
+        return tuple(value for row in self.rows for value in row)
+
     def applied(self, truth: Market) -> Market:
         """The market that the mechanism sees: every other report is the truth.
 
@@ -48,6 +100,31 @@ class Lie:
         values = truth.values.copy()
         values[mine] = rows
         return truth.replace(values=values)
+
+    def renumbered(self, numbers: Sequence[int]) -> "Lie":
+        """The same bidder with other rows."""
+        return Lie.of(self.bidder, np.array(numbers, np.int64).reshape(len(self.rows), -1))
+
+    def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "Lie | None":
+        """The rows of his requests that are kept; None where he has none left."""
+        mine = np.isin(truth.requests_of(self.bidder), kept)
+        return Lie.of(labels[self.bidder], np.array(self.rows, np.int64)[mine]) if mine.any() else None
+
+    def without_agent(self, agent: int) -> "Lie":
+        """The rows without that column."""
+        return Lie.of(self.bidder, np.delete(np.array(self.rows, np.int64), agent, axis=1))
+
+    def parts(self) -> Iterator[Deviation]:
+        """None: one report is as few as there are."""
+        yield from ()
+
+    def __str__(self) -> str:
+        return f"bidder {self.bidder} reports {spelled_rows(self.rows)}"
+
+
+def spelled_rows(rows: ArrayLike) -> str:
+    """Rows of a matrix for a line of text: `[1, 0], [2, 2]`."""
+    return ", ".join(str(row) for row in np.asarray(rows).tolist())
 
 
 def misreports(rng: np.random.Generator, truth: Market, bidder: int, low: int, high: int) -> Iterator[Lie]:

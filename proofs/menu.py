@@ -7,7 +7,6 @@ favourite from the menu of cheapest prices. That replaces |T| ** 2 pairs of repo
 assumes nothing of the mechanism.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -21,8 +20,8 @@ from proofs.counterexample import Counterexample
 from proofs.engine import Progress
 from proofs.errors import AuditError
 from proofs.finding import Finding, Status
-from proofs.lies import Lie
-from proofs.properties import OutcomeProperty, Property, Truthful
+from proofs.played import Played, Seat, Sweep, Swept, by_own
+from proofs.properties import DeviationProperty, OutcomeProperty, Property, Truthful
 from proofs.scope import Grid, Scope
 from proofs.table import Table, tabulate, unstable
 
@@ -49,36 +48,20 @@ def regrets(options: NDArray[np.intp], payments: Money, worth: Money) -> Money:
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """All menus of one bidder: `options`, `payments`, `worth` as in `regrets`, and the `profiles` (Q, T) behind."""
+    """All menus of one player: `options`, `payments`, `worth` as in `regrets`, and the `profiles` (Q, T) behind."""
 
-    bidder: int
+    player: int
     options: NDArray[np.intp]
     payments: Money
     worth: Money
     profiles: Money
 
     @classmethod
-    def of(cls, table: Table, grid: Grid, bidder: int) -> "Menu":
-        """The bidder's menus in a table."""
-        mine = grid.template.requests_of(bidder)
-        bundles, options = np.unique(table.agents[:, mine], axis=0, return_inverse=True)
-        types = grid.types(bidder)
-        # One column of zeros at the end, where UNSERVED = -1 finds it.
-        values = np.concatenate([types, np.zeros((*types.shape[:2], 1), np.int64)], axis=2)
-        worth = values[:, np.arange(mine.size), bundles].sum(axis=2)
-
-        size, later = grid.sizes[bidder], math.prod(grid.sizes[bidder + 1 :])
-
-        def by_others(column: Money) -> Money:
-            return column.reshape(-1, size, later).swapaxes(1, 2).reshape(-1, size)
-
-        return cls(
-            bidder,
-            by_others(options.reshape(-1)),
-            by_others(table.charges[:, mine].sum(axis=1)),
-            worth,
-            by_others(np.arange(grid.profiles)),
-        )
+    def of(cls, table: Table, grid: Grid, player: int) -> "Menu":
+        """The player's menus in a table; agents are numbered after the bidders."""
+        seat = Seat.of(table, grid, player)
+        profiles = by_own(np.arange(grid.profiles), grid, player)
+        return cls(player, seat.options[profiles], seat.payments[profiles], seat.worth, profiles)
 
     def worst(self) -> tuple[int, int, int]:
         """(gain, profile, report): the largest gain, its first profile, and the first type whose report earns it."""
@@ -99,8 +82,8 @@ class Exhaustive:
     reruns: int = 16
 
     def accepts(self, prop: Property, scope: Scope) -> bool:
-        """Truthfulness and all properties of outcomes, over grids."""
-        return isinstance(scope, Grid) and isinstance(prop, Truthful | OutcomeProperty)
+        """Every property, over grids; a stranger's `DeviationProperty` by trying every lie of every bidder."""
+        return isinstance(scope, Grid) and isinstance(prop, OutcomeProperty | Swept | DeviationProperty)
 
     def examine(
         self, mechanism: DirectMechanism, scope: Scope, properties: Sequence[Property], progress: Progress
@@ -116,35 +99,64 @@ class Exhaustive:
         watched = [prop for prop in properties if isinstance(prop, OutcomeProperty)]
         table = tabulate(mechanism, scope, watched, progress, self.reruns)
         swept = perf_counter() - started
-        worst = iter(table.worst)
+        played = Played(mechanism, scope, table)
+        outcomes = iter(zip(table.worst, table.notes, strict=True))
         findings = []
         for prop in properties:
             if isinstance(prop, OutcomeProperty):
-                amount, witness = next(worst)
-                findings.append(_finding(prop, scope, scope.profiles, swept, amount, witness))
+                (amount, witness), note = next(outcomes)
+                findings.append(_finding(prop, scope, scope.profiles, swept, amount, witness, note))
             else:
-                amount, witness = _worst_lie(prop, mechanism, scope, table)
+                found = _swept(prop, played)
+                witness = _witness(prop, mechanism, found)
                 seconds = perf_counter() - started
-                findings.append(_finding(prop, scope, scope.pairs, seconds, amount, witness))
+                findings.append(_finding(prop, scope, found.cases, seconds, found.worst, witness, found.note))
         return findings
 
 
-def _worst_lie(
-    prop: Property, mechanism: DirectMechanism, grid: Grid, table: Table
-) -> tuple[int, Counterexample | None]:
-    ranked = [(menu.worst(), menu.bidder) for menu in (Menu.of(table, grid, bidder) for bidder in range(grid.bidders))]
-    (gain, profile, report), bidder = max(ranked, key=lambda entry: entry[0][0])
-    if gain == 0:
-        return 0, None
-    truth = grid.market(profile)
-    witness = Counterexample.of(prop, mechanism, truth, Lie.of(bidder, grid.types(bidder)[report]))
-    if witness is None or witness.amount != gain:
-        raise unstable(mechanism, truth)
-    return gain, witness
+def worst_lie(played: Played, players: Sequence[int]) -> Sweep:
+    """The report that earns a player most, over all profiles and all these players; `worst` is 0 where none pays."""
+    grid = played.grid
+    ranked = [(menu.worst(), menu.player) for menu in (Menu.of(played.table, grid, player) for player in players)]
+    (gain, profile, report), player = max(ranked, key=lambda entry: entry[0][0])
+    return Sweep(grid.pairs_of(players), gain, grid.market(profile), grid.lie(player, report))
+
+
+def _swept(prop: Property, played: Played) -> Sweep:
+    if isinstance(prop, Swept):
+        return prop.sweep(played)
+    if isinstance(prop, Truthful):
+        return worst_lie(played, range(played.grid.bidders))
+    if isinstance(prop, DeviationProperty):
+        return _one_by_one(prop, played)
+    raise AuditError(f"{prop.name} is neither about outcomes nor about lies; no grid can be swept for it")
+
+
+def _one_by_one(prop: DeviationProperty, played: Played) -> Sweep:
+    grid, worst = played.grid, Sweep(played.grid.pairs)
+    for profile in range(grid.profiles):
+        truth, honest = grid.market(profile), played.outcome(profile)
+        for bidder in range(grid.bidders):
+            for lie in grid.lies(profile, bidder):
+                found = prop.compare(truth, lie, honest, played.run(lie.applied(truth)))
+                if found is not None and found.amount > worst.worst:
+                    worst = Sweep(worst.cases, found.amount, truth, lie)
+    return worst
+
+
+def _witness(prop: Property, mechanism: DirectMechanism, found: Sweep) -> Counterexample | None:
+    if found.worst == 0:
+        return None
+    if found.truth is None:
+        raise AuditError(f"{prop.name} found a violation of {found.worst} without the market where it happens")
+    witness = Counterexample.of(prop, mechanism, found.truth, found.deviation)
+    if witness is None or witness.amount != found.worst:
+        raise unstable(mechanism, found.truth)
+    return witness
 
 
 def _finding(
-    prop: Property, grid: Grid, cases: int, seconds: float, worst: int, witness: Counterexample | None
+    prop: Property, grid: Grid, cases: int, seconds: float, worst: int, witness: Counterexample | None, note: str
 ) -> Finding:
     status = Status.VERIFIED if witness is None else Status.REFUTED
-    return Finding(prop, status, grid, cases, seconds, worst, witness)
+    return Finding(prop, status, grid, cases, seconds, worst, witness, note)

@@ -1,21 +1,28 @@
-"""What can be claimed of a mechanism. A property is a small class with a name, of one of two kinds.
+"""What can be claimed of a mechanism. A property is a small class with a name, of one of three kinds.
 
 An `OutcomeProperty` looks at the outcome of one market in which everybody told the truth. A `DeviationProperty`
-compares that outcome with the one after a lie. Both are handed the *true* market and must compute every utility from
-it: what was reported has no say in what anybody gains.
+compares that outcome with the one after a lie. An `ExpectedProperty` may run the mechanism as often as it needs, for
+claims about averages over a prior. All are handed the *true* market and must compute every utility from it: what was
+reported has no say in what anybody gains.
 
 Utilities are quasi-linear: value received minus charges. All amounts are ticks (micro-units unless the audit chose
 another unit).
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
 
 from allocation import Market
 from mechanisms import MechanismError, Outcome, load_object
 from proofs.errors import AuditError
-from proofs.lies import Lie
+from proofs.lies import Deviation, Lie
 from proofs.oracle import optimum
+
+#: Runs the mechanism under audit on a market.
+Run = Callable[[Market], Outcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +68,31 @@ class OutcomeProperty(Property, Protocol):
 class DeviationProperty(Property, Protocol):
     """A claim about what a lie can change."""
 
-    def compare(self, truth: Market, lie: Lie, honest: Outcome, lying: Outcome) -> Violation | None:
-        """The violation between the truthful outcome and the one after the lie, or None."""
+    def compare(self, truth: Market, lie: Any, honest: Outcome, lying: Outcome) -> Violation | None:
+        """The violation between the truthful outcome and the one after the lie, or None.
+
+        `lie` is a `Lie` unless the property says which deviations it is about (`Attempting`, `played.Swept`).
+        """
+        ...
+
+
+@runtime_checkable
+class ExpectedProperty(Property, Protocol):
+    """A claim that no single outcome decides, such as one about averages."""
+
+    def violated(self, run: Run, truth: Market, lie: Any) -> Violation | None:
+        """The violation, or None: `run` answers any market, `truth` and `lie` say which types and lie are meant."""
+        ...
+
+
+@runtime_checkable
+class Attempting(Property, Protocol):
+    """A claim about deviations of its own, that tells random search which of them to try."""
+
+    def attempts(
+        self, rng: np.random.Generator, truth: Market, bounds: Sequence[tuple[int, int]]
+    ) -> Iterator[Deviation]:
+        """Deviations worth trying; `bounds` are (low, high) of values, costs and capacities."""
         ...
 
 
@@ -134,7 +164,28 @@ class Efficient:
 #: Every property that ships, in the order in which a report shows them.
 ALL: tuple[Property, ...] = (Truthful(), IndividuallyRational(), NoDeficit(), Efficient())
 
-_SHIPPED: dict[str, type[Property]] = {prop.name: type(prop) for prop in ALL}
+#: Names of what ships and where it lives; imported when asked for, since most of these modules import this one.
+_SHIPPED: dict[str, str] = {
+    "truthful": "proofs.properties:Truthful",
+    "individually-rational": "proofs.properties:IndividuallyRational",
+    "no-deficit": "proofs.properties:NoDeficit",
+    "efficient": "proofs.properties:Efficient",
+    "truthful-agents": "proofs.two_sided:TruthfulAgents",
+    "truthful-both": "proofs.two_sided:TruthfulBoth",
+    "agents-rational": "proofs.two_sided:AgentsRational",
+    "epsilon-truthful": "proofs.two_sided:EpsilonTruthful",
+    "obviously-truthful": "proofs.obvious:ObviouslyTruthful",
+    "group-truthful": "proofs.group:GroupTruthful",
+    "false-name-proof": "proofs.names:FalseNameProof",
+    "monotone": "proofs.fairness:Monotone",
+    "anonymous": "proofs.fairness:Anonymous",
+    "envy-free": "proofs.fairness:EnvyFree",
+    "balanced": "proofs.budget:Balanced",
+    "no-deficit-realised": "proofs.budget:NoDeficitRealised",
+    "approximation": "proofs.budget:Approximation",
+    "bayesian-truthful": "proofs.bayes:BayesianTruthful",
+    "interim-rational": "proofs.bayes:InterimRational",
+}
 
 
 def find_property(name: str, **parameters: object) -> Property:
@@ -146,15 +197,15 @@ def find_property(name: str, **parameters: object) -> Property:
     if ":" not in name and name not in _SHIPPED:
         raise AuditError(f"no property {name!r}; shipped: {', '.join(_SHIPPED)}; yours: my_module:MyProperty")
     try:
-        built = load_object(name, **parameters) if ":" in name else _SHIPPED[name](**parameters)
+        built = load_object(_SHIPPED.get(name, name), **parameters)
     except (MechanismError, TypeError) as error:
         raise AuditError(f"property {name}: {error}") from error
-    if not isinstance(built, OutcomeProperty | DeviationProperty):
+    if not isinstance(built, OutcomeProperty | DeviationProperty | ExpectedProperty):
         raise AuditError(f"{name} has no `name` with check(outcome, truth) or compare(truth, lie, honest, lying)")
     return built
 
 
 def property_name(prop: Property) -> str:
     """The name by which `find_property` finds this property's class in another process."""
-    kind = type(prop)
-    return prop.name if _SHIPPED.get(prop.name) is kind else f"{kind.__module__}:{kind.__qualname__}"
+    home = f"{type(prop).__module__}:{type(prop).__qualname__}"
+    return next((name for name, shipped in _SHIPPED.items() if shipped == home), home)

@@ -7,9 +7,10 @@ finding is ever printed without its scope.
 
 import math
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,8 @@ from numpy.typing import ArrayLike
 
 from allocation import FORBIDDEN, MAX_AMOUNT, Market, MarketError
 from allocation.money import Money
+from proofs.agent_types import AgentTypes
+from proofs.deviations import AgentLie
 from proofs.errors import AuditError
 from proofs.lies import Lie
 
@@ -33,10 +36,11 @@ class Scope(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Every market whose values lie on a grid, with public costs and capacities.
+    """Every market whose values lie on a grid; costs and capacities are public unless given as private.
 
-    A bidder's type is one value per (request of his, agent) pair; a profile is one type per bidder; a pair is a profile
-    and one bidder's other report. With g values, M agents and K requests a bidder has g ** (K * M) types.
+    A bidder's type is one value per (request of his, agent) pair; a profile is one type per player; a pair is a profile
+    and one bidder's other report. With g values, M agents and K requests a bidder has g ** (K * M) types. Agents are
+    players too where their costs or capacities are private: then each agent's type is its costs and its capacity.
 
     Args:
         bidders: number of players, >= 1.
@@ -49,6 +53,10 @@ class Grid:
         feasible: (N, M) bool, or None where every pair may be matched.
         requests_per_bidder: requests of each bidder where `owners` is not given. An owner of several is ONE player.
         limit: refuse to enumerate more profiles than this.
+        private_costs: the integers that an agent's cost may be, in ticks; in place of `costs`.
+        private_capacities: the integers that an agent's capacity may be; in place of `capacities`.
+        costs_per_pair: whether an agent's private cost may differ between requests; otherwise it has one cost.
+        one_good: whether a request is worth the same at every agent, one value per request in place of M.
 
     Raises:
         AuditError: the space is empty, malformed, or beyond `limit`.
@@ -68,22 +76,25 @@ class Grid:
     feasible: ArrayLike | None = None
     requests_per_bidder: int = 1
     limit: int = 1_000_000
+    private_costs: Sequence[int] | None = None
+    private_capacities: Sequence[int] | None = None
+    costs_per_pair: bool = False
+    one_good: bool = False
 
     def __post_init__(self) -> None:
-        values = tuple(sorted(_integers(self.values, "values")))
-        if not values:
-            raise AuditError("values is empty; a grid needs at least one value, e.g. values=range(4)")
-        if len(set(values)) < len(values):
-            raise AuditError(f"values {list(values)} repeat; name each value once")
-        if max(abs(values[0]), abs(values[-1])) > MAX_AMOUNT:
-            raise AuditError(
-                f"values reach {max(values, key=abs)}, beyond {MAX_AMOUNT} ticks; rescale the unit of money"
-            )
-        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "values", _ticks(self.values, "values"))
+        for name, public in (("private_costs", self.costs), ("private_capacities", self.capacities)):
+            ticks = getattr(self, name)
+            if ticks is not None:
+                least = None if name == "private_costs" else 0
+                object.__setattr__(self, name, _ticks(ticks, name, least))
+                default = 0 if name == "private_costs" else 1
+                if np.any(np.asarray(public) != default):
+                    raise AuditError(f"{name} and {name[8:]} = {public!r} both say what agents are; give one of them")
         if self.profiles > self.limit:
             raise AuditError(
-                f"{self.bidders} bidders x {self.agents} agents, {len(values)} values: {self.profiles:,} profiles, "
-                f"limit {self.limit:,}; use fewer values, bidders, requests or agents, or Sample(...), or raise limit"
+                f"{self.bidders} bidders x {self.agents} agents, {len(self.values)} values: {self.profiles:,} profiles"
+                f", limit {self.limit:,}; use fewer values, bidders, requests or agents, or Sample(...), or raise limit"
             )
 
     @cached_property
@@ -93,9 +104,19 @@ class Grid:
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
-        """Number of types of each bidder."""
+        """Number of types of each bidder, and then, where agents are players, of each agent."""
         owned = np.bincount(self.template.bidders).tolist()
-        return tuple(len(self.values) ** (requests * self.agents) for requests in owned)
+        bidders = tuple(len(self.values) ** (requests * self._columns) for requests in owned)
+        return bidders + tuple(types.size for types in self.agent_types)
+
+    @cached_property
+    def agent_types(self) -> tuple[AgentTypes, ...]:
+        """The types of each agent; nothing where costs and capacities are public."""
+        if self.private_costs is None and self.private_capacities is None:
+            return ()
+        costs, capacities = self.template.costs.T.tolist(), self.template.capacities.tolist()
+        private = (self.private_costs, self.private_capacities, self.costs_per_pair)
+        return tuple(AgentTypes(tuple(row), room, *private) for row, room in zip(costs, capacities, strict=True))
 
     @cached_property
     def profiles(self) -> int:
@@ -105,31 +126,57 @@ class Grid:
     @property
     def pairs(self) -> int:
         """Number of (profile, bidder, lie) triples: every profile with every other report of every bidder."""
-        return self.profiles * sum(size - 1 for size in self.sizes)
+        return self.pairs_of(range(self.bidders))
+
+    def pairs_of(self, players: Iterable[int]) -> int:
+        """Number of (profile, player, lie) triples of these players; agents are numbered after the bidders."""
+        return self.profiles * sum(self.sizes[player] - 1 for player in players)
 
     def types(self, bidder: int) -> Money:
         """(T, K, M) all types of a bidder with K requests; the last entry moves fastest."""
-        base, entries = len(self.values), self.template.requests_of(bidder).size * self.agents
+        base, entries = len(self.values), self.template.requests_of(bidder).size * self._columns
         digits = np.arange(self.sizes[bidder])[:, None] // base ** np.arange(entries)[::-1] % base
-        rows: Money = np.array(self.values, np.int64)[digits].reshape(self.sizes[bidder], -1, self.agents)
-        return rows
+        rows: Money = np.array(self.values, np.int64)[digits].reshape(self.sizes[bidder], -1, self._columns)
+        return np.broadcast_to(rows, (*rows.shape[:2], self.agents)) if self.one_good else rows
 
     def market(self, profile: int) -> Market:
         """The market of one profile, 0 <= profile < `profiles`; the last bidder's type moves fastest."""
         values = np.empty(self.template.shape, np.int64)
-        for bidder, row in enumerate(self._rows(profile)):
+        rows = self.rows(profile)
+        for bidder, row in enumerate(rows[: self.bidders]):
             values[self.template.bidders == bidder] = self._types[bidder][row]
-        return self.template.replace(values=values)
+        if not self.agent_types:
+            return self.template.replace(values=values)
+        private = list(zip(self.agent_types, rows[self.bidders :], strict=True))
+        costs = np.stack([types.rows[row] for types, row in private], axis=1)
+        return self.template.replace(values=values, costs=costs, capacities=[types.room[row] for types, row in private])
 
-    def lies(self, profile: int, bidder: int) -> Iterator[Lie]:
-        """Every report of the bidder other than his type in this profile."""
-        own = self._rows(profile)[bidder]
-        for index, rows in enumerate(self._types[bidder]):
+    def lie(self, player: int, index: int) -> Lie | AgentLie:
+        """The report of a player's type `index`; agents are numbered after the bidders."""
+        if player < self.bidders:
+            return Lie.of(player, self._types[player][index])
+        return self.agent_types[player - self.bidders].lie(player - self.bidders, index)
+
+    def lies(self, profile: int, player: int) -> Iterator[Lie | AgentLie]:
+        """Every report of the player other than its type in this profile."""
+        own = self.rows(profile)[player]
+        for index in range(self.sizes[player]):
             if index != own:
-                yield Lie.of(bidder, rows)
+                yield self.lie(player, index)
 
-    def _rows(self, profile: int) -> list[int]:
-        """Index of each bidder's type in a profile."""
+    def profile(self, rows: Sequence[int]) -> int:
+        """The profile in which each player has the type of this index; the inverse of `rows`."""
+        profile = 0
+        for row, size in zip(rows, self.sizes, strict=True):
+            profile = profile * size + row
+        return profile
+
+    def rows(self, profile: int) -> list[int]:
+        """Index of each player's type in a profile, 0 <= profile < `profiles`.
+
+        Raises:
+            AuditError: there is no such profile.
+        """
         if not 0 <= profile < self.profiles:
             raise AuditError(f"profile {profile} is not on this grid; profiles are 0..{self.profiles - 1}")
         rows = []
@@ -138,23 +185,33 @@ class Grid:
             rows.append(row)
         return rows[::-1]
 
+    @property
+    def _columns(self) -> int:
+        """Values that make up a request's row."""
+        return 1 if self.one_good else self.agents
+
     @cached_property
     def _types(self) -> tuple[Money, ...]:
         return tuple(self.types(bidder) for bidder in range(self.bidders))
 
     def __str__(self) -> str:
-        return f"{_players(self.template)}, values {_spelled(self.values)}, {public_terms(self.template)}; {TIES}"
+        terms = public_terms(self.template, _private(self.private_costs, self.private_capacities, self.costs_per_pair))
+        alike = " alike at all agents" if self.one_good else ""
+        return f"{_players(self.template)}, values {_spelled(self.values)}{alike}, {terms}; {TIES}"
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Random markets far beyond any grid: values uniform, costs and capacities public. Can refute, never verify.
+    """Random markets far beyond any grid: values uniform, and so are private costs. Can refute, never verify.
 
     Args:
         bidders, agents, costs, capacities, owners, feasible, requests_per_bidder: as in `Grid`.
         values: (low, high), both included, in ticks; lies stay within them too.
         draws: number of markets, >= 1.
         seed: the draws are a function of it, and of their index, alone.
+        private_costs: (low, high) of an agent's private cost, both included; in place of `costs`.
+        private_capacities: (low, high) of its private capacity; in place of `capacities`.
+        costs_per_pair: as in `Grid`.
 
     Raises:
         AuditError: the space is empty or malformed.
@@ -170,16 +227,18 @@ class Sample:
     requests_per_bidder: int = 1
     draws: int = 100
     seed: int = 0
+    private_costs: tuple[int, int] | None = None
+    private_capacities: tuple[int, int] | None = None
+    costs_per_pair: bool = False
 
     def __post_init__(self) -> None:
-        bounds = _integers(self.values, "values")
-        if len(bounds) != 2 or not -MAX_AMOUNT <= bounds[0] <= bounds[1] <= MAX_AMOUNT:
-            raise AuditError(
-                f"values = {self.values!r}; a sample draws from (low, high), both within {MAX_AMOUNT} ticks"
-            )
+        object.__setattr__(self, "values", _bounds(self.values, "values", -MAX_AMOUNT))
+        if self.private_costs is not None:
+            object.__setattr__(self, "private_costs", _bounds(self.private_costs, "private_costs", -MAX_AMOUNT))
+        if self.private_capacities is not None:
+            object.__setattr__(self, "private_capacities", _bounds(self.private_capacities, "private_capacities", 0))
         _at_least(0, self.seed, "seed")
         _at_least(1, self.draws, "draws")
-        object.__setattr__(self, "values", bounds)
         object.__setattr__(self, "draws", int(self.draws))
         _ = self.template  # built here, so that a malformed space fails where it was written
 
@@ -194,25 +253,46 @@ class Sample:
 
     def market(self, draw: int) -> Market:
         """The market of one draw, 0 <= draw < `draws`."""
-        low, high = self.values
-        return self.template.replace(values=self.rng(draw).integers(low, high, self.template.shape, endpoint=True))
+        rng, (n, m) = self.rng(draw), self.template.shape
+        values = rng.integers(*self.values, (n, m), endpoint=True)
+        costs = capacities = None
+        if self.private_costs is not None:
+            rows = n if self.costs_per_pair else 1
+            costs = np.repeat(rng.integers(*self.private_costs, (rows, m), endpoint=True), n // rows, axis=0)
+        if self.private_capacities is not None:
+            capacities = rng.integers(*self.private_capacities, m, endpoint=True)
+        return self.template.replace(values=values, costs=costs, capacities=capacities)
 
     def __str__(self) -> str:
         low, high = self.values
+        ranges = [
+            None if pair is None else range(pair[0], pair[1] + 1)
+            for pair in (self.private_costs, self.private_capacities)
+        ]
+        terms = public_terms(self.template, _private(ranges[0], ranges[1], self.costs_per_pair))
         return (
             f"{self.draws} random markets of {_players(self.template)}, values uniform on {{{low}..{high}}}, "
-            f"{public_terms(self.template)}, seed {self.seed}; {TIES}"
+            f"{terms}, seed {self.seed}; {TIES}"
         )
 
 
-def public_terms(market: Market) -> str:
-    """Capacities, costs and forbidden pairs of a market, in words."""
+def public_terms(market: Market, private: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Capacities, costs and forbidden pairs of a market, in words; what is private is described by `private`."""
     capacities = ",".join(str(capacity) for capacity in market.capacities.tolist())
     uniform = np.unique(market.costs)
     costs = uniform[0] if uniform.size == 1 else market.costs.tolist()
     forbidden = np.argwhere(market.weights == FORBIDDEN).tolist()
     pairs = "" if not forbidden else f", forbidden pairs {', '.join(f'({i}, {j})' for i, j in forbidden)}"
-    return f"capacities {capacities}, costs {costs}{pairs}"
+    return f"capacities {private.get('capacities', capacities)}, costs {private.get('costs', costs)}{pairs}"
+
+
+def _private(costs: Sequence[int] | None, capacities: Sequence[int] | None, per_pair: bool) -> dict[str, str]:
+    said = {}
+    if costs is not None:
+        said["costs"] = f"private in {_spelled(costs)} per {'pair' if per_pair else 'agent'}"
+    if capacities is not None:
+        said["capacities"] = f"private in {_spelled(capacities)}"
+    return said
 
 
 def _template(scope: "Grid | Sample") -> Market:
@@ -222,8 +302,8 @@ def _template(scope: "Grid | Sample") -> Market:
     try:
         return Market(
             values=np.zeros(shape, np.int64),
-            costs=np.broadcast_to(scope.costs, shape),
-            capacities=np.broadcast_to(scope.capacities, (agents,)),
+            costs=np.ascontiguousarray(np.broadcast_to(scope.costs, shape)),
+            capacities=np.ascontiguousarray(np.broadcast_to(scope.capacities, (agents,))),
             feasible=scope.feasible,
             bidders=owners,
         )
@@ -276,6 +356,26 @@ def _integers(values: object, name: str) -> tuple[int, ...]:
     if not isinstance(values, Iterable):
         raise AuditError(f"{name} = {values!r}; expected several integers, e.g. range(4)")
     return tuple(_integer(value, name) for value in values)
+
+
+def _ticks(values: object, name: str, least: int | None = None) -> tuple[int, ...]:
+    ticks = tuple(sorted(_integers(values, name)))
+    if not ticks:
+        raise AuditError(f"{name} is empty; a grid needs at least one value, e.g. {name}=range(4)")
+    if len(set(ticks)) < len(ticks):
+        raise AuditError(f"{name} {list(ticks)} repeat; name each value once")
+    if max(abs(ticks[0]), abs(ticks[-1])) > MAX_AMOUNT:
+        raise AuditError(f"{name} reach {max(ticks, key=abs)}, beyond {MAX_AMOUNT} ticks; rescale the unit of money")
+    if least is not None and ticks[0] < least:
+        raise AuditError(f"{name} = {list(ticks)}; expected integers >= {least}")
+    return ticks
+
+
+def _bounds(values: object, name: str, least: int) -> tuple[int, int]:
+    bounds = _integers(values, name)
+    if len(bounds) != 2 or not least <= bounds[0] <= bounds[1] <= MAX_AMOUNT:
+        raise AuditError(f"{name} = {values!r}; a sample draws from (low, high), both within [{least}, {MAX_AMOUNT}]")
+    return bounds[0], bounds[1]
 
 
 def _at_least(least: int, value: object, name: str) -> int:

@@ -1,6 +1,6 @@
 """`Search`: random markets and cunning lies, for mechanisms beyond any grid. It refutes, or it does not know."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -12,8 +12,8 @@ from proofs.counterexample import Answer, Counterexample
 from proofs.engine import Progress
 from proofs.errors import AuditError
 from proofs.finding import Finding, Status
-from proofs.lies import misreports
-from proofs.properties import DeviationProperty, OutcomeProperty, Property
+from proofs.lies import Deviation, misreports
+from proofs.properties import Attempting, DeviationProperty, OutcomeProperty, Property
 from proofs.scope import Sample, Scope
 from proofs.subject import outcome_of
 from proofs.table import unstable
@@ -78,20 +78,27 @@ class Search:
         prop = hunt.prop
         if isinstance(prop, DeviationProperty):
             rng = np.random.default_rng([sample.seed, draw, 1])
-            liars = rng.permutation(len(truth.players))[: self.liars].tolist()
-            for bidder in (truth.players[liar] for liar in liars):
-                for lie in misreports(rng, truth, bidder, *sample.values):
-                    lying = outcome_of(mechanism, lie.applied(truth))
-                    found = prop.compare(truth, lie, honest, lying)
-                    hunt.cases += 1
-                    if found is not None:
-                        hunt.caught = Counterexample.told(prop, truth, lie, found, honest, lying)
-                        return
+            for lie in self._attempts(prop, rng, truth, sample):
+                lying = outcome_of(mechanism, lie.applied(truth))
+                found = prop.compare(truth, lie, honest, lying)
+                hunt.cases += 1
+                if found is not None:
+                    hunt.caught = Counterexample.told(prop, truth, lie, found, honest, lying)
+                    return
         elif isinstance(prop, OutcomeProperty):
             found = prop.check(honest, truth)
             hunt.cases += 1
             if found is not None:
                 hunt.caught = Counterexample.told(prop, truth, None, found, honest, None)
+
+    def _attempts(self, prop: Property, rng: np.random.Generator, truth: Market, sample: Sample) -> Iterator[Deviation]:
+        if isinstance(prop, Attempting):
+            costs = sample.private_costs or (int(truth.costs.min()), int(truth.costs.max()))
+            capacities = sample.private_capacities or (0, int(truth.capacities.max()))
+            yield from prop.attempts(rng, truth, (sample.values, costs, capacities))
+            return
+        for liar in rng.permutation(len(truth.players))[: self.liars].tolist():
+            yield from misreports(rng, truth, truth.players[liar], *sample.values)
 
 
 def _finding(hunt: _Hunt, sample: Sample) -> Finding:

@@ -16,27 +16,28 @@ from allocation import FORBIDDEN, Market, MarketError
 from allocation.money import Money
 from mechanisms import DirectMechanism
 from proofs.counterexample import Counterexample
-from proofs.lies import Lie
+from proofs.lies import Deviation
 
 #: Up to this many numbers, two are lowered at a time as well: enough for 2 x 2 markets with a lie.
 _PAIRED = 16
 
-Case = tuple[Market, Lie | None]
+Case = tuple[Market, Deviation | None]
 
 
-def simplicity(truth: Market, lie: Lie | None) -> tuple[int, ...]:
+def simplicity(truth: Market, lie: Deviation | None) -> tuple[int, ...]:
     """What makes one market simpler than another, most important first; smaller is simpler.
 
-    Fewer bidders, then requests, then agents, then slots, then forbidden pairs; then smaller costs; then a smaller
-    largest value, true or reported; then a smaller sum of them.
+    Fewer bidders, then requests, then agents, then slots, then forbidden pairs, then false reports; then smaller costs;
+    then a smaller largest value or reported number; then a smaller sum of them.
     """
     values = np.abs(truth.values)
-    said = np.abs(np.array(() if lie is None else lie.rows, np.int64))
+    said = np.abs(np.array(() if lie is None else lie.numbers, np.int64))
     return (
         len(truth.players),
         *truth.shape,
         int(truth.capacities.sum()),
         int((truth.weights == FORBIDDEN).sum()),
+        0 if lie is None else lie.size,
         int(np.abs(truth.costs).sum()),
         int(max(values.max(initial=0), said.max(initial=0))),
         int(values.sum() + said.sum()),
@@ -75,7 +76,9 @@ def shrink(found: Counterexample, mechanism: DirectMechanism, budget: int = 20_0
             return best
 
 
-def _attempt(best: Counterexample, mechanism: DirectMechanism, truth: Market, lie: Lie | None) -> Counterexample | None:
+def _attempt(
+    best: Counterexample, mechanism: DirectMechanism, truth: Market, lie: Deviation | None
+) -> Counterexample | None:
     if simplicity(truth, lie) >= simplicity(best.truth, best.lie):
         return None
     try:
@@ -85,49 +88,50 @@ def _attempt(best: Counterexample, mechanism: DirectMechanism, truth: Market, li
         return None
 
 
-def _simpler(truth: Market, lie: Lie | None) -> Iterator[Case]:
+def _simpler(truth: Market, lie: Deviation | None) -> Iterator[Case]:
     """Candidates, the boldest first; not all of them are simpler, and most are no counterexamples."""
     yield from _fewer_rows(truth, lie)
     yield from _fewer_agents(truth, lie)
     yield from _less_room(truth, lie)
+    yield from _fewer_reports(truth, lie)
+    yield from _fewer_rows_and_slots(truth, lie)
     yield from _smaller_numbers(truth, lie)
 
 
-def _fewer_rows(truth: Market, lie: Lie | None) -> Iterator[Case]:
+def _fewer_rows(truth: Market, lie: Deviation | None) -> Iterator[Case]:
     everything = np.arange(truth.shape[0])
     groups = [truth.requests_of(bidder) for bidder in truth.players] + [everything[i : i + 1] for i in everything]
     for group in groups:
         kept = np.setdiff1d(everything, group)
-        if kept.size == 0 or (lie is not None and lie.bidder not in truth.bidders[kept]):
+        if kept.size == 0:
             continue
         rest = truth.requests(kept)
         labels = {bidder: label for label, bidder in enumerate(rest.players)}
-        owners = [labels[bidder] for bidder in rest.bidders.tolist()]
-        shorter = None
-        if lie is not None:
-            rows = np.array(lie.rows, np.int64)[np.isin(truth.requests_of(lie.bidder), kept)]
-            shorter = Lie.of(labels[lie.bidder], rows)
-        yield Market(rest.values, rest.costs, rest.capacities, rest.feasible, owners), shorter
+        shorter = None if lie is None else lie.restricted(truth, kept, labels)
+        if lie is None or shorter is not None:
+            owners = [labels[bidder] for bidder in rest.bidders.tolist()]
+            yield Market(rest.values, rest.costs, rest.capacities, rest.feasible, owners), shorter
 
 
-def _fewer_agents(truth: Market, lie: Lie | None) -> Iterator[Case]:
+def _fewer_rows_and_slots(truth: Market, lie: Deviation | None) -> Iterator[Case]:
+    """Both at once: a bidder who merely fills a slot can only leave together with it."""
+    for shorter, rest in _fewer_rows(truth, lie):
+        yield from _less_room(shorter, rest)
+
+
+def _fewer_agents(truth: Market, lie: Deviation | None) -> Iterator[Case]:
     if truth.shape[1] == 1:
         return
     for agent in range(truth.shape[1]):
+        narrower = None if lie is None else lie.without_agent(agent)
+        if lie is not None and narrower is None:
+            continue
         feasible = None if truth.feasible is None else np.delete(truth.feasible, agent, axis=1)
-        yield (
-            Market(
-                np.delete(truth.values, agent, axis=1),
-                np.delete(truth.costs, agent, axis=1),
-                np.delete(truth.capacities, agent),
-                feasible,
-                truth.bidders,
-            ),
-            None if lie is None else Lie.of(lie.bidder, np.delete(np.array(lie.rows, np.int64), agent, axis=1)),
-        )
+        values, costs = np.delete(truth.values, agent, axis=1), np.delete(truth.costs, agent, axis=1)
+        yield Market(values, costs, np.delete(truth.capacities, agent), feasible, truth.bidders), narrower
 
 
-def _less_room(truth: Market, lie: Lie | None) -> Iterator[Case]:
+def _less_room(truth: Market, lie: Deviation | None) -> Iterator[Case]:
     if truth.feasible is not None:
         yield Market(truth.values, truth.costs, truth.capacities, None, truth.bidders), lie
     for agent, capacity in enumerate(truth.capacities.tolist()):
@@ -137,7 +141,12 @@ def _less_room(truth: Market, lie: Lie | None) -> Iterator[Case]:
             yield truth.replace(capacities=capacities), lie
 
 
-def _smaller_numbers(truth: Market, lie: Lie | None) -> Iterator[Case]:
+def _fewer_reports(truth: Market, lie: Deviation | None) -> Iterator[Case]:
+    for part in () if lie is None else lie.parts():
+        yield truth, part
+
+
+def _smaller_numbers(truth: Market, lie: Deviation | None) -> Iterator[Case]:
     """All numbers at once first, then one at a time, then, in small markets, two at a time."""
     numbers, rebuild = _numbers(truth, lie)
     _, ranks = np.unique(np.append(numbers, 0), return_inverse=True)
@@ -156,10 +165,10 @@ def _smaller_numbers(truth: Market, lie: Lie | None) -> Iterator[Case]:
             yield from rebuild(smaller)
 
 
-def _numbers(truth: Market, lie: Lie | None) -> tuple[Money, Callable[[Money], Iterator[Case]]]:
+def _numbers(truth: Market, lie: Deviation | None) -> tuple[Money, Callable[[Money], Iterator[Case]]]:
     """Costs, values and reported values in one row, and the way back from such a row to a market."""
     size = truth.values.size
-    said = np.array(() if lie is None else lie.rows, np.int64)
+    said = np.array(() if lie is None else lie.numbers, np.int64)
 
     def rebuild(row: Money) -> Iterator[Case]:
         costs, values = row[:size].reshape(truth.shape), row[size : 2 * size].reshape(truth.shape)
@@ -167,9 +176,9 @@ def _numbers(truth: Market, lie: Lie | None) -> tuple[Money, Callable[[Money], I
             smaller = truth.replace(values=values, costs=costs)
         except MarketError:
             return
-        yield smaller, None if lie is None else Lie.of(lie.bidder, row[2 * size :].reshape(said.shape))
+        yield smaller, None if lie is None else lie.renumbered(row[2 * size :].tolist())
 
-    return np.concatenate([truth.costs.ravel(), truth.values.ravel(), said.ravel()]), rebuild
+    return np.concatenate([truth.costs.ravel(), truth.values.ravel(), said]), rebuild
 
 
 def _toward_zero(numbers: Money, divisor: int) -> Money:

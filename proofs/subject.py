@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -106,6 +107,8 @@ def spelled(value: object) -> str:
         return repr(value)
     if isinstance(value, tuple):
         return f"({''.join(spelled(item) + ', ' for item in value)})"
+    if isinstance(value, Fraction):
+        return f'__import__("fractions").Fraction({value.numerator}, {value.denominator})'
     if isinstance(value, np.generic):
         return repr(value.item())
     kind = type(value)

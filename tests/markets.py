@@ -10,7 +10,7 @@ from allocation import Market
 
 @st.composite
 def markets(draw: st.DrawFn, max_requests: int = 5, max_agents: int = 3, owners: bool = False) -> Market:
-    """Small markets that favour what goes wrong: ties, zero capacity, forbidden pairs, negative surplus, no requests."""
+    """Small markets that favour what goes wrong: ties, no capacity, forbidden pairs, negative surplus, no requests."""
     n = draw(st.integers(0, max_requests))
     m = draw(st.integers(1, max_agents))
     amounts = draw(st.sampled_from([st.integers(-3, 3), st.integers(0, 10), st.integers(-(2**40), 2**40), st.just(1)]))

@@ -43,6 +43,12 @@ def audit(
         int | None, typer.Option(help="Draw this many random markets, in place of all on the grid.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the random markets.")] = 0,
+    reals: Annotated[
+        bool, typer.Option("--reals", help="All real values and every tie-break; within --values' ends if given.")
+    ] = False,
+    certificates: Annotated[
+        Path | None, typer.Option(help="With --reals: write proofs into this folder, for python -m proofs.check.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     save: Annotated[Path | None, typer.Option(help="Also write the JSON here, for python -m proofs.replay.")] = None,
 ) -> None:
@@ -58,9 +64,24 @@ def audit(
 
     if save is not None and not save.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {save.parent}", param_hint="--save")
+    if certificates is not None and not certificates.is_dir():
+        raise typer.BadParameter(f"there is no folder {certificates}", param_hint="--certificates")
+    if reals and sample is not None:
+        raise typer.BadParameter("--sample draws markets, --reals covers all of them; give one", param_hint="--reals")
     scope: Scope
+    promised = proofs.PROVABLE if reals else proofs.ALL
     costs_each, capacities = _one_or_many(costs, "--costs"), _one_or_many(capacity, "--capacity")
-    if sample is None:
+    if reals:
+        ends = _integers(values, "--values") if values else []
+        scope = proofs.Reals(
+            bidders=bidders,
+            agents=agents,
+            capacities=capacities,
+            box=(min(ends), max(ends)) if ends else None,
+            costs=costs_each,
+            owners=[bidder for bidder in range(bidders) for _ in range(requests_per_bidder)],
+        )
+    elif sample is None:
         scope = proofs.Grid(
             bidders=bidders,
             agents=agents,
@@ -82,9 +103,12 @@ def audit(
             seed=seed,
         )
     with _PatientBar(Console(stderr=True)) as bar:
-        report = proofs.audit(name, scope, properties or proofs.ALL, bar, allocator=allocator)
+        report = proofs.audit(name, scope, properties or promised, bar, allocator=allocator)
     if save is not None:
         save.write_text(report.to_json() + "\n")
+    for finding in report.findings:
+        if certificates is not None and finding.certificate is not None:
+            finding.certificate.write(certificates / f"{finding.property.name}.json")
     if as_json:
         typer.echo(report.to_json())
     else:
@@ -116,6 +140,13 @@ def _show(report: "Report", console: "Console", name: str, allocator: str | None
 
     say(str(report.scope))
     console.print(table)
+    grounds: dict[str, list[str]] = {}
+    for finding in report.findings:
+        for ground in finding.note.split("; ") if finding.status == "PROVED" else [finding.note]:
+            if finding.status in ("PROVED", "UNKNOWN"):
+                grounds.setdefault(ground, []).append(finding.property.name)
+    for ground, names in grounds.items():
+        say(f"{', '.join(names)}: {ground}")
     for finding in report.refuted:
         if finding.counterexample is not None:
             say(f"\n{finding.counterexample}\n{finding.note}; to see it again:")

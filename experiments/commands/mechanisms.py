@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from proofs import Counterexample
 
 _LEGEND = (
-    "n/m: the property holds on n of the m spaces that the rule accepts; ! marks the spaces where it fails.\n"
-    "A promise is kept on every space of its domain. A finite grid proves nothing about values off the grid."
+    "kept n/n: promised, and held on all n spaces that the rule accepts; fails on k/n: not promised, refuted on k;\n"
+    "in part: promised on a domain and kept there, refuted on k spaces outside it.\n"
+    "A finite grid proves nothing about values off the grid."
 )
 
 
@@ -61,6 +62,7 @@ def _print_table(
     from rich.table import Table
 
     from experiments.matrix import PROPERTIES
+    from mechanisms.promises import Domain
 
     def say(text: str) -> None:
         console.print(text, soft_wrap=True, markup=False, highlight=False)
@@ -79,8 +81,8 @@ def _print_table(
         say(f"  {space}")
     for row, cells, found in examined:
         for cell, counterexample in zip(cells, found, strict=True):
-            if cell.promise is not None:
-                say(f"\n{row} promises {cell.property.name} on {cell.promise}" + (": BROKEN" if cell.broken else ""))
+            if cell.promise is not None and (cell.broken or cell.promise is not Domain.EVERYWHERE):
+                say(f"\n{row} promises {cell.prop.name} on {cell.promise}" + (": BROKEN" if cell.broken else ""))
             if counterexample is not None:
                 say(f"\n{row}: {counterexample}")
 
@@ -94,7 +96,7 @@ def _print_json(examined: "list[tuple[Row, tuple[Cell, ...], list[Counterexample
                 {
                     "rule": row.rule,
                     "allocator": row.allocator,
-                    "property": cell.property.name,
+                    "property": cell.prop.name,
                     "promised": cell.promise,
                     "broken": bool(cell.broken),
                     "spaces": [
@@ -112,14 +114,13 @@ def _print_json(examined: "list[tuple[Row, tuple[Cell, ...], list[Counterexample
 
 
 def mark(cell: "Cell") -> str:
-    """How a cell prints: `kept 8/8`, `kept on its domain, 2/8!`, `fails 3/8!`, or `BROKEN`; holding spaces first."""
+    """How a cell prints: `kept 7/7`, `fails on 3/7`, `in part, fails on 2/7`, or `BROKEN on 1/7`."""
     tried, failed = len(cell.findings), len(cell.refuted)
-    spaces = f"{tried - failed}/{tried}{'!' * bool(failed)}"
     if cell.broken:
-        return f"BROKEN {spaces}"
-    if cell.promise is None:
-        return f"fails {spaces}" if failed else f"holds {spaces}"
-    return f"kept in part {spaces}" if failed else f"kept {spaces}"
+        return f"BROKEN on {len(cell.broken)}/{tried}"
+    if failed:
+        return f"{'' if cell.promise is None else 'in part, '}fails on {failed}/{tried}"
+    return f"{'holds' if cell.promise is None else 'kept'} {tried}/{tried}"
 
 
 def _coloured(cell: "Cell") -> str:

@@ -114,3 +114,12 @@ def test_to_micros_is_the_only_door_from_floats() -> None:
 def test_a_market_prints_as_the_expression_that_makes_it() -> None:
     made = Market([[5, 3]], [[1, 1]], [1, 0], feasible=[[True, False]])
     assert repr(eval(repr(made))) == repr(made)
+
+
+def test_the_layout_of_the_arrays_given_does_not_matter() -> None:
+    values = np.asfortranarray([[1, 2], [2, 1], [3, 3]])
+    made = Market(values, np.broadcast_to((0, 1), (3, 2)), [1, 1])
+    assert made.values.flags["C_CONTIGUOUS"]
+    assert made.costs.flags["C_CONTIGUOUS"]
+    assert made.weights.flags["C_CONTIGUOUS"]
+    assert made.weights.tolist() == [[1, 1], [2, 0], [3, 2]]

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from allocation import Greedy, Market, MinCostFlow
+from allocation import BruteForce, Greedy, Market, MinCostFlow
 from mechanisms import VCG, FirstCome, Mechanism, MechanismError, PostedPrice, find_allocator, find_mechanism
-from mechanisms.catalogue import ALLOCATORS, RULES
+from mechanisms.affine import ReserveVCG
+from mechanisms.catalogue import ALLOCATORS, RULES, WHOLE, promised
 
 RULE = """
 from mechanisms import Mechanism, Payments, VCG
@@ -36,8 +37,31 @@ def test_every_shipped_name_runs() -> None:
     market = Market([[5, 3], [4, 1]], [[1, 1], [1, 1]], [1, 1])
     for rule in RULES:
         for allocator in ALLOCATORS:
-            outcome = find_mechanism(rule, allocator).run(market)
-            market.check(outcome.allocation)
+            try:
+                outcome = find_mechanism(rule, allocator).run(market)
+            except MechanismError as refusal:
+                # A rule may decline an allocator or a market, if it names what to take in its place.
+                assert "take" in str(refusal) or "use VCG" in str(refusal)
+            else:
+                market.check(outcome.allocation)
+    for whole in WHOLE:
+        roomy = market.replace(capacities=[2, 2])
+        roomy.check(find_mechanism(whole).run(roomy).allocation)
+
+
+def test_whole_mechanisms_take_an_allocator_where_they_have_one() -> None:
+    assert find_mechanism("vcg-reserve", "brute-force") == ReserveVCG(BruteForce())
+    with pytest.raises(MechanismError, match="takes no allocator"):
+        find_mechanism("paper-router", "greedy")
+
+
+def test_promises_depend_on_the_pair() -> None:
+    assert set(promised("vcg")) == set(promised("vcg", "brute-force")) == set(promised("redistribution"))
+    assert "truthful" not in promised("vcg", "greedy") and not promised("vcg", "random")
+    assert "truthful" in promised("posted-price") and "truthful" not in promised("posted-price", "min-cost-flow")
+    assert not promised("paper-router")
+    with pytest.raises(MechanismError, match="no 'vgc' here"):
+        promised("vgc")
 
 
 def test_rules_come_over_their_home_allocator() -> None:

@@ -1,0 +1,82 @@
+"""What the others lose by the presence of a bidder with several requests: he is removed, the optimum repaired, undone.
+
+Prices that supported the optimum still support what is left of it, except that agents he leaves have a free slot:
+each of them takes one shortest path, not a new solve.
+"""
+
+import numpy as np
+from numba import njit
+
+from allocation._graph import begin, copy, insert, refresh, remove
+from allocation._repair import fill
+from allocation._types import MATRIX, ROW, VECTOR
+
+_NO_LIMIT = 2**62
+
+
+@njit
+def _weight(weights, i, node):
+    return 0 if node == 0 else weights[i, node - 1]
+
+
+@njit
+def _without(state, search, home, requests, moved):
+    """The others' gain if `requests` leave; the state is as before afterwards, but for the lengths of touched rows."""
+    for i in requests:
+        remove(state, home[i], i)
+    fill(state, search, _NO_LIMIT)
+    count, gain = 0, 0
+    for j in range(state.loads.size):
+        if not state.touched[j]:
+            continue
+        for t in range(state.start[j], state.start[j] + state.loads[j]):
+            i = state.members[t]
+            if home[i] != j:
+                moved[count] = i
+                count += 1
+                gain += _weight(state.weights, i, j) - _weight(state.weights, i, home[i])
+    for t in range(count):
+        i = moved[t]
+        remove(state, state.at[i], i)
+    for t in range(count):
+        insert(state, home[moved[t]], moved[t])
+    for i in requests:
+        insert(state, home[i], i)
+    return gain
+
+
+@njit(ROW(MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR), cache=True)
+def removals(weights, capacities, prices, home, requests, first):
+    """(G,) welfare the others gain when bidder g leaves, who owns `requests[first[g] : first[g + 1]]`.
+
+    Args:
+        weights: (N, M).
+        capacities: (M,) at most N each.
+        prices: (M + 1,) supporting prices, node 0 first.
+        home: (N,) nodes of an optimal allocation.
+        requests: indices, bidder by bidder.
+        first: (G + 1,).
+    """
+    n, m = weights.shape
+    state, search = begin(weights, capacities, prices.copy(), home.copy())
+    for i in range(n):
+        insert(state, home[i], i)
+    for j in range(m + 1):
+        refresh(state, j)
+    state.touched[:] = False
+    lengths, moved = state.lengths.copy(), np.empty(n, np.int64)
+    gains = np.zeros(first.size - 1, np.int64)
+    for g in range(gains.size):
+        mine = requests[first[g] : first[g + 1]]
+        served = False
+        for i in mine:
+            served |= home[i] > 0
+        if not served:
+            continue
+        gains[g] = _without(state, search, home, mine, moved)
+        copy(prices, state.prices)
+        for j in range(m + 1):
+            if state.touched[j]:
+                copy(lengths[j], state.lengths[j])
+                state.stale[j] = state.touched[j] = False
+    return gains

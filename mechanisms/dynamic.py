@@ -1,0 +1,130 @@
+"""Auctions over several rounds in which today's allocation changes tomorrow's market: `PerRound` and `DynamicPivot`.
+
+A `World` says what market each history of allocations leads to: who was served where decides whose prefix is cached
+where, and what has been learnt. A dynamic mechanism is asked once per round, with the history and the reports of that
+round, and answers with that round's outcome.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from allocation import FORBIDDEN, UNSERVED, Allocation, Market
+from allocation.money import Money
+from mechanisms.mechanism import DirectMechanism
+from mechanisms.outcome import Outcome, Payments, serving_costs
+
+#: Who served each request in every round so far: one tuple of N agents (or -1) per round.
+History = tuple[tuple[int, ...], ...]
+
+
+@runtime_checkable
+class World(Protocol):
+    """Several rounds among the same bidders. Reports may not move a world except through who served whom."""
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds there are, >= 1."""
+        ...
+
+    def market(self, values: Money, history: History) -> Market:
+        """The market of the round after this history, where the requests report these values (N, M)."""
+        ...
+
+
+@runtime_checkable
+class DynamicMechanism(Protocol):
+    """Decides one round at a time."""
+
+    def decide(self, world: World, values: Money, history: History) -> Outcome:
+        """The outcome of the round after this history, under the values (N, M) reported in it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PerRound:
+    """The same mechanism in every round, blind to what the round does to later ones: how auctions are run in practice.
+
+    Even where each round is truthful by itself, the sequence is not: a lie today may buy tomorrow's cache.
+    """
+
+    mechanism: DirectMechanism
+
+    def decide(self, world: World, values: Money, history: History) -> Outcome:
+        """The mechanism's own outcome in this round."""
+        return self.mechanism.run(world.market(values, history))
+
+    def __str__(self) -> str:
+        return f"{self.mechanism} in every round"
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicPivot:
+    """The dynamic pivot mechanism (Bergemann and Välimäki 2010, theorem 1), for worlds small enough to plan in full.
+
+    It serves for the most welfare in this round and all later ones together. A bidder pays, in each round, what his
+    presence costs the others: the welfare from here on without him, less what the others get in this round, less the
+    welfare without him from where this round leads. Over the rounds these sums telescope, so each bidder's utility is
+    all welfare less what there would be without him: truth is best after every history, as long as the others are
+    truthful from there on. Plans take a bidder's values of this round for those of the later ones, and the world's
+    account of what caches hold and predictors will have learnt for the truth. Ties go to the first allocation.
+
+    The plan tries all allocations of all rounds, (M + 1) ** (N * rounds) of them.
+    """
+
+    def decide(self, world: World, values: Money, history: History) -> Outcome:
+        """The round's part of the plan, and its flow payments; agents are paid their cost."""
+        plan, market = _Plan(world, values), world.market(values, history)
+        agents = plan.best(history, None)[1]
+        allocation = Allocation(np.array(agents, np.int64))
+        welfare, after = int(market.take(market.weights, allocation).sum()), (*history, agents)
+        charges = np.zeros(market.shape[0], np.int64)
+        for bidder in market.players:
+            mine = market.requests_of(bidder)
+            others = welfare - int(market.take(market.values, allocation)[mine].sum())
+            charges[mine[0]] = plan.welfare(history, bidder) - others - plan.welfare(after, bidder)
+        return Outcome(market, allocation, Payments(charges, serving_costs(market, allocation)))
+
+    def __str__(self) -> str:
+        return "dynamic pivot"
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Best plans from every history on, with and without each bidder, under fixed values; each made once."""
+
+    world: World
+    values: Money
+    made: dict[tuple[History, int | None], tuple[int, tuple[int, ...]]] = field(default_factory=dict)
+
+    def welfare(self, history: History, absent: int | None) -> int:
+        """Most welfare of all rounds after this history, without the requests of `absent`, in ticks."""
+        return 0 if len(history) == self.world.rounds else self.best(history, absent)[0]
+
+    def best(self, history: History, absent: int | None) -> tuple[int, tuple[int, ...]]:
+        """(welfare from here on, this round's agents) of the best plan; ties to the first allocation."""
+        key = history, absent
+        if key not in self.made:
+            market = self.world.market(self.values, history)
+            plans = [
+                (welfare + self.welfare((*history, agents), absent), agents)
+                for agents, welfare in _choices(market, absent)
+            ]
+            self.made[key] = max(plans, key=lambda plan: plan[0])
+        return self.made[key]
+
+
+def _choices(market: Market, absent: int | None) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Every feasible allocation that serves no request of `absent`, with its welfare; serving nobody comes first."""
+    n, m = market.shape
+    weights, room = market.weights.tolist(), market.capacities.tolist()
+    owners = market.bidders.tolist()
+    open_to = [
+        [UNSERVED, *(j for j in range(m) if weights[i][j] != FORBIDDEN and owners[i] != absent)] for i in range(n)
+    ]
+    for agents in product(*open_to):
+        if all(agents.count(j) <= slots for j, slots in enumerate(room)):
+            yield agents, sum(weights[i][j] for i, j in enumerate(agents) if j != UNSERVED)

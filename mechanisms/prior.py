@@ -1,0 +1,95 @@
+"""`Prior`: a finite distribution over markets, with integer weights; what everybody believes before anybody reports."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from allocation import Market
+from mechanisms.errors import MechanismError
+
+Rows = tuple[tuple[int, ...], ...]
+
+#: Values (N, M), costs (N, M) and capacities (M,) of one market.
+State = tuple[Rows, Rows, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """Markets that differ in types alone, each with an integer weight > 0; probabilities are shares of `total`.
+
+    A bidder's type is his values, an agent's its costs and its capacity. Types may be correlated.
+
+    Args:
+        states: the markets' private parts, all of one shape, none twice.
+        weights: one per state.
+
+    Raises:
+        MechanismError: no states, shapes that differ, a state that repeats, or a weight that is no integer > 0.
+
+    Example:
+        >>> prior = Prior.over([Market([[value]], [[0]], [1]) for value in (1, 2)], weights=[3, 1])
+        >>> prior.total
+        4
+    """
+
+    states: tuple[State, ...]
+    weights: tuple[int, ...]
+    _index: dict[State, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.states or len(self.states) != len(self.weights):
+            raise MechanismError(
+                f"{len(self.states)} states and {len(self.weights)} weights; give one weight per state"
+            )
+        shapes = {(np.shape(values), np.shape(costs), len(room)) for values, costs, room in self.states}
+        if len(shapes) > 1:
+            raise MechanismError(f"states have the shapes {sorted(shapes)}; a prior is about markets of one shape")
+        for weight in self.weights:
+            if isinstance(weight, bool) or not isinstance(weight, int) or weight <= 0:
+                raise MechanismError(f"weight {weight!r}; expected integers > 0: leave impossible states out")
+        object.__setattr__(self, "_index", {state: place for place, state in enumerate(self.states)})
+        if len(self._index) < len(self.states):
+            raise MechanismError("a state appears twice; add its weights up")
+
+    @classmethod
+    def over(cls, markets: Iterable[Market], weights: Sequence[int] | None = None) -> "Prior":
+        """The prior over these markets; without weights all are equally likely."""
+        states = tuple(state_of(market) for market in markets)
+        return cls(states, (1,) * len(states) if weights is None else tuple(int(weight) for weight in weights))
+
+    @property
+    def total(self) -> int:
+        """Sum of the weights."""
+        return sum(self.weights)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N requests, M agents) of every state."""
+        n, m = np.shape(self.states[0][0])
+        return n, m
+
+    def weight(self, market: Market) -> int:
+        """Weight of a market's private part; 0 where it is impossible."""
+        place = self._index.get(state_of(market))
+        return 0 if place is None else self.weights[place]
+
+    def markets(self, template: Market) -> Iterable[tuple[Market, int]]:
+        """Every state as a market with the public part of `template`, and its weight."""
+        for state, weight in zip(self.states, self.weights, strict=True):
+            yield market_of(state, template), weight
+
+
+def state_of(market: Market) -> State:
+    """The private part of a market."""
+    return _rows(market.values.tolist()), _rows(market.costs.tolist()), tuple(market.capacities.tolist())
+
+
+def market_of(state: State, template: Market) -> Market:
+    """The market of a state with the public part of `template`."""
+    values, costs, room = state
+    return template.replace(values=values, costs=costs, capacities=room)
+
+
+def _rows(matrix: list[list[int]]) -> Rows:
+    return tuple(map(tuple, matrix))

@@ -1,0 +1,203 @@
+"""From predicted to measured: what is finally paid once the requests have run.
+
+An auction prices predictions. When a request turns out dearer, or fails, somebody bears the difference; a `Settlement`
+says who. It turns an outcome and its `Execution` into final `Payments`, and `balance` states what that leaves to whom,
+measured.
+
+| settlement | clients pay | agents receive | who bears a wrong prediction |
+|---|---|---|---|
+| `OnPrediction` | as auctioned | measured cost | the house |
+| `OnMeasurement` | measured cost plus the auction's price | measured cost | the clients |
+| `OnDelivery` | upon success, charge over its chance | upon success, predicted cost over its chance | the agents |
+| `ExecutionContingent` | as auctioned | what all got, less what was possible without them | the house, the agents |
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from allocation import Allocator, MinCostFlow
+from allocation.money import Money, as_money
+from mechanisms.errors import MechanismError
+from mechanisms.outcome import Outcome, Payments
+
+#: Chances are integers in millionths, so that settled amounts are exact.
+CERTAIN = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Execution:
+    """What was measured, request by request; entries of unserved requests are not read.
+
+    Args:
+        costs: (N,) measured cost in micro-units.
+        succeeded: (N,) bool; default: all did.
+        chances: (N,) the probability of success that the auction's values were computed with, in millionths, 1 to
+            `CERTAIN`; default: certain.
+
+    Raises:
+        MechanismError: shapes differ, or a chance is outside its range.
+        MarketError: a cost is no integer amount.
+    """
+
+    costs: Money
+    succeeded: NDArray[np.bool_]
+    chances: NDArray[np.int64]
+
+    def __init__(self, costs: ArrayLike, succeeded: ArrayLike | None = None, chances: ArrayLike | None = None) -> None:
+        measured = as_money(costs, name="costs", ndim=1)
+        done = np.ones(measured.size, bool) if succeeded is None else np.array(succeeded)
+        odds = np.full(measured.size, CERTAIN) if chances is None else np.array(chances)
+        if done.shape != measured.shape or done.dtype.kind != "b":
+            raise MechanismError(
+                f"succeeded has shape {done.shape}, type {done.dtype}; expected {measured.size} booleans"
+            )
+        if odds.shape != measured.shape or odds.dtype.kind not in "iu":
+            raise MechanismError(
+                f"chances has shape {odds.shape}, type {odds.dtype}; expected {measured.size} integers"
+            )
+        bad = (odds < 1) | (odds > CERTAIN)
+        if bad.any():
+            row = int(bad.argmax())
+            raise MechanismError(f"chances[{row}] = {odds[row]}; expected millionths, 1 to {CERTAIN}")
+        for name, array in (("costs", measured), ("succeeded", done), ("chances", odds.astype(np.int64))):
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+
+
+@runtime_checkable
+class Settlement(Protocol):
+    """Turns what was auctioned and what was measured into what is paid."""
+
+    def settle(self, outcome: Outcome, execution: Execution) -> Payments:
+        """Final charges (N,) and receipts (M,)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OnPrediction:
+    """Clients pay what the auction said; agents are paid what it cost. The house insures both sides."""
+
+    def settle(self, outcome: Outcome, execution: Execution) -> Payments:
+        """Final charges (N,) and receipts (M,)."""
+        return Payments(outcome.payments.charges, _per_agent(outcome, _measured(outcome, execution)))
+
+
+@dataclass(frozen=True, slots=True)
+class OnMeasurement:
+    """Clients pay measured cost plus the price of the slot: the charge with the predicted cost swapped for the real.
+
+    The house keeps exactly what the auction promised it, whatever is measured. A client whose request runs dear can end
+    below zero; truth-telling stays dominant in expectation where predictions are unbiased and read no report.
+    """
+
+    def settle(self, outcome: Outcome, execution: Execution) -> Payments:
+        """Final charges (N,) and receipts (M,)."""
+        measured = _measured(outcome, execution)
+        correction = measured - outcome.reported.take(outcome.reported.costs, outcome.allocation)
+        return Payments(
+            outcome.payments.charges + correction, outcome.payments.receipts + _per_agent(outcome, correction)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OnDelivery:
+    """No success, no payment, in either direction; success pays the predicted amounts over the chance of success.
+
+    Expected charges are the auctioned ones where chances are calibrated, and in every realisation no client pays for a
+    failure, none with a single request ends below zero (but for rounding), and the house covers
+    what it pays out, if no charge was below its predicted cost. Agents bear the risk: one whose chance was overstated
+    is paid too little on average. Charges round up, receipts down.
+    """
+
+    def settle(self, outcome: Outcome, execution: Execution) -> Payments:
+        """Final charges (N,) and receipts (M,)."""
+        _measured(outcome, execution)
+        served = outcome.allocation.served
+        done = served & execution.succeeded
+        costs = outcome.reported.take(outcome.reported.costs, outcome.allocation)
+        charges, paid = outcome.payments.charges.copy(), np.zeros(costs.size, np.int64)
+        charges[served] = 0
+        for request in np.flatnonzero(done).tolist():
+            chance = int(execution.chances[request])
+            charges[request] = _scaled(int(outcome.payments.charges[request]), chance, up=True)
+            paid[request] = _scaled(int(costs[request]), chance, up=False)
+        return Payments(charges, _per_agent(outcome, paid))
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionContingent:
+    """Groves payments to agents on what was *executed*, not on what was announced (Porter et al. 2008).
+
+    Agent j receives the measured welfare of everybody, with his own cost paid back, less the welfare that was to be had
+    without him. What he keeps is total measured welfare minus a constant, so that announcing his true chance and cost
+    serves him best, if the others do. Clients pay as auctioned. Such a house can lose: no rule is efficient, truthful
+    on both sides, voluntary and balanced (Myerson and Satterthwaite 1983).
+    """
+
+    allocator: Allocator = field(default_factory=MinCostFlow)
+
+    def settle(self, outcome: Outcome, execution: Execution) -> Payments:
+        """Final charges (N,) and receipts (M,); a served success is worth its predicted value over its chance."""
+        market, costs = outcome.reported, _measured(outcome, execution)
+        values = market.take(market.values, outcome.allocation)
+        worth = sum(
+            _scaled(int(value), int(chance), up=False)
+            for value, chance, done in zip(values, execution.chances, execution.succeeded, strict=True)
+            if done
+        )
+        own = _per_agent(outcome, costs)
+        receipts = np.zeros(market.shape[1], np.int64)
+        for agent in np.flatnonzero(market.loads(outcome.allocation)):
+            capacities = market.capacities.copy()
+            capacities[agent] = 0
+            rest = market.replace(capacities=capacities)
+            without = rest.welfare(self.allocator.allocate(rest))
+            receipts[agent] = worth - int(costs.sum()) + int(own[agent]) - without
+        return Payments(outcome.payments.charges, receipts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Balance:
+    """What a settlement leaves, measured, in micro-units: to the house, to each bidder, to each agent (M,)."""
+
+    house: int
+    bidders: dict[int, int]
+    agents: Money
+
+
+def balance(outcome: Outcome, execution: Execution, payments: Payments) -> Balance:
+    """The ex-post statement: everything in it is measured, and the three parts add up to the measured welfare.
+
+    A served success is worth its predicted value over its chance (rounded down), a failure nothing.
+    """
+    market, costs = outcome.reported, _measured(outcome, execution)
+    values = market.take(market.values, outcome.allocation)
+    bidders = dict.fromkeys(market.players, 0)
+    rows = zip(market.bidders, values, execution.chances, execution.succeeded, payments.charges, strict=True)
+    for bidder, value, chance, done, charge in rows:
+        bidders[int(bidder)] += (_scaled(int(value), int(chance), up=False) if done else 0) - int(charge)
+    return Balance(payments.surplus, bidders, payments.receipts - _per_agent(outcome, costs))
+
+
+def _measured(outcome: Outcome, execution: Execution) -> Money:
+    """(N,) measured costs, 0 where unserved."""
+    n = outcome.allocation.agents.size
+    if execution.costs.size != n:
+        raise MechanismError(f"{execution.costs.size} measured costs for an outcome of {n} requests; give one each")
+    measured: Money = np.where(outcome.allocation.served, execution.costs, 0)
+    return measured
+
+
+def _per_agent(outcome: Outcome, amounts: Money) -> Money:
+    sums = np.zeros(outcome.reported.shape[1], np.int64)
+    served = outcome.allocation.served
+    np.add.at(sums, outcome.allocation.agents[served], amounts[served])
+    return sums
+
+
+def _scaled(amount: int, chance: int, *, up: bool) -> int:
+    """`amount / chance`, rounded."""
+    return -(-amount * CERTAIN // chance) if up else amount * CERTAIN // chance

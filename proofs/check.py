@@ -1,0 +1,99 @@
+"""Check a certificate: `python -m proofs.check FILE`, or as a script; the standard library alone.
+
+A claim: if requests, each owned by a bidder, go to agents within their capacities so that W, the sum of their weights
+(value minus cost), is greatest, ties broken in any way, and each bidder pays the cost of his slots plus what the others
+lose by him (Clarke), then for all real values and costs the property holds. It splits into obligations:
+
+  truthful               for bidder i, choice a on the truth, b on any lie of his: W_a >= W_b at the true weights (he
+                         gets W minus the others' optimum without him, which no report of his moves)
+  individually-rational  for bidder i, choice a, choice b without i: W_a >= W_b
+  no-deficit             for choice a, h_i the others' optimum without i: sum over i of h_i - W_a(others) >= 0
+
+Optimality gives rows "the optimum minus a rival >= 0"; rows times numbers > 0 must add up to the obligation (Farkas
+1902). Rows and obligations are derived here; the file brings triples [optimum, rival, number] for each obligation.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+FORMAT = "iemas certificate 1"
+SENSE = {"scope": "all real values and costs, every tie-break", "choice": "optimal", "payments": "clarke"}
+Number = int | Fraction
+Expression = dict[tuple[str, int, int], Number]  # unknown -> coefficient, none of them 0
+Optimum = tuple[Expression, list[Expression]]  # what is greatest, among what
+Obligation = tuple[Expression, list[Optimum]]  # conclusion, from what
+
+
+def minus(left: Expression, right: Expression, factor: Number = 1) -> Expression:
+    """`left - factor * right`."""
+    total = left | {key: left.get(key, 0) - factor * number for key, number in right.items()}
+    return {key: number for key, number in total.items() if number}
+
+
+def welfare(agents: tuple[int, ...], requests: Iterable[int], lie: Iterable[int] = ()) -> Expression:
+    """W of the requests; the weights of those in `lie` are the reported ones."""
+    return {("lie" if i in lie else "true", i, agents[i]): 1 for i in requests if agents[i] >= 0}
+
+
+def obligations(name: str, owners: list[int], capacities: list[int]) -> Iterator[Obligation]:
+    """Everything that the claim comes to."""
+    requests, bidders = range(len(owners)), range(max(owners) + 1)
+    options = product(range(-1, len(capacities)), repeat=len(owners))
+    choices = [a for a in options if all(a.count(j) <= room for j, room in enumerate(capacities))]
+    size, total = len(choices), [welfare(a, requests) for a in choices]
+    own = [[i for i in requests if owners[i] == bidder] for bidder in bidders]
+    absent = [[b for b, agents in enumerate(choices) if all(agents[i] < 0 for i in mine)] for mine in own]
+    if name == "truthful":
+        for mine in own:
+            told = [welfare(a, requests, mine) for a in choices]
+            for a, b in product(range(size), repeat=2):
+                yield minus(total[a], total[b]), [(total[a], total), (told[b], told)]
+    elif name == "individually-rational":
+        for bidder in bidders:
+            for a, b in product(range(size), absent[bidder]):
+                yield minus(total[a], total[b]), [(total[a], total)]
+    elif name == "no-deficit":
+        rows: list[Optimum] = [({("without", i, i): 1}, [total[b] for b in absent[i]]) for i in bidders]
+        for agents in choices:
+            surplus: Expression = {("without", i, i): 1 for i in bidders}
+            for mine in own:
+                surplus = minus(surplus, welfare(agents, [i for i in requests if i not in mine]))
+            yield surplus, rows
+
+
+def verify(file: Any) -> int:
+    """The number of obligations of a certificate (parsed JSON) that proves its claim; ValueError for any other."""
+    claim, proof = file["claim"], file["proof"]
+    owners, capacities = claim["owners"], claim["capacities"]
+    stated = {"property": claim["property"], "owners": owners, "capacities": capacities, **SENSE}
+    if file != {"format": FORMAT, "claim": stated, "proof": proof}:
+        raise ValueError(f"expected format {FORMAT!r}, a proof, and a claim about {SENSE}")
+    numbered = list(dict.fromkeys(owners)) == list(range(max(owners) + 1))
+    if not numbered or not all(type(number) is int and 0 <= number <= len(owners) for number in owners + capacities):
+        raise ValueError(f"owners {owners} must count from 0 in order, capacities {capacities} up to {len(owners)}")
+    steps = 0
+    for rest, optima in obligations(claim["property"], owners, capacities):
+        for optimum, rival, text in proof[steps]:
+            if min(optimum, rival) < 0 or str(Fraction(text)) != text or text[0] in "-0":
+                raise ValueError(f"obligation {steps}: {text!r} times row {optimum, rival}: no row, or no number > 0")
+            best, among = optima[optimum]
+            rest = minus(rest, minus(best, among[rival]), Fraction(text))
+        if rest:
+            raise ValueError(f"obligation {steps}: the rows do not add up to it; left is {rest}")
+        steps += 1
+    if steps != len(proof) or not steps:
+        raise ValueError(f"{len(proof)} proofs for {steps} obligations of {claim['property']!r}")
+    return steps
+
+
+if __name__ == "__main__":
+    try:
+        certificate = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+        print(f"PROVED: {json.dumps(certificate['claim'])}: {verify(certificate)} obligations")
+    except (OSError, LookupError, TypeError, AttributeError, ValueError, ZeroDivisionError) as error:
+        sys.exit(f"refused, {type(error).__name__}: {error}")

@@ -1,0 +1,319 @@
+"""Deviations beyond one bidder's lie: an agent's, a coalition's, several identities', and two that compare markets."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocation import Market
+from proofs.errors import AuditError
+from proofs.lies import Deviation, Lie, spelled_rows
+
+Rows = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentLie:
+    """What `agent` reports in place of the truth: `costs` (N,) of the requests, in ticks, and its `capacity`."""
+
+    agent: int
+    costs: tuple[int, ...]
+    capacity: int
+
+    @property
+    def size(self) -> int:
+        """One report."""
+        return 1
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The costs, then the capacity."""
+        return (*self.costs, self.capacity)
+
+    def applied(self, truth: Market) -> Market:
+        """The market that the mechanism sees: every other report is the truth.
+
+        Raises:
+            AuditError: there is no such agent, a cost too few or too many, or a negative capacity.
+        """
+        n, m = truth.shape
+        if not 0 <= self.agent < m or len(self.costs) != n or self.capacity < 0:
+            raise AuditError(
+                f"agent {self.agent} lies with {len(self.costs)} costs and capacity {self.capacity}; agents here are "
+                f"0..{m - 1}, requests {n}, and a capacity is >= 0"
+            )
+        costs, capacities = truth.costs.copy(), truth.capacities.copy()
+        costs[:, self.agent] = self.costs
+        capacities[self.agent] = self.capacity
+        return truth.replace(costs=costs, capacities=capacities)
+
+    def renumbered(self, numbers: Sequence[int]) -> "AgentLie":
+        """The same agent with other costs and another capacity."""
+        return AgentLie(self.agent, tuple(numbers[:-1]), numbers[-1])
+
+    def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "AgentLie":
+        """The costs of the requests that are kept."""
+        return AgentLie(self.agent, tuple(self.costs[request] for request in kept.tolist()), self.capacity)
+
+    def without_agent(self, agent: int) -> "AgentLie | None":
+        """None where the liar goes; otherwise its new index."""
+        return None if agent == self.agent else AgentLie(_moved(self.agent, agent), self.costs, self.capacity)
+
+    def parts(self) -> Iterator[Deviation]:
+        """None: one report is as few as there are."""
+        yield from ()
+
+    def __str__(self) -> str:
+        return f"agent {self.agent} reports costs {list(self.costs)} and capacity {self.capacity}"
+
+
+@dataclass(frozen=True, slots=True)
+class Coalition:
+    """Several players who lie together, each at most once; at least one `Lie` or `AgentLie`."""
+
+    lies: tuple[Lie | AgentLie, ...]
+
+    @property
+    def size(self) -> int:
+        """One report per member."""
+        return len(self.lies)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The members' numbers, one member after the other."""
+        return tuple(number for lie in self.lies for number in lie.numbers)
+
+    def applied(self, truth: Market) -> Market:
+        """The market that the mechanism sees: outsiders report the truth.
+
+        Raises:
+            AuditError: there are no members, one appears twice, or a lie does not fit.
+        """
+        seats = [(type(lie).__name__, lie.bidder if isinstance(lie, Lie) else lie.agent) for lie in self.lies]
+        if not seats or len(set(seats)) < len(seats):
+            raise AuditError(f"a coalition of {seats}; it needs members, each once")
+        for lie in self.lies:
+            truth = lie.applied(truth)
+        return truth
+
+    def renumbered(self, numbers: Sequence[int]) -> "Coalition":
+        """The same members with other reports."""
+        rest = list(numbers)
+        lies = []
+        for lie in self.lies:
+            lies.append(lie.renumbered(rest[: len(lie.numbers)]))
+            rest = rest[len(lie.numbers) :]
+        return Coalition(tuple(lies))
+
+    def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "Coalition | None":
+        """The members that are left."""
+        return _coalition(lie.restricted(truth, kept, labels) for lie in self.lies)
+
+    def without_agent(self, agent: int) -> "Coalition | None":
+        """The members that are left."""
+        return _coalition(lie.without_agent(agent) for lie in self.lies)
+
+    def parts(self) -> Iterator[Deviation]:
+        """The coalition without each of its members in turn."""
+        if len(self.lies) > 1:
+            for index in range(len(self.lies)):
+                yield Coalition(self.lies[:index] + self.lies[index + 1 :])
+
+    def __str__(self) -> str:
+        return " and ".join(map(str, self.lies))
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """`bidder` under several names, each reporting (K, M) values for as many requests as he has.
+
+    The first report takes the place of his own; the others arrive after everybody else, from bidders that nobody has
+    heard of, and their requests cost, and may be matched, as his do.
+    """
+
+    bidder: int
+    reports: tuple[Rows, ...]
+
+    @property
+    def size(self) -> int:
+        """One report per name."""
+        return len(self.reports)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The reports, one name after the other."""
+        return tuple(value for rows in self.reports for row in rows for value in row)
+
+    def applied(self, truth: Market) -> Market:
+        """The market that the mechanism sees, longer than the truth.
+
+        Raises:
+            AuditError: there is no report, or one that does not fit the bidder's requests.
+        """
+        if not self.reports:
+            raise AuditError(f"bidder {self.bidder} appears under no name; give at least one report")
+        for rows in self.reports:
+            market = Lie(self.bidder, rows).applied(truth)
+        mine = truth.requests_of(self.bidder)
+        values = Lie(self.bidder, self.reports[0]).applied(truth).values
+        extra = [np.array(rows, np.int64) for rows in self.reports[1:]]
+        again = np.concatenate([np.arange(market.shape[0]), *(mine for _ in extra)])
+        stranger = int(truth.bidders.max()) + 1
+        names = np.repeat(np.arange(len(extra)), mine.size) + stranger
+        return Market(
+            np.concatenate([values, *extra]),
+            truth.costs[again],
+            truth.capacities,
+            None if truth.feasible is None else truth.feasible[again],
+            np.concatenate([truth.bidders, names]),
+        )
+
+    def renumbered(self, numbers: Sequence[int]) -> "Identities":
+        """The same names with other reports."""
+        shape = (len(self.reports), len(self.reports[0]), -1)
+        return _identities(self.bidder, np.array(numbers, np.int64).reshape(shape))
+
+    def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "Identities | None":
+        """The rows of his requests that are kept; None where he has none left."""
+        mine = np.isin(truth.requests_of(self.bidder), kept)
+        return _identities(labels[self.bidder], np.array(self.reports, np.int64)[:, mine]) if mine.any() else None
+
+    def without_agent(self, agent: int) -> "Identities":
+        """The reports without that column."""
+        return _identities(self.bidder, np.delete(np.array(self.reports, np.int64), agent, axis=2))
+
+    def parts(self) -> Iterator[Deviation]:
+        """One name fewer."""
+        if len(self.reports) > 1:
+            for index in range(len(self.reports)):
+                yield Identities(self.bidder, self.reports[:index] + self.reports[index + 1 :])
+
+    def __str__(self) -> str:
+        said = " and ".join(spelled_rows(rows) for rows in self.reports)
+        names = "one bidder" if len(self.reports) == 1 else f"{len(self.reports)} bidders"
+        return f"bidder {self.bidder} appears as {names} with {said}"
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Two bidders with equally many requests change places: values, costs and forbidden pairs go along; nobody lies."""
+
+    first: int
+    second: int
+
+    @property
+    def size(self) -> int:
+        """Two bidders."""
+        return 2
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """None: nothing false is reported."""
+        return ()
+
+    def applied(self, truth: Market) -> Market:
+        """The same market in another order.
+
+        Raises:
+            AuditError: the two own different numbers of requests, or none.
+        """
+        one, two = truth.requests_of(self.first), truth.requests_of(self.second)
+        if one.size != two.size or one.size == 0 or self.first == self.second:
+            raise AuditError(
+                f"bidders {self.first} and {self.second} own {one.size} and {two.size} requests; only two bidders "
+                "with equally many can change places"
+            )
+        order = np.arange(truth.shape[0])
+        order[one], order[two] = two, one
+        feasible = None if truth.feasible is None else truth.feasible[order]
+        return Market(truth.values[order], truth.costs[order], truth.capacities, feasible, truth.bidders)
+
+    def renumbered(self, numbers: Sequence[int]) -> "Swap":
+        """The same swap: it has no numbers."""
+        return self
+
+    def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "Swap | None":
+        """The two under their new names, if both are left."""
+        if self.first not in labels or self.second not in labels:
+            return None
+        return Swap(labels[self.first], labels[self.second])
+
+    def without_agent(self, agent: int) -> "Swap":
+        """The same swap."""
+        return self
+
+    def parts(self) -> Iterator[Deviation]:
+        """None."""
+        yield from ()
+
+    def __str__(self) -> str:
+        return f"bidders {self.first} and {self.second} change places"
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A `lie` among others who report something else as well: `values` (N, M), whose rows of the liar do not matter."""
+
+    lie: Lie
+    values: Rows
+
+    @property
+    def size(self) -> int:
+        """One false report; the others tell the truth, of another world."""
+        return 1
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The lie's, then the others'."""
+        return (*self.lie.numbers, *(value for row in self.values for value in row))
+
+    def applied(self, truth: Market) -> Market:
+        """The other market with the lie in it.
+
+        Raises:
+            AuditError: either does not fit.
+        """
+        values = np.array(self.values, np.int64)
+        if values.shape != truth.shape:
+            raise AuditError(f"the others report values of shape {values.shape} in a market of shape {truth.shape}")
+        return self.lie.applied(truth.replace(values=values))
+
+    def renumbered(self, numbers: Sequence[int]) -> "Elsewhere":
+        """The same liar and shape."""
+        said = len(self.lie.numbers)
+        values = np.array(numbers[said:], np.int64).reshape(len(self.values), -1)
+        return Elsewhere(self.lie.renumbered(numbers[:said]), _rows(values))
+
+    def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "Elsewhere | None":
+        """The rows that are kept; None where the liar has none left."""
+        lie = self.lie.restricted(truth, kept, labels)
+        return None if lie is None else Elsewhere(lie, tuple(self.values[request] for request in kept.tolist()))
+
+    def without_agent(self, agent: int) -> "Elsewhere":
+        """Both without that column."""
+        return Elsewhere(self.lie.without_agent(agent), _rows(np.delete(np.array(self.values), agent, axis=1)))
+
+    def parts(self) -> Iterator[Deviation]:
+        """None."""
+        yield from ()
+
+    def __str__(self) -> str:
+        return f"{self.lie} while values are {spelled_rows(self.values)}"
+
+
+def _coalition(lies: Iterator[Lie | AgentLie | None]) -> Coalition | None:
+    left = tuple(lie for lie in lies if lie is not None)
+    return Coalition(left) if left else None
+
+
+def _identities(bidder: int, reports: NDArray[np.int64]) -> Identities:
+    return Identities(bidder, tuple(_rows(rows) for rows in reports))
+
+
+def _rows(matrix: NDArray[np.int64]) -> Rows:
+    return tuple(map(tuple, matrix.tolist()))
+
+
+def _moved(agent: int, gone: int) -> int:
+    return agent - (agent > gone)

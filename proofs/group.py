@@ -1,0 +1,138 @@
+"""`GroupTruthful`: no coalition of bidders and agents gains by lying together, with or without side payments."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocation import Market
+from allocation.money import Money
+from mechanisms import Outcome
+from proofs.deviations import AgentLie, Coalition
+from proofs.errors import AuditError
+from proofs.lies import Deviation, Lie, misreports
+from proofs.played import Played, Seat, Sweep
+from proofs.properties import Violation
+from proofs.scope import Grid
+from proofs.two_sided import agent_gain
+
+#: Cells of gains computed at a time.
+_CHUNK = 4_000_000
+
+_COALITIONS, _JOINT_LIES = 4, 24
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTruthful:
+    """No coalition of up to `members` players profits from lying together; outsiders tell the truth.
+
+    Without transfers a coalition profits if no member loses and one gains (Moulin and Shenker 2001); if `strict`, only
+    if every member gains. With transfers it profits if its utilities add up to more, for then the members can share.
+    A coalition of one is a liar, so the claim includes truthfulness. Agents belong to the players where their types are
+    private.
+
+    Raises:
+        AuditError: fewer than 1 member, or both `transfers` and `strict`, which is no different from transfers alone.
+    """
+
+    members: int = 2
+    transfers: bool = False
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if self.members < 1:
+            raise AuditError(f"members = {self.members}; a coalition has at least one")
+        if self.transfers and self.strict:
+            raise AuditError("with transfers the gains can be shared, so every member gains anyway; drop strict=True")
+
+    @property
+    def name(self) -> str:
+        """The claim with its parameters."""
+        how = ", transfers" if self.transfers else ", all gain" if self.strict else ""
+        return f"group-truthful({self.members}{how})"
+
+    def compare(self, truth: Market, lie: Coalition, honest: Outcome, lying: Outcome) -> Violation | None:
+        """The coalition's joint gain, where it profits."""
+        gains = [_gain(truth, one, honest, lying) for one in lie.lies]
+        known = [gain for gain in gains if gain is not None]
+        if len(known) < len(gains) or len(gains) > self.members or not bool(self._profits(np.array(known)[:, None])[0]):
+            return None
+        return Violation(sum(known), f"{lie}, and they gain {' + '.join(map(str, known))}")
+
+    def sweep(self, played: Played) -> Sweep:
+        """Every joint lie of every coalition in every profile."""
+        grid, worst = played.grid, Sweep(0)
+        players = range(len(grid.sizes))
+        cases = 0
+        for size in range(1, min(self.members, len(players)) + 1):
+            for coalition in combinations(players, size):
+                found = self._worst(played, coalition)
+                cases += found.cases
+                worst = found if found.worst > worst.worst else worst
+        return Sweep(cases, worst.worst, worst.truth, worst.deviation)
+
+    def attempts(
+        self, rng: np.random.Generator, truth: Market, bounds: Sequence[tuple[int, int]]
+    ) -> Iterator[Deviation]:
+        """Random coalitions of bidders, each member with a lie that might pay alone, or that costs it nothing."""
+        for _ in range(_COALITIONS):
+            size = min(self.members, len(truth.players))
+            members = [truth.players[index] for index in rng.permutation(len(truth.players))[:size].tolist()]
+            lies = [list(misreports(rng, truth, member, *bounds[0])) for member in members]
+            for _ in range(_JOINT_LIES):
+                yield Coalition(tuple(mine[int(rng.integers(len(mine)))] for mine in lies))
+
+    def _profits(self, gains: Money) -> NDArray[np.bool_]:
+        """Whether a coalition profits, from the gains of its members along the first axis."""
+        profits: NDArray[np.bool_] = gains.sum(axis=0) > 0
+        if self.strict:
+            profits &= (gains > 0).all(axis=0)
+        elif not self.transfers:
+            profits &= (gains >= 0).all(axis=0)
+        return profits
+
+    def _worst(self, played: Played, coalition: tuple[int, ...]) -> Sweep:
+        grid = played.grid
+        profiles, joint = _together(grid, coalition)
+        seats = [played.seat(player) for player in coalition]
+        types = joint.shape[0]
+        step = max(1, _CHUNK // (types * len(coalition)))
+        worst, where = 0, (0, 0, 0)
+        for others, row in enumerate(profiles):
+            for start in range(0, types, step):
+                true = joint[start : start + step]
+                gains = np.stack([_gains(seat, row, true[:, member], start) for member, seat in enumerate(seats)])
+                totals = np.where(self._profits(gains), gains.sum(axis=0), 0)
+                best = int(totals.argmax())
+                if totals.flat[best] > worst:
+                    place, report = divmod(best, types)
+                    worst, where = int(totals.flat[best]), (others, start + place, report)
+        others, place, report = where
+        lies = tuple(grid.lie(player, int(joint[report, member])) for member, player in enumerate(coalition))
+        truth = grid.market(int(profiles[others, place]))
+        return Sweep(profiles.size * (types - 1), worst, truth, Coalition(lies))
+
+
+def _gains(seat: Seat, profiles: Money, true: Money, start: int) -> Money:
+    """(S, J) what a member of these types (S,) gains from each joint report; honesty is report `start` and onward."""
+    honest = profiles[start : start + true.size]
+    earned = seat.worth[true][:, seat.options[profiles]] - seat.payments[profiles]
+    gains: Money = earned - (seat.worth[true, seat.options[honest]] - seat.payments[honest])[:, None]
+    return gains
+
+
+def _together(grid: Grid, coalition: tuple[int, ...]) -> tuple[Money, Money]:
+    """Profiles (Q, J), one row per report of the outsiders; and (J, members) the types behind the columns."""
+    outsiders = [player for player in range(len(grid.sizes)) if player not in coalition]
+    cube = np.arange(grid.profiles).reshape(grid.sizes).transpose(*outsiders, *coalition)
+    sizes = [grid.sizes[player] for player in coalition]
+    joint = np.indices(sizes).reshape(len(sizes), -1).T
+    return cube.reshape(-1, joint.shape[0]), joint
+
+
+def _gain(truth: Market, lie: Lie | AgentLie, honest: Outcome, lying: Outcome) -> int | None:
+    if isinstance(lie, Lie):
+        return lying.bidder_utilities(truth)[lie.bidder] - honest.bidder_utilities(truth)[lie.bidder]
+    return agent_gain(truth, lie, honest, lying)

@@ -1,0 +1,114 @@
+"""`Played`: a grid played out once, and what properties with sweeps of their own read from it."""
+
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocation import Allocation, Market
+from allocation.money import Money
+from mechanisms import DirectMechanism, Outcome, Payments
+from proofs.lies import Deviation
+from proofs.properties import Property
+from proofs.scope import Grid
+from proofs.subject import outcome_of
+from proofs.table import Table
+
+#: Worth of serving more requests than there is room for; below every payment, with room for a difference.
+IMPOSSIBLE = -(2**60)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seat:
+    """What one player gets in every profile.
+
+    `options` (P,) is an index of what he receives, or serves, `payments` (P,) what he pays for it, and `worth` (T, O)
+    what each option is worth to each of his types.
+    """
+
+    options: NDArray[np.intp]
+    payments: Money
+    worth: Money
+
+    @classmethod
+    def of(cls, table: Table, grid: Grid, player: int) -> "Seat":
+        """The seat of a bidder, or, numbered after the bidders, of an agent."""
+        return _bidder(table, grid, player) if player < grid.bidders else _agent(table, grid, player - grid.bidders)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What a sweep found: `cases` examined, the largest violation, where it happens, and a note for the finding."""
+
+    cases: int
+    worst: int = 0
+    truth: Market | None = None
+    deviation: Deviation | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Played:
+    """A mechanism, a grid, its answers to every profile, and a memory of the other markets it was asked about."""
+
+    mechanism: DirectMechanism
+    grid: Grid
+    table: Table
+    _memory: dict[bytes, Outcome] = field(default_factory=dict)
+
+    def seat(self, player: int) -> Seat:
+        """What a player gets in every profile."""
+        return Seat.of(self.table, self.grid, player)
+
+    def outcome(self, profile: int) -> Outcome:
+        """The answer to one profile."""
+        allocation = Allocation(self.table.agents[profile])
+        payments = Payments(self.table.charges[profile], self.table.receipts[profile])
+        return Outcome(self.grid.market(profile), allocation, payments)
+
+    def run(self, market: Market) -> Outcome:
+        """The answer to any market, asked for once."""
+        parts = (market.values, market.costs, market.capacities, market.bidders, market.weights)
+        key = b"".join(part.tobytes() for part in parts)
+        if key not in self._memory:
+            self._memory[key] = outcome_of(self.mechanism, market)
+        return self._memory[key]
+
+
+@runtime_checkable
+class Swept(Property, Protocol):
+    """A claim that knows how to examine a whole grid."""
+
+    def sweep(self, played: Played) -> Sweep:
+        """Examine every case of the grid.
+
+        Raises:
+            AuditError: the claim makes no sense on this grid.
+        """
+        ...
+
+
+def by_own(column: NDArray[np.int64], grid: Grid, player: int) -> NDArray[np.int64]:
+    """(P,) per profile as (Q, T): one row per report of the others, one column per type of the player."""
+    size = grid.sizes[player]
+    later = int(np.prod(grid.sizes[player + 1 :], dtype=np.int64))
+    return column.reshape(-1, size, later).swapaxes(1, 2).reshape(-1, size)
+
+
+def _bidder(table: Table, grid: Grid, bidder: int) -> Seat:
+    mine = grid.template.requests_of(bidder)
+    bundles, options = np.unique(table.agents[:, mine], axis=0, return_inverse=True)
+    types = grid.types(bidder)
+    # One column of zeros at the end, where UNSERVED = -1 finds it.
+    values = np.concatenate([types, np.zeros((*types.shape[:2], 1), np.int64)], axis=2)
+    worth = values[:, np.arange(mine.size), bundles].sum(axis=2)
+    return Seat(options.reshape(-1), table.charges[:, mine].sum(axis=1), worth)
+
+
+def _agent(table: Table, grid: Grid, agent: int) -> Seat:
+    bundles, options = np.unique(table.agents == agent, axis=0, return_inverse=True)
+    types = grid.agent_types[agent]
+    served = bundles.astype(np.int64)
+    worth = np.where(served.sum(axis=1) <= types.room[:, None], -(types.rows @ served.T), IMPOSSIBLE)
+    return Seat(options.reshape(-1), -table.receipts[:, agent], worth)

@@ -1,0 +1,86 @@
+"""Markets to measure on: what a house would see, and what somebody who wants it to stall would send."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from allocation import Market
+
+Generator = np.random.Generator
+Matrix = np.ndarray
+
+
+def _spread(total: int, m: int) -> Matrix:
+    return np.full(m, total // m) + (np.arange(m) < total % m)
+
+
+def uniform(rng: Generator, n: int, m: int) -> Matrix:
+    return rng.integers(0, 10**6, (n, m))
+
+
+def structured(rng: Generator, n: int, m: int) -> Matrix:
+    """Priced by the token, with a bonus where a tenth of the pairs hold a cached prefix; agents differ in quality."""
+    prompt, answer = rng.lognormal(6.5, 0.8, (n, 1)), rng.lognormal(5, 0.6, (n, 1))
+    price, speed = rng.uniform(0.2, 2, m), rng.uniform(20, 120, m)
+    cached = np.where(rng.random((n, m)) < 0.1, rng.uniform(0.3, 0.95, (n, m)), 0)
+    quality = rng.uniform(0.4, 0.95, m) + rng.normal(0, 0.05, (n, m))
+    seconds = prompt * (1 - cached) / 2000 + answer / speed
+    cost = 100 * (prompt * (1 - 0.9 * cached) * price + answer * 3 * price)
+    return rng.lognormal(0, 0.5, (n, 1)) * 2e6 * quality - rng.lognormal(0, 0.5, (n, 1)) * 2e4 * seconds - cost
+
+
+def near_identical(rng: Generator, n: int, m: int) -> Matrix:
+    """Agents that differ by a few micro-units: nearly everybody is indifferent."""
+    return rng.integers(0, 10**6, (n, 1)) + rng.integers(0, 10, (n, m))
+
+
+def two_scales(rng: Generator, n: int, m: int) -> Matrix:
+    return rng.integers(0, 10**9, (n, 1)) + rng.integers(0, 10**4, (n, m))
+
+
+def all_equal(rng: Generator, n: int, m: int) -> Matrix:
+    return np.full((n, m), 10**6)
+
+
+def rank_one(rng: Generator, n: int, m: int) -> Matrix:
+    """Paths as long as there are agents."""
+    return rng.integers(0, 1000, (n, 1)) * rng.integers(0, 1000, (1, m))
+
+
+def twins(rng: Generator, n: int, m: int) -> Matrix:
+    return np.repeat(rng.integers(0, 10**6, (n, m // 2 + 1)), 2, axis=1)[:, :m] + rng.integers(0, 3, (n, m))
+
+
+def small_integers(rng: Generator, n: int, m: int) -> Matrix:
+    return rng.integers(0, 10, (n, m))
+
+
+def few_types(rng: Generator, n: int, m: int) -> Matrix:
+    return rng.integers(0, 10**6, (max(2, n // 200), m))[rng.integers(0, max(2, n // 200), n)]
+
+
+def forbidden(rng: Generator, n: int, m: int) -> Matrix:
+    return uniform(rng, n, m)
+
+
+ORDINARY: dict[str, Callable[[Generator, int, int], Matrix]] = {"uniform": uniform, "structured": structured}
+ADVERSARIAL: dict[str, Callable[[Generator, int, int], Matrix]] = {
+    "near-identical": near_identical,
+    "two scales": two_scales,
+    "all equal": all_equal,
+    "rank one": rank_one,
+    "twins": twins,
+    "small integers": small_integers,
+    "few types": few_types,
+    "90 % forbidden": forbidden,
+}
+
+
+def make(kind: str, n: int, m: int, seed: int, fill: float = 0.9) -> Market:
+    """A market of this kind with room for `fill` of its requests."""
+    rng = np.random.default_rng(seed)
+    values = np.rint((ORDINARY | ADVERSARIAL)[kind](rng, n, m)).astype(np.int64)
+    feasible = rng.random((n, m)) >= 0.9 if kind == "90 % forbidden" else None
+    market = Market(values, np.zeros_like(values), _spread(int(fill * n), m), feasible)
+    _ = market.weights  # derived once, for whoever solves it
+    return market

@@ -1,0 +1,35 @@
+"""The pages of docs/ say what the code does: their code runs, their verdicts come out of a fresh audit."""
+
+import re
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from experiments.paper_verdicts import verdicts
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+
+
+def test_the_page_on_writing_a_rule_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule, question = blocks("writing-a-rule.md", "python")
+    [answer] = blocks("writing-a-rule.md", "text")
+    assert len(rule.strip().splitlines()) <= 15
+    (tmp_path / "my_rules.py").write_text(rule)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    printed = StringIO()
+    with redirect_stdout(printed):
+        exec(compile(question, "writing-a-rule.md", "exec"), {})
+    assert printed.getvalue() == answer
+
+
+def test_the_published_rules_verdicts_are_those_of_a_fresh_audit() -> None:
+    fresh = verdicts()
+    assert fresh.count("REFUTED") == 4 and fresh.count("VERIFIED") == 4
+    assert fresh in (DOCS / "paper-router.md").read_text(), "paste the output of python -m experiments.paper_verdicts"
