@@ -25,6 +25,9 @@ test-vllm: .venv/test vllm
 demo-vllm: vllm
 	$(BIN)/iemas demo --engine vllm
 
+bench: .venv/dev
+	$(BIN)/pytest tests/benchmarks -o python_files='bench_*.py' -o addopts= -q -s
+
 .venv/core: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable .
