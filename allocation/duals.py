@@ -17,7 +17,7 @@ from allocation.market import UNSERVED, Allocation, Market
 from allocation.money import Money
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Lowest(Allocation):
     """An optimal allocation that remembers for which market its prices are the lowest supporting ones.
 

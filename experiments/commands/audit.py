@@ -64,8 +64,8 @@ def audit(
 
     if save is not None and not save.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {save.parent}", param_hint="--save")
-    if certificates is not None and not certificates.is_dir():
-        raise typer.BadParameter(f"there is no folder {certificates}", param_hint="--certificates")
+    if certificates is not None:
+        _make_folder(certificates)
     if reals and sample is not None:
         raise typer.BadParameter("--sample draws markets, --reals covers all of them; give one", param_hint="--reals")
     scope: Scope
@@ -169,6 +169,14 @@ def _integers(text: str, option: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise typer.BadParameter(f"{text!r}; expected integers such as 0..3 or 0,2,5", param_hint=option) from None
+
+
+def _make_folder(folder: Path) -> None:
+    """The folder, made before anything long begins."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"cannot write to {folder}: {error}", param_hint="--certificates") from error
 
 
 def _one_or_many(text: str, option: str) -> int | list[int]:
