@@ -33,6 +33,6 @@ def test_a_refutation_exits_with_1(command: typer.Typer) -> None:
     assert result.exit_code == 1 and "all real values in [0, 1]" in result.output and "gains" in result.output
 
 
-@pytest.mark.parametrize("more", [["--sample", "3"], ["--certificates", "no/such/folder"]])
+@pytest.mark.parametrize("more", [["--sample", "3"], ["--certificates", "/proc/no/such/folder"]])
 def test_senseless_combinations_exit_with_2(command: typer.Typer, more: list[str]) -> None:
     assert CliRunner().invoke(command, ["vcg", "--reals", *more]).exit_code == 2
