@@ -25,8 +25,9 @@ test-vllm: .venv/test vllm
 demo-vllm: vllm
 	$(BIN)/iemas demo --engine vllm
 
+# Two minutes; `make bench BENCH=--full` measures every row with three seeds, in half an hour.
 bench: .venv/dev
-	$(BIN)/pytest tests/benchmarks -o python_files='bench_*.py' -o addopts= -q -s
+	$(BIN)/pytest tests/benchmarks -o python_files='bench_*.py' --benchmark-columns=median $(BENCH)
 
 .venv/core: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
