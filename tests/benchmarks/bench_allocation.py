@@ -86,7 +86,7 @@ def test_ordinary(
     benchmark: BenchmarkFixture, row: list[dict[str, object]], full: bool, seeds: int, kind: str, n: int, m: int
 ) -> None:
     if not full and (kind, n, m) in QUICK:
-        pytest.skip("in the full run")
+        pytest.skip("measured in the full run alone: make bench BENCH=--full")
     ratio = measure(benchmark, row, "ordinary", kind, n, m, max(seeds, 3 if n * m <= 200_000 else 1))
     assert ratio >= BARS.get((n, m), LEAST)
 
@@ -97,5 +97,5 @@ def test_adversarial(
     benchmark: BenchmarkFixture, row: list[dict[str, object]], full: bool, seeds: int, kind: str, n: int, m: int
 ) -> None:
     if not full and n * m > 200_000:
-        pytest.skip("in the full run")
+        pytest.skip("measured in the full run alone: make bench BENCH=--full")
     assert measure(benchmark, row, "adversarial", kind, n, m, seeds) >= LEAST

@@ -33,7 +33,7 @@ def report(rows: Rows, name: str, markets: int, payments: int, wrong: int) -> No
 
 def test_small_markets(row: Rows, full: bool) -> None:
     if not full:
-        pytest.skip("in the full run")
+        pytest.skip("measured in the full run alone: make bench BENCH=--full")
     rng = np.random.default_rng(20)
     wrong = payments = 0
     for _ in range(20_000):
@@ -45,7 +45,7 @@ def test_small_markets(row: Rows, full: bool) -> None:
 
 def test_large_markets(row: Rows, full: bool) -> None:
     if not full:
-        pytest.skip("in the full run")
+        pytest.skip("measured in the full run alone: make bench BENCH=--full")
     rng = np.random.default_rng(21)
     kinds = [*ORDINARY, *ADVERSARIAL]
     wrong = payments = 0

@@ -132,7 +132,7 @@ def test_first_use(
     benchmark: BenchmarkFixture, row: Rows, full: bool, cache: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     if not full:
-        pytest.skip("in the full run")
+        pytest.skip("measured in the full run alone: make bench BENCH=--full")
     folder = Path(tmp_path_factory.getbasetemp()) / "numba-cache"
     code = (
         "import time; wall, cpu = time.perf_counter(), time.process_time()\n"
