@@ -40,10 +40,7 @@ def run_many(mechanism: "DirectMechanism", values: Money, template: Market) -> O
         values: (B, N, M) micro-units.
         template: costs, capacities, feasible pairs and owners that all of them share; its values are not read.
     """
-    from mechanisms.mechanism import Mechanism
-    from mechanisms.vcg import VCG
-
-    if isinstance(mechanism, Mechanism) and type(mechanism.rule) is VCG and type(mechanism.allocator) is MinCostFlow:
+    if _is_vcg(mechanism):
         return _vcg(values, template)
     amounts = as_money(values, name="values", ndim=3)
     n, m = template.shape
@@ -54,6 +51,22 @@ def run_many(mechanism: "DirectMechanism", values: Money, template: Market) -> O
         agents[b] = outcome.allocation.agents
         charges[b], receipts[b] = outcome.payments.charges, outcome.payments.receipts
     return Outcomes(agents, charges, receipts)
+
+
+def has_batch_path(mechanism: "DirectMechanism") -> bool:
+    """Whether `run_many` of the mechanism is faster than a loop over `run`."""
+    from mechanisms.mechanism import Mechanism
+
+    return _is_vcg(mechanism) or (isinstance(mechanism, BatchMechanism) and not isinstance(mechanism, Mechanism))
+
+
+def _is_vcg(mechanism: "DirectMechanism") -> bool:
+    from mechanisms.mechanism import Mechanism
+    from mechanisms.vcg import VCG
+
+    return (
+        isinstance(mechanism, Mechanism) and type(mechanism.rule) is VCG and type(mechanism.allocator) is MinCostFlow
+    )
 
 
 def _vcg(values: Money, template: Market) -> Outcomes:

@@ -8,7 +8,7 @@ assumes nothing of the mechanism.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 
 import numpy as np
@@ -16,17 +16,24 @@ from numpy.typing import NDArray
 
 from allocation.money import Money
 from mechanisms import DirectMechanism
+from mechanisms.batch import has_batch_path
+from proofs.checkpoint import Checkpoint
 from proofs.counterexample import Counterexample
 from proofs.engine import Progress
 from proofs.errors import AuditError
 from proofs.finding import Finding, Status
-from proofs.played import Played, Seat, Sweep, Swept, by_own
+from proofs.played import Played, Seat, Sweep, Swept
+from proofs.profiles import by_own, profile_of
 from proofs.properties import DeviationProperty, OutcomeProperty, Property, Truthful
 from proofs.scope import Grid, Scope
-from proofs.table import Table, tabulate, unstable
+from proofs.table import Block, Enumeration, Table, unstable
+from proofs.workers import Pool, Serial
 
 #: Price of an option that no report buys.
-_NEVER = 2**62
+_NEVER = 2**61
+
+#: Cells of menus looked at a time, few enough to stay in a processor's cache.
+_CHUNK = 2**16
 
 
 def regrets(options: NDArray[np.intp], payments: Money, worth: Money) -> Money:
@@ -41,34 +48,41 @@ def regrets(options: NDArray[np.intp], payments: Money, worth: Money) -> Money:
     best = honest.copy()
     for option in range(worth.shape[1]):
         price = np.where(options == option, payments, _NEVER).min(axis=1)
-        offered = price < _NEVER
-        best[offered] = np.maximum(best[offered], worth[:, option] - price[offered, None])
+        np.maximum(best, worth[:, option] - price[:, None], out=best)
     return best - honest
 
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """All menus of one player: `options`, `payments`, `worth` as in `regrets`, and the `profiles` (Q, T) behind."""
+    """All menus of one player: `options`, `payments` and `worth` as in `regrets`."""
 
+    grid: Grid
     player: int
     options: NDArray[np.intp]
     payments: Money
     worth: Money
-    profiles: Money
 
     @classmethod
     def of(cls, table: Table, grid: Grid, player: int) -> "Menu":
         """The player's menus in a table; agents are numbered after the bidders."""
         seat = Seat.of(table, grid, player)
-        profiles = by_own(np.arange(grid.profiles), grid, player)
-        return cls(player, seat.options[profiles], seat.payments[profiles], seat.worth, profiles)
+        return cls(grid, player, by_own(seat.options, grid, player), by_own(seat.payments, grid, player), seat.worth)
+
+    def profile(self, others: int, own: int) -> int:
+        """The profile behind a row and a column."""
+        return profile_of(self.grid, self.player, others, own)
 
     def worst(self) -> tuple[int, int, int]:
         """(gain, profile, report): the largest gain, its first profile, and the first type whose report earns it."""
-        gains = regrets(self.options, self.payments, self.worth)
-        others, true = np.unravel_index(int(gains.argmax()), gains.shape)
+        most, others, true = 0, 0, 0
+        step = max(1, _CHUNK // self.worth.shape[0])
+        for start in range(0, len(self.options), step):
+            gains = regrets(self.options[start : start + step], self.payments[start : start + step], self.worth)
+            place, own = np.unravel_index(int(gains.argmax()), gains.shape)
+            if gains[place, own] > most:
+                most, others, true = int(gains[place, own]), start + int(place), int(own)
         earned = self.worth[true, self.options[others]] - self.payments[others]
-        return int(gains[others, true]), int(self.profiles[others, true]), int(earned.argmax())
+        return most, self.profile(others, true), int(earned.argmax())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +90,15 @@ class Exhaustive:
     """The engine of `Grid`: one run per profile, then arrays. Sound and complete there for any deterministic mechanism.
 
     Args:
-        reruns: how many profiles are asked twice, to catch mechanisms that are not deterministic.
+        reruns: how many profiles are asked again, one by one, to catch mechanisms that are not deterministic, and batch
+            paths that decide otherwise than `run`.
+        pool: who runs the mechanism; the findings do not depend on it.
+        checkpoint: keeps what was run, and goes on from it.
     """
 
-    reruns: int = 16
+    reruns: int = 32
+    pool: Pool = field(default_factory=Serial)
+    checkpoint: Checkpoint | None = None
 
     def accepts(self, prop: Property, scope: Scope) -> bool:
         """Every property, over grids; a stranger's `DeviationProperty` by trying every lie of every bidder."""
@@ -96,22 +115,39 @@ class Exhaustive:
         if not isinstance(scope, Grid):
             raise AuditError(f"{type(scope).__name__} cannot be enumerated; give a Grid")
         started = perf_counter()
-        watched = [prop for prop in properties if isinstance(prop, OutcomeProperty)]
-        table = tabulate(mechanism, scope, watched, progress, self.reruns)
+        watched = tuple(prop for prop in properties if isinstance(prop, OutcomeProperty))
+        work = Enumeration(mechanism, scope, watched)
+        table = Table.of(self._blocks(work, progress), work)
+        again = table.ask_again(work, self.reruns)
+        how = f"asked through run_many, and {again} profiles again through run" if has_batch_path(mechanism) else ""
         swept = perf_counter() - started
         played = Played(mechanism, scope, table)
         outcomes = iter(zip(table.worst, table.notes, strict=True))
         findings = []
         for prop in properties:
             if isinstance(prop, OutcomeProperty):
-                (amount, witness), note = next(outcomes)
-                findings.append(_finding(prop, scope, scope.profiles, swept, amount, witness, note))
+                (amount, profile), note = next(outcomes)
+                found = Sweep(scope.profiles, amount, scope.market(profile), note=note)
+                seconds = swept
             else:
                 found = _swept(prop, played)
-                witness = _witness(prop, mechanism, found)
                 seconds = perf_counter() - started
-                findings.append(_finding(prop, scope, found.cases, seconds, found.worst, witness, found.note))
+            findings.append(_finding(prop, mechanism, scope, found, seconds, how))
         return findings
+
+    def _blocks(self, work: Enumeration, progress: Progress) -> list[Block]:
+        found = {} if self.checkpoint is None else self.checkpoint.load(work)
+        done = sum(len(block.agents) for block in found.values())
+        if done:
+            progress(done, work.grid.profiles)
+        left = [number for number in range(work.blocks) if number not in found]
+        for block in self.pool.answer(work, left):
+            found[block.number] = block
+            if self.checkpoint is not None:
+                self.checkpoint.save(block)
+            done += len(block.agents)
+            progress(done, work.grid.profiles)
+        return [found[number] for number in range(work.blocks)]
 
 
 def worst_lie(played: Played, players: Sequence[int]) -> Sweep:
@@ -144,6 +180,13 @@ def _one_by_one(prop: DeviationProperty, played: Played) -> Sweep:
     return worst
 
 
+def _finding(prop: Property, mechanism: DirectMechanism, grid: Grid, found: Sweep, seconds: float, how: str) -> Finding:
+    witness = _witness(prop, mechanism, found)
+    status = Status.VERIFIED if witness is None else Status.REFUTED
+    note = "; ".join(part for part in (found.note, "" if witness else how) if part)
+    return Finding(prop, status, grid, found.cases, seconds, found.worst, witness, note)
+
+
 def _witness(prop: Property, mechanism: DirectMechanism, found: Sweep) -> Counterexample | None:
     if found.worst == 0:
         return None
@@ -153,10 +196,3 @@ def _witness(prop: Property, mechanism: DirectMechanism, found: Sweep) -> Counte
     if witness is None or witness.amount != found.worst:
         raise unstable(mechanism, found.truth)
     return witness
-
-
-def _finding(
-    prop: Property, grid: Grid, cases: int, seconds: float, worst: int, witness: Counterexample | None, note: str
-) -> Finding:
-    status = Status.VERIFIED if witness is None else Status.REFUTED
-    return Finding(prop, status, grid, cases, seconds, worst, witness, note)

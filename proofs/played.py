@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation import Allocation, Market
+from allocation import UNSERVED, Allocation, Market
 from allocation.money import Money
 from mechanisms import DirectMechanism, Outcome, Payments
 from proofs.lies import Deviation
@@ -17,6 +17,9 @@ from proofs.table import Table
 
 #: Worth of serving more requests than there is room for; below every payment, with room for a difference.
 IMPOSSIBLE = -(2**60)
+
+#: Bundles are told apart by a table of at most this many codes, or by sorting them.
+_CODES = 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,26 +92,33 @@ class Swept(Property, Protocol):
         ...
 
 
-def by_own(column: NDArray[np.int64], grid: Grid, player: int) -> NDArray[np.int64]:
-    """(P,) per profile as (Q, T): one row per report of the others, one column per type of the player."""
-    size = grid.sizes[player]
-    later = int(np.prod(grid.sizes[player + 1 :], dtype=np.int64))
-    return column.reshape(-1, size, later).swapaxes(1, 2).reshape(-1, size)
-
-
 def _bidder(table: Table, grid: Grid, bidder: int) -> Seat:
     mine = grid.template.requests_of(bidder)
-    bundles, options = np.unique(table.agents[:, mine], axis=0, return_inverse=True)
+    bundles, options = _bundles(table.agents[:, mine], UNSERVED, grid.agents)
     types = grid.types(bidder)
     # One column of zeros at the end, where UNSERVED = -1 finds it.
     values = np.concatenate([types, np.zeros((*types.shape[:2], 1), np.int64)], axis=2)
     worth = values[:, np.arange(mine.size), bundles].sum(axis=2)
-    return Seat(options.reshape(-1), table.charges[:, mine].sum(axis=1), worth)
+    return Seat(options, table.charges[:, mine].sum(axis=1, dtype=np.int64), worth)
 
 
 def _agent(table: Table, grid: Grid, agent: int) -> Seat:
-    bundles, options = np.unique(table.agents == agent, axis=0, return_inverse=True)
+    bundles, options = _bundles((table.agents == agent).view(np.int8), 0, 2)
     types = grid.agent_types[agent]
-    served = bundles.astype(np.int64)
-    worth = np.where(served.sum(axis=1) <= types.room[:, None], -(types.rows @ served.T), IMPOSSIBLE)
-    return Seat(options.reshape(-1), -table.receipts[:, agent], worth)
+    worth = np.where(bundles.sum(axis=1) <= types.room[:, None], -(types.rows @ bundles.T), IMPOSSIBLE)
+    return Seat(options, -table.receipts[:, agent].astype(np.int64), worth)
+
+
+def _bundles(rows: NDArray[np.signedinteger], least: int, beyond: int) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """(O, K) the different rows among (P, K) of integers in [least, beyond), in order; and (P,) which each one is."""
+    base, columns = beyond - least, rows.shape[1]
+    if base**columns > _CODES:
+        bundles, options = np.unique(rows, axis=0, return_inverse=True)
+        return bundles.astype(np.int64), options.reshape(-1)
+    codes = np.zeros(rows.shape[0], np.intp)
+    for column in range(columns):
+        codes = codes * base + (rows[:, column] - least)
+    found = np.zeros(base**columns, np.bool_)
+    found[codes] = True
+    digits = np.flatnonzero(found)[:, None] // base ** np.arange(columns)[::-1] % base
+    return digits + least, (np.cumsum(found) - 1)[codes]

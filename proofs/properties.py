@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from allocation import Market
-from mechanisms import MechanismError, Outcome, load_object
+from allocation.money import Money
+from mechanisms import MechanismError, Outcome, Outcomes, load_object
 from proofs.errors import AuditError
 from proofs.lies import Deviation, Lie
-from proofs.oracle import optimum
+from proofs.oracle import optima, optimum
 
 #: Runs the mechanism under audit on a market.
 Run = Callable[[Market], Outcome]
@@ -61,6 +63,15 @@ class OutcomeProperty(Property, Protocol):
 
     def check(self, outcome: Outcome, truth: Market) -> Violation | None:
         """The violation in this outcome of the truthful market `truth`, or None."""
+        ...
+
+
+@runtime_checkable
+class BatchProperty(OutcomeProperty, Protocol):
+    """A claim that can look at many outcomes at once; it must find in each what `check` finds there."""
+
+    def amounts(self, outcomes: Outcomes, values: Money, template: Market) -> Money:
+        """(B,) the violation in each outcome of the markets `template.replace(values=values[b])`, 0 where it holds."""
         ...
 
 
@@ -131,6 +142,13 @@ class IndividuallyRational:
             return None
         return Violation(-utilities[bidder], f"bidder {bidder} tells the truth and loses {-utilities[bidder]}")
 
+    def amounts(self, outcomes: Outcomes, values: Money, template: Market) -> Money:
+        """(B,) the greatest loss in each outcome."""
+        gains = taken(values, outcomes.agents) - outcomes.charges
+        losses = [-gains[:, template.requests_of(bidder)].sum(axis=1) for bidder in template.players]
+        greatest: Money = np.array(losses, np.int64).reshape(-1, len(gains)).max(axis=0, initial=0)
+        return greatest
+
 
 @dataclass(frozen=True, slots=True)
 class NoDeficit:
@@ -147,6 +165,11 @@ class NoDeficit:
             receipts - charges, f"the house takes {charges}, pays {receipts} and loses {receipts - charges}"
         )
 
+    def amounts(self, outcomes: Outcomes, values: Money, template: Market) -> Money:
+        """(B,) the house's loss in each outcome."""
+        loss: Money = outcomes.receipts.sum(axis=1) - outcomes.charges.sum(axis=1)
+        return loss.clip(0)
+
 
 @dataclass(frozen=True, slots=True)
 class Efficient:
@@ -159,6 +182,18 @@ class Efficient:
         welfare = int(truth.take(truth.weights, outcome.allocation).sum())
         best = optimum(truth)
         return Violation(best - welfare, f"welfare is {welfare}, the optimum {best}") if welfare < best else None
+
+    def amounts(self, outcomes: Outcomes, values: Money, template: Market) -> Money:
+        """(B,) the welfare that is missing in each outcome."""
+        weights = values - template.costs
+        missing: Money = optima(weights, template) - taken(weights, outcomes.agents).sum(axis=1)
+        return missing
+
+
+def taken(matrix: Money, agents: NDArray[np.int64]) -> Money:
+    """(B, N) the entry of `matrix` (B, N, M) at each request's agent in `agents` (B, N); 0 where unserved."""
+    entries = np.take_along_axis(matrix, np.maximum(agents, 0)[:, :, None], axis=2)[:, :, 0]
+    return np.where(agents >= 0, entries, 0)
 
 
 #: Every property that ships, in the order in which a report shows them.
