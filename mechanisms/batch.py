@@ -64,9 +64,7 @@ def _is_vcg(mechanism: "DirectMechanism") -> bool:
     from mechanisms.mechanism import Mechanism
     from mechanisms.vcg import VCG
 
-    return (
-        isinstance(mechanism, Mechanism) and type(mechanism.rule) is VCG and type(mechanism.allocator) is MinCostFlow
-    )
+    return isinstance(mechanism, Mechanism) and type(mechanism.rule) is VCG and type(mechanism.allocator) is MinCostFlow
 
 
 def _vcg(values: Money, template: Market) -> Outcomes:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 
 from mechanisms import DirectMechanism
+from proofs.checkpoint import Checkpoint
 from proofs.engine import Engine, Progress
 from proofs.errors import AuditError
 from proofs.finding import Finding, Report
@@ -15,6 +17,7 @@ from proofs.search import Search
 from proofs.shrink import shrink
 from proofs.smt import Symbolic
 from proofs.subject import Subject
+from proofs.workers import Pool, Processes, Serial
 
 #: Asked in this order; the first that accepts a property over a scope examines it.
 ENGINES: tuple[Engine, ...] = (Exhaustive(), Search(), Symbolic())
@@ -31,6 +34,8 @@ def audit(
     *,
     allocator: str | None = None,
     engines: Sequence[Engine] = ENGINES,
+    workers: int | Pool = 1,
+    resume: Path | None = None,
 ) -> Report:
     """Find out which properties hold over the scope.
 
@@ -43,6 +48,9 @@ def audit(
         progress: called with (done, total) steps.
         allocator: for a mechanism given by name, the allocator to run it over.
         engines: who examines what.
+        workers: for a `Grid`, how many processes run the mechanism, or another `Pool`, such as `cluster.RayCluster`;
+            the report is the same for any.
+        resume: for a `Grid`, a file that keeps what was run; where it exists the sweep goes on from there.
 
     Raises:
         AuditError: no engine examines a property over this scope, two properties share a name, or the mechanism is
@@ -61,7 +69,8 @@ def audit(
     names = [prop.name for prop in asked]
     if len(set(names)) < len(names):
         raise AuditError(f"properties {names} share a name; a report tells them apart by it")
-    examiners = [_engine_for(prop, scope, engines) for prop in asked]
+    equipped = _equipped(engines, scope, workers, resume)
+    examiners = [_engine_for(prop, scope, equipped) for prop in asked]
     found: dict[str, Finding] = {}
     for engine in dict.fromkeys(examiners):
         group = [prop for prop, examiner in zip(asked, examiners, strict=True) if examiner is engine]
@@ -94,6 +103,19 @@ def _substantiated(findings: list[Finding], subject: Subject) -> tuple[Finding, 
         else finding
         for finding in findings
     )
+
+
+def _equipped(engines: Sequence[Engine], scope: Scope, workers: int | Pool, resume: Path | None) -> Sequence[Engine]:
+    """The engines, the one for grids with these workers and this file."""
+    if workers == 1 and resume is None:
+        return engines
+    if not isinstance(scope, Grid):
+        raise AuditError(f"workers and resume are for a Grid, not for a {type(scope).__name__}: {scope}")
+    pool = workers if isinstance(workers, Pool) else Serial() if workers == 1 else Processes(workers)
+    kept = None if resume is None else Checkpoint(resume)
+    return [
+        replace(engine, pool=pool, checkpoint=kept) if isinstance(engine, Exhaustive) else engine for engine in engines
+    ]
 
 
 def _engine_for(prop: Property, scope: Scope, engines: Sequence[Engine]) -> Engine:

@@ -1,5 +1,7 @@
 """`RayCluster`: the blocks of an enumeration on a Ray cluster (Moritz et al. 2018). Needs the extra `ray`."""
 
+import os
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -11,14 +13,14 @@ from proofs.workers import AHEAD, packed
 
 @dataclass(frozen=True, slots=True)
 class RayCluster:
-    """The cluster at `address`, where this package and the mechanism's module can be imported too.
+    """A cluster where this package and the mechanism's module can be imported too.
 
     Args:
-        address: as `ray.init` takes it, such as "auto" or "ray://head:10001"; "local" starts one on this machine, which
-            ends with the sweep.
+        address: as `ray.init` takes it, such as "auto" or "ray://head:10001"; None: what `RAY_ADDRESS` says, or else
+            one of its own on this machine, which ends with the sweep.
     """
 
-    address: str = "local"
+    address: str | None = None
 
     def answer(self, work: Enumeration, numbers: Sequence[int]) -> Iterator[Block]:
         """The blocks as they are done.
@@ -46,10 +48,12 @@ class RayCluster:
                 ray.shutdown()
 
     def _connect(self, ray: ModuleType) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # an audit tells nobody that it ran
         try:
-            ray.init(self.address, log_to_driver=False, include_dashboard=False if self.address == "local" else None)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise AuditError(f"no Ray cluster at {self.address!r}: {error}") from error
+            _knock(self.address)
+            ray.init(self.address, log_to_driver=False, logging_level="ERROR")
+        except (OSError, RuntimeError, ValueError) as error:
+            raise AuditError(f"no Ray cluster at {self.address or 'RAY_ADDRESS'}: {error}") from error
 
     def _got(self, ray: ModuleType, block: object) -> Block:
         try:
@@ -57,6 +61,13 @@ class RayCluster:
         except ray.exceptions.RayTaskError as error:
             raise error.cause from error
         return found
+
+
+def _knock(address: str | None) -> None:
+    """Raise `OSError` at once where nobody listens: Ray itself would wait for minutes."""
+    host, colon, port = (address or os.environ.get("RAY_ADDRESS", "")).removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=5).close()
 
 
 def _answer(work: Enumeration, number: int) -> Block:

@@ -24,7 +24,7 @@ from proofs.errors import AuditError
 from proofs.finding import Finding, Status
 from proofs.played import Played, Seat, Sweep, Swept
 from proofs.profiles import by_own, profile_of
-from proofs.properties import DeviationProperty, OutcomeProperty, Property, Truthful
+from proofs.properties import BatchProperty, DeviationProperty, OutcomeProperty, Property, Truthful
 from proofs.scope import Grid, Scope
 from proofs.table import Block, Enumeration, Table, unstable
 from proofs.workers import Pool, Serial
@@ -138,8 +138,7 @@ class Exhaustive:
     def _blocks(self, work: Enumeration, progress: Progress) -> list[Block]:
         found = {} if self.checkpoint is None else self.checkpoint.load(work)
         done = sum(len(block.agents) for block in found.values())
-        if done:
-            progress(done, work.grid.profiles)
+        progress(done, work.grid.profiles)
         left = [number for number in range(work.blocks) if number not in found]
         for block in self.pool.answer(work, left):
             found[block.number] = block
@@ -194,5 +193,7 @@ def _witness(prop: Property, mechanism: DirectMechanism, found: Sweep) -> Counte
         raise AuditError(f"{prop.name} found a violation of {found.worst} without the market where it happens")
     witness = Counterexample.of(prop, mechanism, found.truth, found.deviation)
     if witness is None or witness.amount != found.worst:
+        if isinstance(prop, BatchProperty):
+            raise AuditError(f"{prop.name}: amounts finds {found.worst}, check finds otherwise, on {found.truth}")
         raise unstable(mechanism, found.truth)
     return witness

@@ -78,15 +78,22 @@ def outcome_of(mechanism: DirectMechanism, market: Market) -> Outcome:
         raise AuditError(
             f"{type(mechanism).__name__} returned {type(outcome).__name__} on {market}; expected an Outcome"
         )
+    return owed(outcome, market, type(mechanism).__name__)
+
+
+def owed(outcome: Outcome, market: Market, name: str) -> Outcome:
+    """The outcome, if it is one that `market` can have; `name` is whose it is.
+
+    Raises:
+        AuditError: as `outcome_of`.
+    """
     try:
         market.check(outcome.allocation)
     except CertificateError as error:
-        raise AuditError(f"{type(mechanism).__name__} is infeasible on {market}: {error}") from error
+        raise AuditError(f"{name} is infeasible on {market}: {error}") from error
     charges, receipts = outcome.payments.charges, outcome.payments.receipts
     if (charges.size, receipts.size) != market.shape:
-        raise AuditError(
-            f"{type(mechanism).__name__} returned {charges.size} charges and {receipts.size} receipts on {market}"
-        )
+        raise AuditError(f"{name} returned {charges.size} charges and {receipts.size} receipts on {market}")
     for name, payments in (("charges", charges), ("receipts", receipts)):
         if payments.min(initial=0) < -MAX_CHARGE or payments.max(initial=0) > MAX_CHARGE:
             raise AuditError(

@@ -21,7 +21,7 @@ from proofs.errors import AuditError
 from proofs.profiles import alike, values_of
 from proofs.properties import BatchProperty, OutcomeProperty
 from proofs.scope import Grid
-from proofs.subject import MAX_CHARGE, outcome_of
+from proofs.subject import MAX_CHARGE, outcome_of, owed
 
 #: Profiles in a block, of a mechanism that is asked for many markets at once, and of one that is asked one by one.
 MANY, FEW = 2**16, 2**8
@@ -171,7 +171,7 @@ def run_checked(mechanism: DirectMechanism, values: Money, template: Market) -> 
     if not (feasible & modest).all():
         place = int((feasible & modest).argmin())
         truth = template.replace(values=values[place])
-        outcome_of(_Fixed(outcomes, place), truth)  # raises what is wrong, in words
+        owed(_outcome(outcomes, place, truth), truth, f"run_many of {type(mechanism).__name__}")
     return outcomes
 
 
@@ -181,17 +181,6 @@ def unstable(mechanism: DirectMechanism, market: Market) -> AuditError:
         f"{type(mechanism).__name__} answers {market} differently when asked again; an audit of it would mean nothing: "
         "give it a seed, and no memory of earlier rounds, and let run_many decide as run does"
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Fixed:
-    """A mechanism that answers what another one answered in a batch."""
-
-    outcomes: Outcomes
-    place: int
-
-    def run(self, market: Market) -> Outcome:
-        return _outcome(self.outcomes, self.place, market)
 
 
 def _one_by_one(mechanism: DirectMechanism, values: Money, template: Market) -> Outcomes:

@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from proofs.errors import AuditError
 from proofs.table import Block, Enumeration
@@ -20,6 +20,7 @@ from proofs.table import Block, Enumeration
 AHEAD = 2
 
 
+@runtime_checkable
 class Pool(Protocol):
     """Somebody who answers blocks."""
 
@@ -55,7 +56,9 @@ class Processes:
     count: int | None = None
 
     def __post_init__(self) -> None:
-        if self.count is not None and (isinstance(self.count, bool) or self.count < 1):
+        if self.count is not None and (
+            not isinstance(self.count, int) or isinstance(self.count, bool) or self.count < 1
+        ):
             raise AuditError(f"{self.count!r} workers; expected an integer >= 1, or None for one per core")
 
     def answer(self, work: Enumeration, numbers: Sequence[int]) -> Iterator[Block]:

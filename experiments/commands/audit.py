@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from proofs import Finding, Report, Scope
+    from proofs.workers import Pool
 
 #: A progress bar for anything shorter would only flicker.
 _PATIENCE_S = 2.0
@@ -49,12 +50,20 @@ def audit(
     certificates: Annotated[
         Path | None, typer.Option(help="With --reals: write proofs into this folder, for python -m proofs.check.")
     ] = None,
+    workers: Annotated[int, typer.Option(help="Processes that play out a grid; the report is the same.")] = 1,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="Play it out on the Ray cluster of RAY_ADDRESS, or on one started here.")
+    ] = False,
+    resume: Annotated[
+        Path | None, typer.Option(help="Keep what was run of a grid in this file, and go on from it.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="Refuse grids of more profiles.")] = 1_000_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     save: Annotated[Path | None, typer.Option(help="Also write the JSON here, for python -m proofs.replay.")] = None,
 ) -> None:
     """Find a lie that pays, an honest bidder who loses, a deficit, or prove that this scope has none.
 
-    Exit code 1 if anything is refuted, 2 if the question makes no sense.
+    Exit code 1 if anything is refuted, 2 if the question makes no sense, 130 if interrupted.
 
     Example: iemas audit vcg --allocator greedy --bidders 2 --values 0..3
     """
@@ -89,6 +98,7 @@ def audit(
             costs=costs_each,
             capacities=capacities,
             requests_per_bidder=requests_per_bidder,
+            limit=limit,
         )
     else:
         bounds = _integers(values or "0..1000", "--values")
@@ -102,8 +112,16 @@ def audit(
             draws=sample,
             seed=seed,
         )
-    with _PatientBar(Console(stderr=True)) as bar:
-        report = proofs.audit(name, scope, properties or promised, bar, allocator=allocator)
+    pool = _pool(workers, ray)
+    try:
+        with _PatientBar(Console(stderr=True)) as bar:
+            report = proofs.audit(
+                name, scope, properties or promised, bar, allocator=allocator, workers=pool, resume=resume
+            )
+    except KeyboardInterrupt:
+        kept = "; give --resume FILE to keep what was run" if resume is None else f"; {resume} keeps what was run"
+        typer.secho(f"interrupted{kept}", fg="yellow", err=True)
+        raise typer.Exit(130) from None
     if save is not None:
         save.write_text(report.to_json() + "\n")
     for finding in report.findings:
@@ -143,7 +161,7 @@ def _show(report: "Report", console: "Console", name: str, allocator: str | None
     grounds: dict[str, list[str]] = {}
     for finding in report.findings:
         for ground in finding.note.split("; ") if finding.status == "PROVED" else [finding.note]:
-            if finding.status in ("PROVED", "UNKNOWN"):
+            if ground and finding.status != "REFUTED":
                 grounds.setdefault(ground, []).append(finding.property.name)
     for ground, names in grounds.items():
         say(f"{', '.join(names)}: {ground}")
@@ -158,6 +176,16 @@ def _show(report: "Report", console: "Console", name: str, allocator: str | None
 def _coloured(finding: "Finding") -> str:
     colour = {"REFUTED": "bold red", "UNKNOWN": "yellow"}.get(finding.status, "green")
     return f"[{colour}]{finding.status}[/]"
+
+
+def _pool(workers: int, ray: bool) -> "int | Pool":
+    if ray and workers != 1:
+        raise typer.BadParameter("--workers are processes here, --ray is a cluster; give one", param_hint="--ray")
+    if not ray:
+        return workers
+    from proofs.cluster import RayCluster
+
+    return RayCluster()
 
 
 def _integers(text: str, option: str) -> list[int]:
@@ -191,6 +219,7 @@ class _PatientBar:
         self._console = console
         self._clock = clock
         self._started = clock()
+        self._first: tuple[float, int] | None = None
         self._bar: tuple[Progress, TaskID] | None = None
 
     def __enter__(self) -> "_PatientBar":
@@ -203,14 +232,17 @@ class _PatientBar:
             self._bar[0].stop()
 
     def __call__(self, done: int, total: int) -> None:
-        elapsed = self._clock() - self._started
+        now = self._clock()
+        # What an earlier run has left is there at the first call, and says nothing about the rate.
+        began, before = self._first = self._first or (now, done)
         if self._bar is None:
-            if elapsed < _PATIENCE_S or done == total:
+            if now - self._started < _PATIENCE_S or done == total:
                 return
             self._bar = self._shown(total)
         progress, task = self._bar
-        left = elapsed / done * (total - done)
-        progress.update(task, completed=done, total=total, rate=f"{done / elapsed:,.0f}/s, {left:.0f} s left")
+        rate = (done - before) / max(now - began, 1e-9)
+        left = f"{rate:,.0f}/s, {(total - done) / rate:,.0f} s left" if rate else ""
+        progress.update(task, completed=done, total=total, rate=left)
 
     def _shown(self, total: int) -> "tuple[Progress, TaskID]":
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
