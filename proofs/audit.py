@@ -36,6 +36,7 @@ def audit(
     engines: Sequence[Engine] = ENGINES,
     workers: int | Pool = 1,
     resume: Path | None = None,
+    symmetry: bool = False,
 ) -> Report:
     """Find out which properties hold over the scope.
 
@@ -51,6 +52,7 @@ def audit(
         workers: for a `Grid`, how many processes run the mechanism, or another `Pool`, such as `cluster.RayCluster`;
             the report is the same for any.
         resume: for a `Grid`, a file that keeps what was run; where it exists the sweep goes on from there.
+        symmetry: for a `Grid`, find out which bidders are interchangeable there, and let one stand for the others.
 
     Raises:
         AuditError: no engine examines a property over this scope, two properties share a name, or the mechanism is
@@ -69,7 +71,7 @@ def audit(
     names = [prop.name for prop in asked]
     if len(set(names)) < len(names):
         raise AuditError(f"properties {names} share a name; a report tells them apart by it")
-    equipped = _equipped(engines, scope, workers, resume)
+    equipped = _equipped(engines, scope, workers, resume, symmetry)
     examiners = [_engine_for(prop, scope, equipped) for prop in asked]
     found: dict[str, Finding] = {}
     for engine in dict.fromkeys(examiners):
@@ -105,16 +107,19 @@ def _substantiated(findings: list[Finding], subject: Subject) -> tuple[Finding, 
     )
 
 
-def _equipped(engines: Sequence[Engine], scope: Scope, workers: int | Pool, resume: Path | None) -> Sequence[Engine]:
+def _equipped(
+    engines: Sequence[Engine], scope: Scope, workers: int | Pool, resume: Path | None, symmetry: bool
+) -> Sequence[Engine]:
     """The engines, the one for grids with these workers and this file."""
-    if workers == 1 and resume is None:
+    if workers == 1 and resume is None and not symmetry:
         return engines
     if not isinstance(scope, Grid):
-        raise AuditError(f"workers and resume are for a Grid, not for a {type(scope).__name__}: {scope}")
+        raise AuditError(f"workers, resume and symmetry are for a Grid, not for a {type(scope).__name__}: {scope}")
     pool = workers if isinstance(workers, Pool) else Serial() if workers == 1 else Processes(workers)
     kept = None if resume is None else Checkpoint(resume)
     return [
-        replace(engine, pool=pool, checkpoint=kept) if isinstance(engine, Exhaustive) else engine for engine in engines
+        replace(engine, pool=pool, checkpoint=kept, symmetry=symmetry) if isinstance(engine, Exhaustive) else engine
+        for engine in engines
     ]
 
 

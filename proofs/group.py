@@ -1,5 +1,6 @@
 """`GroupTruthful`: no coalition of bidders and agents gains by lying together, with or without side payments."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,6 +17,7 @@ from proofs.lies import Deviation, Lie, misreports
 from proofs.played import Played, Seat, Sweep
 from proofs.properties import Violation
 from proofs.scope import Grid
+from proofs.symmetry import stands, told
 from proofs.two_sided import agent_gain
 
 #: Cells of gains computed at a time.
@@ -62,16 +64,18 @@ class GroupTruthful:
         return Violation(sum(known), f"{lie}, and they gain {' + '.join(map(str, known))}")
 
     def sweep(self, played: Played) -> Sweep:
-        """Every joint lie of every coalition in every profile."""
-        grid, worst = played.grid, Sweep(0)
+        """Every joint lie of every coalition in every profile; of coalitions that are alike, the first."""
+        grid, worst, classes = played.grid, Sweep(0), played.interchangeable
         players = range(len(grid.sizes))
         cases = 0
         for size in range(1, min(self.members, len(players)) + 1):
             for coalition in combinations(players, size):
-                found = self._worst(played, coalition)
-                cases += found.cases
-                worst = found if found.worst > worst.worst else worst
-        return Sweep(cases, worst.worst, worst.truth, worst.deviation)
+                cases += grid.profiles * (math.prod(grid.sizes[player] for player in coalition) - 1)
+                if stands(coalition, classes or ()):
+                    found = self._worst(played, coalition)
+                    worst = found if found.worst > worst.worst else worst
+        note = "" if classes is None else told(classes, grid)
+        return Sweep(cases, worst.worst, worst.truth, worst.deviation, note)
 
     def attempts(
         self, rng: np.random.Generator, truth: Market, bounds: Sequence[tuple[int, int]]
@@ -112,7 +116,7 @@ class GroupTruthful:
         others, place, report = where
         lies = tuple(grid.lie(player, int(joint[report, member])) for member, player in enumerate(coalition))
         truth = grid.market(int(profiles[others, place]))
-        return Sweep(profiles.size * (types - 1), worst, truth, Coalition(lies))
+        return Sweep(0, worst, truth, Coalition(lies))
 
 
 def _gains(seat: Seat, profiles: Money, true: Money, start: int) -> Money:

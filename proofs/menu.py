@@ -26,6 +26,7 @@ from proofs.played import Played, Seat, Sweep, Swept
 from proofs.profiles import by_own, profile_of
 from proofs.properties import BatchProperty, DeviationProperty, OutcomeProperty, Property, Truthful
 from proofs.scope import Grid, Scope
+from proofs.symmetry import orbits, stands, told
 from proofs.table import Block, Enumeration, Table, unstable
 from proofs.workers import Pool, Serial
 
@@ -94,11 +95,14 @@ class Exhaustive:
             paths that decide otherwise than `run`.
         pool: who runs the mechanism; the findings do not depend on it.
         checkpoint: keeps what was run, and goes on from it.
+        symmetry: check which bidders are interchangeable on the grid, and let one stand for the others in what is about
+            lies of bidders; the finding's note says which.
     """
 
     reruns: int = 32
     pool: Pool = field(default_factory=Serial)
     checkpoint: Checkpoint | None = None
+    symmetry: bool = False
 
     def accepts(self, prop: Property, scope: Scope) -> bool:
         """Every property, over grids; a stranger's `DeviationProperty` by trying every lie of every bidder."""
@@ -121,7 +125,7 @@ class Exhaustive:
         again = table.ask_again(work, self.reruns)
         how = f"asked through run_many, and {again} profiles again through run" if has_batch_path(mechanism) else ""
         swept = perf_counter() - started
-        played = Played(mechanism, scope, table)
+        played = Played(mechanism, scope, table, orbits(table, scope) if self.symmetry else None)
         outcomes = iter(zip(table.worst, table.notes, strict=True))
         findings = []
         for prop in properties:
@@ -151,10 +155,12 @@ class Exhaustive:
 
 def worst_lie(played: Played, players: Sequence[int]) -> Sweep:
     """The report that earns a player most, over all profiles and all these players; `worst` is 0 where none pays."""
-    grid = played.grid
-    ranked = [(menu.worst(), menu.player) for menu in (Menu.of(played.table, grid, player) for player in players)]
+    grid, classes = played.grid, played.interchangeable
+    examined = [player for player in players if stands((player,), classes or ())]
+    ranked = [(menu.worst(), menu.player) for menu in (Menu.of(played.table, grid, player) for player in examined)]
     (gain, profile, report), player = max(ranked, key=lambda entry: entry[0][0])
-    return Sweep(grid.pairs_of(players), gain, grid.market(profile), grid.lie(player, report))
+    note = "" if classes is None else told(classes, grid)
+    return Sweep(grid.pairs_of(players), gain, grid.market(profile), grid.lie(player, report), note)
 
 
 def _swept(prop: Property, played: Played) -> Sweep:

@@ -53,11 +53,15 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Played:
-    """A mechanism, a grid, its answers to every profile, and a memory of the other markets it was asked about."""
+    """A mechanism, a grid, its answers to every profile, and a memory of the other markets it was asked about.
+
+    `interchangeable` bidders need not all be examined (`symmetry.orbits`); None where nobody asked which they are.
+    """
 
     mechanism: DirectMechanism
     grid: Grid
     table: Table
+    interchangeable: tuple[tuple[int, ...], ...] | None = None
     _memory: dict[bytes, Outcome] = field(default_factory=dict)
 
     def seat(self, player: int) -> Seat:

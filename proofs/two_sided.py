@@ -121,7 +121,7 @@ class EpsilonTruthful:
     def sweep(self, played: Played) -> Sweep:
         """Every menu of every bidder."""
         found = worst_lie(played, range(played.grid.bidders))
-        note = f"worst regret on the scope: {found.worst}"
+        note = "; ".join(part for part in (f"worst regret on the scope: {found.worst}", found.note) if part)
         if found.worst <= self.ticks:
             return Sweep(found.cases, note=note)
         return Sweep(found.cases, found.worst, found.truth, found.deviation, note)

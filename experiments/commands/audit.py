@@ -57,6 +57,9 @@ def audit(
     resume: Annotated[
         Path | None, typer.Option(help="Keep what was run of a grid in this file, and go on from it.")
     ] = None,
+    symmetry: Annotated[
+        bool, typer.Option("--symmetry", help="Let one of the bidders found interchangeable on a grid stand for all.")
+    ] = False,
     limit: Annotated[int, typer.Option(help="Refuse grids of more profiles.")] = 1_000_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     save: Annotated[Path | None, typer.Option(help="Also write the JSON here, for python -m proofs.replay.")] = None,
@@ -116,7 +119,14 @@ def audit(
     try:
         with _PatientBar(Console(stderr=True)) as bar:
             report = proofs.audit(
-                name, scope, properties or promised, bar, allocator=allocator, workers=pool, resume=resume
+                name,
+                scope,
+                properties or promised,
+                bar,
+                allocator=allocator,
+                workers=pool,
+                resume=resume,
+                symmetry=symmetry,
             )
     except KeyboardInterrupt:
         kept = "; give --resume FILE to keep what was run" if resume is None else f"; {resume} keeps what was run"

@@ -95,7 +95,7 @@ def test_a_mechanism_that_cannot_travel_is_refused_by_name() -> None:
 
 
 def test_workers_and_files_are_for_grids() -> None:
-    with pytest.raises(AuditError, match="workers and resume are for a Grid, not for a Sample"):
+    with pytest.raises(AuditError, match="workers, resume and symmetry are for a Grid, not for a Sample"):
         audit(EXACT, Sample(draws=1), workers=2)
     with pytest.raises(AuditError, match="0 workers; expected an integer >= 1"):
         audit(EXACT, GRID, workers=0)
