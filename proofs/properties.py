@@ -9,6 +9,7 @@ Utilities are quasi-linear: value received minus charges. All amounts are ticks 
 another unit).
 """
 
+import ast
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -226,9 +227,19 @@ _SHIPPED: dict[str, str] = {
 def find_property(name: str, **parameters: object) -> Property:
     """The property of a shipped name, or of `module:Class`, built with these parameters.
 
+    Args:
+        name: parameters may stand in it as well, as literals: `group-truthful(members=3, transfers=True)`.
+
     Raises:
         AuditError: no such name, module or class, or it is no property.
+
+    Example:
+        >>> find_property("approximation(ratio='2/3')").name
+        'approximation(2/3)'
     """
+    name, bracket, arguments = name.partition("(")
+    if bracket:
+        parameters = {**_literals(f"{name}({arguments}"), **parameters}
     if ":" not in name and name not in _SHIPPED:
         raise AuditError(f"no property {name!r}; shipped: {', '.join(_SHIPPED)}; yours: my_module:MyProperty")
     try:
@@ -238,6 +249,16 @@ def find_property(name: str, **parameters: object) -> Property:
     if not isinstance(built, OutcomeProperty | DeviationProperty | ExpectedProperty):
         raise AuditError(f"{name} has no `name` with check(outcome, truth) or compare(truth, lie, honest, lying)")
     return built
+
+
+def _literals(call: str) -> dict[str, object]:
+    name, _, arguments = call.partition("(")
+    try:
+        parsed = ast.parse(f"_({arguments}", mode="eval").body
+        assert isinstance(parsed, ast.Call) and not parsed.args
+        return {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in parsed.keywords}
+    except (SyntaxError, ValueError, AssertionError) as error:
+        raise AuditError(f"property {call}: expected {name}(parameter=literal, ...)") from error
 
 
 def property_name(prop: Property) -> str:

@@ -34,10 +34,17 @@ def audit(
     costs: Annotated[str, typer.Option(help="Cost of serving, in ticks: one, or one per agent, 1,2.")] = "0",
     capacity: Annotated[str, typer.Option(help="Slots: one number for all agents, or one per agent, 1,2.")] = "1",
     requests_per_bidder: Annotated[int, typer.Option(help="Requests that each player owns.")] = 1,
+    private_costs: Annotated[
+        str | None, typer.Option(help="Agents are players too: what their cost may be, 0..2; in place of --costs.")
+    ] = None,
+    private_capacities: Annotated[
+        str | None, typer.Option(help="The same of their slots, 0..2; in place of --capacity.")
+    ] = None,
     properties: Annotated[
         list[str] | None,
         typer.Option(
-            "--property", help="truthful, individually-rational, no-deficit, efficient, my_rules:Fair; repeatable."
+            "--property",
+            help="truthful, efficient, 'group-truthful(members=2, transfers=True)', my_rules:Fair, ...; repeatable.",
         ),
     ] = None,
     sample: Annotated[
@@ -83,6 +90,13 @@ def audit(
     scope: Scope
     promised = proofs.PROVABLE if reals else proofs.ALL
     costs_each, capacities = _one_or_many(costs, "--costs"), _one_or_many(capacity, "--capacity")
+    hidden_costs = _integers(private_costs, "--private-costs") if private_costs else None
+    hidden_rooms = _integers(private_capacities, "--private-capacities") if private_capacities else None
+    two_sided = hidden_costs is not None or hidden_rooms is not None
+    if two_sided and reals:
+        raise typer.BadParameter("agents' private types are for grids and samples", param_hint="--reals")
+    if two_sided:
+        promised = (*promised, proofs.TruthfulAgents(), proofs.AgentsRational())
     if reals:
         ends = _integers(values, "--values") if values else []
         scope = proofs.Reals(
@@ -101,6 +115,8 @@ def audit(
             costs=costs_each,
             capacities=capacities,
             requests_per_bidder=requests_per_bidder,
+            private_costs=hidden_costs,
+            private_capacities=hidden_rooms,
             limit=limit,
         )
     else:
@@ -112,6 +128,8 @@ def audit(
             costs=costs_each,
             capacities=capacities,
             requests_per_bidder=requests_per_bidder,
+            private_costs=_ends(hidden_costs),
+            private_capacities=_ends(hidden_rooms),
             draws=sample,
             seed=seed,
         )
@@ -207,6 +225,10 @@ def _integers(text: str, option: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise typer.BadParameter(f"{text!r}; expected integers such as 0..3 or 0,2,5", param_hint=option) from None
+
+
+def _ends(ticks: list[int] | None) -> tuple[int, int] | None:
+    return None if ticks is None else (min(ticks), max(ticks))
 
 
 def _make_folder(folder: Path) -> None:

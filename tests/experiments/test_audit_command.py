@@ -52,6 +52,44 @@ def test_options_reach_the_scope(command: typer.Typer) -> None:
     )
 
 
+@pytest.mark.parametrize("more", [[], ["--sample", "40"]])
+def test_agents_become_players(command: typer.Typer, more: list[str]) -> None:
+    private = ["--private-costs", "0..1", "--private-capacities", "0,2", "--values", "0..2"]
+    result = CliRunner().invoke(command, ["vcg", "--bidders", "1", "--json", *private, *more])
+    data = json.loads(result.stdout)
+    assert "capacities private in {0, 2}" in data["scope"] or "private in {0..2}" in data["scope"]
+    statuses = {finding["property"]: finding["status"] for finding in data["findings"]}
+    assert result.exit_code == 1 and statuses["truthful-agents"] == "REFUTED" and "agents-rational" in statuses
+
+
+def test_properties_take_parameters(command: typer.Typer) -> None:
+    asked = ["--property", "group-truthful(members=1)", "--property", "approximation(ratio='1/2')"]
+    result = CliRunner().invoke(command, ["vcg", "--json", *SMALL, *asked])
+    names = [finding["property"] for finding in json.loads(result.stdout)["findings"]]
+    assert names == ["group-truthful(1)", "approximation(1/2)"] and result.exit_code == 0
+
+
+def test_a_grid_shared_out_kept_and_reduced(command: typer.Typer, tmp_path: Path) -> None:
+    more = ["--resume", str(tmp_path / "sweep.sqlite"), "--symmetry", "--limit", "81", "--workers", "2"]
+    result = CliRunner().invoke(command, ["vcg", "--json", *SMALL, *more])
+    assert result.exit_code == 0 and (tmp_path / "sweep.sqlite").exists()
+    assert "no two bidders are interchangeable" in json.loads(result.stdout)["findings"][0]["note"]
+    refused = CliRunner().invoke(command, ["vcg", *SMALL, "--limit", "80"])
+    assert isinstance(refused.exception, AuditError) and "limit 80" in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--ray", "--workers", "2"], "give one"),
+        (["--reals", "--private-costs", "0..1"], "for grids and samples"),
+    ],
+)
+def test_options_that_exclude_each_other(command: typer.Typer, arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(command, ["vcg", *arguments])
+    assert result.exit_code == 2 and message in result.output
+
+
 def test_sampling(command: typer.Typer) -> None:
     result = CliRunner().invoke(command, ["pay-as-bid", "--sample", "5", "--seed", "7", "--bidders", "6", "--json"])
     data = json.loads(result.stdout)

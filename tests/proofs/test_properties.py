@@ -5,6 +5,7 @@ from allocation import Allocation, BruteForce, Market, MinCostFlow
 from mechanisms import Outcome, Payments
 from proofs import AuditError, Efficient, Finding, Grid, IndividuallyRational, NoDeficit, Status, Truthful, Violation
 from proofs.oracle import optimum
+from proofs.properties import find_property
 from tests.markets import random_market
 
 MARKET = Market([[5, 3], [4, 1], [2, 2]], [[1, 0]] * 3, [1, 1], bidders=[0, 1, 1])
@@ -57,3 +58,16 @@ def test_only_refuted_findings_carry_a_counterexample() -> None:
 def test_only_established_findings_are_true() -> None:
     assert Finding(Truthful(), Status.VERIFIED, Grid(), 1, 0.0)
     assert not Finding(Truthful(), Status.UNKNOWN, Grid(), 1, 0.0)
+
+
+@pytest.mark.parametrize(
+    "name", ["group-truthful(3)", "group-truthful(members=x)", "group-truthful(members=2", "truthful()x"]
+)
+def test_parameters_in_names_are_literals_with_names(name: str) -> None:
+    with pytest.raises(AuditError, match=r"expected .*\(parameter=literal, \.\.\.\)"):
+        find_property(name)
+
+
+def test_parameters_may_stand_in_the_name() -> None:
+    assert find_property("group-truthful(members=3, transfers=True)").name == "group-truthful(3, transfers)"
+    assert find_property("truthful()").name == "truthful"
