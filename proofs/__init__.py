@@ -9,8 +9,11 @@
 | `properties` | what can be claimed: `Truthful`, `IndividuallyRational`, `NoDeficit`, `Efficient`, and yours |
 | `scope` | over which markets and lies: `Grid` (all of them), `Sample` (some) |
 | `finding` | `Status`, `Finding`, `Report` |
-| `engine` | what an engine is; `menu` enumerates grids, `search` samples |
-| `table` | a mechanism's answers to every profile of a grid |
+| `engine` | what an engine is; `menu` enumerates grids, `search` samples, `guided` lets Hypothesis draw |
+| `table` | a mechanism's answers to every profile of a grid, block by block; `profiles` are these as arrays |
+| `workers`, `cluster` | who works off the blocks: `Serial`, `Processes`, `RayCluster` |
+| `checkpoint` | blocks in a file, so that a sweep can be resumed |
+| `symmetry` | which bidders may stand for each other on a grid |
 | `lies` | one bidder's misreport, and the misreports worth trying |
 | `deviations` | an agent's lie, a coalition's, several identities', an exchange of places |
 | `two_sided` | `TruthfulAgents`, `TruthfulBoth`, `AgentsRational`; `EpsilonTruthful` |
@@ -38,6 +41,7 @@ from proofs.audit import audit
 from proofs.bayes import BayesianTruthful, InterimRational, grid_prior
 from proofs.budget import Approximation, Balanced, NoDeficitRealised
 from proofs.certificate import Certificate
+from proofs.cluster import RayCluster
 from proofs.conversations import Conversations
 from proofs.counterexample import Counterexample, violation
 from proofs.cycles import Cycle, cycle_gain
@@ -49,6 +53,7 @@ from proofs.errors import AuditError, ReplayError
 from proofs.fairness import Anonymous, EnvyFree, Monotone
 from proofs.finding import Finding, Report, Status
 from proofs.group import GroupTruthful
+from proofs.guided import Guided
 from proofs.implementable import Implementability, WeaklyMonotone, implementability
 from proofs.lies import Deviation, Lie
 from proofs.names import FalseNameProof
@@ -75,6 +80,7 @@ from proofs.smt import Symbolic
 from proofs.supporting import SupportingPrices
 from proofs.testing import assert_holds, assert_truthful
 from proofs.two_sided import AgentsRational, EpsilonTruthful, TruthfulAgents, TruthfulBoth
+from proofs.workers import Processes, Serial
 
 __all__ = [
     "ALL",
@@ -109,6 +115,7 @@ __all__ = [
     "Gambit",
     "Grid",
     "GroupTruthful",
+    "Guided",
     "Identities",
     "Implementability",
     "IndividuallyRational",
@@ -119,13 +126,16 @@ __all__ = [
     "NoDeficitRealised",
     "ObviouslyTruthful",
     "OutcomeProperty",
+    "Processes",
     "Property",
+    "RayCluster",
     "Reals",
     "ReplayError",
     "Report",
     "RoundsFinding",
     "Sample",
     "Scope",
+    "Serial",
     "Status",
     "SupportingPrices",
     "Supremum",

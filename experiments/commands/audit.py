@@ -1,6 +1,6 @@
 """`iemas audit`: can anyone gain by lying to this mechanism, and does the house lose money?"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from proofs import Finding, Report, Scope
+    from proofs import Engine, Finding, Report, Scope
     from proofs.workers import Pool
 
 #: A progress bar for anything shorter would only flicker.
@@ -51,6 +51,9 @@ def audit(
         int | None, typer.Option(help="Draw this many random markets, in place of all on the grid.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the random markets.")] = 0,
+    guided: Annotated[
+        bool, typer.Option("--guided", help="With --sample: let Hypothesis draw, towards lies that almost pay.")
+    ] = False,
     reals: Annotated[
         bool, typer.Option("--reals", help="All real values and every tie-break; within --values' ends if given.")
     ] = False,
@@ -87,6 +90,8 @@ def audit(
         _make_folder(certificates)
     if reals and sample is not None:
         raise typer.BadParameter("--sample draws markets, --reals covers all of them; give one", param_hint="--reals")
+    if guided and sample is None:
+        raise typer.BadParameter("it guides random markets; give --sample N", param_hint="--guided")
     scope: Scope
     promised = proofs.PROVABLE if reals else proofs.ALL
     costs_each, capacities = _one_or_many(costs, "--costs"), _one_or_many(capacity, "--capacity")
@@ -142,6 +147,7 @@ def audit(
                 properties or promised,
                 bar,
                 allocator=allocator,
+                engines=_engines(guided),
                 workers=pool,
                 resume=resume,
                 symmetry=symmetry,
@@ -204,6 +210,13 @@ def _show(report: "Report", console: "Console", name: str, allocator: str | None
 def _coloured(finding: "Finding") -> str:
     colour = {"REFUTED": "bold red", "UNKNOWN": "yellow"}.get(finding.status, "green")
     return f"[{colour}]{finding.status}[/]"
+
+
+def _engines(guided: bool) -> "Sequence[Engine]":
+    from proofs.audit import ENGINES
+    from proofs.guided import Guided
+
+    return (Guided(),) if guided else ENGINES
 
 
 def _pool(workers: int, ray: bool) -> "int | Pool":

@@ -69,6 +69,13 @@ def test_properties_take_parameters(command: typer.Typer) -> None:
     assert names == ["group-truthful(1)", "approximation(1/2)"] and result.exit_code == 0
 
 
+def test_a_guided_search(command: typer.Typer) -> None:
+    result = CliRunner().invoke(
+        command, ["pay-as-bid", "--guided", "--sample", "9", "--json", "--property", "truthful"]
+    )
+    assert result.exit_code == 1 and "guided by Hypothesis" in json.loads(result.stdout)["findings"][0]["note"]
+
+
 def test_a_grid_shared_out_kept_and_reduced(command: typer.Typer, tmp_path: Path) -> None:
     more = ["--resume", str(tmp_path / "sweep.sqlite"), "--symmetry", "--limit", "81", "--workers", "2"]
     result = CliRunner().invoke(command, ["vcg", "--json", *SMALL, *more])
@@ -83,6 +90,7 @@ def test_a_grid_shared_out_kept_and_reduced(command: typer.Typer, tmp_path: Path
     [
         (["--ray", "--workers", "2"], "give one"),
         (["--reals", "--private-costs", "0..1"], "for grids and samples"),
+        (["--guided"], "give --sample N"),
     ],
 )
 def test_options_that_exclude_each_other(command: typer.Typer, arguments: list[str], message: str) -> None:
