@@ -10,19 +10,21 @@
 | `networks` | `NetworkFlow` (networkx), `OrTools` |
 | `simple` | `BruteForce`, `Greedy`, `Random` |
 | `duals` | minimal supporting prices; externalities; repair of any allocation to an optimal one |
+| `ties` | every allocation that another tie-break would choose; the protocol `TieAware` |
 | `batch` | `allocate_many`: many small markets in one call |
 """
 
 from allocation.allocator import Allocator, WarmAllocator
 from allocation.batch import allocate_many
 from allocation.duals import externalities, improve, minimal_prices, shared_ownership
-from allocation.errors import CertificateError, MarketError, SolverError
+from allocation.errors import CertificateError, MarketError, SolverError, TieError
 from allocation.flow import MinCostFlow
 from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market
 from allocation.money import MAX_AMOUNT, MICROS, to_micros
 from allocation.networks import NetworkFlow, OrTools
 from allocation.programs import ConvexProgram, LinearProgram
 from allocation.simple import BruteForce, Greedy, Random
+from allocation.ties import TieAware, optimal_allocations, tied_allocations
 
 __all__ = [
     "FORBIDDEN",
@@ -43,11 +45,15 @@ __all__ = [
     "OrTools",
     "Random",
     "SolverError",
+    "TieAware",
+    "TieError",
     "WarmAllocator",
     "allocate_many",
     "externalities",
     "improve",
     "minimal_prices",
+    "optimal_allocations",
     "shared_ownership",
+    "tied_allocations",
     "to_micros",
 ]

@@ -17,6 +17,10 @@ class SolverError(RuntimeError):
     """An allocator could not finish: the instance is beyond its stated limits, or a library reported failure."""
 
 
+class TieError(ValueError):
+    """Ties that cannot be listed: there are too many, or an allocator does not say which there are."""
+
+
 def unsolved(solver: str, status: str, shape: tuple[int, int]) -> SolverError:
     """The error of a library that ended anywhere but at an optimum."""
     return SolverError(f"{solver} ended as {status!r} on a market of shape {shape}; try MinCostFlow()")

@@ -17,6 +17,7 @@ from allocation.errors import MarketError
 from allocation.flow import MinCostFlow
 from allocation.market import FORBIDDEN, Allocation, Market, Mask
 from allocation.money import Money
+from allocation.ties import tied_allocations
 
 
 @runtime_checkable
@@ -108,6 +109,16 @@ class MaximalInRange:
             MarketError: the range returned pairs of another shape or type.
         """
         return Allocation(self.allocator.allocate(within(market, self.range)).agents)
+
+    def ties(self, market: Market) -> tuple[Allocation, ...]:
+        """The ties of the inner allocator on these pairs.
+
+        Raises:
+            TieError: the inner allocator does not say, or there are too many to list.
+            MarketError: as `allocate`.
+        """
+        tied = tied_allocations(self.allocator, within(market, self.range))
+        return tuple(Allocation(allocation.agents) for allocation in tied)
 
 
 @dataclass(frozen=True, slots=True)

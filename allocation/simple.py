@@ -9,6 +9,7 @@ import numpy as np
 from allocation.duals import improve
 from allocation.errors import SolverError
 from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market
+from allocation.ties import greedy_allocations
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,14 @@ class Greedy:
                 room[j] -= 1
         return Allocation(agents)
 
+    def ties(self, market: Market) -> tuple[Allocation, ...]:
+        """What every order among pairs of equal welfare leads to; the order of `allocate` first.
+
+        Raises:
+            TieError: there are too many to list.
+        """
+        return greedy_allocations(market, market.weights, market.weights > 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Random:
@@ -94,3 +103,7 @@ class Random:
                 agents[i] = rng.choice(open_to)
                 room[agents[i]] -= 1
         return Allocation(agents)
+
+    def ties(self, market: Market) -> tuple[Allocation, ...]:
+        """What it draws, alone: a draw is the rule here, and no way to break ties."""
+        return (self.allocate(market),)

@@ -2,7 +2,7 @@
 
 | module | idea |
 |---|---|
-| `mechanism` | `Mechanism` = allocator + payment rule; the protocols `PaymentRule`, `DirectMechanism` |
+| `mechanism` | `Mechanism` = allocator + rule; protocols `PaymentRule`, `DirectMechanism`, `IrresoluteMechanism` |
 | `outcome` | `Payments`, `Outcome`: welfare, utilities under the true market, the house's surplus |
 | `batch` | `run_many`: many small markets in one call; the protocol `BatchMechanism` |
 | `vcg` | `VCG`: every payment from one shortest-path pass |
@@ -28,7 +28,7 @@ from mechanisms.batch import BatchMechanism, Outcomes, run_many
 from mechanisms.catalogue import find_allocator, find_mechanism, load_object
 from mechanisms.dynamic import DynamicMechanism, DynamicPivot, PerRound, World
 from mechanisms.errors import MechanismError
-from mechanisms.mechanism import DirectMechanism, Mechanism, PaymentRule
+from mechanisms.mechanism import DirectMechanism, IrresoluteMechanism, Mechanism, PaymentRule
 from mechanisms.outcome import Outcome, Payments, serving_costs
 from mechanisms.preferences import Preferences
 from mechanisms.prior import Prior
@@ -44,6 +44,7 @@ __all__ = [
     "DynamicPivot",
     "ExpectedExternality",
     "FirstCome",
+    "IrresoluteMechanism",
     "Mechanism",
     "MechanismError",
     "Outcome",

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from allocation import Allocation, Allocator, Market, MarketError, MinCostFlow
+from allocation import Allocation, Allocator, Market, MarketError, MinCostFlow, tied_allocations
 from allocation.money import Money
 from mechanisms.errors import MechanismError
 from mechanisms.outcome import Outcome, Payments, serving_costs
@@ -65,16 +65,33 @@ class AffineMaximizer:
             MechanismError: there is not one boost per agent.
             MarketError: weights times values leave the range of money.
         """
+        seen = self._seen(market)
+        return self._charged(market, seen, self.allocator.allocate(seen))
+
+    def outcomes(self, market: Market) -> tuple[Outcome, ...]:
+        """One outcome for every allocation that some tie-break would choose; that of `run` first.
+
+        Raises:
+            TieError: the allocator does not say what its ties are, or there are too many.
+            MechanismError, MarketError: as `run`.
+        """
+        seen = self._seen(market)
+        return tuple(self._charged(market, seen, allocation) for allocation in tied_allocations(self.allocator, seen))
+
+    def _seen(self, market: Market) -> Market:
+        """The market of weighted welfare, boosts included."""
         scales, boosts = self._scales(market), self._boosts(market)
-        seen = Market(
+        return Market(
             market.values * scales[:, None],
             market.costs * scales[:, None] - boosts,
             market.capacities,
             market.feasible,
             market.bidders,
         )
-        allocation = self.allocator.allocate(seen)
+
+    def _charged(self, market: Market, seen: Market, allocation: Allocation) -> Outcome:
         seen.check(allocation)
+        scales = self._scales(market)
         there = VCG().charge(seen, allocation, self.allocator).charges
         # VCG there charges weight * cost - boost + externality; all but the bidder's own cost is in the common scale.
         beyond = there - seen.take(market.costs * scales[:, None], allocation)
@@ -134,8 +151,21 @@ class ReserveVCG:
         Raises:
             MechanismError: there is not one reserve per agent.
         """
+        return self._boosted.run(market)
+
+    def outcomes(self, market: Market) -> tuple[Outcome, ...]:
+        """One outcome for every allocation that some tie-break would choose; that of `run` first.
+
+        Raises:
+            TieError: the allocator does not say what its ties are, or there are too many.
+            MechanismError: as `run`.
+        """
+        return self._boosted.outcomes(market)
+
+    @property
+    def _boosted(self) -> AffineMaximizer:
         boosts = tuple(-each for each in self.reserve) if isinstance(self.reserve, tuple) else -self.reserve
-        return AffineMaximizer(self.allocator, (), boosts).run(market)
+        return AffineMaximizer(self.allocator, (), boosts)
 
     def __str__(self) -> str:
         return f"ReserveVCG over {type(self.allocator).__name__}"

@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from allocation import FORBIDDEN, UNSERVED, Allocation, Allocator, Market
+from allocation.ties import greedy_allocations
 from mechanisms.errors import MechanismError
 from mechanisms.outcome import Payments, serving_costs
 from mechanisms.promises import Domain, Promises
@@ -34,6 +35,14 @@ class ByValue:
         for request, agent, _ in _taken(market):
             agents[request] = agent
         return Allocation(agents)
+
+    def ties(self, market: Market) -> tuple[Allocation, ...]:
+        """What every order among pairs of equal value leads to; the order of `allocate` first.
+
+        Raises:
+            TieError: there are too many to list.
+        """
+        return greedy_allocations(market, market.values, market.weights > 0)
 
 
 @dataclass(frozen=True, slots=True)

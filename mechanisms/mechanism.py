@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from allocation import Allocation, Allocator, Market, MarketError
+from allocation import Allocation, Allocator, Market, MarketError, tied_allocations
 from allocation.money import Money
 from mechanisms.batch import Outcomes, run_many
 from mechanisms.outcome import Outcome, Payments
@@ -30,6 +30,19 @@ class DirectMechanism(Protocol):
         ...
 
 
+@runtime_checkable
+class IrresoluteMechanism(DirectMechanism, Protocol):
+    """A mechanism that knows what it would have decided, had it broken ties another way."""
+
+    def outcomes(self, market: Market) -> tuple[Outcome, ...]:
+        """Every outcome that some tie-break would give; the first is what `run` gives.
+
+        Raises:
+            TieError: they cannot be listed.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Mechanism:
     """An allocator and a payment rule.
@@ -52,7 +65,20 @@ class Mechanism:
             CertificateError: the allocator broke a capacity or matched a forbidden pair.
             MarketError: the rule returned payments of the wrong shape.
         """
-        allocation = self.allocator.allocate(market)
+        return self._charged(market, self.allocator.allocate(market))
+
+    def outcomes(self, market: Market) -> tuple[Outcome, ...]:
+        """One outcome for every allocation that some tie-break of the allocator would choose; that of `run` first.
+
+        A rule that runs the allocator again, without a bidder say, gets the answer of `allocate` there.
+
+        Raises:
+            TieError: the allocator does not say what its ties are, or there are too many.
+            CertificateError, MarketError: as `run`.
+        """
+        return tuple(self._charged(market, allocation) for allocation in tied_allocations(self.allocator, market))
+
+    def _charged(self, market: Market, allocation: Allocation) -> Outcome:
         market.check(allocation)
         payments = self.rule.charge(market, allocation, self.allocator)
         if (payments.charges.size, payments.receipts.size) != market.shape:

@@ -1,11 +1,14 @@
 """Rules that look at no externality: `ProportionalShare` of the cost, and `Free` service in random order."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from allocation import UNSERVED, Allocation, Allocator, Market, MinCostFlow
+from allocation.ties import serial_allocations
 from mechanisms.outcome import Payments, serving_costs
 from mechanisms.promises import Domain, Promises
 
@@ -50,13 +53,24 @@ class RandomPriority:
         """A feasible allocation without prices."""
         agents = np.full(market.shape[0], UNSERVED)
         room = market.capacities.copy()
-        players = np.array(market.players, np.int64)
-        for bidder in np.random.default_rng([self.seed, players.size]).permutation(players).tolist():
+        for bidder in self._order(market):
             mine = market.requests_of(bidder)
-            offer = market.requests(mine).replace(costs=np.zeros_like(market.costs[mine]), capacities=room)
-            agents[mine] = MinCostFlow().allocate(offer).agents
+            agents[mine] = MinCostFlow().allocate(_offer(market, mine, room)).agents
             room = room - np.bincount(agents[mine][agents[mine] >= 0], minlength=room.size)
         return Allocation(agents)
+
+    def ties(self, market: Market) -> tuple[Allocation, ...]:
+        """What follows from every choice among equally good bundles, in the drawn order; the one of `allocate` first.
+
+        Raises:
+            TieError: there are too many to list.
+        """
+        return serial_allocations(market, self._order(market), partial(_offer, market))
+
+    def _order(self, market: Market) -> list[int]:
+        players = np.array(market.players, np.int64)
+        order: list[int] = np.random.default_rng([self.seed, players.size]).permutation(players).tolist()
+        return order
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +87,8 @@ class Free:
         """Zeros, (N,) and (M,)."""
         n, m = market.shape
         return Payments(np.zeros(n, np.int64), np.zeros(m, np.int64))
+
+
+def _offer(market: Market, mine: NDArray[np.intp], room: NDArray[np.int64]) -> Market:
+    """What a dictator chooses from: his own requests, the slots that are left, at no cost."""
+    return market.requests(mine).replace(costs=np.zeros_like(market.costs[mine]), capacities=room)

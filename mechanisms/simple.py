@@ -1,11 +1,14 @@
 """Payment rules without externalities: `PayAsBid` and `PostedPrice`."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from allocation import MAX_AMOUNT, Allocation, Allocator, Market, MinCostFlow
+from allocation.ties import serial_allocations
 from mechanisms.errors import MechanismError
 from mechanisms.outcome import Payments, serving_costs
 from mechanisms.promises import Domain, Promises
@@ -71,12 +74,22 @@ class FirstCome:
         room = market.capacities.copy()
         for bidder in market.players:
             mine = market.requests_of(bidder)
-            # Nobody buys at the greatest amount of money, and beyond it there are no costs.
-            asked = np.minimum(market.costs[mine] + self.markup, MAX_AMOUNT)
-            offer = market.requests(mine).replace(costs=asked, capacities=room)
-            agents[mine] = MinCostFlow().allocate(offer).agents
+            agents[mine] = MinCostFlow().allocate(self._offer(market, mine, room)).agents
             room = room - np.bincount(agents[mine][agents[mine] >= 0], minlength=room.size)
         return Allocation(agents)
+
+    def ties(self, market: Market) -> tuple[Allocation, ...]:
+        """What follows from every choice among equally good bundles; the one of `allocate` first.
+
+        Raises:
+            TieError: there are too many to list.
+        """
+        return serial_allocations(market, market.players, partial(self._offer, market))
+
+    def _offer(self, market: Market, mine: NDArray[np.intp], room: NDArray[np.int64]) -> Market:
+        # Nobody buys at the greatest amount of money, and beyond it there are no costs.
+        asked = np.minimum(market.costs[mine] + self.markup, MAX_AMOUNT)
+        return market.requests(mine).replace(costs=asked, capacities=room)
 
 
 def _check_markup(markup: int) -> None:
