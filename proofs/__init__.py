@@ -14,6 +14,7 @@
 | `workers`, `cluster` | who works off the blocks: `Serial`, `Processes`, `RayCluster` |
 | `checkpoint` | blocks in a file, so that a sweep can be resumed |
 | `symmetry` | which bidders may stand for each other on a grid |
+| `outcomes`, `ties`, `tied` | the outcomes of every tie-break, or markets without ties alone: `Grid(ties=...)` |
 | `lies` | one bidder's misreport, and the misreports worth trying |
 | `deviations` | an agent's lie, a coalition's, several identities', an exchange of places |
 | `two_sided` | `TruthfulAgents`, `TruthfulBoth`, `AgentsRational`; `EpsilonTruthful` |
@@ -79,6 +80,7 @@ from proofs.shrink import shrink
 from proofs.smt import Symbolic
 from proofs.supporting import SupportingPrices
 from proofs.testing import assert_holds, assert_truthful
+from proofs.ties import Irresolute
 from proofs.two_sided import AgentsRational, EpsilonTruthful, TruthfulAgents, TruthfulBoth
 from proofs.workers import Processes, Serial
 
@@ -120,6 +122,7 @@ __all__ = [
     "Implementability",
     "IndividuallyRational",
     "InterimRational",
+    "Irresolute",
     "Lie",
     "Monotone",
     "NoDeficit",

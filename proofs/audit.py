@@ -17,10 +17,11 @@ from proofs.search import Search
 from proofs.shrink import shrink
 from proofs.smt import Symbolic
 from proofs.subject import Subject
+from proofs.ties import Irresolute
 from proofs.workers import Pool, Processes, Serial
 
 #: Asked in this order; the first that accepts a property over a scope examines it.
-ENGINES: tuple[Engine, ...] = (Exhaustive(), Search(), Symbolic())
+ENGINES: tuple[Engine, ...] = (Exhaustive(), Irresolute(), Search(), Symbolic())
 
 #: 3 bidders, 2 agents with one slot each, values 0 to 3: seconds, and known to expose what coarser grids hide.
 SMALL = Grid()

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import cast
 
 from numpy.typing import ArrayLike
@@ -12,6 +13,7 @@ from allocation import Market, MarketError
 from mechanisms import DirectMechanism, Outcome
 from proofs.errors import AuditError, ReplayError
 from proofs.lies import Deviation, Lie
+from proofs.outcomes import outcomes_of, same_market, tie_treatment
 from proofs.plain import built, plain
 from proofs.properties import (
     DeviationProperty,
@@ -53,7 +55,8 @@ class Answer:
 class Counterexample:
     """A property fails in the market `truth` by `amount` ticks (> 0); with a `lie`, because of that deviation.
 
-    `text` says what happened; `honest` and `lying` are what the mechanism answered.
+    `text` says what happened; `honest` and `lying` are what the mechanism answered: with `ties` of `all`, those of its
+    tied answers at which the property fails most.
     """
 
     property: Property
@@ -63,27 +66,46 @@ class Counterexample:
     text: str
     honest: Answer
     lying: Answer | None
+    ties: str = "first"
 
     @classmethod
     def of(
-        cls, prop: Property, mechanism: DirectMechanism, truth: Market, lie: Deviation | None = None
+        cls,
+        prop: Property,
+        mechanism: DirectMechanism,
+        truth: Market,
+        lie: Deviation | None = None,
+        ties: str = "first",
     ) -> "Counterexample | None":
         """Run the mechanism from scratch on the truth, and on the lie if there is one: a counterexample, or None.
 
+        Args:
+            ties: which outcomes count, as in `Grid`; of several counterexamples the greatest, ties to the first.
+
         Raises:
-            AuditError: a property of deviations came without a lie or the other way round, or the mechanism misbehaves.
+            AuditError: a property of deviations came without a lie or the other way round, or the mechanism misbehaves,
+                or does not say what its ties are.
         """
-        honest = outcome_of(mechanism, truth)
-        lying = None if lie is None else outcome_of(mechanism, lie.applied(truth))
-        if isinstance(prop, ExpectedProperty):
-            found = prop.violated(partial(outcome_of, mechanism), truth, lie)
-        elif isinstance(prop, DeviationProperty) and lie is not None and lying is not None:
-            found = prop.compare(truth, lie, honest, lying)
+        honest = outcomes_of(mechanism, truth, ties)
+        seen = None if lie is None else lie.applied(truth)
+        lying = None if seen is None else outcomes_of(mechanism, seen, ties)
+        cases: list[tuple[Violation | None, Outcome, Outcome | None]]
+        if isinstance(prop, ExpectedProperty) and ties == "first":
+            average = prop.violated(partial(outcome_of, mechanism), truth, lie)
+            cases = [(average, honest[0], None if lying is None else lying[0])]
+        elif isinstance(prop, DeviationProperty) and lie is not None and seen is not None and lying is not None:
+            pairs = zip(honest, lying, strict=True) if same_market(truth, seen) else product(honest, lying)
+            cases = [(prop.compare(truth, lie, here, there), here, there) for here, there in pairs]
         elif isinstance(prop, OutcomeProperty) and lie is None:
-            found = prop.check(honest, truth)
+            cases = [(prop.check(outcome, truth), outcome, None) for outcome in honest]
+        elif isinstance(prop, ExpectedProperty):
+            raise AuditError(f"{prop.name} is about averages over many markets at once; audit it with ties='first'")
         else:
             raise AuditError(f"{prop.name} {'needs a' if lie is None else 'takes no'} lie")
-        return None if found is None else cls.told(prop, truth, lie, found, honest, lying)
+        told = [
+            cls.told(prop, truth, lie, found, here, there, ties) for found, here, there in cases if found is not None
+        ]
+        return max(told, key=lambda one: one.amount, default=None)
 
     @classmethod
     def told(
@@ -94,10 +116,11 @@ class Counterexample:
         found: Violation,
         honest: Outcome,
         lying: Outcome | None,
+        ties: str = "first",
     ) -> "Counterexample":
         """The counterexample of a violation that a property has just found in these outcomes."""
         answer = None if lying is None else Answer.of(lying)
-        return cls(prop, truth, lie, found.amount, found.text, Answer.of(honest), answer)
+        return cls(prop, truth, lie, found.amount, found.text, Answer.of(honest), answer, ties)
 
     def replay(self, mechanism: DirectMechanism) -> int:
         """Compute everything again from the market and the lie alone, and return the amount.
@@ -105,7 +128,7 @@ class Counterexample:
         Raises:
             ReplayError: amount, allocation or payments differ from what is written here.
         """
-        again = Counterexample.of(self.property, mechanism, self.truth, self.lie)
+        again = Counterexample.of(self.property, mechanism, self.truth, self.lie, self.ties)
         if again is None:
             raise ReplayError(f"{self.property.name} holds on {self.truth}; recorded was: {self.text}")
         for what in ("amount", "honest", "lying"):
@@ -135,6 +158,8 @@ class Counterexample:
             arguments.append(f"deviation={spelled(self.lie)}")
         elif self.lie is not None:
             arguments += [f"bidder={self.lie.bidder}", f"lie={[list(row) for row in self.lie.rows]}"]
+        if self.ties != "first":
+            arguments.append(f"ties={self.ties!r}")
         return f'__import__("proofs").violation({", ".join(arguments)})'
 
     def to_json(self) -> str:
@@ -152,6 +177,7 @@ class Counterexample:
             "text": self.text,
             "honest": dataclasses.asdict(self.honest),
             "lying": None if self.lying is None else dataclasses.asdict(self.lying),
+            "ties": self.ties,
         }
 
     @classmethod
@@ -172,6 +198,7 @@ class Counterexample:
                 str(data["text"]),
                 _answer(data["honest"]),
                 None if data["lying"] is None else _answer(data["lying"]),
+                tie_treatment(data.get("ties", "first")),
             )
         except (json.JSONDecodeError, KeyError, TypeError, MarketError) as error:
             raise AuditError(
@@ -181,7 +208,8 @@ class Counterexample:
     def __str__(self) -> str:
         lines = [f"{self.property.name} fails: {self.text}"]
         lines.append(f"true values {self.truth.values.tolist()}, {public_terms(self.truth)}{_owned(self.truth)}")
-        lines.append(f"honest: {self.honest}" + ("" if self.lying is None else f"; lying: {self.lying}"))
+        selected = "" if self.ties == "first" else f"; ties: {self.ties}"
+        lines.append(f"honest: {self.honest}" + ("" if self.lying is None else f"; lying: {self.lying}") + selected)
         return "\n".join(lines)
 
 
@@ -198,6 +226,7 @@ def violation(
     lie: ArrayLike | None = None,
     deviation: Deviation | None = None,
     allocator: str | None = None,
+    ties: str = "first",
 ) -> int:
     """By how many ticks a property fails in one market, 0 where it holds: what a counterexample's expression calls.
 
@@ -207,6 +236,7 @@ def violation(
         bidder, lie: who lies, and the (K, M) values he reports; for properties of one bidder's lie.
         deviation: any other deviation, in place of `bidder` and `lie`.
         allocator: as in `audit`.
+        ties: as in `Grid`.
 
     Example:
         >>> violation("truthful", "pay-as-bid", values=[[2]], costs=[[0]], capacities=[1], bidder=0, lie=[[1]])
@@ -217,6 +247,7 @@ def violation(
         Subject.of(mechanism, allocator).mechanism,
         _market(values, costs, capacities, feasible, owners),
         deviation if bidder is None or lie is None else Lie.of(bidder, lie),
+        ties,
     )
     return 0 if found is None else found.amount
 

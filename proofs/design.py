@@ -187,6 +187,8 @@ def _weights(grid: Grid, objective: str, prior: Sequence[int] | None) -> tuple[i
         raise AuditError(f"objective = {objective!r}; expected welfare, revenue, utility or deficit")
     if grid.agent_types:
         raise AuditError(f"{grid} has private agents; design is for bidders' reports, with public costs and capacities")
+    if grid.ties != "first":
+        raise AuditError(f"a design has no ties; give this grid ties='first': {grid}")
     try:
         weights = (1,) * grid.profiles if prior is None else tuple(map(operator.index, prior))
     except TypeError as error:

@@ -157,8 +157,10 @@ def allocations(
         reruns: profiles, evenly spread, that are asked again at the end.
 
     Raises:
-        AuditError: it is infeasible, or answers a profile differently the second time.
+        AuditError: it is infeasible, or answers a profile differently the second time, or the grid speaks of ties.
     """
+    if grid.ties != "first":
+        raise AuditError(f"prices are made for one allocation per market; give this grid ties='first': {grid}")
     agents = np.empty((grid.profiles, grid.template.shape[0]), np.int64)
     for profile in range(grid.profiles):
         agents[profile] = allocated(allocator, grid.market(profile)).agents

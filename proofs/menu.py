@@ -106,7 +106,8 @@ class Exhaustive:
 
     def accepts(self, prop: Property, scope: Scope) -> bool:
         """Every property, over grids; a stranger's `DeviationProperty` by trying every lie of every bidder."""
-        return isinstance(scope, Grid) and isinstance(prop, OutcomeProperty | Swept | DeviationProperty)
+        deterministic = isinstance(scope, Grid) and scope.ties == "first"
+        return deterministic and isinstance(prop, OutcomeProperty | Swept | DeviationProperty)
 
     def examine(
         self, mechanism: DirectMechanism, scope: Scope, properties: Sequence[Property], progress: Progress

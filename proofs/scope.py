@@ -6,7 +6,6 @@ finding is ever printed without its scope.
 """
 
 import math
-import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,12 +17,12 @@ from numpy.typing import ArrayLike
 
 from allocation import FORBIDDEN, MAX_AMOUNT, Market, MarketError
 from allocation.money import Money
+from proofs._checks import at_least, bounds_of, integers, ticks_of
 from proofs.agent_types import AgentTypes
 from proofs.deviations import AgentLie
 from proofs.errors import AuditError
 from proofs.lies import Lie
-
-TIES = "ties as the allocator breaks them (first)"
+from proofs.outcomes import TIES, tie_treatment
 
 
 class Scope(Protocol):
@@ -57,6 +56,8 @@ class Grid:
         private_capacities: the integers that an agent's capacity may be; in place of `capacities`.
         costs_per_pair: whether an agent's private cost may differ between requests; otherwise it has one cost.
         one_good: whether a request is worth the same at every agent, one value per request in place of M.
+        ties: which outcomes of a market that ties the claim speaks of: the `first`, as the allocator breaks them;
+            `all` of them, each with each; or those of markets without a tie alone, `refuse` (see `outcomes`).
 
     Raises:
         AuditError: the space is empty, malformed, or beyond `limit`.
@@ -80,14 +81,16 @@ class Grid:
     private_capacities: Sequence[int] | None = None
     costs_per_pair: bool = False
     one_good: bool = False
+    ties: str = "first"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", _ticks(self.values, "values"))
+        tie_treatment(self.ties)
+        object.__setattr__(self, "values", ticks_of(self.values, "values"))
         for name, public in (("private_costs", self.costs), ("private_capacities", self.capacities)):
             ticks = getattr(self, name)
             if ticks is not None:
                 least = None if name == "private_costs" else 0
-                object.__setattr__(self, name, _ticks(ticks, name, least))
+                object.__setattr__(self, name, ticks_of(ticks, name, least))
                 default = 0 if name == "private_costs" else 1
                 if np.any(np.asarray(public) != default):
                     raise AuditError(f"{name} and {name[8:]} = {public!r} both say what agents are; give one of them")
@@ -197,7 +200,7 @@ class Grid:
     def __str__(self) -> str:
         terms = public_terms(self.template, _private(self.private_costs, self.private_capacities, self.costs_per_pair))
         alike = " alike at all agents" if self.one_good else ""
-        return f"{_players(self.template)}, values {_spelled(self.values)}{alike}, {terms}; {TIES}"
+        return f"{_players(self.template)}, values {_spelled(self.values)}{alike}, {terms}; {TIES[self.ties]}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,13 +235,13 @@ class Sample:
     costs_per_pair: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", _bounds(self.values, "values", -MAX_AMOUNT))
+        object.__setattr__(self, "values", bounds_of(self.values, "values", -MAX_AMOUNT))
         if self.private_costs is not None:
-            object.__setattr__(self, "private_costs", _bounds(self.private_costs, "private_costs", -MAX_AMOUNT))
+            object.__setattr__(self, "private_costs", bounds_of(self.private_costs, "private_costs", -MAX_AMOUNT))
         if self.private_capacities is not None:
-            object.__setattr__(self, "private_capacities", _bounds(self.private_capacities, "private_capacities", 0))
-        _at_least(0, self.seed, "seed")
-        _at_least(1, self.draws, "draws")
+            object.__setattr__(self, "private_capacities", bounds_of(self.private_capacities, "private_capacities", 0))
+        at_least(0, self.seed, "seed")
+        at_least(1, self.draws, "draws")
         object.__setattr__(self, "draws", int(self.draws))
         _ = self.template  # built here, so that a malformed space fails where it was written
 
@@ -272,7 +275,7 @@ class Sample:
         terms = public_terms(self.template, _private(ranges[0], ranges[1], self.costs_per_pair))
         return (
             f"{self.draws} random markets of {_players(self.template)}, values uniform on {{{low}..{high}}}, "
-            f"{terms}, seed {self.seed}; {TIES}"
+            f"{terms}, seed {self.seed}; {TIES['first']}"
         )
 
 
@@ -296,7 +299,7 @@ def _private(costs: Sequence[int] | None, capacities: Sequence[int] | None, per_
 
 
 def _template(scope: "Grid | Sample") -> Market:
-    bidders, agents = _at_least(1, scope.bidders, "bidders"), _at_least(1, scope.agents, "agents")
+    bidders, agents = at_least(1, scope.bidders, "bidders"), at_least(1, scope.agents, "agents")
     owners = _owners(scope, bidders)
     shape = (owners.size, agents)
     try:
@@ -317,10 +320,10 @@ def _template(scope: "Grid | Sample") -> Market:
 
 
 def _owners(scope: "Grid | Sample", bidders: int) -> Money:
-    each = _at_least(1, scope.requests_per_bidder, "requests_per_bidder")
+    each = at_least(1, scope.requests_per_bidder, "requests_per_bidder")
     if scope.owners is None:
         return np.repeat(np.arange(bidders), each)
-    owners = np.array(_integers(scope.owners, "owners"), np.int64)
+    owners = np.array(integers(scope.owners, "owners"), np.int64)
     if each != 1:
         raise AuditError(f"owners and requests_per_bidder = {each} both say who owns what; give one of them")
     if sorted(set(owners.tolist())) != list(range(bidders)):
@@ -341,45 +344,3 @@ def _spelled(values: Sequence[int]) -> str:
     if len(values) > 2 and values[-1] - values[0] == len(values) - 1:
         return f"{{{values[0]}..{values[-1]}}}"
     return f"{{{', '.join(map(str, values))}}}"
-
-
-def _integer(value: object, name: str) -> int:
-    if isinstance(value, bool | np.bool_):
-        raise AuditError(f"{name} holds {value!r}; expected integers")
-    try:
-        return operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise AuditError(f"{name} holds {value!r}; expected integers: scale money to ticks first") from None
-
-
-def _integers(values: object, name: str) -> tuple[int, ...]:
-    if not isinstance(values, Iterable):
-        raise AuditError(f"{name} = {values!r}; expected several integers, e.g. range(4)")
-    return tuple(_integer(value, name) for value in values)
-
-
-def _ticks(values: object, name: str, least: int | None = None) -> tuple[int, ...]:
-    ticks = tuple(sorted(_integers(values, name)))
-    if not ticks:
-        raise AuditError(f"{name} is empty; a grid needs at least one value, e.g. {name}=range(4)")
-    if len(set(ticks)) < len(ticks):
-        raise AuditError(f"{name} {list(ticks)} repeat; name each value once")
-    if max(abs(ticks[0]), abs(ticks[-1])) > MAX_AMOUNT:
-        raise AuditError(f"{name} reach {max(ticks, key=abs)}, beyond {MAX_AMOUNT} ticks; rescale the unit of money")
-    if least is not None and ticks[0] < least:
-        raise AuditError(f"{name} = {list(ticks)}; expected integers >= {least}")
-    return ticks
-
-
-def _bounds(values: object, name: str, least: int) -> tuple[int, int]:
-    bounds = _integers(values, name)
-    if len(bounds) != 2 or not least <= bounds[0] <= bounds[1] <= MAX_AMOUNT:
-        raise AuditError(f"{name} = {values!r}; a sample draws from (low, high), both within [{least}, {MAX_AMOUNT}]")
-    return bounds[0], bounds[1]
-
-
-def _at_least(least: int, value: object, name: str) -> int:
-    number = _integer(value, name)
-    if number < least:
-        raise AuditError(f"{name} = {number}; expected an integer >= {least}")
-    return number

@@ -82,7 +82,7 @@ def _attempt(
     if simplicity(truth, lie) >= simplicity(best.truth, best.lie):
         return None
     try:
-        return Counterexample.of(best.property, mechanism, truth, lie)
+        return Counterexample.of(best.property, mechanism, truth, lie, best.ties)
     except Exception:
         # A stranger's mechanism may refuse markets of a shape it was not made for; then that step is not to be had.
         return None

@@ -74,6 +74,15 @@ def outcome_of(mechanism: DirectMechanism, market: Market) -> Outcome:
     except Exception as error:
         error.add_note(f"while {type(mechanism).__name__} ran on {market}")
         raise
+    return checked(mechanism, outcome, market)
+
+
+def checked(mechanism: DirectMechanism, outcome: object, market: Market) -> Outcome:
+    """What the mechanism returned, if it is an outcome that this market can have.
+
+    Raises:
+        AuditError: as `outcome_of`.
+    """
     if not isinstance(outcome, Outcome):
         raise AuditError(
             f"{type(mechanism).__name__} returned {type(outcome).__name__} on {market}; expected an Outcome"
