@@ -54,6 +54,9 @@ def audit(
     guided: Annotated[
         bool, typer.Option("--guided", help="With --sample: let Hypothesis draw, towards lies that almost pay.")
     ] = False,
+    ties: Annotated[
+        str, typer.Option(help="On a grid: first, as the allocator breaks them; all ways; or refuse markets with ties.")
+    ] = "first",
     reals: Annotated[
         bool, typer.Option("--reals", help="All real values and every tie-break; within --values' ends if given.")
     ] = False,
@@ -92,6 +95,9 @@ def audit(
         raise typer.BadParameter("--sample draws markets, --reals covers all of them; give one", param_hint="--reals")
     if guided and sample is None:
         raise typer.BadParameter("it guides random markets; give --sample N", param_hint="--guided")
+    if ties != "first" and (reals or sample is not None):
+        other = "covers every tie-break anyway" if reals else "knows the allocator's own ties alone"
+        raise typer.BadParameter(f"{'--reals' if reals else '--sample'} {other}; leave it out", param_hint="--ties")
     scope: Scope
     promised = proofs.PROVABLE if reals else proofs.ALL
     costs_each, capacities = _one_or_many(costs, "--costs"), _one_or_many(capacity, "--capacity")
@@ -123,6 +129,7 @@ def audit(
             private_costs=hidden_costs,
             private_capacities=hidden_rooms,
             limit=limit,
+            ties=ties,
         )
     else:
         bounds = _integers(values or "0..1000", "--values")
