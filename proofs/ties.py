@@ -19,7 +19,8 @@ from proofs.counterexample import Counterexample
 from proofs.engine import Progress
 from proofs.errors import AuditError
 from proofs.finding import Finding, Status
-from proofs.played import Seat, Sweep, Swept, by_own
+from proofs.played import Seat, Sweep, Swept
+from proofs.profiles import by_own
 from proofs.properties import DeviationProperty, OutcomeProperty, Property, Truthful
 from proofs.scope import Grid, Scope
 from proofs.table import unstable

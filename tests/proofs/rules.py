@@ -5,10 +5,11 @@ They live in a module of their own so that a fresh process can unpickle them.
 
 import os
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
-from allocation import Allocation, Allocator, Market, MinCostFlow
+from allocation import Allocation, Allocator, Market, MinCostFlow, optimal_allocations
 from allocation.money import Money
 from mechanisms import VCG, Mechanism, Outcome, PayAsBid, Payments, serving_costs
 
@@ -184,3 +185,55 @@ def at_cost(market: Market, agents: Money) -> Outcome:
     allocation = Allocation(agents)
     charges = np.where(allocation.served, market.costs[np.arange(agents.size), agents], 0)
     return Outcome(market, allocation, Payments(charges, serving_costs(market, allocation)))
+
+
+@dataclass(frozen=True)
+class Lots:
+    """One to three random but fixed outcomes per market, any of which a tie-break might pick."""
+
+    seed: int
+
+    def run(self, market: Market) -> Outcome:
+        return self.outcomes(market)[0]
+
+    def outcomes(self, market: Market) -> tuple[Outcome, ...]:
+        count = int(np.random.default_rng([self.seed, *(market.values.ravel() + 100).tolist()]).integers(1, 4))
+        return tuple(Dice(self.seed + 1000 * number).run(market) for number in range(count))
+
+
+LOTS = Lots(7)
+
+
+@dataclass(frozen=True)
+class Misordered:
+    """VCG over an exact allocator that lists its outcomes backwards."""
+
+    def run(self, market: Market) -> Outcome:
+        return EXACT.run(market)
+
+    def outcomes(self, market: Market) -> tuple[Outcome, ...]:
+        return EXACT.outcomes(market)[::-1]
+
+
+@dataclass
+class Wavering:
+    """Knows all ties every other time it is asked."""
+
+    asked: int = field(default=0)
+
+    def run(self, market: Market) -> Outcome:
+        return EXACT.run(market)
+
+    def outcomes(self, market: Market) -> tuple[Outcome, ...]:
+        self.asked += 1
+        return EXACT.outcomes(market)[: 1 + self.asked % 2]
+
+
+@dataclass(frozen=True)
+class Generous:
+    """Optimal, and serves what is worth nothing rather than leave it."""
+
+    exact: ClassVar[bool] = True
+
+    def allocate(self, market: Market) -> Allocation:
+        return max(optimal_allocations(market), key=lambda allocation: int(allocation.served.sum()))
