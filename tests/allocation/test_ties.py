@@ -1,6 +1,5 @@
 """Tied allocations against every allocation there is, and against every order that a greedy might have taken."""
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,9 +21,7 @@ from allocation import (
     tied_allocations,
 )
 from allocation.hubs import Cheapest, MaximalInRange
-from mechanisms.critical import ByValue
-from mechanisms.sharing import RandomPriority
-from mechanisms.simple import FirstCome
+from tests.allocation.ties import agents_of, by_orders, every_allocation
 from tests.markets import markets
 
 KINDS = (
@@ -33,43 +30,8 @@ KINDS = (
     Greedy(),
     Random(),
     MaximalInRange(Cheapest(2)),
-    ByValue(),
-    FirstCome(1),
-    RandomPriority(3),
 )
 LEVEL = Market(values=[[1, 1], [1, 1]], costs=[[0, 0], [0, 0]], capacities=[1, 1])
-
-
-def every_allocation(market: Market) -> list[tuple[int, ...]]:
-    """All feasible allocations."""
-    n, m = market.shape
-    found = []
-    for agents in itertools.product(range(UNSERVED, m), repeat=n):
-        try:
-            market.check(Allocation(np.array(agents, np.int64)))
-        except CertificateError:
-            continue
-        found.append(agents)
-    return found
-
-
-def agents_of(allocations: tuple[Allocation, ...]) -> list[tuple[int, ...]]:
-    return [tuple(allocation.agents.tolist()) for allocation in allocations]
-
-
-def by_orders(market: Market, ranks: np.ndarray) -> set[tuple[int, ...]]:
-    """What a greedy does for every order of all pairs that puts higher ranks first."""
-    n, m = market.shape
-    pairs = [pair for pair in itertools.product(range(n), range(m)) if market.weights[pair] > 0]
-    found = set()
-    for order in itertools.permutations(pairs):
-        if all(ranks[a] >= ranks[b] for a, b in itertools.pairwise(order)):
-            agents, room = [UNSERVED] * n, market.capacities.tolist()
-            for i, j in order:
-                if agents[i] == UNSERVED and room[j] > 0:
-                    agents[i], room[j] = j, room[j] - 1
-            found.add(tuple(agents))
-    return found
 
 
 @given(markets(max_requests=4))
@@ -86,10 +48,9 @@ def test_optimal_allocations_are_the_best_of_all(market: Market) -> None:
 @given(markets(max_requests=2, max_agents=3))
 @settings(max_examples=60, deadline=None)
 def test_greedy_ties_are_what_every_order_among_equals_leads_to(market: Market) -> None:
-    for allocator, ranks in ((Greedy(), market.weights), (ByValue(), market.values)):
-        found = agents_of(allocator.ties(market))
-        assert len(found) == len(set(found))
-        assert set(found) == by_orders(market, ranks)
+    found = agents_of(Greedy().ties(market))
+    assert len(found) == len(set(found))
+    assert set(found) == by_orders(market, market.weights)
 
 
 @given(markets(max_requests=4, owners=True))
@@ -101,9 +62,6 @@ def test_greedy_ties_are_what_every_order_among_equals_leads_to(market: Market) 
         BruteForce(),
         Greedy(),
         Random(),
-        ByValue(),
-        FirstCome(1),
-        RandomPriority(3),
         MaximalInRange(Cheapest(2)),
     ],
     ids=lambda allocator: type(allocator).__name__,
@@ -116,23 +74,6 @@ def test_the_first_is_what_the_allocator_chooses(allocator: object, market: Mark
     for allocation in tied:
         market.check(allocation)
         assert (allocation.prices is None) == (chosen.prices is None)
-
-
-@given(markets(max_requests=3, max_agents=2))
-@settings(max_examples=60, deadline=None)
-def test_a_bidder_in_turn_may_take_anything_that_is_best_for_him(market: Market) -> None:
-    expected = {()}
-    for request in range(market.shape[0]):
-        after = set()
-        for agents in expected:
-            offers = {UNSERVED: 0} | {
-                j: int(weight)
-                for j, weight in enumerate(market.weights[request].tolist())
-                if agents.count(j) < market.capacities[j]
-            }
-            after |= {(*agents, j) for j, worth in offers.items() if worth == max(offers.values())}
-        expected = after
-    assert set(agents_of(FirstCome().ties(market))) == expected
 
 
 def test_a_range_ties_where_its_allocator_does() -> None:
@@ -149,7 +90,7 @@ def test_solvers_that_break_ties_otherwise_have_the_same_ties() -> None:
 
 def test_a_market_without_ties_has_one_allocation() -> None:
     market = Market(values=[[5, 1], [3, 2]], costs=np.zeros((2, 2), int), capacities=[1, 1])
-    for allocator in (MinCostFlow(), Greedy(), ByValue(), FirstCome()):
+    for allocator in (MinCostFlow(), Greedy()):
         assert agents_of(tied_allocations(allocator, market)) == [(0, 1)]
 
 
