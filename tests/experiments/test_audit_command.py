@@ -98,6 +98,34 @@ def test_options_that_exclude_each_other(command: typer.Typer, arguments: list[s
     assert result.exit_code == 2 and message in result.output
 
 
+def test_every_tie_break(command: typer.Typer) -> None:
+    result = CliRunner().invoke(command, ["posted-price", "--ties", "all", "--property", "truthful", *SMALL])
+    assert result.exit_code == 1
+    assert "ties broken in every way (all)" in result.output
+    [expression] = [line for line in result.output.splitlines() if line.startswith("__import__")]
+    assert expression.endswith(", ties='all')") and eval(expression) == 1
+
+
+def test_markets_with_ties_can_be_left_out(command: typer.Typer) -> None:
+    options = ["posted-price", "--ties", "refuse", "--property", "truthful", *SMALL]
+    # Untied are 6 of bidder 0's 9 types, those with a favourite, times 6 of bidder 1's, who wants what is left.
+    shown = CliRunner().invoke(command, options)
+    assert shown.exit_code == 0 and "truthful: 45 of 81 profiles tie and are left out" in shown.output
+    data = json.loads(CliRunner().invoke(command, [*options, "--json"]).stdout)
+    assert "markets with ties left out (refuse)" in data["scope"]
+    assert data["findings"][0]["note"] == "45 of 81 profiles tie and are left out"
+
+
+def test_json_shows_the_ties_of_a_counterexample(command: typer.Typer) -> None:
+    result = CliRunner().invoke(command, ["pay-as-bid", "--ties", "all", "--property", "truthful", "--json", *SMALL])
+    assert json.loads(result.stdout)["findings"][0]["counterexample"]["ties"] == "all"
+
+
+@pytest.mark.parametrize("scope", [["--reals"], ["--sample", "5"]])
+def test_ties_are_a_matter_of_grids(command: typer.Typer, scope: list[str]) -> None:
+    assert CliRunner().invoke(command, ["vcg", "--ties", "all", *scope]).exit_code == 2
+
+
 def test_sampling(command: typer.Typer) -> None:
     result = CliRunner().invoke(command, ["pay-as-bid", "--sample", "5", "--seed", "7", "--bidders", "6", "--json"])
     data = json.loads(result.stdout)
@@ -143,6 +171,7 @@ def test_a_file_that_cannot_be_saved_is_refused_before_the_audit(command: typer.
     [
         (["vcg", "--values", "0..40"], AuditError),
         (["vcg", "--property", "fair"], AuditError),
+        (["vcg", "--ties", "some"], AuditError),
         (["vickrey"], MechanismError),
     ],
 )

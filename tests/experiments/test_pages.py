@@ -29,6 +29,14 @@ def test_the_page_on_writing_a_rule_runs(tmp_path: Path, monkeypatch: pytest.Mon
     assert printed.getvalue() == answer
 
 
+def test_the_page_on_ties_prints_what_it_says() -> None:
+    question, [answer] = blocks("ties.md", "python")[0], blocks("ties.md", "text")
+    printed = StringIO()
+    with redirect_stdout(printed):
+        exec(compile(question, "ties.md", "exec"), {})
+    assert printed.getvalue() == answer
+
+
 def test_the_published_rules_verdicts_are_those_of_a_fresh_audit() -> None:
     fresh = verdicts()
     assert fresh.count("REFUTED") == 4 and fresh.count("VERIFIED") == 4

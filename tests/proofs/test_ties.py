@@ -205,6 +205,12 @@ def test_a_posted_price_is_truthful_unless_a_later_report_moves_an_earlier_tie()
     assert found.truth.values.tolist() == [[0], [1]] and found.lie == Lie(1, ((0,),))
 
 
+def test_lies_to_greedy_lead_through_ties_on_a_coarse_grid_alone() -> None:
+    greedy = Mechanism(Greedy(), VCG())
+    coarse, fine = (examined(greedy, Grid(2, 2, range(top), ties="refuse"), Truthful())[0] for top in (3, 4))
+    assert coarse.status is Status.VERIFIED and fine.status is Status.REFUTED
+
+
 def test_a_verdict_of_first_is_one_allocators_luck() -> None:
     """Pay-as-bid is truthful on {0, 1} while a worthless request stays out, and no longer where it is served."""
     grid = Grid(1, 1, range(2))
