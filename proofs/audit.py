@@ -116,6 +116,8 @@ def _equipped(
         return engines
     if not isinstance(scope, Grid):
         raise AuditError(f"workers, resume and symmetry are for a Grid, not for a {type(scope).__name__}: {scope}")
+    if scope.ties != "first":
+        raise AuditError(f"workers, resume and symmetry are for ties='first' alone; leave them out over {scope}")
     pool = workers if isinstance(workers, Pool) else Serial() if workers == 1 else Processes(workers)
     kept = None if resume is None else Checkpoint(resume)
     return [

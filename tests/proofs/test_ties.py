@@ -351,6 +351,11 @@ def test_unknown_ties_are_refused_by_name(ties: object) -> None:
         Grid(ties=ties)  # type: ignore[arg-type]
 
 
+def test_options_that_would_be_ignored_are_refused() -> None:
+    with pytest.raises(AuditError, match="for ties='first' alone"):
+        audit("vcg", Grid(2, 1, range(2), ties="all"), workers=2)
+
+
 def test_what_speaks_of_one_allocation_per_market_refuses_other_ties() -> None:
     grid = Grid(2, 1, range(2), ties="all")
     with pytest.raises(AuditError, match="give this grid ties='first'"):
