@@ -29,6 +29,17 @@ def test_the_page_on_writing_a_rule_runs(tmp_path: Path, monkeypatch: pytest.Mon
     assert printed.getvalue() == answer
 
 
+def test_the_page_on_large_sweeps_prints_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    auction, question = blocks("large-sweeps.md", "python")
+    [answer] = blocks("large-sweeps.md", "text")
+    (tmp_path / "my_auction.py").write_text(auction)
+    monkeypatch.syspath_prepend(tmp_path)
+    printed = StringIO()
+    with redirect_stdout(printed):
+        exec(compile(question, "large-sweeps.md", "exec"), {})
+    assert printed.getvalue() == answer
+
+
 def test_the_page_on_ties_prints_what_it_says() -> None:
     question, [answer] = blocks("ties.md", "python")[0], blocks("ties.md", "text")
     printed = StringIO()
