@@ -212,6 +212,9 @@ class Counterexample:
         lines.append(f"honest: {self.honest}" + ("" if self.lying is None else f"; lying: {self.lying}") + selected)
         return "\n".join(lines)
 
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
 
 def violation(
     prop: Property | str,

@@ -1,11 +1,17 @@
-"""Assertions for test suites: `assert_truthful(my_mechanism)` in pytest."""
+"""For test suites: `assert_truthful(my_mechanism)`; `promised_on`, what there is to assert of a rule."""
 
 from collections.abc import Iterable
 
-from mechanisms import DirectMechanism
+from mechanisms import DirectMechanism, Mechanism
+from mechanisms.catalogue import promised
+from mechanisms.promises import Promises, promises_of
+from proofs._encoding import PROVABLE
 from proofs.audit import SMALL, audit
-from proofs.properties import Property, Truthful
+from proofs.errors import AuditError
+from proofs.properties import ALL, Property, Truthful, find_property
+from proofs.reals import Reals
 from proofs.scope import Scope
+from proofs.subject import Subject
 
 
 def assert_holds(mechanism: DirectMechanism | str, properties: Iterable[Property | str], scope: Scope = SMALL) -> None:
@@ -36,3 +42,35 @@ def assert_truthful(mechanism: DirectMechanism | str, scope: Scope = SMALL) -> N
     """
     __tracebackhide__ = True
     assert_holds(mechanism, [Truthful()], scope)
+
+
+def promised_on(mechanism: DirectMechanism | str, scope: Scope, allocator: str | None = None) -> list[Property]:
+    """What a mechanism promises on the markets of a scope, as properties to audit; all that ship if it makes no promise.
+
+    Over `Reals` these are `PROVABLE`, promised or not.
+
+    Args:
+        mechanism, scope, allocator: as in `audit`.
+
+    Raises:
+        AuditError: it makes promises, and none of them is about such markets; or a promise needs parameters.
+        MechanismError: the name stands for no mechanism.
+    """
+    if isinstance(scope, Reals):
+        return list(PROVABLE)
+    subject = Subject.of(mechanism, allocator)
+    promises = promised(subject.name, allocator) if subject.name is not None else _promises_of(subject.mechanism)
+    template = getattr(scope, "template", None)
+    here = [name for name, domain in promises.items() if template is None or domain.covers(template)]
+    if promises and not here:
+        said = "; ".join(f"{name} on {domain}" for name, domain in promises.items())
+        raise AuditError(f"{subject} promises nothing on {scope}; it promises {said}: name the properties to audit")
+    return [find_property(name) for name in here] or list(ALL)
+
+
+def _promises_of(mechanism: DirectMechanism) -> Promises:
+    """Those of the object, or of its rule where the allocator is exact."""
+    own = promises_of(mechanism)
+    if own or not isinstance(mechanism, Mechanism) or not getattr(mechanism.allocator, "exact", False):
+        return own
+    return promises_of(mechanism.rule)
