@@ -6,24 +6,24 @@ import numpy as np
 from hypothesis import strategies as st
 
 from allocation import Market
+from proofs import strategies
 
 
 @st.composite
 def markets(draw: st.DrawFn, max_requests: int = 5, max_agents: int = 3, owners: bool = False) -> Market:
     """Small markets that favour what goes wrong: ties, no capacity, forbidden pairs, negative surplus, no requests."""
-    n = draw(st.integers(0, max_requests))
-    m = draw(st.integers(1, max_agents))
     amounts = draw(st.sampled_from([st.integers(-3, 3), st.integers(0, 10), st.integers(-(2**40), 2**40), st.just(1)]))
-    matrix = st.lists(st.lists(amounts, min_size=m, max_size=m), min_size=n, max_size=n)
-    shape = (n, m)
-    values = np.array(draw(matrix), dtype=np.int64).reshape(shape)
-    costs = np.array(draw(matrix), dtype=np.int64).reshape(shape) if draw(st.booleans()) else np.zeros(shape, np.int64)
-    capacities = draw(st.lists(st.integers(0, 3), min_size=m, max_size=m))
-    feasible = None
-    if draw(st.booleans()):
-        feasible = np.array(draw(st.lists(st.booleans(), min_size=n * m, max_size=n * m)), dtype=bool).reshape(shape)
-    bidders = draw(st.lists(st.integers(0, 2), min_size=n, max_size=n)) if owners else None
-    return Market(values, costs, capacities, feasible, None if bidders is None else np.array(bidders, dtype=np.int64))
+    return draw(
+        strategies.markets(
+            max_requests,
+            max_agents,
+            min_requests=0,
+            bidders=3 if owners else None,
+            values=amounts,
+            costs=amounts if draw(st.booleans()) else 0,
+            forbidden=draw(st.booleans()),
+        )
+    )
 
 
 def random_market(rng: np.random.Generator, n: int, m: int) -> Market:
