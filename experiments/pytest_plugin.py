@@ -71,7 +71,7 @@ def report(request: pytest.FixtureRequest) -> "Report":
 def finding(request: pytest.FixtureRequest) -> "Finding":
     """What the audit of the test's mark found about one property; truthy where it holds."""
     found = _report(request)
-    mine = found.findings[request.param]
+    mine: Finding = found.findings[request.param]
     request.node.stash[_HANDED_OUT] = found, (mine,)
     return mine
 

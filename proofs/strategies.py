@@ -4,8 +4,10 @@
     def test_nobody_pays_more_than_he_bids(market):
         ...
 
-Sizes vary. A request's numbers are drawn together, and an agent is there or not by one draw of its own, so that a failing
-example shrinks to fewer requests and agents, not merely to smaller numbers. Amounts are ticks; wherever they are asked for, give one integer, several, or a strategy.
+Sizes vary. A request's numbers are drawn together, and an agent is there or not by one draw of its own, so that a
+failing example shrinks to fewer requests and agents, not merely to smaller numbers. What can only leave together, such
+as a bidder and the slot that he fills, stays: `proofs.shrink` finishes the work on a `Counterexample`. Amounts are
+ticks; wherever they are asked for, give one integer, several, or a strategy.
 
 Hypothesis is in the `test` extra; nothing else of this room needs it.
 """

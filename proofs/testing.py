@@ -45,7 +45,7 @@ def assert_truthful(mechanism: DirectMechanism | str, scope: Scope = SMALL) -> N
 
 
 def promised_on(mechanism: DirectMechanism | str, scope: Scope, allocator: str | None = None) -> list[Property]:
-    """What a mechanism promises on the markets of a scope, as properties to audit; all that ship if it makes no promise.
+    """What a mechanism promises on the markets of a scope, as properties to audit; `ALL` if it makes no promise.
 
     Over `Reals` these are `PROVABLE`, promised or not.
 
