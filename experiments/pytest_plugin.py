@@ -5,12 +5,13 @@
         assert finding, finding.counterexample
 
 The test runs once per property. A test that takes `report` in place of `finding` runs once, with all of them. The mark
-takes a mechanism or its name, then a scope, or the arguments of a `Grid`; `properties`, by default what the rule promises
-on such markets, or everything that ships where it promises nothing; and `allocator`, for names. One audit serves all
-tests that share a mark. Where a refuted test fails, its report shows the shrunk counterexample and an expression to paste.
+takes a mechanism or its name, then a scope, or the arguments of a `Grid`; `properties`, by default what the rule
+promises on such markets, or `proofs.ALL` where it promises nothing; and `allocator`, for names. One audit serves all
+tests that share a mark. Where a refuted test fails, its report shows the shrunk counterexample and an expression to
+paste. Over a `Sample` a finding is never truthy; there assert `not report.refuted`.
 
-pytest loads this module in every project of the environment, so nothing here is imported before a test carries the mark:
-the room itself imports nothing, and `proofs` only when it is needed.
+pytest loads this module in every project of the environment, so it imports nothing of ours before a test carries the
+mark, and lives beside the command line, in a room whose import is free.
 """
 
 from collections.abc import Generator
@@ -49,7 +50,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     name = metafunc.function.__name__
     if "finding" not in metafunc.fixturenames and "report" not in metafunc.fixturenames:
         raise pytest.Collector.CollectError(
-            f"{name} is marked with mechanism(...) but takes neither `finding` nor `report`, so nothing would be checked"
+            f"{name} is marked with mechanism(...) but takes neither `finding` nor `report`: nothing would be checked"
         )
     if "finding" in metafunc.fixturenames:
         try:

@@ -142,7 +142,7 @@ MUTANTS = (
     rule("Vickrey: forbidden pairs", m.VickreyWrong("forbidden"), Vickrey(), APART, *TRUE_AND_RATIONAL, over=ByValue()),
     rule("Vickrey: winners count", m.VickreyWrong("winners"), Vickrey(), APART, *TRUE_AND_RATIONAL, over=ByValue()),
     rule("Vickrey: no reserve", m.VickreyWrong("reserve"), Vickrey(), ONE, "truthful", "no-deficit", over=ByValue()),
-    whole("greedy by welfare", Mechanism(m.ByWelfare(), CriticalValue()), CRITICAL, UNEVEN, "truthful", "no-deficit"),
+    whole("greedy by welfare", Mechanism(m.ByWelfare(), CriticalValue()), CRITICAL, UNEVEN, *TRUE_AND_RATIONAL),
     rule("critical value plus one", m.CriticalShifted(1), CriticalValue(), ONE, *TRUE_AND_RATIONAL, over=ByValue()),
     rule(
         "critical value minus one",
