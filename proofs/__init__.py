@@ -18,6 +18,7 @@
 | `lies` | one bidder's misreport, and the misreports worth trying |
 | `deviations` | an agent's lie, a coalition's, several identities', an exchange of places |
 | `two_sided` | `TruthfulAgents`, `TruthfulBoth`, `AgentsRational`; `EpsilonTruthful` |
+| `batches` | `SplitProof`: holding requests back for a later batch |
 | `group`, `names` | `GroupTruthful`: coalitions; `FalseNameProof`: several identities |
 | `fairness`, `budget` | `EnvyFree`, `Anonymous`, `Monotone`; `Balanced`, `NoDeficitRealised`, `Approximation` |
 | `bayes`, `obvious` | `BayesianTruthful`, `InterimRational`, over a `Prior`; `ObviouslyTruthful` |
@@ -34,11 +35,12 @@
 | `shrink` | the simplest market around a violation |
 | `replay` | counterexamples in a fresh process: `python -m proofs.replay FILE` |
 | `subject` | the mechanism under audit, and how another process finds it |
-| `testing` | `assert_truthful` for test suites |
+| `testing`, `strategies` | `assert_truthful` for test suites; Hypothesis strategies, imported by name |
 """
 
 from proofs._encoding import PROVABLE
 from proofs.audit import audit
+from proofs.batches import SplitProof
 from proofs.bayes import BayesianTruthful, InterimRational, grid_prior
 from proofs.budget import Approximation, Balanced, NoDeficitRealised
 from proofs.certificate import Certificate
@@ -48,7 +50,7 @@ from proofs.counterexample import Counterexample, violation
 from proofs.cycles import Cycle, cycle_gain
 from proofs.description import Charges, Description, DescriptionError, describe
 from proofs.design import Design, DesignedMechanism, design
-from proofs.deviations import AgentLie, Coalition, Elsewhere, Identities, Swap
+from proofs.deviations import AgentLie, Coalition, Elsewhere, Identities, Split, Swap
 from proofs.engine import Engine
 from proofs.errors import AuditError, ReplayError
 from proofs.fairness import Anonymous, EnvyFree, Monotone
@@ -139,6 +141,8 @@ __all__ = [
     "Sample",
     "Scope",
     "Serial",
+    "Split",
+    "SplitProof",
     "Status",
     "SupportingPrices",
     "Supremum",

@@ -302,6 +302,67 @@ class Elsewhere:
         return f"{self.lie} while values are {spelled_rows(self.values)}"
 
 
+@dataclass(frozen=True, slots=True)
+class Split:
+    """`bidder` submits the requests `later` (indices in the market, all his own) in a batch that comes afterwards."""
+
+    bidder: int
+    later: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """One per request that is held back."""
+        return len(self.later)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """None: nothing false is reported."""
+        return ()
+
+    def applied(self, truth: Market) -> Market:
+        """The first batch: the market without those requests.
+
+        Raises:
+            AuditError: none is held back, one twice, one that is not his, or nothing is left.
+        """
+        mine, n = set(truth.requests_of(self.bidder).tolist()), truth.shape[0]
+        if not self.later or len(set(self.later)) < len(self.later) or not set(self.later) <= mine:
+            raise AuditError(
+                f"bidder {self.bidder} holds back the requests {list(self.later)} of his {sorted(mine)}; hold back "
+                "some of them, each once"
+            )
+        if len(self.later) == n:
+            raise AuditError(f"all {n} requests are held back; one must be in the first batch")
+        return truth.requests(np.setdiff1d(np.arange(n), self.later))
+
+    def held_back(self, truth: Market, capacities: Sequence[int]) -> Market:
+        """The later batch, which is offered these capacities."""
+        return truth.requests(sorted(self.later)).replace(capacities=capacities)
+
+    def renumbered(self, numbers: Sequence[int]) -> "Split":
+        """The same split: it has no numbers."""
+        return self
+
+    def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "Split | None":
+        """The requests that are kept, under their new indices; None where nothing is left of either batch."""
+        later = np.flatnonzero(np.isin(kept, self.later))
+        return Split(labels[self.bidder], tuple(later.tolist())) if 0 < later.size < kept.size else None
+
+    def without_agent(self, agent: int) -> "Split":
+        """The same split."""
+        return self
+
+    def parts(self) -> Iterator[Deviation]:
+        """One request fewer held back."""
+        if len(self.later) > 1:
+            for index in range(len(self.later)):
+                yield Split(self.bidder, self.later[:index] + self.later[index + 1 :])
+
+    def __str__(self) -> str:
+        which = f"request{'s' * (len(self.later) > 1)} {', '.join(map(str, self.later))}"
+        return f"bidder {self.bidder} holds back {which} for a later batch"
+
+
 def _coalition(lies: Iterator[Lie | AgentLie | None]) -> Coalition | None:
     left = tuple(lie for lie in lies if lie is not None)
     return Coalition(left) if left else None

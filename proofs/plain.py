@@ -7,11 +7,11 @@ from fractions import Fraction
 from allocation import MinCostFlow
 from mechanisms import Prior
 from mechanisms.settlement import ExecutionContingent, OnDelivery, OnMeasurement, OnPrediction
-from proofs.deviations import AgentLie, Coalition, Elsewhere, Identities, Swap
+from proofs.deviations import AgentLie, Coalition, Elsewhere, Identities, Split, Swap
 from proofs.errors import AuditError
 from proofs.lies import Lie
 
-_DEVIATIONS = (Lie, AgentLie, Coalition, Identities, Swap, Elsewhere)
+_DEVIATIONS = (Lie, AgentLie, Coalition, Identities, Swap, Elsewhere, Split)
 _SETTLEMENTS = (OnPrediction, OnMeasurement, OnDelivery, ExecutionContingent, MinCostFlow)
 
 _KINDS: dict[str, Callable[..., object]] = {

@@ -221,6 +221,7 @@ _SHIPPED: dict[str, str] = {
     "approximation": "proofs.budget:Approximation",
     "bayesian-truthful": "proofs.bayes:BayesianTruthful",
     "interim-rational": "proofs.bayes:InterimRational",
+    "split-proof": "proofs.batches:SplitProof",
 }
 
 

@@ -13,7 +13,7 @@ from proofs.engine import Progress
 from proofs.errors import AuditError
 from proofs.finding import Finding, Status
 from proofs.lies import Deviation, misreports
-from proofs.properties import Attempting, DeviationProperty, OutcomeProperty, Property
+from proofs.properties import Attempting, DeviationProperty, ExpectedProperty, OutcomeProperty, Property
 from proofs.scope import Sample, Scope
 from proofs.subject import outcome_of
 from proofs.table import unstable
@@ -42,7 +42,9 @@ class Search:
     reruns: int = 8
 
     def accepts(self, prop: Property, scope: Scope) -> bool:
-        """All properties of outcomes and of one bidder's lie, over samples."""
+        """All properties of outcomes and of lies, over samples; others where they say which deviations to try."""
+        if isinstance(prop, ExpectedProperty):
+            return isinstance(scope, Sample) and isinstance(prop, Attempting)
         return isinstance(scope, Sample) and isinstance(prop, OutcomeProperty | DeviationProperty)
 
     def examine(
@@ -84,6 +86,13 @@ class Search:
                 hunt.cases += 1
                 if found is not None:
                     hunt.caught = Counterexample.told(prop, truth, lie, found, honest, lying)
+                    return
+        elif isinstance(prop, ExpectedProperty):
+            rng = np.random.default_rng([sample.seed, draw, 1])
+            for lie in self._attempts(prop, rng, truth, sample):
+                hunt.cases += 1
+                hunt.caught = Counterexample.of(prop, mechanism, truth, lie)
+                if hunt.caught is not None:
                     return
         elif isinstance(prop, OutcomeProperty):
             found = prop.check(honest, truth)
