@@ -1,4 +1,4 @@
-"""What an audit costs: against a tabular auditor on the same table, on grids near the limit, and over all real values."""
+"""What an audit costs: beside a tabular auditor on the same table, on grids near the limit, over all real values."""
 
 import itertools
 import os
@@ -108,7 +108,7 @@ def test_all_real_values(
     assert finding.status is Status.PROVED and finding.certificate is not None
     proof = tmp_path / "truthful.json"
     finding.certificate.write(proof)
-    checked, checking, _ = spent(
+    _, checking, _ = spent(
         lambda: subprocess.run([sys.executable, "-m", "proofs.check", str(proof)], check=True, capture_output=True)
     )
     row.append(
