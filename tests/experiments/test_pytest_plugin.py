@@ -18,7 +18,9 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(pytester: pytest.Pytester, text: str, *options: str) -> pytest.RunResult:
     pytester.makepyfile(text)
-    strict = ("--strict-markers", "-W", "error", "-p", "no:cacheprovider")
+    # The suite around this one may have loaded the plugin already, and a module is rewritten but once.
+    warnings = ("-W", "error", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+    strict = ("--strict-markers", *warnings, "-p", "no:cacheprovider")
     return pytester.runpytest_inprocess("-p", "experiments.pytest_plugin", *strict, *options)
 
 
