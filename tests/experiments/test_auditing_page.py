@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import sys
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -23,12 +24,14 @@ PRINTED, SHOWN = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture(autouse=True)
-def rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "my_rules", raising=False)
+    sys.modules.pop("my_rules", None)
     Path("my_rules.py").write_text(RULE)
+    yield
+    sys.modules.pop("my_rules", None)
 
 
 def run(command: str) -> int:
