@@ -58,6 +58,7 @@ class CriticalValue:
     promises: ClassVar[Promises] = {
         "truthful": Domain.ONE_AGENT,
         "individually-rational": Domain.EVERYWHERE,
+        "agents-rational": Domain.EVERYWHERE,
         "no-deficit": Domain.EQUAL_COSTS,
         "efficient": Domain.ONE_AGENT_EQUAL_COSTS,
     }
@@ -101,6 +102,7 @@ class Vickrey:
     promises: ClassVar[Promises] = {
         "truthful": Domain.EVERYWHERE,
         "individually-rational": Domain.EVERYWHERE,
+        "agents-rational": Domain.EVERYWHERE,
         "no-deficit": Domain.EVERYWHERE,
         "efficient": Domain.ONE_AGENT_EQUAL_COSTS,
     }

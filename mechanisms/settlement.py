@@ -13,7 +13,7 @@ measured.
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,7 @@ from allocation import Allocator, MinCostFlow
 from allocation.money import Money, as_money
 from mechanisms.errors import MechanismError
 from mechanisms.outcome import Outcome, Payments
+from mechanisms.promises import Domain, Promises
 
 #: Chances are integers in millionths, so that settled amounts are exact.
 CERTAIN = 1_000_000
@@ -80,6 +81,10 @@ class Settlement(Protocol):
 class OnPrediction:
     """Clients pay what the auction said; agents are paid what it cost. The house insures both sides."""
 
+    promises: ClassVar[Promises] = dict.fromkeys(
+        ("truthful-realised", "truthful-agents-realised", "agents-rational-realised"), Domain.EVERYWHERE
+    )
+
     def settle(self, outcome: Outcome, execution: Execution) -> Payments:
         """Final charges (N,) and receipts (M,)."""
         return Payments(outcome.payments.charges, _per_agent(outcome, _measured(outcome, execution)))
@@ -92,6 +97,11 @@ class OnMeasurement:
     The house keeps exactly what the auction promised it, whatever is measured. A client whose request runs dear can end
     below zero; truth-telling stays dominant in expectation where predictions are unbiased and read no report.
     """
+
+    promises: ClassVar[Promises] = dict.fromkeys(
+        ("truthful-realised", "truthful-agents-realised", "agents-rational-realised", "no-deficit-in-any-run"),
+        Domain.EVERYWHERE,
+    )
 
     def settle(self, outcome: Outcome, execution: Execution) -> Payments:
         """Final charges (N,) and receipts (M,)."""
@@ -111,6 +121,12 @@ class OnDelivery:
     what it pays out, if no charge was below its predicted cost. Agents bear the risk: one whose chance was overstated
     is paid too little on average. Charges round up, receipts down.
     """
+
+    promises: ClassVar[Promises] = {
+        "truthful-realised": Domain.UNIT_ODDS,
+        "individually-rational-realised": Domain.SINGLE_UNIT_ODDS,
+        "no-deficit-in-any-run": Domain.EVERYWHERE,
+    }
 
     def settle(self, outcome: Outcome, execution: Execution) -> Payments:
         """Final charges (N,) and receipts (M,)."""
@@ -138,6 +154,11 @@ class ExecutionContingent:
     """
 
     allocator: Allocator = field(default_factory=MinCostFlow)
+
+    promises: ClassVar[Promises] = {
+        "truthful-realised": Domain.EVERYWHERE,
+        "truthful-agents-realised": Domain.UNIT_ODDS,
+    }
 
     def settle(self, outcome: Outcome, execution: Execution) -> Payments:
         """Final charges (N,) and receipts (M,); a served success is worth its predicted value over its chance."""

@@ -1,0 +1,59 @@
+"""`Luck`: how requests may run that were auctioned on predictions."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+
+from allocation import Market
+from mechanisms import Outcome
+from mechanisms.settlement import CERTAIN, Execution
+from proofs.errors import AuditError
+
+
+@dataclass(frozen=True, slots=True)
+class Luck:
+    """How runs may turn out, each served request on its own: equally likely errors of its cost, a chance of success.
+
+    Args:
+        errors: ticks by which a measured cost differs from the true expected one; their mean must be 0.
+        chance: of success, in millionths, 1 to `CERTAIN`; values of the market are worth times this chance.
+
+    Raises:
+        AuditError: errors are biased or none, or the chance is out of range.
+    """
+
+    errors: tuple[int, ...] = (-1, 1)
+    chance: int = CERTAIN // 2
+
+    def __post_init__(self) -> None:
+        if not self.errors or sum(self.errors):
+            raise AuditError(f"errors = {self.errors}; predictions that are right on average have errors of mean 0")
+        if not 1 <= self.chance <= CERTAIN:
+            raise AuditError(f"chance = {self.chance}; expected millionths, 1 to {CERTAIN}")
+
+    @property
+    def odds(self) -> Fraction:
+        """The chance of success, in (0, 1]."""
+        return Fraction(self.chance, CERTAIN)
+
+    def weight(self, requests: int) -> int:
+        """A common denominator of expected utilities over the runs of so many requests."""
+        return (len(self.errors) * self.odds.denominator) ** requests
+
+    def runs(self, truth: Market, outcome: Outcome) -> Iterator[tuple[Fraction, Execution]]:
+        """Every way in which the served requests may run, with its probability."""
+        served = np.flatnonzero(outcome.allocation.served)
+        expected = truth.take(truth.costs, outcome.allocation)
+        fates = [(error, True, self.odds) for error in self.errors]
+        fates += [(error, False, 1 - self.odds) for error in self.errors if self.odds < 1]
+        for fate in product(fates, repeat=served.size):
+            costs, done = expected.copy(), np.ones(expected.size, bool)
+            likely = Fraction(1)
+            for request, (error, succeeded, odds) in zip(served.tolist(), fate, strict=True):
+                costs[request] += error
+                done[request] = succeeded
+                likely *= odds / len(self.errors)
+            yield likely, Execution(costs, done, np.full(expected.size, self.chance))
