@@ -85,7 +85,7 @@ class TradeReduction:
             "truthful-both",
             "agents-rational",
         ),
-        Domain.SINGLE_REQUEST,
+        Domain.EVERYWHERE,
     )
 
     def run(self, market: Market) -> Outcome:

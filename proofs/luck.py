@@ -57,3 +57,6 @@ class Luck:
                 done[request] = succeeded
                 likely *= odds / len(self.errors)
             yield likely, Execution(costs, done, np.full(expected.size, self.chance))
+
+    def __str__(self) -> str:
+        return f"costs off by {' or '.join(map(str, self.errors))}, success {self.odds}"
