@@ -18,7 +18,8 @@ class Luck:
     """How runs may turn out, each served request on its own: equally likely errors of its cost, a chance of success.
 
     Args:
-        errors: ticks by which a measured cost differs from the true expected one; their mean must be 0.
+        errors: ticks by which a measured cost differs from the true expected one; their mean must be 0. A cost that
+            could fall below 0 by them is certain.
         chance: of success, in millionths, 1 to `CERTAIN`; values of the market are worth times this chance.
 
     Raises:
@@ -47,15 +48,14 @@ class Luck:
         """Every way in which the served requests may run, with its probability."""
         served = np.flatnonzero(outcome.allocation.served)
         expected = truth.take(truth.costs, outcome.allocation)
-        fates = [(error, True, self.odds) for error in self.errors]
-        fates += [(error, False, 1 - self.odds) for error in self.errors if self.odds < 1]
+        fates = [(error, succeeded) for succeeded in (True, False)[: 1 + (self.odds < 1)] for error in self.errors]
         for fate in product(fates, repeat=served.size):
             costs, done = expected.copy(), np.ones(expected.size, bool)
             likely = Fraction(1)
-            for request, (error, succeeded, odds) in zip(served.tolist(), fate, strict=True):
-                costs[request] += error
+            for request, (error, succeeded) in zip(served.tolist(), fate, strict=True):
+                costs[request] += error if expected[request] + min(self.errors) >= 0 else 0
                 done[request] = succeeded
-                likely *= odds / len(self.errors)
+                likely *= (self.odds if succeeded else 1 - self.odds) / len(self.errors)
             yield likely, Execution(costs, done, np.full(expected.size, self.chance))
 
     def __str__(self) -> str:

@@ -8,9 +8,11 @@
 | `settled` | settlements: costs off their predictions, requests that fail |
 | `played` | several rounds with a memory |
 | `tables` | which rows and properties are shown together |
+| `work` | all of it, row by row, by several processes |
 """
 
 from experiments.matrix.cells import Cell, Evidence, Row, Trial, smallest
 from experiments.matrix.tables import TABLES, Table, rows
+from experiments.matrix.work import Examined, examined
 
-__all__ = ["TABLES", "Cell", "Evidence", "Row", "Table", "Trial", "rows", "smallest"]
+__all__ = ["TABLES", "Cell", "Evidence", "Examined", "Row", "Table", "Trial", "examined", "rows", "smallest"]

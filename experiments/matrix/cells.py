@@ -48,7 +48,7 @@ class Cell:
     @property
     def refuted(self) -> tuple[Trial, ...]:
         """The trials that failed."""
-        return tuple(trial for trial in self.trials if trial.evidence is not None)
+        return tuple(trial for trial in self.trials if trial.status is Status.REFUTED)
 
     @property
     def broken(self) -> tuple[Trial, ...]:

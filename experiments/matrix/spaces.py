@@ -52,4 +52,3 @@ ROOMY_AVERAGE: tuple[Grid, ...] = (
 
 #: For allocators that take milliseconds for a market of one pair: they are proved right elsewhere, by certificate.
 TINY: tuple[Grid, ...] = (Grid(bidders=2, agents=1, values=range(2)),)
-TINY_TWO_SIDED: tuple[Grid, ...] = (Grid(1, 1, range(2), private_costs=range(2)),)
