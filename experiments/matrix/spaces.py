@@ -33,10 +33,10 @@ ONE_GOOD: tuple[Grid, ...] = (
 
 #: Where a uniform prior gives every expected externality as a whole number of ticks.
 AVERAGE: tuple[Grid, ...] = (
-    Grid(2, 1, (0, 36, 72), private_costs=(0, 36)),
-    Grid(2, 1, (0, 64), private_costs=(0, 32), requests_per_bidder=2),
-    Grid(2, 1, (32, 64), private_costs=(16, 32), private_capacities=range(2)),
-    Grid(2, 2, (0, 64), private_costs=(0, 32)),
+    Grid(2, 1, (0, 18, 36), private_costs=(0, 18)),
+    Grid(2, 1, (0, 16), private_costs=(0, 8), requests_per_bidder=2),
+    Grid(2, 1, (8, 16), private_costs=(4, 8), private_capacities=range(2)),
+    Grid(2, 2, (0, 32), private_costs=(0, 16)),
 )
 
 #: Agents that could take everybody, of which the published router auctions one slot each.
@@ -46,7 +46,7 @@ ROOMY: tuple[Grid, ...] = (
 )
 ROOMY_TWO_SIDED: tuple[Grid, ...] = (Grid(2, 1, range(3), capacities=2, private_costs=range(3)),)
 ROOMY_AVERAGE: tuple[Grid, ...] = (
-    Grid(2, 1, (0, 36, 72), capacities=2, private_costs=(0, 36)),
+    Grid(2, 1, (0, 1, 2), capacities=2, private_costs=(0, 1)),
     Grid(2, 2, (0, 1, 20), capacities=2),
 )
 
