@@ -11,10 +11,11 @@ from experiments.errors import AuditRefusedError, StudyError
 from experiments.fleets import FLEET, PricedEngines, simulated_fleet
 from experiments.results import StudyResult
 from experiments.study import PolicyRun, Workload, run_policy, workload
-from mechanisms import DirectMechanism, Preferences, find_mechanism
+from mechanisms import DirectMechanism, Preferences, find_mechanism, find_settlement
 from prediction import TokenPrices
 from proofs import Grid, Report, audit
 from runtime import Auction, Engine, Ledger, Policy, Rounds, calibration, running
+from runtime.settling import require_per_request
 from runtime.virtual_time import run
 
 #: A mechanism that lacks one of these is not run at scale unless the user insists.
@@ -33,11 +34,12 @@ class Plan:
 
     `data` holds names, files or folders (empty: the shipped dialogues and whatever real files are found); `dialogues`,
     `turns` and `context_words` cut each file; `rate` is how many dialogues begin per second; `slots` caps what an agent
-    serves at once. `books` keeps each run's ledger in a file of its own below that folder.
+    serves at once. `settlement` turns what the auction decided into what is paid. `books` keeps each run's ledger in a file of its own below that folder.
     """
 
     mechanism: str = "vcg"
     allocator: str | None = None
+    settlement: str = "on-prediction"
     despite_audit: bool = False
     data: tuple[str, ...] = ()
     dialogues: int = 20
@@ -58,9 +60,11 @@ def check(plan: Plan) -> None:
 
     Raises:
         MechanismError, DatasetError, StudyError: naming what does not exist.
+        EngineError: the settlement needs to see whole rounds.
     """
     find_corpora(plan)
     choose_policies(plan, find_mechanism(plan.mechanism, plan.allocator), seed=0)
+    require_per_request(find_settlement(plan.settlement))
 
 
 def examine(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Report:
@@ -156,6 +160,7 @@ async def _serve(
             seed=seed,
             rounds=Rounds(slots=plan.slots),
             ledger=ledger,
+            settlement=find_settlement(plan.settlement),
             progress=tick,
         )
 
@@ -231,6 +236,7 @@ def _result(
         "think time": f"{plan.think_time_s:g} s",
         "bidders": str(plan.bidders),
         "slots per agent": str(plan.slots),
+        "settlement": plan.settlement,
         "longest answer": f"{plan.max_tokens} tokens",
         "preferences": "paper's form, weight of quality uniform in [0.5, 0.95] per bidder",
         "seeds": ", ".join(map(str, plan.seeds)),

@@ -29,6 +29,7 @@ from mechanisms.paper import PaperRouter
 from mechanisms.pricing import ClearingPrice, HighestClearingPrice, SecondPrice
 from mechanisms.promises import Domain, Promises, promises_of
 from mechanisms.redistribution import Redistribution
+from mechanisms.settlement import ExecutionContingent, OnDelivery, OnMeasurement, OnPrediction, Settlement
 from mechanisms.sharing import Free, ProportionalShare, RandomPriority
 from mechanisms.simple import FirstCome, PayAsBid, PostedPrice
 from mechanisms.two_sided import ProcurementVCG, TradeReduction, TwoSidedVCG
@@ -70,6 +71,13 @@ WHOLE: dict[str, Callable[[], DirectMechanism]] = {
     "affine": AffineMaximizer,
     "trade-reduction": TradeReduction,
     "paper-router": PaperRouter,
+}
+
+SETTLEMENTS: dict[str, Callable[[], Settlement]] = {
+    "on-prediction": OnPrediction,
+    "on-measurement": OnMeasurement,
+    "on-delivery": OnDelivery,
+    "execution-contingent": ExecutionContingent,
 }
 
 #: What ships but cannot be built from its name alone, and how it is built.
@@ -139,6 +147,18 @@ def find_mechanism(name: str, allocator: str | None = None) -> DirectMechanism:
             "and no mechanism, which has run(market)"
         )
     return Mechanism(find_allocator(allocator or HOME.get(name, "min-cost-flow")), found)
+
+
+def find_settlement(name: str) -> Settlement:
+    """The settlement of a shipped name, or of `module:object` (an instance, or a class without required arguments).
+
+    Raises:
+        MechanismError: no such name, module or object, or the object settles nothing.
+    """
+    found = _find(name, SETTLEMENTS)
+    if not isinstance(found, Settlement):
+        raise MechanismError(f"{name} is a {type(found).__name__} without settle(outcome, execution)")
+    return found
 
 
 def promised(rule: str, allocator: str | None = None) -> Promises:

@@ -70,7 +70,11 @@ class Execution:
 
 @runtime_checkable
 class Settlement(Protocol):
-    """Turns what was auctioned and what was measured into what is paid."""
+    """Turns what was auctioned and what was measured into what is paid.
+
+    Those that look at each request alone say so by `per_request = True`; a router, whose requests end at different times,
+    takes no other.
+    """
 
     def settle(self, outcome: Outcome, execution: Execution) -> Payments:
         """Final charges (N,) and receipts (M,)."""
@@ -81,6 +85,7 @@ class Settlement(Protocol):
 class OnPrediction:
     """Clients pay what the auction said; agents are paid what it cost. The house insures both sides."""
 
+    per_request: ClassVar[bool] = True
     promises: ClassVar[Promises] = dict.fromkeys(
         ("truthful-realised", "truthful-agents-realised", "agents-rational-realised"), Domain.EVERYWHERE
     )
@@ -98,6 +103,7 @@ class OnMeasurement:
     below zero; truth-telling stays dominant in expectation where predictions are unbiased and read no report.
     """
 
+    per_request: ClassVar[bool] = True
     promises: ClassVar[Promises] = dict.fromkeys(
         ("truthful-realised", "truthful-agents-realised", "agents-rational-realised", "no-deficit-in-any-run"),
         Domain.EVERYWHERE,
@@ -122,6 +128,7 @@ class OnDelivery:
     is paid too little on average. Charges round up, receipts down.
     """
 
+    per_request: ClassVar[bool] = True
     promises: ClassVar[Promises] = {
         "truthful-realised": Domain.UNIT_ODDS,
         "individually-rational-realised": Domain.SINGLE_UNIT_ODDS,
@@ -155,6 +162,7 @@ class ExecutionContingent:
 
     allocator: Allocator = field(default_factory=MinCostFlow)
 
+    per_request: ClassVar[bool] = False
     promises: ClassVar[Promises] = {
         "truthful-realised": Domain.EVERYWHERE,
         "truthful-agents-realised": Domain.UNIT_ODDS,

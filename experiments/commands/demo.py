@@ -33,6 +33,9 @@ class EngineKind(StrEnum):
 def demo(
     mechanism: Annotated[str, typer.Option(help="vcg, pay-as-bid, posted-price, or yours: my_rules:HalfPrice")] = "vcg",
     allocator: Annotated[str | None, typer.Option(help="greedy, or-tools, ..., or yours")] = None,
+    settlement: Annotated[
+        str, typer.Option(help="Who bears a wrong prediction: on-prediction, on-measurement, on-delivery, or yours.")
+    ] = "on-prediction",
     engine: Annotated[EngineKind, typer.Option(help="Simulated engines, or real vLLM servers.")] = EngineKind.SIMULATED,
     model: Annotated[
         list[str] | None,
@@ -83,6 +86,7 @@ def demo(
     plan = Plan(
         mechanism=mechanism,
         allocator=allocator,
+        settlement=settlement,
         despite_audit=despite_audit,
         data=tuple(data or ()),
         dialogues=dialogues or (4 if real else 20),

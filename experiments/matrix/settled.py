@@ -6,15 +6,9 @@ from functools import cache
 from allocation import MinCostFlow
 from experiments.matrix.cells import Cell, Progress, Remembered, Trial, trial
 from mechanisms import VCG, Mechanism
+from mechanisms.catalogue import SETTLEMENTS
 from mechanisms.promises import Domain, Promises, promises_of
-from mechanisms.settlement import (
-    CERTAIN,
-    ExecutionContingent,
-    OnDelivery,
-    OnMeasurement,
-    OnPrediction,
-    Settlement,
-)
+from mechanisms.settlement import CERTAIN, Settlement
 from proofs import (
     AgentsRationalRealised,
     Grid,
@@ -43,13 +37,6 @@ SPACES: tuple[tuple[Grid, Luck], ...] = (
     (Grid(2, 1, (2, 3), private_costs=(1, 2), costs_per_pair=True), HALF),
     (Grid(2, 1, (2, 3), private_costs=(1, 2), costs_per_pair=True), MOST),
 )
-
-SETTLEMENTS: dict[str, Settlement] = {
-    "on-prediction": OnPrediction(),
-    "on-measurement": OnMeasurement(),
-    "on-delivery": OnDelivery(),
-    "execution-contingent": ExecutionContingent(),
-}
 
 _AUCTION = Mechanism(MinCostFlow(), VCG())
 
@@ -105,4 +92,5 @@ def properties(settlement: Settlement, luck: Luck, *, agents: bool) -> tuple[Pro
 @cache
 def settlements() -> tuple[SettledRow, ...]:
     """Every settlement that ships."""
-    return tuple(SettledRow(name, way, promises_of(way)) for name, way in SETTLEMENTS.items())
+    made = {name: build() for name, build in SETTLEMENTS.items()}
+    return tuple(SettledRow(name, way, promises_of(way)) for name, way in made.items())

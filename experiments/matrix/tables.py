@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from experiments.matrix.cells import Row
 from experiments.matrix.played import TRUTHFUL, dynamic
 from experiments.matrix.rules import OF_AGENTS, OF_BIDDERS, ON_AVERAGE, auctions
-from experiments.matrix.settled import HALF, SETTLEMENTS, properties, settlements
+from experiments.matrix.settled import HALF, properties, settlements
 from mechanisms import MechanismError
+from mechanisms.settlement import OnPrediction
 from proofs.plays import OVER_ROUNDS
 
 
@@ -26,7 +27,7 @@ TABLES: tuple[Table, ...] = (
     Table("on average over a uniform prior, both sides", ON_AVERAGE, auctions),
     Table(
         "once requests have run: truth on average, the rest in every run",
-        tuple(prop.name for prop in properties(SETTLEMENTS["on-prediction"], HALF, agents=True)),
+        tuple(prop.name for prop in properties(OnPrediction(), HALF, agents=True)),
         settlements,
     ),
     Table("over two and three rounds with caches", (TRUTHFUL, *OVER_ROUNDS), dynamic),

@@ -7,10 +7,10 @@ import pytest
 from experiments.matrix import TABLES, Row, examined, rows, smallest
 from experiments.matrix.played import RoundsRow
 from experiments.matrix.rules import RuleRow
-from experiments.matrix.settled import SETTLEMENTS, SettledRow
+from experiments.matrix.settled import SettledRow
 from experiments.matrix.spaces import AVERAGE, SPACES, TWO_SIDED
 from mechanisms import VCG, Mechanism, MechanismError, PostedPrice, find_mechanism
-from mechanisms.catalogue import AWAY, HOME, RULES, WHOLE
+from mechanisms.catalogue import AWAY, HOME, RULES, SETTLEMENTS, WHOLE
 from mechanisms.promises import Domain, entailed
 from proofs import Grid
 
