@@ -20,8 +20,8 @@ class Measures:
 
     `hit_rate` is cached over prompt tokens, summed over requests; `hit_rate_per_request` the mean of each request's
     own. `welfare` sums, over served requests, the true value of what was measured minus the measured cost. `surplus`
-    is payments minus what agents were paid, `auction_surplus` the same on the predicted costs that the auction rested on. NaN
-    where a policy has no such figure.
+    is payments minus what agents were paid, `auction_surplus` the same on the predicted costs that the auction rested
+    on. NaN where a policy has no such figure.
     """
 
     requests: float

@@ -82,7 +82,7 @@ SETTLEMENTS: dict[str, Callable[[], Settlement]] = {
 
 #: What ships but cannot be built from its name alone, and how it is built.
 _UNFINISHED: dict[str, str] = {
-    "expected-externality": "a prior; write it = ExpectedExternality(grid_prior(Grid(2, 1, (0, 36), private_costs=(0, 36))))",
+    "expected-externality": "a prior; write it = ExpectedExternality(grid_prior(Grid(2, 1, (0, 36))))",
     "local-vcg": "hubs; write it = LocalVCG(ByOwner((0, 1)))",
 }
 

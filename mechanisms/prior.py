@@ -91,8 +91,8 @@ def market_of(state: State, template: Market) -> Market:
     shape = len(values), len(room)
     # Without requests the rows do not tell how many agents there are.
     return template.replace(
-        values=np.reshape(np.array(values, np.int64), shape),
-        costs=np.reshape(np.array(costs, np.int64), shape),
+        values=np.array(values, np.int64).reshape(shape),
+        costs=np.array(costs, np.int64).reshape(shape),
         capacities=room,
     )
 

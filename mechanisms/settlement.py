@@ -72,8 +72,8 @@ class Execution:
 class Settlement(Protocol):
     """Turns what was auctioned and what was measured into what is paid.
 
-    Those that look at each request alone say so by `per_request = True`; a router, whose requests end at different times,
-    takes no other.
+    Those that look at each request alone say so by `per_request = True`; a router, whose requests end at different
+    times, takes no other.
     """
 
     def settle(self, outcome: Outcome, execution: Execution) -> Payments:

@@ -78,9 +78,7 @@ class RandomPriority:
 class Free:
     """Nobody pays and nobody is paid; agents bear their own cost. Truthful over `RandomPriority`, over little else."""
 
-    promises: ClassVar[Promises] = dict.fromkeys(
-        ("truthful", "individually-rational", "balanced"), Domain.EVERYWHERE
-    )
+    promises: ClassVar[Promises] = dict.fromkeys(("truthful", "individually-rational", "balanced"), Domain.EVERYWHERE)
 
     def charge(self, market: Market, allocation: Allocation, allocator: Allocator) -> Payments:
         """Zeros, (N,) and (M,)."""

@@ -260,8 +260,8 @@ def _expected(
         values, costs, room = _with_type(state, owners, player, own)
         shape = len(values), len(room)
         mask = None if feasible is None else np.frombuffer(feasible, np.bool_).reshape(shape)
-        rows = (np.reshape(np.array(matrix, np.int64), shape) for matrix in (values, costs))
-        market = Market(*rows, room, mask, owners)
+        worths, prices = (np.array(matrix, np.int64).reshape(shape) for matrix in (values, costs))
+        market = Market(worths, prices, room, mask, owners)
         worth += weight * _others(market, allocator.allocate(market), player)
     due, rest = divmod(worth, prior.total)
     if rest:

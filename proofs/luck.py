@@ -30,7 +30,7 @@ class Luck:
     chance: int = CERTAIN // 2
 
     def __post_init__(self) -> None:
-        if not self.errors or sum(self.errors):
+        if not self.errors or sum(self.errors) != 0:
             raise AuditError(f"errors = {self.errors}; predictions that are right on average have errors of mean 0")
         if not 1 <= self.chance <= CERTAIN:
             raise AuditError(f"chance = {self.chance}; expected millionths, 1 to {CERTAIN}")
@@ -42,7 +42,8 @@ class Luck:
 
     def weight(self, requests: int) -> int:
         """A common denominator of expected utilities over the runs of so many requests."""
-        return (len(self.errors) * self.odds.denominator) ** requests
+        each: int = len(self.errors) * self.odds.denominator
+        return int(each**requests)
 
     def runs(self, truth: Market, outcome: Outcome) -> Iterator[tuple[Fraction, Execution]]:
         """Every way in which the served requests may run, with its probability."""

@@ -83,7 +83,9 @@ def audit_plays(
         if not here:
             findings.append(PlayFinding(name, world, Status.VERIFIED, cases))
             continue
-        smaller = [one for each in _smaller(world) for which, one in _shortfalls(mechanism, each, values) if which == name]
+        smaller = [
+            one for each in _smaller(world) for which, one in _shortfalls(mechanism, each, values) if which == name
+        ]
         simplest = min((*smaller, *here), key=lambda shortfall: shortfall.simplicity)
         worst = max(shortfall.amount for shortfall in here)
         findings.append(PlayFinding(name, world, Status.REFUTED, cases, worst, simplest))
@@ -124,7 +126,8 @@ def _best(world: Conversations, values: Money, history: History) -> int:
     if len(history) == world.rounds:
         return 0
     market = world.market(values, history)
-    weights, room = market.weights.tolist(), market.capacities.tolist()
+    weights: list[list[int]] = market.weights.tolist()
+    room = market.capacities.tolist()
     return max(
         sum(weights[i][j] for i, j in enumerate(agents) if j != UNSERVED) + _best(world, values, (*history, agents))
         for agents in product(range(UNSERVED, market.shape[1]), repeat=market.shape[0])
@@ -134,5 +137,6 @@ def _best(world: Conversations, values: Money, history: History) -> int:
 
 def _served(outcomes: Sequence[Outcome]) -> str:
     return "; ".join(
-        f"agents {outcome.allocation.agents.tolist()} charges {outcome.payments.charges.tolist()}" for outcome in outcomes
+        f"agents {outcome.allocation.agents.tolist()} charges {outcome.payments.charges.tolist()}"
+        for outcome in outcomes
     )

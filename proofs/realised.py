@@ -1,9 +1,9 @@
 """Claims about what is left once requests have run: costs off their predictions, some requests failed.
 
-An auction is run on predictions, and a `Settlement` turns its payments into final ones. A `Luck` says how a run may turn
-out; every way is settled, in exact fractions. Truthfulness is claimed on average over the luck, since nobody knows it
-when he reports; rationality and the budget in every single run. All utilities are computed from what was measured, and
-from the true values: a served success is worth the true value over the chance of success, a failure nothing.
+An auction is run on predictions, and a `Settlement` turns its payments into final ones. A `Luck` says how a run may
+turn out; every way is settled, in exact fractions. Truthfulness is claimed on average over the luck, since nobody knows
+it when he reports; rationality and the budget in every single run. All utilities are computed from what was measured,
+and from the true values: a served success is worth the true value over the chance of success, a failure nothing.
 """
 
 from collections.abc import Sequence

@@ -233,9 +233,7 @@ def gambit_gain(
     return 0 if found is None else found.gain
 
 
-def outcomes_of(
-    mechanism: DynamicMechanism, world: Conversations, values: Sequence[Row]
-) -> tuple[Outcome, ...]:
+def outcomes_of(mechanism: DynamicMechanism, world: Conversations, values: Sequence[Row]) -> tuple[Outcome, ...]:
     """The outcome of each round, when everybody reports these values in all of them.
 
     Raises:

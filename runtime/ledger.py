@@ -68,7 +68,8 @@ class Ledger:
             LedgerError: the request is held or settled already.
         """
         cursor = self._books.execute(
-            "INSERT INTO entries (request, bidder, agent, charge, state) VALUES (?, ?, ?, ?, 'held') ON CONFLICT (request) DO UPDATE SET"
+            "INSERT INTO entries (request, bidder, agent, charge, state) VALUES (?, ?, ?, ?, 'held')"
+            " ON CONFLICT (request) DO UPDATE SET"
             " bidder = excluded.bidder, agent = excluded.agent, charge = excluded.charge, state = 'held'"
             " WHERE state = 'released'",
             (request, bidder, agent, int(charge)),

@@ -32,7 +32,7 @@ class Prediction:
 class Served:
     """A request that was served: times in seconds on the loop's clock, money in micro-units.
 
-    `charge` is what its bidder finally paid, `cost` what serving was measured to cost, `receipt` what its agent was paid.
+    `charge` is what its bidder finally paid, `cost` what serving was measured to cost, `receipt` what its agent got.
     """
 
     request: Request

@@ -1,8 +1,8 @@
 """What one served request finally costs its bidder, and brings its agent.
 
 Requests of a round end at different times, and each is settled when it ends. So a settlement must look at one request
-at a time; `ExecutionContingent`, which pays agents on what a whole round did, cannot serve here. Agents are paid for the
-requests that they serve, one by one: what an auction grants them beyond their predicted cost is not paid out.
+at a time; `ExecutionContingent`, which pays agents on what a whole round did, cannot serve here. Agents are paid for
+the requests that they serve, one by one: what an auction grants them beyond their predicted cost is not paid out.
 """
 
 import numpy as np
@@ -41,7 +41,9 @@ def settled(
             was all there was to succeed in, and that was certain.
     """
     outcome = Outcome(
-        Market([[0]], [[predicted]], [1]), Allocation(np.array([0])), Payments(np.array([charge]), np.array([predicted]))
+        Market([[0]], [[predicted]], [1]),
+        Allocation(np.array([0])),
+        Payments(np.array([charge]), np.array([predicted])),
     )
     odds = CERTAIN if quality is None else min(CERTAIN, max(1, round(chance * CERTAIN)))
     payments = settlement.settle(outcome, Execution([measured], [quality is None or quality >= RIGHT], [odds]))

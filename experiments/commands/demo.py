@@ -36,6 +36,9 @@ def demo(
     settlement: Annotated[
         str, typer.Option(help="Who bears a wrong prediction: on-prediction, on-measurement, on-delivery, or yours.")
     ] = "on-prediction",
+    preset: Annotated[
+        str, typer.Option(help="varied, or paper: the published constants for preferences, tokens and rounds.")
+    ] = "varied",
     engine: Annotated[EngineKind, typer.Option(help="Simulated engines, or real vLLM servers.")] = EngineKind.SIMULATED,
     model: Annotated[
         list[str] | None,
@@ -87,6 +90,7 @@ def demo(
         mechanism=mechanism,
         allocator=allocator,
         settlement=settlement,
+        preset=preset,
         despite_audit=despite_audit,
         data=tuple(data or ()),
         dialogues=dialogues or (4 if real else 20),

@@ -40,7 +40,7 @@ def mechanisms(
     from experiments.matrix import examined, rows
 
     chosen = rows(rule)
-    total, done, found = sum(row.steps for row in chosen), 0, []
+    total, done = sum(row.steps for row in chosen), 0
     with _PatientBar(Console(stderr=True)) as bar:
 
         def advance(steps: int) -> None:
@@ -48,8 +48,7 @@ def mechanisms(
             done += steps
             bar(done, total)
 
-        for one in examined(chosen, workers, advance):
-            found.append(one)
+        found = list(examined(chosen, workers, advance))
     if as_json:
         _print_json(found)
     elif markdown:
@@ -61,7 +60,7 @@ def mechanisms(
 
 
 def mark(cell: "Cell") -> str:
-    """How a cell prints: `kept 7/7`, `fails 3/7`, `in part, fails 2/7`, `BROKEN 1/7`, or `-` where nothing was tried."""
+    """How a cell prints: `kept 7/7`, `fails 3/7`, `in part, fails 2/7`, `BROKEN 1/7`; `-` where nothing was tried."""
     tried, failed = len(cell.trials), len(cell.refuted)
     if not tried:
         return "-"

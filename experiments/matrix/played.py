@@ -81,4 +81,4 @@ def dynamic() -> tuple[RoundsRow, ...]:
 
 
 def _profiles(world: Conversations, values: Sequence[int]) -> int:
-    return len(values) ** (world.agents * world.bidders)
+    return int(len(values) ** (world.agents * world.bidders))

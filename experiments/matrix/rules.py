@@ -1,7 +1,7 @@
 """Rows of the matrix that are auctions: every shipped pair of allocator and rule, and every whole mechanism."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 
 from allocation.hubs import ByCost, ByOwner, Cheapest, FavouriteHub
@@ -67,7 +67,7 @@ class RuleRow:
     spaces: tuple[Grid, ...] = SPACES
     two_sided: tuple[Grid, ...] = TWO_SIDED
     average: tuple[Grid, ...] = AVERAGE
-    few: bool = field(default=False)
+    few: bool = False
 
     @property
     def steps(self) -> int:
@@ -126,7 +126,7 @@ def _rows() -> Iterator[RuleRow]:
             yield _named(rule, allocator)
     yield _named("vcg", "brute-force")
     for allocator in _SLOW:
-        yield _named("vcg", allocator, spaces=TINY, two_sided=(), average=(), few=True)
+        yield replace(_named("vcg", allocator), spaces=TINY, two_sided=(), average=(), few=True)
     for rule in WHOLE:
         if rule == "trade-reduction":
             yield _whole(rule, "", find_mechanism(rule), promised(rule), two_sided=(*TWO_SIDED, *ONE_GOOD))
@@ -138,9 +138,9 @@ def _rows() -> Iterator[RuleRow]:
     yield _whole("paper-router", "", router, promises_of(router), ROOMY, ROOMY_TWO_SIDED, ROOMY_AVERAGE)
     for hubs in (ByOwner((0, 1)), ByCost((0, 1)), Cheapest(1)):
         local = LocalVCG(hubs)
-        yield _whole("local-vcg", type(hubs).__name__, local, promises_of(local), *_two_agents())
+        yield _hubs(type(hubs).__name__, local, promises_of(local))
     by_bids = Mechanism(FavouriteHub((0, 1)), VCG())
-    yield _whole("local-vcg", "FavouriteHub", by_bids, _BY_BIDS, *_two_agents())
+    yield _hubs("FavouriteHub", by_bids, _BY_BIDS)
 
 
 #: Hubs chosen by bids are not truthful; each bidder's choice moves nobody else, so the other promises stand.
@@ -151,12 +151,16 @@ def _expected_externality(grid: Grid) -> ExpectedExternality:
     return ExpectedExternality(grid_prior(grid))
 
 
-def _two_agents() -> tuple[tuple[Grid, ...], ...]:
-    return tuple(tuple(grid for grid in grids if grid.agents == 2) for grids in (SPACES, TWO_SIDED, AVERAGE))
+def _hubs(hubs: str, mechanism: DirectMechanism, promises: Promises) -> RuleRow:
+    """Hubs are of two agents, so they are tried where there are two."""
+    spaces, two_sided, average = (
+        tuple(grid for grid in grids if grid.agents == 2) for grids in (SPACES, TWO_SIDED, AVERAGE)
+    )
+    return _whole("local-vcg", hubs, mechanism, promises, spaces, two_sided, average)
 
 
-def _named(rule: str, allocator: str, **where: Iterable[Grid] | bool) -> RuleRow:
-    return _whole(rule, allocator, find_mechanism(rule, allocator), promised(rule, allocator), **where)  # type: ignore[arg-type]
+def _named(rule: str, allocator: str) -> RuleRow:
+    return _whole(rule, allocator, find_mechanism(rule, allocator), promised(rule, allocator))
 
 
 def _whole(
@@ -167,6 +171,5 @@ def _whole(
     spaces: tuple[Grid, ...] = SPACES,
     two_sided: tuple[Grid, ...] = TWO_SIDED,
     average: tuple[Grid, ...] = AVERAGE,
-    few: bool = False,
 ) -> RuleRow:
-    return RuleRow(rule, beside, lambda grid: mechanism, promises, spaces, two_sided, average, few)
+    return RuleRow(rule, beside, lambda grid: mechanism, promises, spaces, two_sided, average)

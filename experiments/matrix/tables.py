@@ -43,5 +43,7 @@ def rows(rule: str | None = None) -> tuple[Row, ...]:
     every: tuple[Row, ...] = (*auctions(), *settlements(), *dynamic())
     chosen = tuple(row for row in every if rule in (None, row.rule))
     if not chosen:
-        raise MechanismError(f"no rule {rule!r} in the matrix; it has {', '.join(dict.fromkeys(r.rule for r in every))}")
+        raise MechanismError(
+            f"no rule {rule!r} in the matrix; it has {', '.join(dict.fromkeys(r.rule for r in every))}"
+        )
     return chosen

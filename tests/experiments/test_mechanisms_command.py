@@ -47,7 +47,9 @@ def test_settlements_are_rows_with_their_own_properties(command: typer.Typer) ->
 def test_markdown_has_every_table_and_failure(command: typer.Typer) -> None:
     result = CliRunner().invoke(command, ["--rule", "vickrey", "--markdown"])
     assert result.exit_code == 0, result.output
-    assert "| vickrey over by-value | kept 2/2 | kept 2/2 | kept 2/2 | fails 2/2 | in part, fails 1/2 |" in result.output
+    assert (
+        "| vickrey over by-value | kept 2/2 | kept 2/2 | kept 2/2 | fails 2/2 | in part, fails 1/2 |" in result.output
+    )
     assert "**vickrey over by-value**: truthful-agents fails: agent 0 reports" in result.output
     assert "vickrey over by-value promises efficient on markets in which" in result.output
 

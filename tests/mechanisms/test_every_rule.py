@@ -1,4 +1,4 @@
-"""Every rule that ships, on bidders with one request and with several: an outcome that adds up, or a refusal that says why."""
+"""Every rule that ships, for owners of one request and of several: an outcome that adds up, or a reasoned refusal."""
 
 from collections.abc import Callable, Iterator
 
@@ -105,7 +105,9 @@ def adds_up(market: Market, outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize(
-    "settlement", [OnPrediction(), OnMeasurement(), OnDelivery(), ExecutionContingent()], ids=lambda way: type(way).__name__
+    "settlement",
+    [OnPrediction(), OnMeasurement(), OnDelivery(), ExecutionContingent()],
+    ids=lambda way: type(way).__name__,
 )
 def test_every_settlement_settles_what_every_rule_decides(settlement: Settlement) -> None:
     for build in NAMES.values():

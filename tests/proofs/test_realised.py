@@ -56,7 +56,7 @@ def test_a_cost_that_could_fall_below_nothing_is_certain() -> None:
 
 @pytest.mark.parametrize("settlement", SETTLEMENTS, ids=lambda way: type(way).__name__)
 def test_worst_runs_are_those_of_the_balance_written_down(settlement: Settlement) -> None:
-    """`balance` rounds the worth of a success down; where chances divide it is exact, and says what the properties do."""
+    """`balance` rounds the worth of a success down; where chances divide it is exact, and says what properties do."""
     rng, luck = np.random.default_rng(1), Luck()
     for _ in range(15):
         market = Market(rng.integers(0, 9, (3, 2)), rng.integers(0, 4, (3, 2)), [1, 1], bidders=[0, 1, 0])

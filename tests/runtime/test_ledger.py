@@ -37,8 +37,8 @@ def test_books_from_before_receipts_were_entered_are_read_on(tmp_path: Path) -> 
     path = tmp_path / "books.sqlite"
     old = sqlite3.connect(path)
     old.executescript(
-        "CREATE TABLE entries (request TEXT PRIMARY KEY, bidder TEXT NOT NULL, agent TEXT NOT NULL, charge INTEGER NOT NULL,"
-        " cost INTEGER, state TEXT NOT NULL) STRICT;"
+        "CREATE TABLE entries (request TEXT PRIMARY KEY, bidder TEXT NOT NULL, agent TEXT NOT NULL,"
+        " charge INTEGER NOT NULL, cost INTEGER, state TEXT NOT NULL) STRICT;"
         "INSERT INTO entries VALUES ('r', 'b', 'a', 10, 7, 'settled'), ('s', 'b', 'a', 5, NULL, 'held');"
     )
     old.close()

@@ -155,7 +155,7 @@ def _told(agents: Sequence[Agent]) -> Told:
 
 
 def test_whole_rounds_cannot_be_settled_request_by_request() -> None:
-    with pytest.raises(EngineError, match="ExecutionContingent settles whole rounds.*take OnPrediction"):
+    with pytest.raises(EngineError, match=r"ExecutionContingent settles whole rounds.*take OnPrediction"):
         Router([engine("a")], Auction(find_mechanism("vcg")), [PRICES], settlement=ExecutionContingent())
 
 
