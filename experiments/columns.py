@@ -154,7 +154,7 @@ MARKET = (
         "high",
     ),
     Column("payments", "Payments", "credits", "Sum of what bidders were charged. Routers without prices have none."),
-    Column("surplus", "Surplus", "credits", "Payments minus the cost of what was served."),
+    Column("surplus", "Surplus", "credits", "Payments minus what agents were paid, as settled."),
     Column(
         "auction_surplus",
         "Predicted surplus",

@@ -9,12 +9,14 @@ from experiments.baselines import baselines
 from experiments.data import Corpus, arrivals, cache_folder, find_real, load, locate
 from experiments.errors import AuditRefusedError, StudyError
 from experiments.fleets import FLEET, PricedEngines, simulated_fleet
+from experiments.presets import find_preset
 from experiments.results import StudyResult
 from experiments.study import PolicyRun, Workload, run_policy, workload
-from mechanisms import DirectMechanism, Preferences, find_mechanism
+from mechanisms import DirectMechanism, find_mechanism, find_settlement
 from prediction import TokenPrices
 from proofs import Grid, Report, audit
-from runtime import Auction, Engine, Ledger, Policy, Rounds, calibration, running
+from runtime import Auction, Engine, Ledger, Policy, calibration, running
+from runtime.settling import require_per_request
 from runtime.virtual_time import run
 
 #: A mechanism that lacks one of these is not run at scale unless the user insists.
@@ -33,11 +35,14 @@ class Plan:
 
     `data` holds names, files or folders (empty: the shipped dialogues and whatever real files are found); `dialogues`,
     `turns` and `context_words` cut each file; `rate` is how many dialogues begin per second; `slots` caps what an agent
-    serves at once. `books` keeps each run's ledger in a file of its own below that folder.
+    serves at once. `settlement` turns what the auction decided into what is paid; `preset` names preferences, prices
+    and rounds. `books` keeps each run's ledger in a file of its own below that folder.
     """
 
     mechanism: str = "vcg"
     allocator: str | None = None
+    settlement: str = "on-prediction"
+    preset: str = "varied"
     despite_audit: bool = False
     data: tuple[str, ...] = ()
     dialogues: int = 20
@@ -58,9 +63,12 @@ def check(plan: Plan) -> None:
 
     Raises:
         MechanismError, DatasetError, StudyError: naming what does not exist.
+        EngineError: the settlement needs to see whole rounds.
     """
     find_corpora(plan)
     choose_policies(plan, find_mechanism(plan.mechanism, plan.allocator), seed=0)
+    require_per_request(find_settlement(plan.settlement))
+    find_preset(plan.preset)
 
 
 def examine(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Report:
@@ -146,16 +154,18 @@ async def _serve(
         done += 1
         progress(f"{policy.name}, seed {seed}", done, requests.turns)
 
+    preset = find_preset(plan.preset)
     path = ":memory:" if plan.books is None else plan.books / f"{policy.name}-{seed}.sqlite"
     with Ledger(path) as ledger:
         return await run_policy(
             policy,
             requests,
             engines,
-            prices,
+            prices if preset.prices is None else [preset.prices] * len(engines),
             seed=seed,
-            rounds=Rounds(slots=plan.slots),
+            rounds=preset.rounds(plan.slots),
             ledger=ledger,
+            settlement=find_settlement(plan.settlement),
             progress=tick,
         )
 
@@ -197,7 +207,7 @@ def make_workload(plan: Plan, corpora: Sequence[Corpus], seed: int) -> Workload:
         corpora,
         schedule,
         bidders=plan.bidders,
-        preferences=lambda rng: Preferences.paper(float(rng.uniform(0.5, 0.95))),
+        preferences=find_preset(plan.preset).draw,
         max_tokens=plan.max_tokens,
         seed=seed,
     )
@@ -231,8 +241,9 @@ def _result(
         "think time": f"{plan.think_time_s:g} s",
         "bidders": str(plan.bidders),
         "slots per agent": str(plan.slots),
+        "settlement": plan.settlement,
         "longest answer": f"{plan.max_tokens} tokens",
-        "preferences": "paper's form, weight of quality uniform in [0.5, 0.95] per bidder",
+        "preferences": find_preset(plan.preset).said,
         "seeds": ", ".join(map(str, plan.seeds)),
     }
     return StudyResult(

@@ -20,8 +20,8 @@ class Measures:
 
     `hit_rate` is cached over prompt tokens, summed over requests; `hit_rate_per_request` the mean of each request's
     own. `welfare` sums, over served requests, the true value of what was measured minus the measured cost. `surplus`
-    is payments minus measured cost, `auction_surplus` the same on the predicted costs that the auction rested on. NaN
-    where a policy has no such figure.
+    is payments minus what agents were paid, `auction_surplus` the same on the predicted costs that the auction rested
+    on. NaN where a policy has no such figure.
     """
 
     requests: float
@@ -57,6 +57,7 @@ def measure(run: PolicyRun) -> Measures:
     graded = [one.quality for one in served if one.quality is not None]
     costs = sum(one.cost for one in served) / MICROS
     charges = sum(one.charge for one in served) / MICROS
+    receipts = sum(one.receipt for one in served) / MICROS
     auction = any(one.predicted is not None for one in served)
     errors = _errors(served)
     return Measures(
@@ -71,7 +72,7 @@ def measure(run: PolicyRun) -> Measures:
         right=_mean([quality >= RIGHT for quality in graded]),
         welfare=sum(true_value(one, run.preferences[one.request.bidder]) for one in served) - costs,
         payments=charges if auction else nan,
-        surplus=charges - costs if auction else nan,
+        surplus=charges - receipts if auction else nan,
         auction_surplus=run.statistics.predicted_surplus / MICROS if auction else nan,
         latency_nmae=errors["latency_nmae"],
         cost_nmae=errors["cost_nmae"],

@@ -94,6 +94,7 @@ def _rows(run: PolicyRun) -> list[dict[str, object]]:
             "output_tokens": one.completion.output_tokens,
             "charge_micros": one.charge,
             "cost_micros": one.cost,
+            "receipt_micros": one.receipt,
             "quality": one.quality,
             "predicted_latency_s": one.predicted.latency_s if one.predicted else None,
             "predicted_cost": one.predicted.cost if one.predicted else None,

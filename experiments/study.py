@@ -14,6 +14,7 @@ from experiments.data import Corpus, Dialogue, conversation
 from experiments.data.workload import Schedule
 from experiments.scoring import answer_quality
 from mechanisms import Preferences
+from mechanisms.settlement import Settlement
 from prediction import TokenPrices
 from runtime import Declined, Engine, EngineInfo, Ledger, Policy, Request, Rounds, Router, Served
 from runtime.rounds import RoundStatistics
@@ -111,6 +112,7 @@ async def run_policy(
     seed: int,
     rounds: Rounds,
     ledger: Ledger,
+    settlement: Settlement | None = None,
     progress: Progress = lambda: None,
 ) -> PolicyRun:
     """Hold every conversation of a workload under one policy; engines must be running, with empty caches.
@@ -125,6 +127,7 @@ async def run_policy(
         prices,
         rounds=rounds,
         ledger=ledger,
+        settlement=settlement,
         grade=lambda request, text: answer_quality(text, gold[request.id]),
     )
     loop = asyncio.get_running_loop()

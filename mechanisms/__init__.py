@@ -25,7 +25,7 @@
 """
 
 from mechanisms.batch import BatchMechanism, Outcomes, run_many
-from mechanisms.catalogue import find_allocator, find_mechanism, load_object
+from mechanisms.catalogue import find_allocator, find_mechanism, find_settlement, load_object
 from mechanisms.dynamic import DynamicMechanism, DynamicPivot, PerRound, World
 from mechanisms.errors import MechanismError
 from mechanisms.mechanism import DirectMechanism, IrresoluteMechanism, Mechanism, PaymentRule
@@ -62,6 +62,7 @@ __all__ = [
     "World",
     "find_allocator",
     "find_mechanism",
+    "find_settlement",
     "load_object",
     "run_many",
     "serving_costs",

@@ -44,6 +44,7 @@ class AffineMaximizer:
     promises: ClassVar[Promises] = {
         "truthful": Domain.EVERYWHERE,
         "individually-rational": Domain.EVERYWHERE,
+        "agents-rational": Domain.EVERYWHERE,
         "no-deficit": Domain.EVERYWHERE,
     }
 

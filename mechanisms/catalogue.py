@@ -29,9 +29,10 @@ from mechanisms.paper import PaperRouter
 from mechanisms.pricing import ClearingPrice, HighestClearingPrice, SecondPrice
 from mechanisms.promises import Domain, Promises, promises_of
 from mechanisms.redistribution import Redistribution
+from mechanisms.settlement import ExecutionContingent, OnDelivery, OnMeasurement, OnPrediction, Settlement
 from mechanisms.sharing import Free, ProportionalShare, RandomPriority
 from mechanisms.simple import FirstCome, PayAsBid, PostedPrice
-from mechanisms.two_sided import ProcurementVCG, TwoSidedVCG
+from mechanisms.two_sided import ProcurementVCG, TradeReduction, TwoSidedVCG
 from mechanisms.vcg import VCG
 
 ALLOCATORS: dict[str, Callable[[], Allocator]] = {
@@ -68,7 +69,21 @@ RULES: dict[str, Callable[[], PaymentRule]] = {
 WHOLE: dict[str, Callable[[], DirectMechanism]] = {
     "vcg-reserve": ReserveVCG,
     "affine": AffineMaximizer,
+    "trade-reduction": TradeReduction,
     "paper-router": PaperRouter,
+}
+
+SETTLEMENTS: dict[str, Callable[[], Settlement]] = {
+    "on-prediction": OnPrediction,
+    "on-measurement": OnMeasurement,
+    "on-delivery": OnDelivery,
+    "execution-contingent": ExecutionContingent,
+}
+
+#: What ships but cannot be built from its name alone, and how it is built.
+_UNFINISHED: dict[str, str] = {
+    "expected-externality": "a prior; write it = ExpectedExternality(grid_prior(Grid(2, 1, (0, 36))))",
+    "local-vcg": "hubs; write it = LocalVCG(ByOwner((0, 1)))",
 }
 
 #: Rules that make sense over one allocator alone; every other rule runs over MinCostFlow unless told otherwise.
@@ -79,18 +94,18 @@ HOME: dict[str, str] = {
     "free": "random-priority",
 }
 
-_SAFE: Promises = dict.fromkeys(("individually-rational", "no-deficit"), Domain.EVERYWHERE)
+_SAFE: Promises = dict.fromkeys(("individually-rational", "agents-rational", "no-deficit"), Domain.EVERYWHERE)
 _SAFE_AND_EFFICIENT: Promises = {**_SAFE, "efficient": Domain.EVERYWHERE}
-_ALL_FOUR: Promises = {"truthful": Domain.EVERYWHERE, **_SAFE_AND_EFFICIENT}
+_ALL: Promises = {"truthful": Domain.EVERYWHERE, **_SAFE_AND_EFFICIENT}
 
 #: What a rule promises over an allocator that is not its home and not exact; no entry, no promise.
 AWAY: dict[tuple[str, str], Promises] = {
     ("vcg", "greedy"): _SAFE,
-    ("vcg", "first-come"): {"no-deficit": Domain.EVERYWHERE},
+    ("vcg", "first-come"): dict.fromkeys(("agents-rational", "no-deficit"), Domain.EVERYWHERE),
     ("pay-as-bid", "greedy"): _SAFE,
     ("pay-as-bid", "by-value"): _SAFE,
-    ("posted-price", "min-cost-flow"): _SAFE_AND_EFFICIENT,
-    ("posted-price", "greedy"): _SAFE,
+    ("posted-price", "min-cost-flow"): {**_SAFE_AND_EFFICIENT, "balanced": Domain.EVERYWHERE},
+    ("posted-price", "greedy"): {**_SAFE, "balanced": Domain.EVERYWHERE},
     ("second-price", "greedy"): _SAFE,
     ("proportional-share", "greedy"): _SAFE,
     ("proportional-share", "by-value"): _SAFE,
@@ -134,6 +149,18 @@ def find_mechanism(name: str, allocator: str | None = None) -> DirectMechanism:
     return Mechanism(find_allocator(allocator or HOME.get(name, "min-cost-flow")), found)
 
 
+def find_settlement(name: str) -> Settlement:
+    """The settlement of a shipped name, or of `module:object` (an instance, or a class without required arguments).
+
+    Raises:
+        MechanismError: no such name, module or object, or the object settles nothing.
+    """
+    found = _find(name, SETTLEMENTS)
+    if not isinstance(found, Settlement):
+        raise MechanismError(f"{name} is a {type(found).__name__} without settle(outcome, execution)")
+    return found
+
+
 def promised(rule: str, allocator: str | None = None) -> Promises:
     """What a shipped rule promises over a shipped allocator: its own promises at home, else what `AWAY` says.
 
@@ -145,7 +172,7 @@ def promised(rule: str, allocator: str | None = None) -> Promises:
     found = _find(rule, {**RULES, **WHOLE})
     if allocator is not None and not _at_home(rule, allocator):
         return AWAY.get((rule, allocator), {})
-    return _ALL_FOUR if isinstance(found, VCG) else promises_of(found)
+    return _ALL if isinstance(found, VCG) else promises_of(found)
 
 
 def _at_home(rule: str, allocator: str) -> bool:
@@ -182,6 +209,8 @@ def load_object(name: str, **arguments: object) -> object:
 def _find(name: str, shipped: Mapping[str, Callable[[], object]]) -> object:
     if name in shipped:
         return shipped[name]()
+    if name in _UNFINISHED:
+        raise MechanismError(f"{name} needs {_UNFINISHED[name]} in a file of yours, which you name: my_module:it")
     if ":" not in name:
         raise MechanismError(f"no {name!r} here; shipped: {', '.join(shipped)}; yours: my_module:MyClass")
     return load_object(name)

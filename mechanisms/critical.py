@@ -4,6 +4,12 @@ Greedy by welfare `value - cost` is not monotone when costs differ: a higher bid
 the greedy here ranks by value and treats cost as a reserve: `ByValue`. Along a bidder's own ray (his reported row,
 scaled) it is monotone, so the payment of Myerson (1981) and Archer and Tardos (2001) makes it truthful where types
 *are* such rays: one number times a public row. Over free rows it is not, and an audit shows it.
+
+Bidders with several requests are refused, since no payments would make the greedy truthful for them. Over free values
+it breaks weak monotonicity, which every truthful rule has (Bikhchandani et al. 2006), as soon as costs differ or there
+are two agents. Along a ray it is not monotone (Myerson 1981): at twice the scale a request of his can push a rival from
+one agent to another, where the rival takes what his other request had. With one agent and equal costs it maximises
+welfare, and there `VCG` over an exact allocator sells the same slots.
 """
 
 from dataclasses import dataclass
@@ -58,6 +64,7 @@ class CriticalValue:
     promises: ClassVar[Promises] = {
         "truthful": Domain.ONE_AGENT,
         "individually-rational": Domain.EVERYWHERE,
+        "agents-rational": Domain.EVERYWHERE,
         "no-deficit": Domain.EQUAL_COSTS,
         "efficient": Domain.ONE_AGENT_EQUAL_COSTS,
     }
@@ -101,6 +108,7 @@ class Vickrey:
     promises: ClassVar[Promises] = {
         "truthful": Domain.EVERYWHERE,
         "individually-rational": Domain.EVERYWHERE,
+        "agents-rational": Domain.EVERYWHERE,
         "no-deficit": Domain.EVERYWHERE,
         "efficient": Domain.ONE_AGENT_EQUAL_COSTS,
     }
@@ -156,7 +164,8 @@ def _demand_by_value(rule: object, market: Market, allocator: Allocator) -> None
         raise MechanismError(f"{name} prices what ByValue() allocates, not {type(allocator).__name__}; use VCG there")
     if len(market.players) < market.shape[0]:
         raise MechanismError(
-            f"{name} prices single requests, and bidders {market.bidders.tolist()} own several; use VCG"
+            f"{name} prices single requests, and bidders {market.bidders.tolist()} own several, for whom no payments "
+            "make a greedy by value truthful: it is not monotone; use VCG"
         )
     if (market.costs < 0).any():
         row, column = np.argwhere(market.costs < 0)[0].tolist()

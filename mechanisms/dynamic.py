@@ -8,7 +8,7 @@ round, and answers with that round's outcome.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,9 +16,22 @@ from allocation import FORBIDDEN, UNSERVED, Allocation, Market
 from allocation.money import Money
 from mechanisms.mechanism import DirectMechanism
 from mechanisms.outcome import Outcome, Payments, serving_costs
+from mechanisms.promises import Domain, Promises
 
 #: Who served each request in every round so far: one tuple of N agents (or -1) per round.
 History = tuple[tuple[int, ...], ...]
+
+
+#: What holds in each of several rounds holds of their sum.
+_ADD_UP = ("individually-rational", "no-deficit")
+
+
+def over_rounds(promises: Promises) -> Promises:
+    """What a mechanism promises over rounds that promises this much in each: nobody's sum of gains is a loss.
+
+    Truth and efficiency do not add up, since a round decides what later ones cost.
+    """
+    return {f"{name}-over-rounds": promises[name] for name in _ADD_UP if name in promises}
 
 
 @runtime_checkable
@@ -72,8 +85,15 @@ class DynamicPivot:
     truthful from there on. Plans take a bidder's values of this round for those of the later ones, and the world's
     account of what caches hold and predictors will have learnt for the truth. Ties go to the first allocation.
 
+    No promise for the budget: whoever teaches a predictor, or is served early, may help the others and pay less than he
+    costs.
+
     The plan tries all allocations of all rounds, (M + 1) ** (N * rounds) of them.
     """
+
+    promises: ClassVar[Promises] = dict.fromkeys(
+        ("truthful-over-rounds", "individually-rational-over-rounds", "efficient-over-rounds"), Domain.EVERYWHERE
+    )
 
     def decide(self, world: World, values: Money, history: History) -> Outcome:
         """The round's part of the plan, and its flow payments; agents are paid their cost."""

@@ -33,6 +33,7 @@ class LocalVCG:
     promises: ClassVar[Promises] = {
         "truthful": Domain.EVERYWHERE,
         "individually-rational": Domain.EVERYWHERE,
+        "agents-rational": Domain.EVERYWHERE,
         "no-deficit": Domain.EVERYWHERE,
     }
 

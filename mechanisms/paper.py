@@ -21,7 +21,7 @@ from allocation.money import MICROS, Money
 from mechanisms.errors import MechanismError
 from mechanisms.outcome import Outcome, Payments, serving_costs
 from mechanisms.preferences import Preferences
-from mechanisms.promises import Promises
+from mechanisms.promises import Domain, Promises
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class PaperRouter:
 
     slots: int = PAPER.slots
     grain: int = MICROS // 1000
-    promises: ClassVar[Promises] = {}
+    promises: ClassVar[Promises] = {"agents-rational": Domain.EVERYWHERE}
 
     def __post_init__(self) -> None:
         for name, least in (("slots", 0), ("grain", 1)):

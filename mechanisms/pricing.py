@@ -29,6 +29,7 @@ class SecondPrice:
 
     promises: ClassVar[Promises] = {
         "individually-rational": Domain.EVERYWHERE,
+        "agents-rational": Domain.EVERYWHERE,
         "no-deficit": Domain.EVERYWHERE,
         "efficient": Domain.EVERYWHERE,
     }
@@ -65,6 +66,7 @@ class ClearingPrice:
     promises: ClassVar[Promises] = {
         "truthful": Domain.SINGLE_REQUEST,
         "individually-rational": Domain.EVERYWHERE,
+        "agents-rational": Domain.EVERYWHERE,
         "no-deficit": Domain.EVERYWHERE,
         "efficient": Domain.EVERYWHERE,
     }

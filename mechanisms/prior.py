@@ -66,8 +66,8 @@ class Prior:
     @property
     def shape(self) -> tuple[int, int]:
         """(N requests, M agents) of every state."""
-        n, m = np.shape(self.states[0][0])
-        return n, m
+        values, _, room = self.states[0]
+        return len(values), len(room)
 
     def weight(self, market: Market) -> int:
         """Weight of a market's private part; 0 where it is impossible."""
@@ -88,7 +88,13 @@ def state_of(market: Market) -> State:
 def market_of(state: State, template: Market) -> Market:
     """The market of a state with the public part of `template`."""
     values, costs, room = state
-    return template.replace(values=values, costs=costs, capacities=room)
+    shape = len(values), len(room)
+    # Without requests the rows do not tell how many agents there are.
+    return template.replace(
+        values=np.array(values, np.int64).reshape(shape),
+        costs=np.array(costs, np.int64).reshape(shape),
+        capacities=room,
+    )
 
 
 def _rows(matrix: list[list[int]]) -> Rows:

@@ -1,8 +1,10 @@
 """`Domain`: where a promise of a rule is meant to hold.
 
 Mechanisms make promises, only findings make claims: a rule says in its `promises` which property it is built to have,
-and on which markets. Names of properties are those of the proofs room; a domain prints as the statement that it is and
-knows which markets it speaks of, so that an audit can hold a rule to its word there and nowhere else.
+and on which markets. Names of properties are those of the proofs room, and say whose side they are about: `truthful`
+and `individually-rational` are about bidders, `truthful-agents` and `agents-rational` about agents, `no-deficit` and
+`balanced` about the house. A domain prints as the statement that it is and knows which markets it speaks of, so that an
+audit can hold a rule to its word there and nowhere else.
 """
 
 from collections.abc import Mapping
@@ -23,14 +25,16 @@ class Domain(StrEnum):
     EQUAL_COSTS = "markets in which a bidder owns one request, of the same cost wherever it is served"
     ONE_AGENT_EQUAL_COSTS = "markets in which every bidder owns one request, one agent may serve it, all at one cost"
     FREE = "markets in which serving costs nothing"
+    UNIT_ODDS = "markets in which every chance of success is one in a whole number"
+    SINGLE_UNIT_ODDS = "markets of one request per bidder in which every chance of success is one in a whole number"
 
     def covers(self, market: Market) -> bool:
-        """Whether the market belongs to the domain."""
+        """Whether the market belongs to the domain, as far as a market can tell: chances are no part of it."""
         single = len(market.players) == market.shape[0]
         feasible = market.weights != FORBIDDEN
         lone = single and bool((feasible.sum(axis=1) <= 1).all())
         match self:
-            case Domain.SINGLE_REQUEST:
+            case Domain.SINGLE_REQUEST | Domain.SINGLE_UNIT_ODDS:
                 return single
             case Domain.ONE_AGENT:
                 return lone
@@ -45,9 +49,50 @@ class Domain(StrEnum):
             case _:
                 return True
 
+    def meet(self, other: "Domain") -> "Domain | None":
+        """The domain that lies within both, where one contains the other; None where neither does."""
+        if self is other or other is Domain.EVERYWHERE:
+            return self
+        if self is Domain.EVERYWHERE:
+            return other
+        return self if other in _WIDER.get(self, ()) else other if self in _WIDER.get(other, ()) else None
+
+
+#: The domains, other than every market, that contain a domain.
+_WIDER: Mapping[Domain, tuple[Domain, ...]] = {
+    Domain.ONE_AGENT: (Domain.SINGLE_REQUEST,),
+    Domain.EQUAL_COSTS: (Domain.SINGLE_REQUEST,),
+    Domain.ONE_AGENT_EQUAL_COSTS: (Domain.ONE_AGENT, Domain.EQUAL_COSTS, Domain.SINGLE_REQUEST),
+}
+
 
 #: Name of a property -> where it is promised. A property that is not named is not promised.
 Promises: TypeAlias = Mapping[str, Domain]
+
+
+#: What follows from what, by definition: all on the right hold, so the left does.
+_ENTAILED: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("no-deficit", ("balanced",)),
+    ("truthful-both", ("truthful", "truthful-agents")),
+    ("bayesian-truthful", ("truthful-both",)),
+    ("interim-rational", ("individually-rational", "agents-rational")),
+)
+
+
+def entailed(promises: Promises) -> Promises:
+    """The promises, and those that follow from them by definition: who is truthful always is so on average.
+
+    A conclusion that is promised already, or on domains of which neither contains the other, is left alone.
+    """
+    closed = dict(promises)
+    for name, reasons in _ENTAILED:
+        if name not in closed and all(reason in closed for reason in reasons):
+            domain: Domain | None = Domain.EVERYWHERE
+            for reason in reasons:
+                domain = None if domain is None else domain.meet(closed[reason])
+            if domain is not None:
+                closed[name] = domain
+    return closed
 
 
 def promises_of(rule: object) -> Promises:

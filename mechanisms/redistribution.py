@@ -22,7 +22,7 @@ class Redistribution:
     """
 
     promises: ClassVar[Promises] = dict.fromkeys(
-        ("truthful", "individually-rational", "no-deficit", "efficient"), Domain.EVERYWHERE
+        ("truthful", "individually-rational", "agents-rational", "no-deficit", "efficient"), Domain.EVERYWHERE
     )
 
     def charge(self, market: Market, allocation: Allocation, allocator: Allocator) -> Payments:

@@ -13,7 +13,7 @@ measured.
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,7 @@ from allocation import Allocator, MinCostFlow
 from allocation.money import Money, as_money
 from mechanisms.errors import MechanismError
 from mechanisms.outcome import Outcome, Payments
+from mechanisms.promises import Domain, Promises
 
 #: Chances are integers in millionths, so that settled amounts are exact.
 CERTAIN = 1_000_000
@@ -69,7 +70,11 @@ class Execution:
 
 @runtime_checkable
 class Settlement(Protocol):
-    """Turns what was auctioned and what was measured into what is paid."""
+    """Turns what was auctioned and what was measured into what is paid.
+
+    Those that look at each request alone say so by `per_request = True`; a router, whose requests end at different
+    times, takes no other.
+    """
 
     def settle(self, outcome: Outcome, execution: Execution) -> Payments:
         """Final charges (N,) and receipts (M,)."""
@@ -79,6 +84,11 @@ class Settlement(Protocol):
 @dataclass(frozen=True, slots=True)
 class OnPrediction:
     """Clients pay what the auction said; agents are paid what it cost. The house insures both sides."""
+
+    per_request: ClassVar[bool] = True
+    promises: ClassVar[Promises] = dict.fromkeys(
+        ("truthful-realised", "truthful-agents-realised", "agents-rational-realised"), Domain.EVERYWHERE
+    )
 
     def settle(self, outcome: Outcome, execution: Execution) -> Payments:
         """Final charges (N,) and receipts (M,)."""
@@ -92,6 +102,12 @@ class OnMeasurement:
     The house keeps exactly what the auction promised it, whatever is measured. A client whose request runs dear can end
     below zero; truth-telling stays dominant in expectation where predictions are unbiased and read no report.
     """
+
+    per_request: ClassVar[bool] = True
+    promises: ClassVar[Promises] = dict.fromkeys(
+        ("truthful-realised", "truthful-agents-realised", "agents-rational-realised", "no-deficit-in-any-run"),
+        Domain.EVERYWHERE,
+    )
 
     def settle(self, outcome: Outcome, execution: Execution) -> Payments:
         """Final charges (N,) and receipts (M,)."""
@@ -111,6 +127,13 @@ class OnDelivery:
     what it pays out, if no charge was below its predicted cost. Agents bear the risk: one whose chance was overstated
     is paid too little on average. Charges round up, receipts down.
     """
+
+    per_request: ClassVar[bool] = True
+    promises: ClassVar[Promises] = {
+        "truthful-realised": Domain.UNIT_ODDS,
+        "individually-rational-realised": Domain.SINGLE_UNIT_ODDS,
+        "no-deficit-in-any-run": Domain.EVERYWHERE,
+    }
 
     def settle(self, outcome: Outcome, execution: Execution) -> Payments:
         """Final charges (N,) and receipts (M,)."""
@@ -138,6 +161,12 @@ class ExecutionContingent:
     """
 
     allocator: Allocator = field(default_factory=MinCostFlow)
+
+    per_request: ClassVar[bool] = False
+    promises: ClassVar[Promises] = {
+        "truthful-realised": Domain.EVERYWHERE,
+        "truthful-agents-realised": Domain.UNIT_ODDS,
+    }
 
     def settle(self, outcome: Outcome, execution: Execution) -> Payments:
         """Final charges (N,) and receipts (M,); a served success is worth its predicted value over its chance."""

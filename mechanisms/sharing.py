@@ -23,6 +23,7 @@ class ProportionalShare:
 
     promises: ClassVar[Promises] = {
         "individually-rational": Domain.EVERYWHERE,
+        "agents-rational": Domain.EVERYWHERE,
         "no-deficit": Domain.EVERYWHERE,
         "efficient": Domain.EVERYWHERE,
     }
@@ -77,11 +78,7 @@ class RandomPriority:
 class Free:
     """Nobody pays and nobody is paid; agents bear their own cost. Truthful over `RandomPriority`, over little else."""
 
-    promises: ClassVar[Promises] = {
-        "truthful": Domain.EVERYWHERE,
-        "individually-rational": Domain.EVERYWHERE,
-        "no-deficit": Domain.EVERYWHERE,
-    }
+    promises: ClassVar[Promises] = dict.fromkeys(("truthful", "individually-rational", "balanced"), Domain.EVERYWHERE)
 
     def charge(self, market: Market, allocation: Allocation, allocator: Allocator) -> Payments:
         """Zeros, (N,) and (M,)."""

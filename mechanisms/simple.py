@@ -20,6 +20,7 @@ class PayAsBid:
 
     promises: ClassVar[Promises] = {
         "individually-rational": Domain.EVERYWHERE,
+        "agents-rational": Domain.EVERYWHERE,
         "no-deficit": Domain.EVERYWHERE,
         "efficient": Domain.EVERYWHERE,
     }
@@ -40,14 +41,15 @@ class PostedPrice:
     """
 
     markup: int = 0
-    promises: ClassVar[Promises] = {
-        "truthful": Domain.EVERYWHERE,
-        "individually-rational": Domain.EVERYWHERE,
-        "no-deficit": Domain.EVERYWHERE,
-    }
 
     def __post_init__(self) -> None:
         _check_markup(self.markup)
+
+    @property
+    def promises(self) -> Promises:
+        """Without a markup the house keeps nothing as well."""
+        names = ("truthful", "individually-rational", "agents-rational", "no-deficit" if self.markup else "balanced")
+        return dict.fromkeys(names, Domain.EVERYWHERE)
 
     def charge(self, market: Market, allocation: Allocation, allocator: Allocator) -> Payments:
         """Charges (N,) and receipts (M,)."""

@@ -85,7 +85,7 @@ class TradeReduction:
             "truthful-both",
             "agents-rational",
         ),
-        Domain.SINGLE_REQUEST,
+        Domain.EVERYWHERE,
     )
 
     def run(self, market: Market) -> Outcome:
@@ -147,6 +147,8 @@ class ExpectedExternality:
             own = _type(state_of(market), public[0], player)
             due = _expected(self.prior, cast("Hashable", self.allocator), *public, player, own)
             payers = [other for other in range(players) if other != player]
+            if not payers:
+                continue
             shares = np.full(len(payers), due // len(payers))
             shares[: due % len(payers)] += 1
             transfers[player] += due
@@ -256,8 +258,10 @@ def _expected(
     worth = 0
     for state, weight in zip(prior.states, prior.weights, strict=True):
         values, costs, room = _with_type(state, owners, player, own)
-        mask = None if feasible is None else np.frombuffer(feasible, np.bool_).reshape(np.shape(values))
-        market = Market(values, costs, room, mask, owners)
+        shape = len(values), len(room)
+        mask = None if feasible is None else np.frombuffer(feasible, np.bool_).reshape(shape)
+        worths, prices = (np.array(matrix, np.int64).reshape(shape) for matrix in (values, costs))
+        market = Market(worths, prices, room, mask, owners)
         worth += weight * _others(market, allocator.allocate(market), player)
     due, rest = divmod(worth, prior.total)
     if rest:

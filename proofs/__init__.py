@@ -22,6 +22,7 @@
 | `group`, `names` | `GroupTruthful`: coalitions; `FalseNameProof`: several identities |
 | `fairness`, `budget` | `EnvyFree`, `Anonymous`, `Monotone`; `Balanced`, `NoDeficitRealised`, `Approximation` |
 | `bayes`, `obvious` | `BayesianTruthful`, `InterimRational`, over a `Prior`; `ObviouslyTruthful` |
+| `realised`, `luck` | what is left to whom once requests have run: `TruthfulRealised`, `NoDeficitInAnyRun`, ... |
 | `played` | a grid played out once, for properties with sweeps of their own |
 | `oracle` | the optimum, computed without the allocators under audit |
 | `counterexample` | the evidence: market, lie, amount; JSON; one Python expression |
@@ -32,6 +33,7 @@
 | `smt` | `Symbolic`: proves or refutes over `Reals`; `regret`: `supremum` of what lies gain |
 | `certificate` | proofs for `python -m proofs.check`, which trusts nothing but arithmetic |
 | `rounds` | lies that buy tomorrow's cache, over 2 or 3 rounds of a `conversations` world |
+| `plays` | sums over honest rounds: rationality, the budget, welfare |
 | `shrink` | the simplest market around a violation |
 | `replay` | counterexamples in a fresh process: `python -m proofs.replay FILE` |
 | `subject` | the mechanism under audit, and how another process finds it |
@@ -59,8 +61,10 @@ from proofs.group import GroupTruthful
 from proofs.guided import Guided
 from proofs.implementable import Implementability, WeaklyMonotone, implementability
 from proofs.lies import Deviation, Lie
+from proofs.luck import Luck
 from proofs.names import FalseNameProof
 from proofs.obvious import ObviouslyTruthful
+from proofs.plays import PlayFinding, Shortfall, audit_plays
 from proofs.properties import (
     ALL,
     DeviationProperty,
@@ -73,6 +77,13 @@ from proofs.properties import (
     Truthful,
     Violation,
     find_property,
+)
+from proofs.realised import (
+    AgentsRationalRealised,
+    NoDeficitInAnyRun,
+    RationalRealised,
+    TruthfulAgentsRealised,
+    TruthfulRealised,
 )
 from proofs.reals import Reals
 from proofs.regret import Supremum, supremum
@@ -91,6 +102,7 @@ __all__ = [
     "PROVABLE",
     "AgentLie",
     "AgentsRational",
+    "AgentsRationalRealised",
     "Anonymous",
     "Approximation",
     "AuditError",
@@ -126,13 +138,17 @@ __all__ = [
     "InterimRational",
     "Irresolute",
     "Lie",
+    "Luck",
     "Monotone",
     "NoDeficit",
+    "NoDeficitInAnyRun",
     "NoDeficitRealised",
     "ObviouslyTruthful",
     "OutcomeProperty",
+    "PlayFinding",
     "Processes",
     "Property",
+    "RationalRealised",
     "RayCluster",
     "Reals",
     "ReplayError",
@@ -141,6 +157,7 @@ __all__ = [
     "Sample",
     "Scope",
     "Serial",
+    "Shortfall",
     "Split",
     "SplitProof",
     "Status",
@@ -150,12 +167,15 @@ __all__ = [
     "Symbolic",
     "Truthful",
     "TruthfulAgents",
+    "TruthfulAgentsRealised",
     "TruthfulBoth",
+    "TruthfulRealised",
     "Violation",
     "WeaklyMonotone",
     "assert_holds",
     "assert_truthful",
     "audit",
+    "audit_plays",
     "audit_rounds",
     "cycle_gain",
     "describe",

@@ -10,12 +10,13 @@ from mechanisms.settlement import ExecutionContingent, OnDelivery, OnMeasurement
 from proofs.deviations import AgentLie, Coalition, Elsewhere, Identities, Split, Swap
 from proofs.errors import AuditError
 from proofs.lies import Lie
+from proofs.luck import Luck
 
 _DEVIATIONS = (Lie, AgentLie, Coalition, Identities, Swap, Elsewhere, Split)
 _SETTLEMENTS = (OnPrediction, OnMeasurement, OnDelivery, ExecutionContingent, MinCostFlow)
 
 _KINDS: dict[str, Callable[..., object]] = {
-    kind.__name__: kind for kind in (*_DEVIATIONS, *_SETTLEMENTS, Prior, Fraction)
+    kind.__name__: kind for kind in (*_DEVIATIONS, *_SETTLEMENTS, Luck, Prior, Fraction)
 }
 
 

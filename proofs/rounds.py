@@ -233,6 +233,15 @@ def gambit_gain(
     return 0 if found is None else found.gain
 
 
+def outcomes_of(mechanism: DynamicMechanism, world: Conversations, values: Sequence[Row]) -> tuple[Outcome, ...]:
+    """The outcome of each round, when everybody reports these values in all of them.
+
+    Raises:
+        CertificateError: the mechanism is infeasible.
+    """
+    return _Play(mechanism, world).outcomes([tuple(values)] * world.rounds)
+
+
 @dataclass(frozen=True, slots=True)
 class _Play:
     """A mechanism in a world; each decision is asked for once."""

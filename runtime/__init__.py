@@ -10,6 +10,7 @@
 | `auction` | `Auction`: predict, price, match, charge |
 | `affinity` | whose cache holds how much of a prompt |
 | `router` | `Router`: the round loop; `rounds`: its rules and records |
+| `settling` | what a served request finally costs its bidder, and brings its agent |
 | `ledger` | charges held, settled, released, in SQLite |
 | `models` | package-borne models for machines without a hub |
 """

@@ -19,6 +19,7 @@ CREATE TABLE IF NOT EXISTS entries (
     agent TEXT NOT NULL,
     charge INTEGER NOT NULL,
     cost INTEGER,
+    receipt INTEGER,
     state TEXT NOT NULL CHECK (state IN ('held', 'settled', 'released'))
 ) STRICT;
 """
@@ -26,16 +27,17 @@ CREATE TABLE IF NOT EXISTS entries (
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over settled entries, in micro-units: what bidders paid, what serving was measured to cost."""
+    """Sums over settled entries, in micro-units: what bidders paid, what serving cost, what agents were paid for it."""
 
     entries: int
     charges: int
     costs: int
+    receipts: int
 
     @property
     def surplus(self) -> int:
-        """What the house keeps once agents were paid their measured cost."""
-        return self.charges - self.costs
+        """What the house keeps once agents were paid."""
+        return self.charges - self.receipts
 
 
 class Ledger:
@@ -47,8 +49,17 @@ class Ledger:
             self._books.execute("PRAGMA journal_mode = WAL")
             self._books.execute("PRAGMA synchronous = NORMAL")
             self._books.executescript(_SCHEMA)
+            self._add_receipts()
         except sqlite3.Error as error:
             raise LedgerError(f"cannot keep books in {path}: {error}; give a path you may write to") from error
+
+    def _add_receipts(self) -> None:
+        """Books from before agents' receipts were entered: they were paid their measured cost."""
+        columns = [name for _, name, *_ in self._books.execute("PRAGMA table_info (entries)")]
+        if "receipt" not in columns:
+            self._books.executescript(
+                "BEGIN; ALTER TABLE entries ADD COLUMN receipt INTEGER; UPDATE entries SET receipt = cost; COMMIT;"
+            )
 
     def hold(self, request: str, *, bidder: str, agent: str, charge: int) -> None:
         """Reserve a charge in micro-units for a request that is being dispatched.
@@ -57,7 +68,8 @@ class Ledger:
             LedgerError: the request is held or settled already.
         """
         cursor = self._books.execute(
-            "INSERT INTO entries VALUES (?, ?, ?, ?, NULL, 'held') ON CONFLICT (request) DO UPDATE SET"
+            "INSERT INTO entries (request, bidder, agent, charge, state) VALUES (?, ?, ?, ?, 'held')"
+            " ON CONFLICT (request) DO UPDATE SET"
             " bidder = excluded.bidder, agent = excluded.agent, charge = excluded.charge, state = 'held'"
             " WHERE state = 'released'",
             (request, bidder, agent, int(charge)),
@@ -65,14 +77,24 @@ class Ledger:
         if cursor.rowcount != 1:
             raise LedgerError(f"request {request} was charged before; a request id may be used once")
 
-    def settle(self, request: str, *, cost: int) -> None:
-        """Make a held charge final, with the measured cost of serving in micro-units.
+    def settle(self, request: str, *, cost: int, charge: int | None = None, receipt: int | None = None) -> None:
+        """Make a held charge final, with the measured cost of serving; all in micro-units, and in one step.
+
+        Args:
+            request: whose charge is held.
+            cost: what serving was measured to cost.
+            charge: what is finally paid in place of what is held, if it is something else.
+            receipt: what the agent gets; default: the measured cost.
 
         Raises:
             LedgerError: no such charge is held.
         """
-        statement = "UPDATE entries SET state = 'settled', cost = ? WHERE request = ? AND state = 'held'"
-        _require_held(self._books.execute(statement, (int(cost), request)), request)
+        statement = (
+            "UPDATE entries SET state = 'settled', cost = ?, receipt = ?, charge = COALESCE(?, charge)"
+            " WHERE request = ? AND state = 'held'"
+        )
+        amounts = int(cost), int(cost if receipt is None else receipt), None if charge is None else int(charge)
+        _require_held(self._books.execute(statement, (*amounts, request)), request)
 
     def release(self, request: str) -> None:
         """Cancel a held charge: the request was not served.
@@ -86,7 +108,8 @@ class Ledger:
     def totals(self, bidder: str | None = None) -> Totals:
         """Sums over what is settled, for one bidder or for all."""
         row = self._books.execute(
-            "SELECT COUNT(*), COALESCE(SUM(charge), 0), COALESCE(SUM(cost), 0) FROM entries"
+            "SELECT COUNT(*), COALESCE(SUM(charge), 0), COALESCE(SUM(cost), 0),"
+            " COALESCE(SUM(receipt), 0) FROM entries"
             " WHERE state = 'settled' AND (?1 IS NULL OR bidder = ?1)",
             (bidder,),
         ).fetchone()

@@ -30,7 +30,10 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A request that was served: times in seconds on the loop's clock, money in micro-units."""
+    """A request that was served: times in seconds on the loop's clock, money in micro-units.
+
+    `charge` is what its bidder finally paid, `cost` what serving was measured to cost, `receipt` what its agent got.
+    """
 
     request: Request
     agent: int
@@ -39,6 +42,7 @@ class Served:
     dispatched_s: float
     charge: int
     cost: int
+    receipt: int
     quality: float | None
     predicted: Prediction | None
 

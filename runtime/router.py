@@ -16,12 +16,14 @@ import numpy as np
 
 from allocation import MICROS, UNSERVED, to_micros
 from mechanisms import Preferences
+from mechanisms.settlement import OnPrediction, Settlement
 from prediction import Measured, TokenPrices
 from runtime.engine import Completion, Engine, EngineInfo, Request
 from runtime.errors import EngineError, RequestError
 from runtime.ledger import Ledger
 from runtime.policy import Agent, Decision, Fleet, Offer, Policy
 from runtime.rounds import Declined, Prediction, Rounds, RoundStatistics, Served
+from runtime.settling import require_per_request, settled
 
 #: Grades an answer in [0, 1], or None where there is nothing to grade it by.
 Grade = Callable[[Request, str], float | None]
@@ -41,6 +43,8 @@ class _Dispatched:
     agent: int
     charge: int
     predicted: Prediction | None
+    #: Predicted cost in micro-units, as the auction saw it; None without an auction.
+    expected: int | None
     at: float
 
 
@@ -54,6 +58,11 @@ class Router:
         rounds: when rounds close.
         ledger: the books; default in memory.
         grade: judges answers where gold answers exist; the policy learns from it.
+        settlement: turns what an auction decided into what is finally paid; default: bidders pay as auctioned, agents
+            get their measured cost. Policies without an auction are settled so in any case.
+
+    Raises:
+        EngineError: not one price list per engine, or a settlement that needs to see whole rounds.
     """
 
     def __init__(
@@ -65,6 +74,7 @@ class Router:
         rounds: Rounds | None = None,
         ledger: Ledger | None = None,
         grade: Grade | None = None,
+        settlement: Settlement | None = None,
     ) -> None:
         if not engines or len(engines) != len(prices):
             raise EngineError(f"{len(engines)} engines and {len(prices)} price lists; give one list to each engine")
@@ -75,6 +85,8 @@ class Router:
         self.ledger = ledger or Ledger()
         self.statistics = RoundStatistics()
         self.infos: list[EngineInfo] = []
+        self._settlement = settlement or OnPrediction()
+        require_per_request(self._settlement)
         self._grade = grade or (lambda request, text: None)
         self._queue: deque[_Waiting] = deque()
         self._inflight = np.zeros(len(engines), np.int64)
@@ -220,7 +232,8 @@ class Router:
             return
         self._inflight[agent] += 1
         now = asyncio.get_running_loop().time()
-        dispatched = _Dispatched(waiting, agent, charge, _prediction(decision, i, agent), now)
+        expected = None if decision.outcome is None else int(decision.outcome.reported.costs[i, agent])
+        dispatched = _Dispatched(waiting, agent, charge, _prediction(decision, i, agent), expected, now)
         self._prefilling[agent].add(request.id)
         computed = partial(self._prefilling[agent].discard, request.id)
         waiting.task = asyncio.create_task(self.engines[agent].generate(request, computed))
@@ -257,17 +270,32 @@ class Router:
         cost = prices.cost(completion.prompt_tokens, completion.cached_tokens, completion.output_tokens)
         micros = int(to_micros(cost, name="measured cost"))
         quality = self._grade(request, completion.text)
-        self.ledger.settle(request.id, cost=micros)
+        charge, receipt = self._final(dispatched, micros, quality)
+        self.ledger.settle(request.id, cost=micros, charge=charge, receipt=receipt)
         return Served(
             request,
             agent,
             completion,
             dispatched.waiting.arrived,
             dispatched.at,
-            dispatched.charge,
+            charge,
             micros,
+            receipt,
             quality,
             dispatched.predicted,
+        )
+
+    def _final(self, dispatched: _Dispatched, measured: int, quality: float | None) -> tuple[int, int]:
+        """What the bidder finally pays, and what the agent gets."""
+        if dispatched.predicted is None or dispatched.expected is None:
+            return dispatched.charge, measured
+        return settled(
+            self._settlement,
+            charge=dispatched.charge,
+            predicted=dispatched.expected,
+            measured=measured,
+            chance=dispatched.predicted.quality,
+            quality=quality,
         )
 
     def _teach(self, offer: Offer, served: Served) -> None:

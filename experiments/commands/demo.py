@@ -33,6 +33,12 @@ class EngineKind(StrEnum):
 def demo(
     mechanism: Annotated[str, typer.Option(help="vcg, pay-as-bid, posted-price, or yours: my_rules:HalfPrice")] = "vcg",
     allocator: Annotated[str | None, typer.Option(help="greedy, or-tools, ..., or yours")] = None,
+    settlement: Annotated[
+        str, typer.Option(help="Who bears a wrong prediction: on-prediction, on-measurement, on-delivery, or yours.")
+    ] = "on-prediction",
+    preset: Annotated[
+        str, typer.Option(help="varied, or paper: the published constants for preferences, tokens and rounds.")
+    ] = "varied",
     engine: Annotated[EngineKind, typer.Option(help="Simulated engines, or real vLLM servers.")] = EngineKind.SIMULATED,
     model: Annotated[
         list[str] | None,
@@ -83,6 +89,8 @@ def demo(
     plan = Plan(
         mechanism=mechanism,
         allocator=allocator,
+        settlement=settlement,
+        preset=preset,
         despite_audit=despite_audit,
         data=tuple(data or ()),
         dialogues=dialogues or (4 if real else 20),

@@ -1,5 +1,7 @@
 """`iemas mechanisms`: which rule keeps which promise, on which markets, and the smallest market where it does not."""
 
+import sys
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,21 +11,25 @@ from experiments.commands.audit import _PatientBar
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from experiments.matrix import Cell, Row
-    from proofs import Counterexample
+    from experiments.matrix import Cell, Evidence, Examined
 
 _LEGEND = (
-    "kept n/n: promised, and held on all n spaces that the rule accepts; fails on k/n: not promised, refuted on k;\n"
-    "in part: promised on a domain and kept there, refuted on k spaces outside it.\n"
+    "kept n/n: promised, or entailed by what is promised, and held on all n spaces that the rule accepts;\n"
+    "fails k/n: not promised, refuted on k; in part: promised on a domain and kept there, refuted on k spaces outside\n"
+    "it; holds n/n: not promised, and not refuted on the few spaces that a slow solver is tried on; -: not asked.\n"
     "A finite grid proves nothing about values off the grid."
 )
 
+_PIPE_WIDTH = 120
+
 
 def mechanisms(
-    rule: Annotated[str | None, typer.Option(help="This rule alone: vcg, pay-as-bid, paper-router, ...")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    rule: Annotated[str | None, typer.Option(help="This rule alone: vcg, pay-as-bid, on-delivery, ...")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes.  [default: one per core]")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a page.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Audit every shipped rule over small grids and print rules by properties, with a counterexample per failure.
+    """Audit every shipped rule over small spaces and print rules by properties, with a counterexample per failure.
 
     Exit code 1 if a promise is broken, 2 if the question makes no sense.
 
@@ -31,98 +37,155 @@ def mechanisms(
     """
     from rich.console import Console
 
-    from experiments.matrix import examine, rows, smallest
+    from experiments.matrix import examined, rows
 
     chosen = rows(rule)
-    total = sum(grid.profiles for row in chosen for grid in row.spaces)
-    examined: list[tuple[Row, tuple[Cell, ...], list[Counterexample | None]]] = []
-    done = 0
+    total, done = sum(row.steps for row in chosen), 0
     with _PatientBar(Console(stderr=True)) as bar:
-        for row in chosen:
 
-            def advance(profiles: int) -> None:
-                nonlocal done
-                done += profiles
-                bar(done, total)
+        def advance(steps: int) -> None:
+            nonlocal done
+            done += steps
+            bar(done, total)
 
-            cells = examine(row, advance)
-            examined.append((row, cells, [smallest(cell, row.mechanism) for cell in cells]))
+        found = list(examined(chosen, workers, advance))
     if as_json:
-        _print_json(examined)
+        _print_json(found)
+    elif markdown:
+        typer.echo("\n".join(_markdown(found)))
     else:
-        _print_table(examined, Console())
-    if any(cell.broken for _, cells, _ in examined for cell in cells):
+        _print_tables(found, Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH))
+    if any(cell.broken for one in found for cell in one.cells):
         raise typer.Exit(1)
 
 
-def _print_table(
-    examined: "list[tuple[Row, tuple[Cell, ...], list[Counterexample | None]]]", console: "Console"
-) -> None:
+def mark(cell: "Cell") -> str:
+    """How a cell prints: `kept 7/7`, `fails 3/7`, `in part, fails 2/7`, `BROKEN 1/7`; `-` where nothing was tried."""
+    tried, failed = len(cell.trials), len(cell.refuted)
+    if not tried:
+        return "-"
+    if cell.broken:
+        return f"BROKEN {len(cell.broken)}/{tried}"
+    if failed:
+        return f"{'' if cell.promise is None else 'in part, '}fails {failed}/{tried}"
+    return f"{'holds' if cell.promise is None else 'kept'} {tried}/{tried}"
+
+
+def _tables(found: "Sequence[Examined]") -> "Iterator[tuple[str, list[str], list[tuple[str, list[Cell]]]]]":
+    """Title, properties, and the rows that were asked about any of them."""
+    from experiments.matrix import TABLES
+
+    for table in TABLES:
+        rows = []
+        for one in found:
+            cells = {cell.prop: cell for cell in one.cells}
+            if set(table.properties) <= set(cells) and any(cells[name].trials for name in table.properties):
+                rows.append((one.row, [cells[name] for name in table.properties]))
+        if rows:
+            yield table.title, list(table.properties), rows
+
+
+def _failures(found: "Sequence[Examined]") -> "Iterator[tuple[str, Cell, Evidence | None]]":
+    """Every cell that needs a word: it fails somewhere, or its promise is not about every market."""
+    from mechanisms.promises import Domain
+
+    for one in found:
+        for cell, evidence in zip(one.cells, one.evidence, strict=True):
+            partial = cell.promise is not None and cell.promise is not Domain.EVERYWHERE
+            if evidence is not None or (partial and cell.trials):
+                yield one.row, cell, evidence
+
+
+def _promise(row: str, cell: "Cell") -> str:
+    from mechanisms.promises import Domain
+
+    if cell.promise is None or (cell.promise is Domain.EVERYWHERE and not cell.broken):
+        return ""
+    return f"{row} promises {cell.prop} on {cell.promise}" + (": BROKEN" if cell.broken else "")
+
+
+def _spaces(found: "Sequence[Examined]") -> list[str]:
+    return list(dict.fromkeys(trial.space for one in found for cell in one.cells for trial in cell.trials))
+
+
+def _print_tables(found: "Sequence[Examined]", console: "Console") -> None:
     from rich.markup import escape
     from rich.table import Table
-
-    from experiments.matrix import PROPERTIES
-    from mechanisms.promises import Domain
 
     def say(text: str) -> None:
         console.print(text, soft_wrap=True, markup=False, highlight=False)
 
-    table = Table(title="rules by properties", title_justify="left")
-    table.add_column("rule")
-    for prop in PROPERTIES:
-        table.add_column(prop.name)
-    for row, cells, _ in examined:
-        table.add_row(escape(str(row)), *(_coloured(cell) for cell in cells))
-    console.print(table)
+    for title, properties, rows in _tables(found):
+        table = Table(title=title, title_justify="left")
+        table.add_column("rule")
+        for name in properties:
+            # Long names break at their hyphens, or a narrow terminal would cut them.
+            table.add_column(name.replace("-", "-\n"))
+        for row, cells in rows:
+            table.add_row(escape(row), *(_coloured(cell) for cell in cells))
+        console.print(table)
+        say("")
     say(_LEGEND)
-    spaces = dict.fromkeys(str(grid) for row, _, _ in examined for grid in row.spaces)
     say("\nspaces:")
-    for space in spaces:
+    for space in _spaces(found):
         say(f"  {space}")
-    for row, cells, found in examined:
-        for cell, counterexample in zip(cells, found, strict=True):
-            if cell.promise is not None and (cell.broken or cell.promise is not Domain.EVERYWHERE):
-                say(f"\n{row} promises {cell.prop.name} on {cell.promise}" + (": BROKEN" if cell.broken else ""))
-            if counterexample is not None:
-                say(f"\n{row}: {counterexample}")
+    for row, cell, evidence in _failures(found):
+        for text in (_promise(row, cell), "" if evidence is None else f"{row}: {evidence.text}"):
+            if text:
+                say(f"\n{text}")
 
 
-def _print_json(examined: "list[tuple[Row, tuple[Cell, ...], list[Counterexample | None]]]") -> None:
+def _markdown(found: "Sequence[Examined]") -> Iterator[str]:
+    for title, properties, rows in _tables(found):
+        yield from (f"## {title.capitalize()}", "", f"| rule | {' | '.join(properties)} |")
+        yield "|---" * (len(properties) + 1) + "|"
+        yield from (f"| {row} | {' | '.join(map(mark, cells))} |" for row, cells in rows)
+        yield ""
+    yield from (_LEGEND, "", "## Spaces", "", *(f"- {space}" for space in _spaces(found)), "", "## Failures", "")
+    for row, cell, evidence in _failures(found):
+        promise = _promise(row, cell)
+        yield from (f"{promise}.", "") if promise else ()
+        yield from (f"**{row}**: {evidence.text}".replace("\n", "  \n"), "") if evidence is not None else ()
+
+
+def _print_json(found: "Sequence[Examined]") -> None:
     import json
 
+    from experiments.matrix import TABLES
+
+    titles = {name: table.title for table in TABLES for name in table.properties}
     typer.echo(
         json.dumps(
             [
                 {
-                    "rule": row.rule,
-                    "allocator": row.allocator,
-                    "property": cell.prop.name,
+                    "row": one.row,
+                    "rule": one.rule,
+                    "table": titles[cell.prop],
+                    "property": cell.prop,
                     "promised": cell.promise,
+                    "mark": mark(cell),
                     "broken": bool(cell.broken),
                     "spaces": [
-                        {"space": str(grid), "status": str(finding.status), "worst": finding.worst}
-                        for grid, finding in cell.findings
+                        {
+                            "space": trial.space,
+                            "promised": trial.inside,
+                            "status": str(trial.status),
+                            "worst": trial.worst,
+                        }
+                        for trial in cell.trials
                     ],
-                    "counterexample": None if counterexample is None else counterexample.as_dict(),
+                    "counterexample": None if evidence is None else {"shown": evidence.text, **evidence.data},
                 }
-                for row, cells, found in examined
-                for cell, counterexample in zip(cells, found, strict=True)
+                for one in found
+                for cell, evidence in zip(one.cells, one.evidence, strict=True)
             ],
             indent=2,
         )
     )
 
 
-def mark(cell: "Cell") -> str:
-    """How a cell prints: `kept 7/7`, `fails on 3/7`, `in part, fails on 2/7`, or `BROKEN on 1/7`."""
-    tried, failed = len(cell.findings), len(cell.refuted)
-    if cell.broken:
-        return f"BROKEN on {len(cell.broken)}/{tried}"
-    if failed:
-        return f"{'' if cell.promise is None else 'in part, '}fails on {failed}/{tried}"
-    return f"{'holds' if cell.promise is None else 'kept'} {tried}/{tried}"
-
-
 def _coloured(cell: "Cell") -> str:
+    if not cell.trials:
+        return "[dim]-[/]"
     colour = "bold red" if cell.broken else "red" if cell.promise is None else "yellow" if cell.refuted else "green"
     return f"[{colour}]{mark(cell)}[/]"

@@ -37,6 +37,16 @@ def test_json_is_json_and_a_second_run_replaces_the_first(tmp_path: Path) -> Non
         assert json.loads(done.stdout)["policies"]["iemas"]["mean"]["requests"] == 4
 
 
+def test_settled_on_measurement_the_house_keeps_what_the_auction_promised_it(tmp_path: Path) -> None:
+    asked = [*SMALL, "--policy", "iemas", "--preset", "paper", "--settlement", "on-measurement", "--json"]
+    done = iemas(*asked, "--out", str(tmp_path / "out"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    figures = result["policies"]["iemas"]["mean"]
+    assert figures["surplus"] == figures["auction_surplus"] and figures["payments"] > 0
+    assert result["settings"]["settlement"] == "on-measurement" and "published" in result["settings"]["preferences"]
+
+
 def test_a_refuted_mechanism_is_not_run_unless_the_user_insists(tmp_path: Path) -> None:
     asked = [*SMALL, "--mechanism", "pay-as-bid", "--policy", "iemas", "--out", str(tmp_path / "out")]
     refused = iemas(*asked, cwd=tmp_path)
@@ -55,6 +65,9 @@ def test_a_refuted_mechanism_is_not_run_unless_the_user_insists(tmp_path: Path) 
         (["demo", "--data", "."], "holds no known dialogue file"),
         (["demo", "--mechanism", "vgc"], "no 'vgc' here; shipped: "),
         (["demo", "--policy", "psychic", "--seeds", "1"], "no policy psychic"),
+        (["demo", "--settlement", "on-time"], "no 'on-time' here; shipped: on-prediction"),
+        (["demo", "--settlement", "execution-contingent"], "settles whole rounds"),
+        (["demo", "--preset", "cheap"], "no preset 'cheap'; there are: varied, paper"),
         (["demo", "--engine", "vllm", "--url", "http://127.0.0.1:9", "--policy", "iemas"], "127.0.0.1:9"),
         (["demo", "--engine", "vllm", "--model", ".", "--policy", "iemas"], "config.json"),
         (["demo", "--out", "/proc/nowhere"], "cannot write to"),

@@ -6,7 +6,7 @@ import typer
 from typer.testing import CliRunner
 
 from experiments.commands.mechanisms import mark, mechanisms
-from experiments.matrix import examine, rows
+from experiments.matrix import TABLES, rows
 from mechanisms import MechanismError
 from mechanisms.promises import Domain
 
@@ -23,25 +23,66 @@ def test_the_matrix_of_one_rule_with_its_smallest_counterexample(command: typer.
     assert result.exit_code == 0, result.output
     assert "paper-router: truthful fails: bidder 0 reports [0] instead of [2] and gains 1" in result.output
     assert "paper-router: no-deficit fails: the house takes 0, pays 1 and loses 1" in result.output
-    assert "paper-router: individually-rational fails" in result.output and "fails on 2/2" in result.output
+    assert "paper-router: individually-rational fails" in result.output and "fails 2/2" in result.output
+    assert "paper-router: truthful-agents fails: agent 0 reports costs" in result.output
+    titles = ("bidders may lie", "agents may lie about costs and capacity", "on average over a uniform prior")
+    assert all(title in result.output for title in titles) and "over two and three rounds" not in result.output
+
+
+def test_agv_is_honest_on_average_alone(command: typer.Typer) -> None:
+    result = CliRunner().invoke(command, ["--rule", "expected-externality"])
+    assert result.exit_code == 0, result.output
+    assert "expected-externality: truthful-both fails" in result.output
+    assert "expected-externality: bayesian-truthful fails" not in result.output
+    assert "expected-externality: interim-rational fails: bidder 0" in result.output
+
+
+def test_settlements_are_rows_with_their_own_properties(command: typer.Typer) -> None:
+    result = CliRunner().invoke(command, ["--rule", "on-prediction"])
+    assert result.exit_code == 0, result.output
+    assert "no-deficit-in-any-run fails: the house loses 1 where request 0 costs 2 and succeeds" in result.output
+    assert "costs off by -1 or 1, success 3/4" in result.output
+
+
+def test_markdown_has_every_table_and_failure(command: typer.Typer) -> None:
+    result = CliRunner().invoke(command, ["--rule", "vickrey", "--markdown"])
+    assert result.exit_code == 0, result.output
+    assert (
+        "| vickrey over by-value | kept 2/2 | kept 2/2 | kept 2/2 | fails 2/2 | in part, fails 1/2 |" in result.output
+    )
+    assert "**vickrey over by-value**: truthful-agents fails: agent 0 reports" in result.output
+    assert "vickrey over by-value promises efficient on markets in which" in result.output
 
 
 def test_marks_tell_kept_from_partly_kept_and_broken() -> None:
     [row] = rows("vickrey")
-    cells = examine(row)
-    assert [mark(cell) for cell in cells] == ["kept 2/2"] * 3 + ["in part, fails on 1/2"]
-    boast = replace(cells[3], promise=Domain.EVERYWHERE)
-    assert mark(boast) == "BROKEN on 1/2" and mark(replace(boast, promise=None)) == "fails on 1/2"
-    assert mark(replace(cells[0], promise=None)) == "holds 2/2"
+    cells = {cell.prop: cell for cell in row.examine(lambda steps: None)}
+    marks = [mark(cells[name]) for name in ("truthful", "balanced", "efficient")]
+    assert marks == ["kept 2/2", "fails 2/2", "in part, fails 1/2"]
+    efficient, truthful = cells["efficient"], cells["truthful"]
+    boast = replace(
+        efficient,
+        promise=Domain.EVERYWHERE,
+        trials=tuple(replace(trial, inside=True) for trial in efficient.trials),
+    )
+    assert mark(boast) == "BROKEN 1/2" and mark(replace(efficient, promise=None)) == "fails 1/2"
+    assert mark(replace(truthful, promise=None)) == "holds 2/2" and mark(replace(truthful, trials=())) == "-"
 
 
-def test_json_names_promise_spaces_and_evidence(command: typer.Typer) -> None:
+def test_json_has_everything_the_tables_have(command: typer.Typer) -> None:
     result = CliRunner().invoke(command, ["--rule", "vickrey", "--json"])
     assert result.exit_code == 0, result.output
     cells = {cell["property"]: cell for cell in json.loads(result.output)}
+    shown = {name for table in TABLES[:3] for name in table.properties}
+    assert set(cells) == shown and {cell["table"] for cell in cells.values()} == {table.title for table in TABLES[:3]}
     assert cells["truthful"]["promised"] == "every market" and cells["truthful"]["counterexample"] is None
-    assert [space["status"] for space in cells["efficient"]["spaces"]] == ["REFUTED", "VERIFIED"]
-    assert cells["efficient"]["counterexample"]["amount"] > 0 and not cells["efficient"]["broken"]
+    efficient = cells["efficient"]
+    assert [(space["status"], space["promised"]) for space in efficient["spaces"]] == [
+        ("REFUTED", False),
+        ("VERIFIED", True),
+    ]
+    assert efficient["counterexample"]["amount"] > 0 and not efficient["broken"]
+    assert efficient["mark"] == "in part, fails 1/2" and efficient["counterexample"]["shown"].startswith("efficient")
 
 
 def test_an_unknown_rule_is_an_error(command: typer.Typer) -> None:

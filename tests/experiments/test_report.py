@@ -34,8 +34,8 @@ def served(k: int, seed: int, *, predicted: bool, bidder: str = "bidder-0") -> S
     request = Request(f"{k}", bidder, (Message("user", "hello"),))
     done = Completion("yes", 100, 10 * (k % 7), 5, 0.1 + 0.01 * k + 0.05 * seed, 0.5 + 0.01 * k)
     guess = Prediction(0.2, 1.1, 0.6) if predicted else None
-    charge = 2_000_000 if predicted else 0
-    return Served(request, k % 2, done, float(k), k + 0.01, charge, 1_000_000 + 1000 * k, float(k % 2), guess)
+    charge, cost = 2_000_000 if predicted else 0, 1_000_000 + 1000 * k
+    return Served(request, k % 2, done, float(k), k + 0.01, charge, cost, cost, float(k % 2), guess)
 
 
 def run(policy: str, seed: int = 0, requests: int = 60, *, predicted: bool = False, **fields: object) -> PolicyRun:

@@ -16,6 +16,7 @@ from mechanisms.critical import ByValue, CriticalValue, Vickrey
 from mechanisms.pricing import ClearingPrice, HighestClearingPrice, SecondPrice, maximal_prices
 from mechanisms.redistribution import Redistribution
 from mechanisms.sharing import Free, ProportionalShare, RandomPriority
+from proofs import Grid, implementability
 from tests.markets import markets
 
 EXACT = Mechanism(MinCostFlow(), VCG())
@@ -142,6 +143,30 @@ def test_along_a_ray_no_scale_beats_the_truth() -> None:
     assert gained > 0
 
 
+@pytest.mark.parametrize(
+    ("grid", "implementable"),
+    [
+        (Grid(1, 1, range(5), costs=[[0], [3]], requests_per_bidder=2), False),
+        (Grid(1, 2, range(3), requests_per_bidder=2), False),
+        (Grid(2, 1, range(4), costs=1, capacities=2, requests_per_bidder=2), True),
+        (Grid(2, 1, range(4), costs=[[0], [3]]), True),
+    ],
+    ids=["costs differ", "two agents", "one agent and equal costs", "single requests"],
+)
+def test_no_payments_would_make_the_greedy_truthful_for_owners_of_several(grid: Grid, implementable: bool) -> None:
+    assert bool(implementability(ByValue(), grid)) == implementable
+
+
+def test_along_a_ray_the_greedy_can_give_an_owner_of_several_less_for_more() -> None:
+    base = np.array([[2, 0, 2], [0, 1, 0]])
+    got = []
+    for scale in (1, 2):
+        market = Market([*(scale * base).tolist(), [3, 3, 0]], np.zeros((3, 3), int), [1, 1, 1], bidders=[0, 0, 1])
+        agents = ByValue().allocate(market).agents[:2]
+        got.append(sum(int(base[i, j]) for i, j in enumerate(agents) if j >= 0))
+    assert got == [3, 2]
+
+
 def test_vickrey_is_the_critical_value_where_one_agent_may_serve() -> None:
     rng = np.random.default_rng(4)
     for _ in range(40):
@@ -169,6 +194,18 @@ def test_rebates_leave_the_house_whole_and_ignore_the_receivers_report(market: M
         lie = market.replace(values=values)
         again = mechanism.run(lie).bidder_utilities(market)[bidder] - EXACT.run(lie).bidder_utilities(market)[bidder]
         assert rebate == again >= 0
+
+
+def test_no_report_leaves_less_surplus_than_staying_away() -> None:
+    """So that the rebates of Bailey and of Cavallo, who takes the least over all reports, are the same here."""
+    rng = np.random.default_rng(9)
+    for _ in range(40):
+        market = Market(rng.integers(0, 6, (5, 2)), rng.integers(0, 3, (5, 2)), [1, 2], bidders=[0, 1, 2, 0, 1])
+        away = EXACT.run(market.without(0)).surplus
+        for _ in range(10):
+            values = market.values.copy()
+            values[[0, 3]] = rng.integers(0, 9, (2, 2))
+            assert EXACT.run(market.replace(values=values)).surplus >= away
 
 
 def test_rebates_return_most_of_the_surplus() -> None:

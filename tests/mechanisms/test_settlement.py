@@ -1,5 +1,8 @@
 """Who bears a wrong prediction: every settlement's ex-post statement, to the micro-unit."""
 
+from fractions import Fraction
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -109,6 +112,43 @@ def test_execution_contingent_payments_make_an_agent_want_its_true_chance() -> N
     truth = gain_of_agent_0(CERTAIN // 2)
     boasts = [gain_of_agent_0(chance * CERTAIN // 10) for chance in range(1, 11)]
     assert truth == 0.0 and max(boasts) <= truth and min(boasts) == 50 - 5 - 60
+
+
+def expected_gain(
+    settlement: Settlement, worth: np.ndarray, costs: np.ndarray, true: tuple[int, ...], said: int
+) -> Fraction:
+    """Of agent 0, who announces the chance `said`. Chances are in quarters and worth in fours, so nothing rounds."""
+    announced = np.array([said, *true[1:]])
+    outcome = Mechanism(MinCostFlow(), VCG()).run(Market(worth * announced // 4, costs, [1, 2]))
+    served = np.flatnonzero(outcome.allocation.served).tolist()
+    agents = outcome.allocation.agents
+    chances = np.full(len(worth), CERTAIN)
+    chances[served] = announced[agents[served]] * (CERTAIN // 4)
+    gain = Fraction(0)
+    for fate in product((True, False), repeat=len(served)):
+        done, likely = np.ones(len(worth), bool), Fraction(1)
+        for request, ok in zip(served, fate, strict=True):
+            done[request] = ok
+            chance = Fraction(true[agents[request]], 4)
+            likely *= chance if ok else 1 - chance
+        ran = Execution(outcome.reported.take(costs, outcome.allocation), done, chances)
+        gain += likely * int(balance(outcome, ran, settlement.settle(outcome, ran)).agents[0])
+    return gain
+
+
+def test_no_announced_chance_beats_the_true_one_under_execution_contingent_payments_alone() -> None:
+    rng = np.random.default_rng(11)
+    tempted = 0
+    for _ in range(25):
+        worth, costs = 4 * rng.integers(0, 12, (3, 2)), rng.integers(0, 9, (3, 2))
+        true = tuple(rng.integers(1, 5, 2).tolist())
+        contingent, delivered = (
+            [expected_gain(settlement, worth, costs, true, said) for said in (true[0], 1, 2, 3, 4)]
+            for settlement in (ExecutionContingent(), OnDelivery())
+        )
+        assert max(contingent) == contingent[0]
+        tempted += max(delivered) > delivered[0]
+    assert tempted > 5
 
 
 def test_groves_payments_on_execution_can_cost_the_house() -> None:

@@ -144,6 +144,13 @@ def test_expected_externalities_need_independent_types_and_whole_ticks() -> None
         ExpectedExternality(thirds).run(markets[0])
 
 
+def test_expected_externalities_of_markets_that_lack_one_side() -> None:
+    for m in (1, 2):
+        nobody = Market(np.zeros((0, m), int), np.zeros((0, m), int), [1] * m)
+        outcome = ExpectedExternality(Prior.over([nobody])).run(nobody)
+        assert outcome.allocation.agents.size == 0 and outcome.payments.receipts.tolist() == [0] * m
+
+
 @pytest.mark.parametrize(
     ("states", "weights", "message"),
     [

@@ -1,3 +1,4 @@
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,37 @@ def test_a_charge_is_held_then_settled_and_counts_once() -> None:
         assert (books.held(), books.totals().charges) == (1, 0)
         books.settle("r", cost=7)
         assert (books.held(), books.totals().charges, books.totals().surplus) == (0, 10, 3)
+
+
+def test_what_is_settled_may_differ_from_what_was_held_and_agents_get_their_receipt() -> None:
+    with Ledger() as books:
+        hold(books, "r", 10)
+        books.settle("r", cost=7, charge=12, receipt=9)
+        hold(books, "s", 10)
+        books.settle("s", cost=7, charge=0, receipt=0)
+        hold(books, "t", 10)
+        books.settle("t", cost=7)
+        totals = books.totals()
+        assert (totals.charges, totals.costs, totals.receipts, totals.surplus) == (22, 21, 16, 6)
+        with pytest.raises(LedgerError, match="no charge is held for request r"):
+            books.settle("r", cost=7, charge=1)
+        assert books.totals() == totals
+
+
+def test_books_from_before_receipts_were_entered_are_read_on(tmp_path: Path) -> None:
+    path = tmp_path / "books.sqlite"
+    old = sqlite3.connect(path)
+    old.executescript(
+        "CREATE TABLE entries (request TEXT PRIMARY KEY, bidder TEXT NOT NULL, agent TEXT NOT NULL,"
+        " charge INTEGER NOT NULL, cost INTEGER, state TEXT NOT NULL) STRICT;"
+        "INSERT INTO entries VALUES ('r', 'b', 'a', 10, 7, 'settled'), ('s', 'b', 'a', 5, NULL, 'held');"
+    )
+    old.close()
+    with Ledger(path) as books:
+        assert (books.totals().receipts, books.totals().surplus, books.held()) == (7, 3, 1)
+        books.settle("s", cost=4)
+    with Ledger(path) as books:
+        assert (books.totals().entries, books.totals().receipts) == (2, 11)
 
 
 @pytest.mark.parametrize("state", ["held", "settled"])

@@ -1,0 +1,18 @@
+"""The matrix of rules by properties: everything that ships, audited over small spaces and held to its promises.
+
+| module | idea |
+|---|---|
+| `cells` | `Cell`: what the trials of one row say about one property; `Trial`, `Evidence` |
+| `spaces` | the grids on which rules are tried |
+| `rules` | auctions: bidders lie, agents lie, both on average over a prior |
+| `settled` | settlements: costs off their predictions, requests that fail |
+| `played` | several rounds with a memory |
+| `tables` | which rows and properties are shown together |
+| `work` | all of it, row by row, by several processes |
+"""
+
+from experiments.matrix.cells import Cell, Evidence, Row, Trial, smallest
+from experiments.matrix.tables import TABLES, Table, rows
+from experiments.matrix.work import Examined, examined
+
+__all__ = ["TABLES", "Cell", "Evidence", "Examined", "Row", "Table", "Trial", "examined", "rows", "smallest"]

@@ -1,0 +1,132 @@
+"""`Cell`: one rule and one property, tried on several spaces, beside what the rule promises."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from allocation import Market
+from mechanisms import DirectMechanism, Outcome
+from mechanisms.promises import Domain
+from proofs import Counterexample, Finding, Status, shrink
+from proofs.shrink import simplicity
+
+#: Told how many steps were made.
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A failure, shrunk and computed once more: in words, for JSON, and how simple it is (smaller is simpler)."""
+
+    text: str
+    data: dict[str, object]
+    simplicity: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One property on one space: whether the promise speaks of it, and the failure, if there is one.
+
+    `worst` is the largest violation in ticks; `evidence` shrinks it when asked, and is None where nothing failed.
+    """
+
+    space: str
+    inside: bool
+    status: Status
+    worst: int
+    evidence: Callable[[], Evidence] | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What the trials of one row say about one property: one for each space that the rule did not refuse."""
+
+    prop: str
+    promise: Domain | None
+    trials: tuple[Trial, ...]
+
+    @property
+    def refuted(self) -> tuple[Trial, ...]:
+        """The trials that failed."""
+        return tuple(trial for trial in self.trials if trial.status is Status.REFUTED)
+
+    @property
+    def broken(self) -> tuple[Trial, ...]:
+        """The failures inside the promised domain."""
+        return tuple(trial for trial in self.refuted if trial.inside)
+
+    @property
+    def too_modest(self) -> bool:
+        """Whether the property held in every space tried outside the promised domain."""
+        return self.promise is not Domain.EVERYWHERE and not any(not trial.inside for trial in self.refuted)
+
+    @property
+    def untried(self) -> bool:
+        """Whether there is a promise that no space has put to the test."""
+        return self.promise is not None and not any(trial.inside for trial in self.trials)
+
+
+class Row(Protocol):
+    """One thing that makes promises, and knows how to be held to them."""
+
+    @property
+    def rule(self) -> str:
+        """The name by which it is asked for."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """How many steps `examine` reports, for a progress bar."""
+        ...
+
+    @property
+    def few(self) -> bool:
+        """Whether it is tried on too little to be called modest: proved right elsewhere, too slow to enumerate here."""
+        ...
+
+    def examine(self, progress: Progress) -> tuple[Cell, ...]:
+        """Try every property on every space, and say how far it is.
+
+        Raises:
+            AuditError: the mechanism misbehaves.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Remembered:
+    """A mechanism that is asked about each market once: shrinking asks about the same small ones again and again."""
+
+    mechanism: DirectMechanism
+    _known: dict[bytes, Outcome] = field(default_factory=dict)
+
+    def run(self, market: Market) -> Outcome:
+        """The mechanism's answer; an error is no answer, and is raised anew."""
+        parts = (market.values, market.costs, market.capacities, market.bidders, market.weights)
+        key = b"|".join(part.tobytes() for part in parts) + str(market.shape).encode()
+        if key not in self._known:
+            self._known[key] = self.mechanism.run(market)
+        return self._known[key]
+
+
+def trial(finding: Finding, space: str, inside: bool, mechanism: Remembered) -> Trial:
+    """The trial that a finding of an audit stands for."""
+    found = finding.counterexample
+    evidence = None if found is None else lambda: _shrunk(found, mechanism)
+    return Trial(space, inside, finding.status, finding.worst, evidence)
+
+
+def smallest(cell: Cell) -> Evidence | None:
+    """The simplest failure of a cell; None where nothing failed.
+
+    Raises:
+        ReplayError: it does not happen again.
+    """
+    found = [trial.evidence() for trial in cell.refuted if trial.evidence is not None]
+    return min(found, key=lambda evidence: evidence.simplicity, default=None)
+
+
+def _shrunk(found: Counterexample, mechanism: Remembered) -> Evidence:
+    small = shrink(found, mechanism)
+    small.replay(mechanism.mechanism)
+    return Evidence(str(small), small.as_dict(), simplicity(small.truth, small.lie))
