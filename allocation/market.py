@@ -23,6 +23,9 @@ FORBIDDEN = -(2**61)
 #: Prices of a dual solution stay below this, or sums of them could leave int64.
 MAX_PRICE = 2**60
 
+#: `Market.shared` where each request is a bidder of its own.
+_NOTHING_SHARED = np.zeros(0, np.int64), np.zeros(1, np.int64)
+
 Agents = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -112,6 +115,8 @@ class Market:
         object.__setattr__(self, "capacities", _capacities(capacities, m))
         object.__setattr__(self, "feasible", _feasible(feasible, (n, m)))
         object.__setattr__(self, "bidders", _bidders(bidders, n))
+        if bidders is None:
+            object.__setattr__(self, "shared", _NOTHING_SHARED)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -132,6 +137,16 @@ class Market:
     def players(self) -> tuple[int, ...]:
         """Owners of requests, each once, in order of first request."""
         return tuple(dict.fromkeys(self.bidders.tolist()))
+
+    @cached_property
+    def shared(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Requests of bidders with several, bidder by bidder; and (G + 1,) where each such bidder's begin in it."""
+        if (self.bidders[1:] > self.bidders[:-1]).all():
+            return _NOTHING_SHARED
+        _, owner, owned = np.unique(self.bidders, return_inverse=True, return_counts=True)
+        requests = np.argsort(owner, kind="stable")
+        first = np.concatenate(([0], np.cumsum(owned[owned > 1])))
+        return requests[owned[owner[requests]] > 1].astype(np.int64), first.astype(np.int64)
 
     def requests_of(self, bidder: int) -> NDArray[np.intp]:
         """Indices of a bidder's requests."""
