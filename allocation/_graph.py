@@ -5,7 +5,8 @@ Node k + 1 is agent k. `lengths[j, k]` is the least welfare lost by moving one r
 exactly when lengths[j, k] - q_j + q_k >= 0 everywhere, no agent is overfull, and every agent with a price is full
 (Ahuja, Magnanti and Orlin 1993, chapter 9).
 
-Rows of `lengths` are recomputed only when a search reaches a node that lost a request.
+Rows of `lengths` are recomputed only when a search reaches a node that lost a request. A node that many searches reach
+keeps a shortlist for each arc, the requests that lose least by taking it, and is scanned again only when one runs out.
 """
 
 from typing import NamedTuple
@@ -17,11 +18,21 @@ from numpy.typing import NDArray
 #: Longer than any path, short enough to be shifted by 16 bits.
 FAR = 2**46
 
+#: Scans of a node before its arcs get shortlists, and how many requests these hold.
+_PATIENCE = 4
+_SHORT = 64
+
+#: Requests per pair of nodes from which shortlists are worth their memory.
+_CROWD = 4
+
 
 class State(NamedTuple):
     """A solve in progress: `members[start[j] : start[j] + loads[j]]` are the requests at node j, `place` their index.
 
-    `stale` rows of `lengths` wait to be recomputed; `touched` nodes lost or won a request.
+    `stale` rows of `lengths` wait to be recomputed; `touched` nodes lost or won a request. `visits` counts scans.
+
+    The shortlist of arc j -> k is `movers[j, k, : sizes[j, k]]`, by falling loss `losses`; whoever is at j and not on it
+    loses at least `beyond[j, k]`. Requests that left j stay on it until they come last.
     """
 
     weights: NDArray[np.int64]
@@ -35,6 +46,11 @@ class State(NamedTuple):
     lengths: NDArray[np.int64]
     stale: NDArray[np.bool_]
     touched: NDArray[np.bool_]
+    visits: NDArray[np.int64]
+    movers: NDArray[np.int64]
+    losses: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    beyond: NDArray[np.int64]
 
 
 class Search(NamedTuple):
@@ -75,9 +91,89 @@ def _lower_row(row, base, lengths):
 
 
 @njit
+def _listed(state, j):
+    return state.visits[j] > _PATIENCE
+
+
+@njit
+def _enter(movers, losses, size, i, loss):
+    """Put request i on a shortlist, of which the dearest falls off where it is full; returns the least loss that fell."""
+    if size < losses.size:
+        while size > 0 and losses[size - 1] < loss:
+            movers[size], losses[size] = movers[size - 1], losses[size - 1]
+            size -= 1
+        movers[size], losses[size] = i, loss
+        return FAR
+    if loss >= losses[0]:
+        return loss
+    fell, t = losses[0], 1
+    while t < size and losses[t] > loss:
+        movers[t - 1], losses[t - 1] = movers[t], losses[t]
+        t += 1
+    movers[t - 1], losses[t - 1] = i, loss
+    return fell
+
+
+@njit
+def _enlist(state, j, i):
+    """Request i, now at node j, to the shortlists that it belongs on."""
+    row, base = state.weights[i], 0
+    if j > 0:
+        base = row[j - 1]
+    sizes, beyond = state.sizes[j], state.beyond[j]
+    for k in range(sizes.size):
+        loss = base - (row[k - 1] if k > 0 else 0)
+        if loss < beyond[k] and k != j:
+            fell = _enter(state.movers[j, k], state.losses[j, k], sizes[k], i, loss)
+            beyond[k] = min(beyond[k], fell)
+            sizes[k] = min(sizes[k] + 1, state.losses.shape[2])
+
+
+@njit
+def _last(state, j, k):
+    """Index of the request on the shortlist of j -> k that loses least, -1 where it is empty."""
+    t = state.sizes[j, k] - 1
+    while t >= 0 and state.at[state.movers[j, k, t]] != j:
+        t -= 1
+    state.sizes[j, k] = t + 1
+    return t
+
+
+@njit
+def _read_off(state, j):
+    """The arcs out of node j from their shortlists; False where one has run out."""
+    for k in range(state.sizes.shape[1]):
+        t = _last(state, j, k)
+        length = 0 if j == k else FAR
+        if t >= 0:
+            length = state.losses[j, k, t]
+        elif state.beyond[j, k] < FAR:
+            return False
+        state.lengths[j, k] = min(length, 0) if j == 0 else length
+    return True
+
+
+@njit
+def _enlist_all(state, j):
+    state.sizes[j] = 0
+    state.beyond[j] = FAR
+    first = state.start[j]
+    for t in range(first, first + state.loads[j]):
+        _enlist(state, j, state.members[t])
+    _read_off(state, j)
+
+
+@njit
 def refresh(state, j):
     """Recompute the arcs out of node j; returns the work done."""
     arcs = state.lengths[j]
+    state.stale[j] = False
+    if _listed(state, j) and _read_off(state, j):
+        return 2 * arcs.size
+    state.visits[j] += 1
+    if _listed(state, j):
+        _enlist_all(state, j)
+        return 2 * (state.loads[j] + 2) * arcs.size
     if j == 0:
         arcs[:] = 0
     else:
@@ -90,7 +186,6 @@ def refresh(state, j):
             base = row[j - 1]
             arcs[0] = min(arcs[0], base)
         _lower_row(row, base, arcs[1:])
-    state.stale[j] = False
     return (state.loads[j] + 2) * arcs.size
 
 
@@ -108,6 +203,8 @@ def insert(state, j, i):
             base = row[j - 1]
             state.lengths[j, 0] = min(state.lengths[j, 0], base)
         _lower_row(row, base, state.lengths[j, 1:])
+    if _listed(state, j):
+        _enlist(state, j, i)
 
 
 @njit
@@ -116,6 +213,7 @@ def remove(state, j, i):
     state.members[state.place[i]] = last
     state.place[last] = state.place[i]
     state.loads[j] -= 1
+    state.at[i] = -1
     state.stale[j] = True
     state.touched[j] = True
 
@@ -126,6 +224,10 @@ def mover(state, j, k):
     length = state.lengths[j, k]
     if j == 0 and length == 0:
         return -1
+    if _listed(state, j):
+        last = _last(state, j, k)
+        if last >= 0 and state.losses[j, k, last] == length:
+            return state.movers[j, k, last]
     first = state.start[j]
     for t in range(first, first + state.loads[j]):
         i = state.members[t]
@@ -144,6 +246,7 @@ def begin(weights, capacities, prices, at):
     start[1] = n + 1
     for k in range(m):
         start[k + 2] = start[k + 1] + min(capacities[k], n) + 1
+    short = _SHORT if n > _CROWD * m * m else 0
     state = State(
         weights,
         capacities,
@@ -156,6 +259,11 @@ def begin(weights, capacities, prices, at):
         np.empty((m + 1, m + 1), np.int64),
         np.ones(m + 1, np.bool_),
         np.zeros(m + 1, np.bool_),
+        np.full(m + 1, 0 if short > 0 else -FAR),
+        np.empty((m + 1, m + 1, short), np.int64),
+        np.empty((m + 1, m + 1, short), np.int64),
+        np.zeros((m + 1, m + 1), np.int64),
+        np.full((m + 1, m + 1), FAR),
     )
     scratch = np.empty((6, m + 1), np.int64)
     return state, Search(
