@@ -22,8 +22,9 @@ FAR = 2**46
 _PATIENCE = 4
 _SHORT = 64
 
-#: Requests per pair of nodes from which shortlists are worth their memory.
-_CROWD = 4
+#: Requests per agent from which shortlists pay; agents must not be more, for their memory grows as M^2.
+_CROWD = 100
+
 
 
 class State(NamedTuple):
@@ -115,18 +116,15 @@ def _enter(movers, losses, size, i, loss):
 
 
 @njit
-def _enlist(state, j, i):
-    """Request i, now at node j, to the shortlists that it belongs on."""
-    row, base = state.weights[i], 0
-    if j > 0:
-        base = row[j - 1]
-    sizes, beyond = state.sizes[j], state.beyond[j]
-    for k in range(sizes.size):
-        loss = base - (row[k - 1] if k > 0 else 0)
-        if loss < beyond[k] and k != j:
-            fell = _enter(state.movers[j, k], state.losses[j, k], sizes[k], i, loss)
-            beyond[k] = min(beyond[k], fell)
-            sizes[k] = min(sizes[k] + 1, state.losses.shape[2])
+def _enlist(state, j, k, i):
+    """Request i, now at node j, to the shortlist of j -> k, if it belongs there."""
+    here = 0 if j == 0 else state.weights[i, j - 1]
+    there = 0 if k == 0 else state.weights[i, k - 1]
+    if here - there < state.beyond[j, k]:
+        size = state.sizes[j, k]
+        fell = _enter(state.movers[j, k], state.losses[j, k], size, i, here - there)
+        state.beyond[j, k] = min(state.beyond[j, k], fell)
+        state.sizes[j, k] = min(size + 1, state.losses.shape[2])
 
 
 @njit
@@ -141,26 +139,22 @@ def _last(state, j, k):
 
 @njit
 def _read_off(state, j):
-    """The arcs out of node j from their shortlists; False where one has run out."""
-    for k in range(state.sizes.shape[1]):
-        t = _last(state, j, k)
-        length = 0 if j == k else FAR
-        if t >= 0:
-            length = state.losses[j, k, t]
-        elif state.beyond[j, k] < FAR:
-            return False
+    """The arcs out of node j from their shortlists, made anew where they have run out; returns the work done."""
+    nodes = state.sizes.shape[1]
+    work = 2 * nodes
+    for k in range(nodes):
+        if k == j:
+            continue
+        last = _last(state, j, k)
+        if last < 0 and state.beyond[j, k] < FAR:
+            state.beyond[j, k] = FAR
+            for t in range(state.start[j], state.start[j] + state.loads[j]):
+                _enlist(state, j, k, state.members[t])
+            last = state.sizes[j, k] - 1
+            work += 2 * state.loads[j]
+        length = state.losses[j, k, last] if last >= 0 else FAR
         state.lengths[j, k] = min(length, 0) if j == 0 else length
-    return True
-
-
-@njit
-def _enlist_all(state, j):
-    state.sizes[j] = 0
-    state.beyond[j] = FAR
-    first = state.start[j]
-    for t in range(first, first + state.loads[j]):
-        _enlist(state, j, state.members[t])
-    _read_off(state, j)
+    return work
 
 
 @njit
@@ -168,12 +162,9 @@ def refresh(state, j):
     """Recompute the arcs out of node j; returns the work done."""
     arcs = state.lengths[j]
     state.stale[j] = False
-    if _listed(state, j) and _read_off(state, j):
-        return 2 * arcs.size
     state.visits[j] += 1
     if _listed(state, j):
-        _enlist_all(state, j)
-        return 2 * (state.loads[j] + 2) * arcs.size
+        return _read_off(state, j)
     if j == 0:
         arcs[:] = 0
     else:
@@ -204,7 +195,8 @@ def insert(state, j, i):
             state.lengths[j, 0] = min(state.lengths[j, 0], base)
         _lower_row(row, base, state.lengths[j, 1:])
     if _listed(state, j):
-        _enlist(state, j, i)
+        for k in range(state.beyond.shape[1]):
+            _enlist(state, j, k, i)
 
 
 @njit
@@ -246,7 +238,7 @@ def begin(weights, capacities, prices, at):
     start[1] = n + 1
     for k in range(m):
         start[k + 2] = start[k + 1] + min(capacities[k], n) + 1
-    short = _SHORT if n > _CROWD * m * m else 0
+    short = _SHORT if n >= m * max(m, _CROWD) else 0
     state = State(
         weights,
         capacities,
@@ -263,7 +255,7 @@ def begin(weights, capacities, prices, at):
         np.empty((m + 1, m + 1, short), np.int64),
         np.empty((m + 1, m + 1, short), np.int64),
         np.zeros((m + 1, m + 1), np.int64),
-        np.full((m + 1, m + 1), FAR),
+        np.full((m + 1, m + 1), -FAR),
     )
     scratch = np.empty((6, m + 1), np.int64)
     return state, Search(
