@@ -180,7 +180,7 @@ def _direction(at, second, margins, width, excess, prices, flows, step):
 
 @njit(NUMBER(MATRIX, VECTOR, ROW, NUMBER, NUMBER, NUMBER, ROW, ROW, ROW), cache=True)
 def newton(weights, capacities, prices, goal, gain, rounds, at, second, margins):
-    """Improve `prices` (M + 1,) in place until the imbalance is at most `goal`, or a round gains less than `gain`.
+    """Improve `prices` (M + 1,) in place until the imbalance is at most `goal`, or a round gains less than `gain` or a 32nd.
 
     `at`, `second` and `margins` (N,) describe the requests at the final prices.
 
@@ -203,7 +203,7 @@ def newton(weights, capacities, prices, goal, gain, rounds, at, second, margins)
             prices[k + 1] = int(min(max(0.0, kept[k + 1] + np.rint(share * step[k])), CEILING))
         new_dual, new_imbalance = scan(weights, capacities, prices, at, second, margins, excess)
         if new_dual < dual:
-            small = imbalance - new_imbalance < gain
+            small = imbalance - new_imbalance < max(gain, imbalance // 32)
             dual, imbalance, share = new_dual, new_imbalance, 1.0
             copy(prices, kept)
             if small:
