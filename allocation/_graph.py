@@ -22,9 +22,8 @@ FAR = 2**46
 _PATIENCE = 4
 _SHORT = 64
 
-#: Requests per agent from which shortlists pay; agents must not be more, for their memory grows as M^2.
+#: Requests per agent from which shortlists pay; no fewer than there are agents, for their memory grows as M^2.
 _CROWD = 100
-
 
 
 class State(NamedTuple):
@@ -32,8 +31,8 @@ class State(NamedTuple):
 
     `stale` rows of `lengths` wait to be recomputed; `touched` nodes lost or won a request. `visits` counts scans.
 
-    The shortlist of arc j -> k is `movers[j, k, : sizes[j, k]]`, by falling loss `losses`; whoever is at j and not on it
-    loses at least `beyond[j, k]`. Requests that left j stay on it until they come last.
+    The shortlist of arc j -> k is `movers[j, k, : sizes[j, k]]`, by falling `losses`; a request at j that is not on it
+    loses at least `beyond[j, k]`. Those that left j stay on it until they come last.
     """
 
     weights: NDArray[np.int64]
@@ -98,7 +97,7 @@ def _listed(state, j):
 
 @njit
 def _enter(movers, losses, size, i, loss):
-    """Put request i on a shortlist, of which the dearest falls off where it is full; returns the least loss that fell."""
+    """Put request i on a shortlist, which loses its dearest where it is full; returns the least loss that fell off."""
     if size < losses.size:
         while size > 0 and losses[size - 1] < loss:
             movers[size], losses[size] = movers[size - 1], losses[size - 1]

@@ -180,7 +180,9 @@ def _direction(at, second, margins, width, excess, prices, flows, step):
 
 @njit(NUMBER(MATRIX, VECTOR, ROW, NUMBER, NUMBER, NUMBER, ROW, ROW, ROW), cache=True)
 def newton(weights, capacities, prices, goal, gain, rounds, at, second, margins):
-    """Improve `prices` (M + 1,) in place until the imbalance is at most `goal`, or a round gains less than `gain` or a 32nd.
+    """Improve `prices` (M + 1,) in place until the imbalance is at most `goal`.
+
+    Gives up sooner where a round takes less than `gain`, or less than a 32nd, off the imbalance.
 
     `at`, `second` and `margins` (N,) describe the requests at the final prices.
 

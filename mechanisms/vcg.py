@@ -6,6 +6,9 @@ several requests is one player: all of them leave the market together, which per
 """
 
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from types import ModuleType
 
 from allocation import Allocation, Allocator, Market, externalities, minimal_prices
 from mechanisms.outcome import Payments, serving_costs
@@ -27,12 +30,16 @@ class VCG:
         """
         if allocation.prices is None:
             return _by_running_again(market, allocation, allocator)
-        from mechanisms._charges import charge
-
         prices = minimal_prices(market, allocation)
         requests, first = market.shared
         gains = externalities(market, allocation, requests, first)
+        charge = _kernels().charge
         return Payments.of_fresh(*charge(market.costs, allocation.agents, prices, requests, first, gains))
+
+
+@cache
+def _kernels() -> ModuleType:
+    return import_module("mechanisms._charges")
 
 
 def _by_running_again(market: Market, allocation: Allocation, allocator: Allocator) -> Payments:

@@ -58,6 +58,16 @@ def test_every_kind_of_market_agrees_with_or_tools(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_crowded_agents_whose_shortlists_run_out(kind: str) -> None:
+    for n, m, fill, seed in [(3000, 2, 0.5, 0), (9000, 12, 0.9, 1), (4000, 20, 0.7, 2)]:
+        market = make(kind, n, m, seed, fill)
+        zero = np.zeros(m, np.int64)
+        assert assert_exact(market, MinCostFlow().allocate_from(market, zero)) == market.welfare(
+            OrTools().allocate(market)
+        )
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_warm_prices_of_any_quality_do_not_change_the_result(kind: str) -> None:
     rng = np.random.default_rng(6)
     market = make(kind, 1500, 12, 4)
