@@ -196,7 +196,7 @@ def _seat(state, margins, pending):
     left = 0
     for t in range(waiting):
         i = pending[t]
-        row, top, choice, room = state.weights[i], 0, 0, 0
+        row, top, choice, room = state.weights[i], 0, np.int64(0), 0
         for k in range(m):
             top = max(top, row[k] - state.prices[k + 1])
         for k in range(m):
@@ -211,27 +211,11 @@ def _seat(state, margins, pending):
     return left
 
 
-@njit
-def solve(state, search, margins, pending, budget):
-    """Place everybody optimally at the lowest supporting prices; False where that takes more than `budget`.
-
-    The budget grows from a third of its size to four thirds as requests find their place.
-    """
-    waiting = _seat(state, margins, pending)
-    work = 0
-    for t in range(waiting):
-        work += _place(state, search, pending[t])
-        if work > budget // 3 + budget // waiting * t:
-            return False
-    if fill(state, search, budget) > budget:
-        return False
-    lower(state, search)
-    return True
-
-
 @njit(FLAG(MATRIX, VECTOR, ROW, ROW, ROW, NUMBER, FLAG), cache=True)
 def repair(weights, capacities, prices, at, margins, budget, central):
     """Exact optimum from prices and favourites, in place: `at` (N,) nodes, `prices` (M + 1,).
+
+    The budget grows from a third of its size to four thirds as requests find their place.
 
     Args:
         weights: (N, M) int64.
@@ -246,8 +230,16 @@ def repair(weights, capacities, prices, at, margins, budget, central):
         True where the optimum was reached.
     """
     state, search = begin(weights, capacities, prices, at)
-    if not solve(state, search, margins, np.empty(at.size, np.int64), budget):
+    pending = np.empty(at.size, np.int64)
+    waiting = _seat(state, margins, pending)
+    work = 0
+    for t in range(waiting):
+        work += _place(state, search, pending[t])
+        if work > budget // 3 + budget // waiting * t:
+            return False
+    if fill(state, search, budget) > budget:
         return False
+    lower(state, search)
     if central:
         highest = _highest(state, search)
         for k in range(1, prices.size):
