@@ -12,8 +12,9 @@ keeps a shortlist for each arc, the requests that lose least by taking it, and i
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from allocation._types import inner
 
 #: Longer than any path, short enough to be shifted by 16 bits.
 FAR = 2**46
@@ -69,7 +70,7 @@ class Search(NamedTuple):
     goal: NDArray[np.bool_]
 
 
-@njit
+@inner
 def bits(nodes):
     shift = 1
     while (1 << shift) <= nodes:
@@ -77,25 +78,25 @@ def bits(nodes):
     return shift
 
 
-@njit
+@inner
 def copy(source, target):
     """`target[:] = source`, without the shape check that takes seconds to compile."""
     for k in range(target.size):
         target[k] = source[k]
 
 
-@njit
+@inner
 def _lower_row(row, base, lengths):
     for k in range(row.size):
         lengths[k] = min(lengths[k], base - row[k])
 
 
-@njit
+@inner
 def _listed(state, j):
     return state.visits[j] > _PATIENCE
 
 
-@njit
+@inner
 def _enter(movers, losses, size, i, loss):
     """Put request i on a shortlist, which loses its dearest where it is full; returns the least loss that fell off."""
     if size < losses.size:
@@ -114,7 +115,7 @@ def _enter(movers, losses, size, i, loss):
     return fell
 
 
-@njit
+@inner
 def _enlist(state, j, k, i):
     """Request i, now at node j, to the shortlist of j -> k, if it belongs there."""
     here = 0 if j == 0 else state.weights[i, j - 1]
@@ -126,7 +127,7 @@ def _enlist(state, j, k, i):
         state.sizes[j, k] = min(size + 1, state.losses.shape[2])
 
 
-@njit
+@inner
 def _last(state, j, k):
     """Index of the request on the shortlist of j -> k that loses least, -1 where it is empty."""
     t = state.sizes[j, k] - 1
@@ -136,7 +137,7 @@ def _last(state, j, k):
     return t
 
 
-@njit
+@inner
 def _read_off(state, j):
     """The arcs out of node j from their shortlists, made anew where they have run out; returns the work done."""
     nodes = state.sizes.shape[1]
@@ -156,7 +157,7 @@ def _read_off(state, j):
     return work
 
 
-@njit
+@inner
 def refresh(state, j):
     """Recompute the arcs out of node j; returns the work done."""
     arcs = state.lengths[j]
@@ -179,7 +180,7 @@ def refresh(state, j):
     return (state.loads[j] + 2) * arcs.size
 
 
-@njit
+@inner
 def insert(state, j, i):
     t = state.start[j] + state.loads[j]
     state.members[t] = i
@@ -198,7 +199,7 @@ def insert(state, j, i):
             _enlist(state, j, k, i)
 
 
-@njit
+@inner
 def remove(state, j, i):
     last = state.members[state.start[j] + state.loads[j] - 1]
     state.members[state.place[i]] = last
@@ -209,7 +210,7 @@ def remove(state, j, i):
     state.touched[j] = True
 
 
-@njit
+@inner
 def mover(state, j, k):
     """The request at node j that loses least by moving to node k; -1 where a price falls instead."""
     length = state.lengths[j, k]
@@ -229,7 +230,7 @@ def mover(state, j, k):
     return -1
 
 
-@njit
+@inner
 def begin(weights, capacities, prices, at):
     """A state in which nobody is placed yet, and the scratch for its searches."""
     n, m = weights.shape

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from allocation._graph import copy
-from allocation._types import MATRIX, NUMBER, ROW, VECTOR
+from allocation._types import MATRIX, NUMBER, ROW, VECTOR, inner
 
 NEVER = -(2**62)
 
@@ -19,7 +19,7 @@ NEVER = -(2**62)
 CEILING = 2.0**41
 
 
-@njit
+@inner
 def _scan_narrow(weights, prices, at, second, margins):
     n, m = weights.shape
     total = 0.0
@@ -38,7 +38,7 @@ def _scan_narrow(weights, prices, at, second, margins):
     return total
 
 
-@njit
+@inner
 def _scan_wide(weights, prices, at, second, margins):
     """The same without branches: the agent rides in the low bits of what it offers."""
     n, m = weights.shape
@@ -63,7 +63,7 @@ def _scan_wide(weights, prices, at, second, margins):
     return total
 
 
-@njit
+@inner
 def scan(weights, capacities, prices, at, second, margins, excess):
     """Favourite and second favourite node of each request at the prices (M + 1,), and the margin between the two.
 
@@ -93,7 +93,7 @@ def scan(weights, capacities, prices, at, second, margins, excess):
     return dual, imbalance
 
 
-@njit
+@inner
 def _select(values, k):
     """The k-th smallest (Hoare 1961); reorders `values`."""
     low, high = 0, values.size - 1
@@ -133,7 +133,7 @@ def _dot(left, right):
     return total
 
 
-@njit
+@inner
 def _direction(at, second, margins, width, excess, prices, flows, step):
     """Solve (Laplacian + regulariser) step = excess over the agents that can move (Hestenes and Stiefel 1952)."""
     m = excess.size

@@ -3,13 +3,10 @@
 import numpy as np
 from numba import njit, types
 
-_VECTOR = types.Array(types.int64, 1, "C", readonly=True)
-_MATRIX = types.Array(types.int64, 2, "C", readonly=True)
-_ROW = types.Array(types.int64, 1, "C")
-_TABLE = types.Array(types.int64, 2, "C")
+from allocation._types import MATRIX, ROW, TABLE, VECTOR, inner
 
 
-@njit
+@inner
 def _charge(costs, agents, prices, requests, first, gains, charges, receipts):
     for i in range(agents.size):
         j = agents[i]
@@ -28,7 +25,7 @@ def _charge(costs, agents, prices, requests, first, gains, charges, receipts):
                 rest = 0
 
 
-@njit(types.UniTuple(_ROW, 2)(_MATRIX, _VECTOR, _VECTOR, _VECTOR, _VECTOR, _VECTOR), cache=True)
+@njit(types.UniTuple(ROW, 2)(MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR), cache=True)
 def charge(costs, agents, prices, requests, first, gains):
     """Charges (N,) and receipts (M,): the pair's cost and, on top of it, what the request's service costs others.
 
@@ -46,7 +43,7 @@ def charge(costs, agents, prices, requests, first, gains):
     return charges, receipts
 
 
-@njit(types.UniTuple(_TABLE, 2)(_MATRIX, _MATRIX, _MATRIX, _VECTOR, _VECTOR, _MATRIX), cache=True)
+@njit(types.UniTuple(TABLE, 2)(MATRIX, MATRIX, MATRIX, VECTOR, VECTOR, MATRIX), cache=True)
 def charge_many(costs, agents, prices, requests, first, gains):
     """Charges (B, N) and receipts (B, M) of markets whose `agents`, `prices` and `gains` are rows; else as `charge`."""
     charges, receipts = np.empty(agents.shape, np.int64), np.zeros(prices.shape, np.int64)
