@@ -96,6 +96,16 @@ def test_no_capacity_anywhere_and_far_too_much_of_it() -> None:
     assert ample.certify(MinCostFlow().allocate(ample)) == values.max(axis=1).sum()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_agents_without_room_and_more_agents_than_requests(kind: str) -> None:
+    rng = np.random.default_rng(11)
+    for n, m in [(900, 30), (60, 90), (230, 240), (8, 500)]:
+        market = make(kind, n, m, 5)
+        for capacities in (np.ones(m, np.int64), rng.integers(0, 2, m), rng.integers(0, 2 * n // m + 2, m)):
+            narrow = market.replace(capacities=capacities)
+            assert assert_exact(narrow, MinCostFlow().allocate(narrow)) == narrow.welfare(OrTools().allocate(narrow))
+
+
 def test_a_spent_budget_hands_over_and_stays_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     market = make("rank one", 400, 20, 0)
     own = MinCostFlow().allocate(market)
