@@ -23,9 +23,6 @@ FORBIDDEN = -(2**61)
 #: Prices of a dual solution stay below this, or sums of them could leave int64.
 MAX_PRICE = 2**60
 
-#: `Market.shared` where each request is a bidder of its own.
-_NOTHING_SHARED = np.zeros(0, np.int64), np.zeros(1, np.int64)
-
 Agents = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -146,7 +143,7 @@ class Market:
         _, owner, owned = np.unique(self.bidders, return_inverse=True, return_counts=True)
         requests = np.argsort(owner, kind="stable")
         first = np.concatenate(([0], np.cumsum(owned[owned > 1])))
-        return requests[owned[owner[requests]] > 1].astype(np.int64), first.astype(np.int64)
+        return _frozen(requests[owned[owner[requests]] > 1]), _frozen(first)
 
     def requests_of(self, bidder: int) -> NDArray[np.intp]:
         """Indices of a bidder's requests."""
@@ -275,6 +272,16 @@ class Market:
         return f"Market({', '.join(parts)})"
 
 
+def _frozen(array: NDArray[np.signedinteger]) -> NDArray[np.int64]:
+    array = array.astype(np.int64)
+    array.setflags(write=False)
+    return array
+
+
+#: `Market.shared` where each request is a bidder of its own.
+_NOTHING_SHARED = _frozen(np.zeros(0, np.int64)), _frozen(np.zeros(1, np.int64))
+
+
 def _peak(values: Money, costs: Money) -> int:
     return int(np.abs(values).max(initial=0)) + int(np.abs(costs).max(initial=0))
 
@@ -285,9 +292,7 @@ def _integers(raw: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[np.i
         raise MarketError(f"{name} has shape {array.shape}, expected {shape}")
     if array.size and array.dtype.kind not in "iu":
         raise MarketError(f"{name} holds {array.dtype} ({array.flat[0]}), expected integers")
-    array = array.astype(np.int64)
-    array.setflags(write=False)
-    return array
+    return _frozen(array)
 
 
 def _capacities(raw: ArrayLike, m: int) -> NDArray[np.int64]:
