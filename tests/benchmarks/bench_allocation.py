@@ -133,7 +133,8 @@ def growth(kind: str, small: tuple[int, int], large: tuple[int, int]) -> dict[st
 
 def neighbours(kind: str, axis: int) -> list[dict[str, object]]:
     """Growth along one axis (0 for N, 1 for M) between sizes of a kind that this run measured."""
-    sizes = sorted({(n, m) for name, n, m in TIMES if name == kind and n >= 1000}, key=lambda size: size[1 - axis])
+    sizes = [(n, m) for name, n, m in TIMES if name == kind and n >= 1000]
+    sizes.sort(key=lambda size: (size[1 - axis], size[axis]))
     return [growth(kind, *pair) for pair in pairwise(sizes) if pair[0][1 - axis] == pair[1][1 - axis]]
 
 
