@@ -6,8 +6,8 @@ OR-tools' to the micro-unit and the certificate must hold.
 Growth is read off the same rows, between neighbouring sizes of a kind that differ in N or in M alone: the exponents of
 both times, and the ratio of the two at both ends. In N ours must not grow faster than OR-tools', up to `NOISE`. In M it
 may, and on some rows it does, most from 100 agents to 1000: a search among M + 1 nodes takes up to M^2 steps. The
-budget bounds it: past it OR-tools takes over, so that ours never takes more than 1 / `LEAST` of their time. That is what
-is asserted along M.
+budget bounds it: past it OR-tools takes over, so that ours never takes more than 1 / `LEAST` of their time. That is
+what is asserted along M.
 """
 
 import time
