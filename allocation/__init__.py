@@ -16,7 +16,7 @@
 
 from allocation.allocator import Allocator, WarmAllocator
 from allocation.batch import allocate_many
-from allocation.duals import externalities, improve, minimal_prices, shared_ownership
+from allocation.duals import externalities, improve, minimal_prices
 from allocation.errors import CertificateError, MarketError, SolverError, TieError
 from allocation.flow import MinCostFlow
 from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market
@@ -53,7 +53,6 @@ __all__ = [
     "improve",
     "minimal_prices",
     "optimal_allocations",
-    "shared_ownership",
     "tied_allocations",
     "to_micros",
 ]

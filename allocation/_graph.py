@@ -5,23 +5,35 @@ Node k + 1 is agent k. `lengths[j, k]` is the least welfare lost by moving one r
 exactly when lengths[j, k] - q_j + q_k >= 0 everywhere, no agent is overfull, and every agent with a price is full
 (Ahuja, Magnanti and Orlin 1993, chapter 9).
 
-Rows of `lengths` are recomputed only when a search reaches a node that lost a request.
+Rows of `lengths` are recomputed only when a search reaches a node that lost a request. A node that many searches reach
+keeps a shortlist for each arc, the requests that lose least by taking it, and is scanned again only when one runs out.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from allocation._types import inner
 
 #: Longer than any path, short enough to be shifted by 16 bits.
 FAR = 2**46
+
+#: Scans of a node before its arcs get shortlists, and how many requests these hold.
+_PATIENCE = 4
+_SHORT = 64
+
+#: Requests per agent from which shortlists pay; no fewer than there are agents, for their memory grows as M^2.
+_CROWD = 100
 
 
 class State(NamedTuple):
     """A solve in progress: `members[start[j] : start[j] + loads[j]]` are the requests at node j, `place` their index.
 
-    `stale` rows of `lengths` wait to be recomputed; `touched` nodes lost or won a request.
+    `stale` rows of `lengths` wait to be recomputed; `touched` nodes lost or won a request. `visits` counts scans.
+
+    The shortlist of arc j -> k is `movers[j, k, : sizes[j, k]]`, by falling `losses`; a request at j that is not on it
+    loses at least `beyond[j, k]`. Those that left j stay on it until they come last.
     """
 
     weights: NDArray[np.int64]
@@ -35,6 +47,11 @@ class State(NamedTuple):
     lengths: NDArray[np.int64]
     stale: NDArray[np.bool_]
     touched: NDArray[np.bool_]
+    visits: NDArray[np.int64]
+    movers: NDArray[np.int64]
+    losses: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    beyond: NDArray[np.int64]
 
 
 class Search(NamedTuple):
@@ -53,7 +70,7 @@ class Search(NamedTuple):
     goal: NDArray[np.bool_]
 
 
-@njit
+@inner
 def bits(nodes):
     shift = 1
     while (1 << shift) <= nodes:
@@ -61,23 +78,93 @@ def bits(nodes):
     return shift
 
 
-@njit
+@inner
 def copy(source, target):
     """`target[:] = source`, without the shape check that takes seconds to compile."""
     for k in range(target.size):
         target[k] = source[k]
 
 
-@njit
+@inner
 def _lower_row(row, base, lengths):
     for k in range(row.size):
         lengths[k] = min(lengths[k], base - row[k])
 
 
-@njit
+@inner
+def _listed(state, j):
+    return state.visits[j] > _PATIENCE
+
+
+@inner
+def _enter(movers, losses, size, i, loss):
+    """Put request i on a shortlist, which loses its dearest where it is full; returns the least loss that fell off."""
+    if size < losses.size:
+        while size > 0 and losses[size - 1] < loss:
+            movers[size], losses[size] = movers[size - 1], losses[size - 1]
+            size -= 1
+        movers[size], losses[size] = i, loss
+        return FAR
+    if loss >= losses[0]:
+        return loss
+    fell, t = losses[0], 1
+    while t < size and losses[t] > loss:
+        movers[t - 1], losses[t - 1] = movers[t], losses[t]
+        t += 1
+    movers[t - 1], losses[t - 1] = i, loss
+    return fell
+
+
+@inner
+def _enlist(state, j, k, i):
+    """Request i, now at node j, to the shortlist of j -> k, if it belongs there."""
+    here = 0 if j == 0 else state.weights[i, j - 1]
+    there = 0 if k == 0 else state.weights[i, k - 1]
+    if here - there < state.beyond[j, k]:
+        size = state.sizes[j, k]
+        fell = _enter(state.movers[j, k], state.losses[j, k], size, i, here - there)
+        state.beyond[j, k] = min(state.beyond[j, k], fell)
+        state.sizes[j, k] = min(size + 1, state.losses.shape[2])
+
+
+@inner
+def _last(state, j, k):
+    """Index of the request on the shortlist of j -> k that loses least, -1 where it is empty."""
+    t = state.sizes[j, k] - 1
+    while t >= 0 and state.at[state.movers[j, k, t]] != j:
+        t -= 1
+    state.sizes[j, k] = t + 1
+    return t
+
+
+@inner
+def _read_off(state, j):
+    """The arcs out of node j from their shortlists, made anew where they have run out; returns the work done."""
+    nodes = state.sizes.shape[1]
+    work = 2 * nodes
+    for k in range(nodes):
+        if k == j:
+            continue
+        last = _last(state, j, k)
+        if last < 0 and state.beyond[j, k] < FAR:
+            state.beyond[j, k] = FAR
+            for t in range(state.start[j], state.start[j] + state.loads[j]):
+                _enlist(state, j, k, state.members[t])
+            last = state.sizes[j, k] - 1
+            work += 2 * state.loads[j]
+        length = state.losses[j, k, last] if last >= 0 else FAR
+        state.lengths[j, k] = min(length, 0) if j == 0 else length
+    return work
+
+
+@inner
 def refresh(state, j):
     """Recompute the arcs out of node j; returns the work done."""
     arcs = state.lengths[j]
+    state.stale[j] = False
+    state.visits[j] += 1
+    if _listed(state, j):
+        return _read_off(state, j)
     if j == 0:
         arcs[:] = 0
     else:
@@ -90,11 +177,10 @@ def refresh(state, j):
             base = row[j - 1]
             arcs[0] = min(arcs[0], base)
         _lower_row(row, base, arcs[1:])
-    state.stale[j] = False
     return (state.loads[j] + 2) * arcs.size
 
 
-@njit
+@inner
 def insert(state, j, i):
     t = state.start[j] + state.loads[j]
     state.members[t] = i
@@ -108,24 +194,32 @@ def insert(state, j, i):
             base = row[j - 1]
             state.lengths[j, 0] = min(state.lengths[j, 0], base)
         _lower_row(row, base, state.lengths[j, 1:])
+    if _listed(state, j):
+        for k in range(state.beyond.shape[1]):
+            _enlist(state, j, k, i)
 
 
-@njit
+@inner
 def remove(state, j, i):
     last = state.members[state.start[j] + state.loads[j] - 1]
     state.members[state.place[i]] = last
     state.place[last] = state.place[i]
     state.loads[j] -= 1
+    state.at[i] = -1
     state.stale[j] = True
     state.touched[j] = True
 
 
-@njit
+@inner
 def mover(state, j, k):
     """The request at node j that loses least by moving to node k; -1 where a price falls instead."""
     length = state.lengths[j, k]
     if j == 0 and length == 0:
         return -1
+    if _listed(state, j):
+        last = _last(state, j, k)
+        if last >= 0 and state.losses[j, k, last] == length:
+            return state.movers[j, k, last]
     first = state.start[j]
     for t in range(first, first + state.loads[j]):
         i = state.members[t]
@@ -136,7 +230,7 @@ def mover(state, j, k):
     return -1
 
 
-@njit
+@inner
 def begin(weights, capacities, prices, at):
     """A state in which nobody is placed yet, and the scratch for its searches."""
     n, m = weights.shape
@@ -144,6 +238,7 @@ def begin(weights, capacities, prices, at):
     start[1] = n + 1
     for k in range(m):
         start[k + 2] = start[k + 1] + min(capacities[k], n) + 1
+    short = _SHORT if n >= m * max(m, _CROWD) else 0
     state = State(
         weights,
         capacities,
@@ -156,6 +251,11 @@ def begin(weights, capacities, prices, at):
         np.empty((m + 1, m + 1), np.int64),
         np.ones(m + 1, np.bool_),
         np.zeros(m + 1, np.bool_),
+        np.full(m + 1, 0 if short > 0 else -FAR),
+        np.empty((m + 1, m + 1, short), np.int64),
+        np.empty((m + 1, m + 1, short), np.int64),
+        np.zeros((m + 1, m + 1), np.int64),
+        np.full((m + 1, m + 1), -FAR),
     )
     scratch = np.empty((6, m + 1), np.int64)
     return state, Search(

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from allocation._graph import copy
-from allocation._types import MATRIX, NUMBER, ROW, VECTOR
+from allocation._types import MATRIX, NUMBER, ROW, VECTOR, inner
 
 NEVER = -(2**62)
 
@@ -19,7 +19,7 @@ NEVER = -(2**62)
 CEILING = 2.0**41
 
 
-@njit
+@inner
 def _scan_narrow(weights, prices, at, second, margins):
     n, m = weights.shape
     total = 0.0
@@ -38,7 +38,7 @@ def _scan_narrow(weights, prices, at, second, margins):
     return total
 
 
-@njit
+@inner
 def _scan_wide(weights, prices, at, second, margins):
     """The same without branches: the agent rides in the low bits of what it offers."""
     n, m = weights.shape
@@ -63,7 +63,7 @@ def _scan_wide(weights, prices, at, second, margins):
     return total
 
 
-@njit
+@inner
 def scan(weights, capacities, prices, at, second, margins, excess):
     """Favourite and second favourite node of each request at the prices (M + 1,), and the margin between the two.
 
@@ -93,7 +93,7 @@ def scan(weights, capacities, prices, at, second, margins, excess):
     return dual, imbalance
 
 
-@njit
+@inner
 def _select(values, k):
     """The k-th smallest (Hoare 1961); reorders `values`."""
     low, high = 0, values.size - 1
@@ -133,7 +133,7 @@ def _dot(left, right):
     return total
 
 
-@njit
+@inner
 def _direction(at, second, margins, width, excess, prices, flows, step):
     """Solve (Laplacian + regulariser) step = excess over the agents that can move (Hestenes and Stiefel 1952)."""
     m = excess.size
@@ -180,7 +180,9 @@ def _direction(at, second, margins, width, excess, prices, flows, step):
 
 @njit(NUMBER(MATRIX, VECTOR, ROW, NUMBER, NUMBER, NUMBER, ROW, ROW, ROW), cache=True)
 def newton(weights, capacities, prices, goal, gain, rounds, at, second, margins):
-    """Improve `prices` (M + 1,) in place until the imbalance is at most `goal`, or a round gains less than `gain`.
+    """Improve `prices` (M + 1,) in place until the imbalance is at most `goal`.
+
+    Gives up sooner where a round takes less than `gain`, or less than a 32nd, off the imbalance.
 
     `at`, `second` and `margins` (N,) describe the requests at the final prices.
 
@@ -203,7 +205,7 @@ def newton(weights, capacities, prices, goal, gain, rounds, at, second, margins)
             prices[k + 1] = int(min(max(0.0, kept[k + 1] + np.rint(share * step[k])), CEILING))
         new_dual, new_imbalance = scan(weights, capacities, prices, at, second, margins, excess)
         if new_dual < dual:
-            small = imbalance - new_imbalance < gain
+            small = imbalance - new_imbalance < max(gain, imbalance // 32)
             dual, imbalance, share = new_dual, new_imbalance, 1.0
             copy(prices, kept)
             if small:

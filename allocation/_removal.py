@@ -9,17 +9,17 @@ from numba import njit
 
 from allocation._graph import begin, copy, insert, refresh, remove
 from allocation._repair import fill
-from allocation._types import MATRIX, ROW, VECTOR
+from allocation._types import MATRIX, ROW, VECTOR, inner
 
 _NO_LIMIT = 2**62
 
 
-@njit
+@inner
 def _weight(weights, i, node):
     return 0 if node == 0 else weights[i, node - 1]
 
 
-@njit
+@inner
 def _without(state, search, home, requests, moved):
     """The others' gain if `requests` leave; the state is as before afterwards, but for the lengths of touched rows."""
     for i in requests:

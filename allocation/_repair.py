@@ -11,10 +11,10 @@ import numpy as np
 from numba import njit
 
 from allocation._graph import FAR, begin, bits, copy, insert, mover, refresh, remove
-from allocation._types import FLAG, MATRIX, NUMBER, ROW, VECTOR
+from allocation._types import FLAG, MATRIX, NUMBER, ROW, VECTOR, inner
 
 
-@njit
+@inner
 def _relax(arcs, walls, base, shift, open_):
     """Lower the open distances through a node just settled, and return the least of them, packed."""
     best = FAR << shift
@@ -26,7 +26,7 @@ def _relax(arcs, walls, base, shift, open_):
     return best
 
 
-@njit
+@inner
 def _settle(state, search, best):
     """Dijkstra from what is open, to the first goal: (goal or -1, nodes settled, work)."""
     shift = bits(state.capacities.size)
@@ -48,7 +48,7 @@ def _settle(state, search, best):
     return -1, count, work
 
 
-@njit
+@inner
 def _before(state, search, count, k):
     """The node from which k was reached; settled before it, which matters where arcs cost nothing."""
     for t in range(count):
@@ -60,7 +60,7 @@ def _before(state, search, count, k):
     return 0
 
 
-@njit
+@inner
 def _augment(state, search, count, end):
     """Move requests along the shortest path to `end`; returns the node where it begins."""
     size, k = 0, end
@@ -78,7 +78,7 @@ def _augment(state, search, count, end):
     return search.path[size]
 
 
-@njit
+@inner
 def _place(state, search, i):
     """Serve request i, or leave it out, on the shortest path from a favourite to a free slot or out of the market."""
     m = state.capacities.size
@@ -104,7 +104,7 @@ def _place(state, search, i):
     return work + 4 * m
 
 
-@njit
+@inner
 def _from_outside(state, search):
     copy(state.prices, search.walls)
     search.open[:] = FAR << bits(state.capacities.size)
@@ -113,7 +113,7 @@ def _from_outside(state, search):
     return _settle(state, search, np.int64(0))
 
 
-@njit
+@inner
 def _hungry(state, search):
     some = False
     search.goal[0] = False
@@ -123,7 +123,7 @@ def _hungry(state, search):
     return some
 
 
-@njit
+@inner
 def fill(state, search, budget):
     """Agents that have a price and a free slot get a request, nearest first, or lose the price; returns the work."""
     work = 0
@@ -138,7 +138,7 @@ def fill(state, search, budget):
     return work
 
 
-@njit
+@inner
 def lower(state, search):
     """Prices to the lowest that support the allocation: one search from "unserved"; every row is fresh after it."""
     search.goal[:] = False
@@ -147,7 +147,7 @@ def lower(state, search):
         state.prices[k] -= search.dist[k]
 
 
-@njit
+@inner
 def _highest(state, search):
     """The highest supporting prices: shortest paths into node 0, or to a free slot."""
     m = state.capacities.size
@@ -177,7 +177,7 @@ def _highest(state, search):
     return prices
 
 
-@njit
+@inner
 def _seat(state, margins, pending):
     """Requests to their favourites while there is room, those with several last, each to the emptiest of them.
 
@@ -196,7 +196,7 @@ def _seat(state, margins, pending):
     left = 0
     for t in range(waiting):
         i = pending[t]
-        row, top, choice, room = state.weights[i], 0, 0, 0
+        row, top, choice, room = state.weights[i], 0, np.int64(0), 0
         for k in range(m):
             top = max(top, row[k] - state.prices[k + 1])
         for k in range(m):
@@ -211,27 +211,11 @@ def _seat(state, margins, pending):
     return left
 
 
-@njit
-def solve(state, search, margins, pending, budget):
-    """Place everybody optimally at the lowest supporting prices; False where that takes more than `budget`.
-
-    The budget grows from a third of its size to four thirds as requests find their place.
-    """
-    waiting = _seat(state, margins, pending)
-    work = 0
-    for t in range(waiting):
-        work += _place(state, search, pending[t])
-        if work > budget // 3 + budget // waiting * t:
-            return False
-    if fill(state, search, budget) > budget:
-        return False
-    lower(state, search)
-    return True
-
-
 @njit(FLAG(MATRIX, VECTOR, ROW, ROW, ROW, NUMBER, FLAG), cache=True)
 def repair(weights, capacities, prices, at, margins, budget, central):
     """Exact optimum from prices and favourites, in place: `at` (N,) nodes, `prices` (M + 1,).
+
+    The budget grows from a third of its size to four thirds as requests find their place.
 
     Args:
         weights: (N, M) int64.
@@ -246,8 +230,16 @@ def repair(weights, capacities, prices, at, margins, budget, central):
         True where the optimum was reached.
     """
     state, search = begin(weights, capacities, prices, at)
-    if not solve(state, search, margins, np.empty(at.size, np.int64), budget):
+    pending = np.empty(at.size, np.int64)
+    waiting = _seat(state, margins, pending)
+    work = 0
+    for t in range(waiting):
+        work += _place(state, search, pending[t])
+        if work > budget // 3 + budget // waiting * t:
+            return False
+    if fill(state, search, budget) > budget:
         return False
+    lower(state, search)
     if central:
         highest = _highest(state, search)
         for k in range(1, prices.size):

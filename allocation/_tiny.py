@@ -7,12 +7,12 @@ Prices start at zero and rise only where an agent is full, so nothing is ever le
 import numpy as np
 from numba import njit
 
-from allocation._types import CUBE, TABLE, VECTOR
+from allocation._types import CUBE, TABLE, VECTOR, inner
 
 FAR = 2**61
 
 
-@njit
+@inner
 def _reach(row, here, base, by, price, dist, came, settled):
     """Lower the distances to all agents by what it costs to move request `by` there from node `here`."""
     own = 0 if here == 0 else row[here - 1] - price[here]
@@ -26,7 +26,7 @@ def _reach(row, here, base, by, price, dist, came, settled):
         came[0] = by
 
 
-@njit
+@inner
 def _place(weights, at, price, room, dist, came, settled, i):
     """Serve request i, or leave it out, on the shortest path to a free slot or out of the market."""
     dist[:] = FAR
@@ -55,7 +55,7 @@ def _place(weights, at, price, room, dist, came, settled, i):
             return
 
 
-@njit
+@inner
 def _lower(weights, at, price):
     """Prices to the lowest that support the allocation (Bellman and Ford, from "unserved")."""
     price[:] = 0

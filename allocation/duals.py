@@ -58,16 +58,6 @@ def minimal_prices(market: Market, allocation: Allocation) -> Money:
     return prices
 
 
-def shared_ownership(market: Market) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Requests of bidders with several, bidder by bidder; and (G + 1,) where each such bidder's begin in it."""
-    if (market.bidders[1:] > market.bidders[:-1]).all():
-        return np.zeros(0, np.int64), np.zeros(1, np.int64)
-    _, owner, owned = np.unique(market.bidders, return_inverse=True, return_counts=True)
-    requests = np.argsort(owner, kind="stable")
-    first = np.concatenate(([0], np.cumsum(owned[owned > 1])))
-    return requests[owned[owner[requests]] > 1].astype(np.int64), first.astype(np.int64)
-
-
 def externalities(
     market: Market, allocation: Allocation, requests: NDArray[np.int64], first: NDArray[np.int64]
 ) -> Money:
@@ -78,7 +68,7 @@ def externalities(
     Args:
         market: N requests, M agents.
         allocation: must be welfare-optimal.
-        requests: as from `shared_ownership`.
+        requests: as from `Market.shared`.
         first: bidder g owns `requests[first[g] : first[g + 1]]`.
 
     Raises:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from allocation._announce import kernels
 from allocation.duals import Lowest
@@ -11,8 +12,14 @@ from allocation.errors import MarketError
 from allocation.market import MAX_PRICE, Allocation, Market
 from allocation.money import MAX_AMOUNT, Money
 
+#: Nodes (N,), 0 for unserved and k + 1 for agent k, and the lowest supporting prices (M,).
+Solution = tuple[NDArray[np.int64], Money]
+
 #: Up to this many pairs a market is solved from zero prices, without sampling.
 TINY = 512
+
+#: The same for up to this many requests if agents are no fewer: a table of all pairs of agents would cost more.
+FEW = 200
 
 #: With more agents than this a search does not fit in its words; OR-tools takes such markets.
 MAX_AGENTS = 2**13
@@ -54,17 +61,41 @@ class MinCostFlow:
 def _solve(market: Market, start: Money | None) -> Allocation:
     n, m = market.shape
     capacities = np.minimum(market.capacities, n)
-    if m > MAX_AGENTS:
-        return _hand_over(market)
-    if n * m <= TINY:
-        nodes, prices = np.empty((1, n), np.int64), np.empty((1, m + 1), np.int64)
-        kernels("_tiny").solve_many(market.weights[None], capacities, nodes, prices)
-        return Lowest.of(market, nodes[0] - 1, prices[0, 1:])
-    found = kernels("_cascade").optimum(market.weights, capacities, start)
+    tiny = n * m <= TINY
+    found = _one_by_one(market.weights, capacities) if tiny else _among_open(market.weights, capacities, start)
+    return _hand_over(market) if found is None else Lowest.of(market, found[0] - 1, found[1])
+
+
+def _among_open(weights: Money, capacities: Money, start: Money | None) -> Solution | None:
+    """The optimum among agents with room; the price of one without is the least that keeps everybody away."""
+    room = capacities > 0
+    if room.all():
+        return _optimum(weights, capacities, start)
+    found = _optimum(np.ascontiguousarray(weights[:, room]), capacities[room], None if start is None else start[room])
     if found is None:
-        return _hand_over(market)
-    at, prices = found
-    return Lowest.of(market, at - 1, prices[1:])
+        return None
+    nodes, paid = np.concatenate(([0], np.flatnonzero(room) + 1))[found[0]], np.zeros(capacities.size + 1, np.int64)
+    paid[1:][room] = found[1]
+    gains = np.where(nodes > 0, weights[np.arange(nodes.size), nodes - 1] - paid[nodes], 0)
+    paid[1:][~room] = np.maximum(0, (weights[:, ~room] - gains[:, None]).max(axis=0))
+    return nodes, paid[1:]
+
+
+def _optimum(weights: Money, capacities: Money, start: Money | None) -> Solution | None:
+    n, m = weights.shape
+    if n * m <= TINY or n <= min(FEW, m):
+        return _one_by_one(weights, capacities)
+    if m > MAX_AGENTS:
+        return None
+    found = kernels("_cascade").optimum(weights, capacities, start)
+    return None if found is None else (found[0], found[1][1:])
+
+
+def _one_by_one(weights: Money, capacities: Money) -> Solution:
+    n, m = weights.shape
+    nodes, prices = np.empty((1, n), np.int64), np.empty((1, m + 1), np.int64)
+    kernels("_tiny").solve_many(weights[None], capacities, nodes, prices)
+    return nodes[0], prices[0, 1:]
 
 
 def _hand_over(market: Market) -> Allocation:

@@ -112,6 +112,8 @@ class Market:
         object.__setattr__(self, "capacities", _capacities(capacities, m))
         object.__setattr__(self, "feasible", _feasible(feasible, (n, m)))
         object.__setattr__(self, "bidders", _bidders(bidders, n))
+        if bidders is None:
+            object.__setattr__(self, "shared", _NOTHING_SHARED)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -132,6 +134,16 @@ class Market:
     def players(self) -> tuple[int, ...]:
         """Owners of requests, each once, in order of first request."""
         return tuple(dict.fromkeys(self.bidders.tolist()))
+
+    @cached_property
+    def shared(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Requests of bidders with several, bidder by bidder; and (G + 1,) where each such bidder's begin in it."""
+        if (self.bidders[1:] > self.bidders[:-1]).all():
+            return _NOTHING_SHARED
+        _, owner, owned = np.unique(self.bidders, return_inverse=True, return_counts=True)
+        requests = np.argsort(owner, kind="stable")
+        first = np.concatenate(([0], np.cumsum(owned[owned > 1])))
+        return _frozen(requests[owned[owner[requests]] > 1]), _frozen(first)
 
     def requests_of(self, bidder: int) -> NDArray[np.intp]:
         """Indices of a bidder's requests."""
@@ -260,6 +272,16 @@ class Market:
         return f"Market({', '.join(parts)})"
 
 
+def _frozen(array: NDArray[np.signedinteger]) -> NDArray[np.int64]:
+    array = array.astype(np.int64)
+    array.setflags(write=False)
+    return array
+
+
+#: `Market.shared` where each request is a bidder of its own.
+_NOTHING_SHARED = _frozen(np.zeros(0, np.int64)), _frozen(np.zeros(1, np.int64))
+
+
 def _peak(values: Money, costs: Money) -> int:
     return int(np.abs(values).max(initial=0)) + int(np.abs(costs).max(initial=0))
 
@@ -270,9 +292,7 @@ def _integers(raw: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[np.i
         raise MarketError(f"{name} has shape {array.shape}, expected {shape}")
     if array.size and array.dtype.kind not in "iu":
         raise MarketError(f"{name} holds {array.dtype} ({array.flat[0]}), expected integers")
-    array = array.astype(np.int64)
-    array.setflags(write=False)
-    return array
+    return _frozen(array)
 
 
 def _capacities(raw: ArrayLike, m: int) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation import Market, MinCostFlow, allocate_many, externalities, shared_ownership
+from allocation import Market, MinCostFlow, allocate_many, externalities
 from allocation.duals import Lowest
 from allocation.money import Money, as_money
 
@@ -71,7 +71,7 @@ def _vcg(values: Money, template: Market) -> Outcomes:
     from mechanisms._charges import charge_many
 
     agents, prices = allocate_many(values, template)
-    requests, first = shared_ownership(template)
+    requests, first = template.shared
     gains = np.zeros((agents.shape[0], first.size - 1), np.int64)
     for b in range(agents.shape[0] if first.size > 1 else 0):
         market = template.replace(values=values[b])

@@ -21,14 +21,20 @@ class Payments:
 
     def __post_init__(self) -> None:
         for name in ("charges", "receipts"):
-            amounts = np.array(getattr(self, name), copy=True)
+            amounts = np.asarray(getattr(self, name))
             if amounts.ndim != 1 or (amounts.size and amounts.dtype.kind not in "iu"):
                 raise MarketError(
                     f"{name} has shape {amounts.shape} and type {amounts.dtype}; expected a row of int64 micro-units"
                 )
-            amounts = amounts.astype(np.int64)
-            amounts.setflags(write=False)
-            object.__setattr__(self, name, amounts)
+            object.__setattr__(self, name, _frozen(amounts.astype(np.int64)))
+
+    @classmethod
+    def of_fresh(cls, charges: Money, receipts: Money) -> "Payments":
+        """Payments in these very rows of int64, which nobody else may hold; they are frozen instead of copied."""
+        payments = object.__new__(cls)
+        object.__setattr__(payments, "charges", _frozen(charges))
+        object.__setattr__(payments, "receipts", _frozen(receipts))
+        return payments
 
     @property
     def surplus(self) -> int:
@@ -71,6 +77,11 @@ class Outcome:
         """(M,) receipts minus the true cost of what each agent serves, in micro-units."""
         market = self.reported if truth is None else truth
         return self.payments.receipts - serving_costs(market, self.allocation)
+
+
+def _frozen(amounts: Money) -> Money:
+    amounts.setflags(write=False)
+    return amounts
 
 
 def serving_costs(market: Market, allocation: Allocation) -> Money:

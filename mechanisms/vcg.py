@@ -6,8 +6,11 @@ several requests is one player: all of them leave the market together, which per
 """
 
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from types import ModuleType
 
-from allocation import Allocation, Allocator, Market, externalities, minimal_prices, shared_ownership
+from allocation import Allocation, Allocator, Market, externalities, minimal_prices
 from mechanisms.outcome import Payments, serving_costs
 
 
@@ -27,15 +30,16 @@ class VCG:
         """
         if allocation.prices is None:
             return _by_running_again(market, allocation, allocator)
-        from mechanisms._charges import charge_many
-
         prices = minimal_prices(market, allocation)
-        requests, first = shared_ownership(market)
+        requests, first = market.shared
         gains = externalities(market, allocation, requests, first)
-        charges, receipts = charge_many(
-            market.costs, allocation.agents[None], prices[None], requests, first, gains[None]
-        )
-        return Payments(charges[0], receipts[0])
+        charge = _kernels().charge
+        return Payments.of_fresh(*charge(market.costs, allocation.agents, prices, requests, first, gains))
+
+
+@cache
+def _kernels() -> ModuleType:
+    return import_module("mechanisms._charges")
 
 
 def _by_running_again(market: Market, allocation: Allocation, allocator: Allocator) -> Payments:

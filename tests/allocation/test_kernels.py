@@ -58,6 +58,16 @@ def test_every_kind_of_market_agrees_with_or_tools(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_crowded_agents_whose_shortlists_run_out(kind: str) -> None:
+    for n, m, fill, seed in [(3000, 2, 0.5, 0), (9000, 12, 0.9, 1), (4000, 20, 0.7, 2)]:
+        market = make(kind, n, m, seed, fill)
+        zero = np.zeros(m, np.int64)
+        assert assert_exact(market, MinCostFlow().allocate_from(market, zero)) == market.welfare(
+            OrTools().allocate(market)
+        )
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_warm_prices_of_any_quality_do_not_change_the_result(kind: str) -> None:
     rng = np.random.default_rng(6)
     market = make(kind, 1500, 12, 4)
@@ -84,6 +94,16 @@ def test_no_capacity_anywhere_and_far_too_much_of_it() -> None:
     assert (MinCostFlow().allocate(Market(values, values * 0, [0] * 10)).agents == -1).all()
     ample = Market(values, values * 0, [2**62] * 10)
     assert ample.certify(MinCostFlow().allocate(ample)) == values.max(axis=1).sum()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_agents_without_room_and_more_agents_than_requests(kind: str) -> None:
+    rng = np.random.default_rng(11)
+    for n, m in [(900, 30), (60, 90), (230, 240), (8, 500)]:
+        market = make(kind, n, m, 5)
+        for capacities in (np.ones(m, np.int64), rng.integers(0, 2, m), rng.integers(0, 2 * n // m + 2, m)):
+            narrow = market.replace(capacities=capacities)
+            assert assert_exact(narrow, MinCostFlow().allocate(narrow)) == narrow.welfare(OrTools().allocate(narrow))
 
 
 def test_a_spent_budget_hands_over_and_stays_exact(monkeypatch: pytest.MonkeyPatch) -> None:

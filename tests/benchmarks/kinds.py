@@ -59,10 +59,6 @@ def few_types(rng: Generator, n: int, m: int) -> Matrix:
     return rng.integers(0, 10**6, (max(2, n // 200), m))[rng.integers(0, max(2, n // 200), n)]
 
 
-def forbidden(rng: Generator, n: int, m: int) -> Matrix:
-    return uniform(rng, n, m)
-
-
 ORDINARY: dict[str, Callable[[Generator, int, int], Matrix]] = {"uniform": uniform, "structured": structured}
 ADVERSARIAL: dict[str, Callable[[Generator, int, int], Matrix]] = {
     "near-identical": near_identical,
@@ -72,7 +68,8 @@ ADVERSARIAL: dict[str, Callable[[Generator, int, int], Matrix]] = {
     "twins": twins,
     "small integers": small_integers,
     "few types": few_types,
-    "90 % forbidden": forbidden,
+    "90 % forbidden": uniform,
+    "90 % without room": uniform,
 }
 
 
@@ -81,6 +78,7 @@ def make(kind: str, n: int, m: int, seed: int, fill: float = 0.9) -> Market:
     rng = np.random.default_rng(seed)
     values = np.rint((ORDINARY | ADVERSARIAL)[kind](rng, n, m)).astype(np.int64)
     feasible = rng.random((n, m)) >= 0.9 if kind == "90 % forbidden" else None
-    market = Market(values, np.zeros_like(values), _spread(int(fill * n), m), feasible)
+    room = _spread(int(fill * n), max(1, m // 10) if kind == "90 % without room" else m)
+    market = Market(values, np.zeros_like(values), np.pad(room, (0, m - room.size)), feasible)
     _ = market.weights  # derived once, for whoever solves it
     return market

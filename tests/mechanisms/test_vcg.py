@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 
 from allocation import Allocation, BruteForce, CertificateError, Greedy, Market, MinCostFlow, OrTools
-from mechanisms import VCG, Mechanism, Outcome
+from mechanisms import VCG, Mechanism, Outcome, Payments
+from tests.benchmarks.kinds import make
 from tests.markets import markets, random_market
 
 
@@ -71,6 +72,30 @@ def test_larger_markets_equal_removal_by_or_tools() -> None:
             rest = market.without(bidder)
             without = rest.welfare(OrTools().allocate(rest))
             assert outcome.payments.charges[bidder] == without - (total - weights[bidder]) + costs[bidder]
+
+
+@pytest.mark.parametrize("kind", ["structured", "rank one", "small integers"])
+def test_bidders_with_hundreds_of_requests_equal_removal_by_or_tools(kind: str) -> None:
+    plain = make(kind, 3000, 5, 0)
+    market = Market(plain.values, plain.costs, plain.capacities, None, np.arange(3000) % 10)
+    outcome = Mechanism(MinCostFlow(), VCG()).run(market)
+    weights = market.take(market.weights, outcome.allocation)
+    charged = paid(outcome)
+    for bidder in market.players:
+        rest = market.without(bidder)
+        others = int(weights[market.bidders != bidder].sum())
+        assert charged[bidder] == rest.welfare(OrTools().allocate(rest)) - others
+
+
+def test_nobody_can_alter_payments_that_were_charged() -> None:
+    payments = Mechanism(MinCostFlow(), VCG()).run(Market([[5], [3]], [[1], [1]], [1])).payments
+    mine = np.array([4, 0])
+    others = Payments(mine, mine[:1])
+    mine[:] = 9
+    assert (others.charges.tolist(), others.receipts.tolist()) == ([4, 0], [4])
+    for amounts in (payments.charges, payments.receipts, others.charges, others.receipts):
+        with pytest.raises(ValueError, match="read-only"):
+            amounts[0] = 9
 
 
 def test_unserved_requests_pay_nothing_and_the_split_adds_up() -> None:
