@@ -54,6 +54,7 @@ def shrink(found: Counterexample, mechanism: DirectMechanism, budget: int = 20_0
     Example:
         >>> from allocation import Market, MinCostFlow
         >>> from mechanisms import Mechanism, PayAsBid
+        >>> from proofs.lies import Lie
         >>> from proofs.properties import Truthful
         >>> rule = Mechanism(MinCostFlow(), PayAsBid())
         >>> market = Market([[7, 2], [3, 9]], [[1, 1], [1, 1]], [1, 2])
