@@ -14,7 +14,7 @@
 | `batch` | `allocate_many`: many small markets in one call |
 """
 
-from allocation.allocator import Allocator, WarmAllocator
+from allocation.allocator import Allocator, WarmAllocator, stands_for
 from allocation.batch import allocate_many
 from allocation.duals import externalities, improve, minimal_prices
 from allocation.errors import CertificateError, MarketError, SolverError, TieError
@@ -53,6 +53,7 @@ __all__ = [
     "improve",
     "minimal_prices",
     "optimal_allocations",
+    "stands_for",
     "tied_allocations",
     "to_micros",
 ]

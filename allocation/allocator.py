@@ -19,6 +19,20 @@ class Allocator(Protocol):
         ...
 
 
+def stands_for(thing: object, attribute: str, method: str) -> bool:
+    """Whether what `thing` says of itself by an attribute was said of the method that it has.
+
+    A subclass that overrides the method inherits the attribute, and with it a claim about code that no longer runs.
+    """
+    own = getattr(thing, "__dict__", {})
+    if attribute in own or method in own:
+        return attribute in own
+    for kind in type(thing).__mro__:
+        if attribute in vars(kind) or method in vars(kind):
+            return attribute in vars(kind)
+    return False
+
+
 @runtime_checkable
 class WarmAllocator(Allocator, Protocol):
     """An allocator that can start from the prices of a similar market, and gives the same welfare whatever they are."""

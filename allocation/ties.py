@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation.allocator import Allocator
+from allocation.allocator import Allocator, stands_for
 from allocation.duals import minimal_prices
 from allocation.errors import CertificateError, TieError
 from allocation.flow import MinCostFlow
@@ -50,7 +50,7 @@ def tied_allocations(allocator: Allocator, market: Market) -> tuple[Allocation, 
         TieError: the allocator is neither, or there are too many ties to list.
         CertificateError: it says that it is exact, and its allocation is not optimal.
     """
-    if isinstance(allocator, TieAware):
+    if isinstance(allocator, TieAware) and stands_for(allocator, "ties", "allocate"):
         return allocator.ties(market)
     name = type(allocator).__name__
     if not getattr(allocator, "exact", False):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation import Market, MinCostFlow, allocate_many, externalities
+from allocation import Market, MinCostFlow, allocate_many, externalities, stands_for
 from allocation.duals import Lowest
 from allocation.money import Money, as_money
 
@@ -57,14 +57,18 @@ def has_batch_path(mechanism: "DirectMechanism") -> bool:
     """Whether `run_many` of the mechanism is faster than a loop over `run`."""
     from mechanisms.mechanism import Mechanism
 
-    return _is_vcg(mechanism) or (isinstance(mechanism, BatchMechanism) and not isinstance(mechanism, Mechanism))
+    if _is_vcg(mechanism):
+        return True
+    own = isinstance(mechanism, BatchMechanism) and not isinstance(mechanism, Mechanism)
+    return own and stands_for(mechanism, "run_many", "run")
 
 
 def _is_vcg(mechanism: "DirectMechanism") -> bool:
     from mechanisms.mechanism import Mechanism
     from mechanisms.vcg import VCG
 
-    return isinstance(mechanism, Mechanism) and type(mechanism.rule) is VCG and type(mechanism.allocator) is MinCostFlow
+    exactly = type(mechanism) is Mechanism  # a subclass may run otherwise
+    return exactly and type(mechanism.rule) is VCG and type(mechanism.allocator) is MinCostFlow
 
 
 def _vcg(values: Money, template: Market) -> Outcomes:

@@ -38,7 +38,7 @@ def compare(mechanism: DirectMechanism, described: Description, scope: Reals) ->
         bidders=min(_SIDE, scope.bidders),
         agents=min(_SIDE, scope.agents),
         values=_VALUES,
-        costs=_costs(scope)[:_SIDE, :_SIDE],
+        costs=_costs(scope)[: min(_SIDE, scope.bidders), :_SIDE],
         capacities=scope.template.capacities[:_SIDE],
     )
     corner = Reals(small.bidders, small.agents, capacities=small.capacities, costs=small.costs, limit=scope.limit)

@@ -2,7 +2,8 @@
 
 A solver cannot read Python. So a proof over all real valuations is a proof about a `Description`, which covers every
 way of breaking ties at once, and `agreement` compares the Python object with it. What ships is described here. A
-stranger's allocator, rule or mechanism describes itself by an attribute `symbolic`; one without any is refused.
+stranger's allocator, rule or mechanism describes itself by an attribute `symbolic`; one without any is refused. So is
+one that inherits it and overrides the method that it speaks of: it has to say so anew.
 
     class HalfPrice:
         symbolic = Charges(value=Fraction(1, 2))
@@ -15,7 +16,7 @@ from functools import cache
 from itertools import product
 from typing import ClassVar, Protocol, runtime_checkable
 
-from allocation import UNSERVED, Greedy
+from allocation import UNSERVED, Greedy, stands_for
 from mechanisms import VCG, FirstCome, Mechanism, PayAsBid, PostedPrice
 from mechanisms.two_sided import ProcurementVCG, TwoSidedVCG
 from proofs._linear import AtLeast, Condition, Either, Every, Greatest, Linear, Rational
@@ -253,19 +254,19 @@ def describe(mechanism: object) -> Description:
     Raises:
         DescriptionError: it has none.
     """
-    own = getattr(mechanism, "symbolic", None)
+    own = _own(mechanism, "symbolic", "run")
     if isinstance(own, Description):
         return own
-    if isinstance(mechanism, Mechanism):
+    if type(mechanism) is Mechanism:
         return Description(_choice(mechanism.allocator), _charges(mechanism.rule))
     raise _undescribed(mechanism, "Description(choice, charges)")
 
 
 def _choice(allocator: object) -> Choice:
-    own = getattr(allocator, "symbolic", None)
+    own = _own(allocator, "symbolic", "allocate")
     if isinstance(own, Choice):
         return own
-    if getattr(allocator, "exact", False) is True:
+    if _own(allocator, "exact", "allocate") is True:
         return Optimal()
     if type(allocator) is Greedy:
         return ByWeight()
@@ -275,7 +276,7 @@ def _choice(allocator: object) -> Choice:
 
 
 def _charges(rule: object) -> Charges:
-    own = getattr(rule, "symbolic", None)
+    own = _own(rule, "symbolic", "charge")
     if isinstance(own, Charges):
         return own
     if type(rule) is VCG:
@@ -289,6 +290,11 @@ def _charges(rule: object) -> Charges:
     if type(rule) is PostedPrice:
         return Charges(cost=1, served=rule.markup)
     raise _undescribed(rule, "Charges(...)")
+
+
+def _own(thing: object, attribute: str, method: str) -> object:
+    """The attribute, unless it is inherited and speaks of a method that has been overridden since."""
+    return getattr(thing, attribute, None) if stands_for(thing, attribute, method) else None
 
 
 def _undescribed(thing: object, remedy: str) -> DescriptionError:

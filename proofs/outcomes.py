@@ -17,7 +17,7 @@ gets what `allocate` answers. That is part of the printed claim.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from allocation import Market, TieError
+from allocation import Market, TieError, stands_for
 from mechanisms import DirectMechanism, IrresoluteMechanism, Outcome
 from proofs.errors import AuditError
 from proofs.subject import checked, outcome_of
@@ -68,7 +68,7 @@ def _parts(market: Market) -> tuple[bytes, ...]:
 
 def _tied(mechanism: DirectMechanism, market: Market) -> tuple[Outcome, ...]:
     name = type(mechanism).__name__
-    if not isinstance(mechanism, IrresoluteMechanism):
+    if not (isinstance(mechanism, IrresoluteMechanism) and stands_for(mechanism, "outcomes", "run")):
         raise AuditError(
             f"{name} does not say how it might have broken ties; give it a method outcomes(market) that returns every "
             "outcome that some tie-break would give, the one of run(market) first, or audit it with ties='first'"

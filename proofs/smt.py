@@ -2,7 +2,8 @@
 
 Truth and lie range over all real values, and over all assignments that the description allows, so one "unsatisfiable"
 holds for every tie-break: PROVED. A market found becomes whole ticks and must fail on the Python object too: REFUTED.
-One that fails only if ties are broken otherwise than the object breaks them stays UNKNOWN, and says so.
+One that fails only between ticks, or only if ties are broken otherwise than the object breaks them, stays UNKNOWN, and
+says so.
 
 For optimal allocation with Clarke payments a `Certificate` comes with the proof. All else rests on the solver: z3
 (de Moura and Bjorner 2008), and cvc5 (Barbosa and others 2022) where a second opinion is asked for.
@@ -78,7 +79,10 @@ class Symbolic:
                     status, notes = Status.REFUTED, suspect.units()
                     break
                 status = Status.UNKNOWN
-                notes.append("refuted for another tie-break than the object's; for its own no violation was found")
+                notes.append(
+                    "refuted between ticks or for another tie-break than the object's; no violation was found in whole "
+                    "ticks and for its own"
+                )
             if status is Status.PROVED:
                 notes.append("z3" + self._second(asked, scope))
         except UndecidedError as reason:

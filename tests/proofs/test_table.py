@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allocation import Greedy, Market, MinCostFlow
-from mechanisms import VCG, Mechanism, Outcome, Outcomes, TwoSidedVCG
+from mechanisms import VCG, Mechanism, Outcome, Outcomes, Payments, TwoSidedVCG
 from mechanisms.batch import has_batch_path
 from proofs import ALL, AgentsRational, AuditError, Balanced, Efficient, Grid, NoDeficit, audit
 from proofs import table as tables
@@ -123,6 +123,36 @@ def test_a_broken_batch_path_is_refused(broken: str, message: str) -> None:
 def test_a_batch_path_may_not_match_forbidden_pairs() -> None:
     with pytest.raises(AuditError, match="forbidden"):
         audit(Batched(EXACT, "forbidden"), GRIDS[2])
+
+
+class Sly(Mechanism):
+    """Inherits `run_many`, and runs otherwise on one profile."""
+
+    def run(self, market: Market) -> Outcome:
+        right = Mechanism(self.allocator, self.rule).run(market)
+        off = int(market.values.tolist() == [[3, 1], [2, 2]])
+        return Outcome(market, right.allocation, Payments(right.payments.charges - off, right.payments.receipts))
+
+
+class SlyBatched(Batched):
+    """The same of any batch path."""
+
+    def run(self, market: Market) -> Outcome:
+        return Sly(MinCostFlow(), VCG()).run(market)
+
+
+@pytest.mark.parametrize("sly", [Sly(MinCostFlow(), VCG()), SlyBatched(EXACT)], ids=["mechanism", "batched"])
+def test_an_inherited_batch_path_is_not_asked_where_run_is_overridden(sly: Sly | SlyBatched) -> None:
+    assert not has_batch_path(sly)
+    grid = Grid(2, 2, range(4))
+    finding = examined(sly, grid, [NoDeficit()])["no-deficit"]
+    assert finding.counterexample is not None
+    assert finding.counterexample.truth.values.tolist() == [[3, 1], [2, 2]]
+
+
+def test_inherited_ties_are_not_listed_where_run_is_overridden() -> None:
+    with pytest.raises(AuditError, match="does not say how it might have broken ties"):
+        audit(Sly(MinCostFlow(), VCG()), Grid(2, 1, range(2), ties="all"))
 
 
 def test_a_finding_says_that_it_rests_on_the_batch_path() -> None:
