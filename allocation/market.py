@@ -267,7 +267,7 @@ class Market:
         ]
         if self.feasible is not None:
             parts.append(f"feasible={self.feasible.tolist()}")
-        if len(self.players) < n:
+        if self.players != tuple(range(n)):
             parts.append(f"bidders={self.bidders.tolist()}")
         return f"Market({', '.join(parts)})"
 

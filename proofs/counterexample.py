@@ -262,13 +262,12 @@ def _parameters(prop: Property) -> dict[str, object]:
 
 
 def _fields(market: Market) -> dict[str, object]:
-    alone = len(market.players) == market.shape[0]
     return {
         "values": market.values.tolist(),
         "costs": market.costs.tolist(),
         "capacities": market.capacities.tolist(),
         "feasible": None if market.feasible is None else market.feasible.tolist(),
-        "owners": None if alone and market.bidders.tolist() == list(market.players) else market.bidders.tolist(),
+        "owners": None if _numbered(market) else market.bidders.tolist(),
     }
 
 
@@ -287,4 +286,9 @@ def _answer(data: dict[str, list[int]]) -> Answer:
 
 
 def _owned(market: Market) -> str:
-    return "" if len(market.players) == market.shape[0] else f", requests owned by {market.bidders.tolist()}"
+    return "" if _numbered(market) else f", requests owned by {market.bidders.tolist()}"
+
+
+def _numbered(market: Market) -> bool:
+    """Whether request i belongs to bidder i, which is what a market says that names no owners."""
+    return market.players == tuple(range(market.shape[0]))

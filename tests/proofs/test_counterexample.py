@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from allocation import Greedy, Market, MinCostFlow
-from mechanisms import VCG, DirectMechanism, Mechanism, PayAsBid
+from allocation import Allocation, Greedy, Market, MinCostFlow
+from mechanisms import VCG, DirectMechanism, Mechanism, Outcome, PayAsBid, Payments
 from proofs import (
     AuditError,
     Counterexample,
@@ -85,6 +85,26 @@ def test_a_counterexample_reads_in_three_lines() -> None:
         "true values [[2]], capacities 1, costs 0",
         "honest: agents [0], charges [2]; lying: agents [0], charges [1]",
     ]
+
+
+class FirstBidderPays:
+    """Takes a tick from bidder 0, whichever request is his."""
+
+    def run(self, market: Market) -> Outcome:
+        idle = Allocation([-1] * market.shape[0])
+        return Outcome(market, idle, Payments((market.bidders == 0).astype(int), [0] * market.shape[1]))
+
+
+def test_owners_travel_however_they_are_numbered() -> None:
+    rule, grid = FirstBidderPays(), Grid(bidders=2, agents=1, values=range(2), owners=[1, 0])
+    small = found(rule, grid, "individually-rational")
+    big = Counterexample.of(find_property("individually-rational"), rule, grid.market(0))
+    assert big is not None
+    assert big.honest.charges == (0, 1) and small.honest.charges == (1,)
+    again = Counterexample.from_json(big.to_json())
+    assert again.truth.bidders.tolist() == [1, 0] and again.replay(rule) == 1
+    assert "owners=[1, 0]" in big.expression("vcg") and "owned by [1, 0]" in str(big)
+    assert "bidders=[1, 0]" in repr(big.truth)
 
 
 def test_replay_against_another_mechanism_fails() -> None:
