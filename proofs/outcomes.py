@@ -82,7 +82,8 @@ def _tied(mechanism: DirectMechanism, market: Market) -> tuple[Outcome, ...]:
         raise
     distinct: dict[tuple[bytes, ...], Outcome] = {}
     for outcome in found:
-        distinct.setdefault(_decided(checked(mechanism, outcome, market)), outcome)
+        owed = checked(mechanism, outcome, market)
+        distinct.setdefault(_decided(owed), owed)
     if not distinct:
         raise AuditError(f"{name} lists no outcome of {market}; expected that of run(market) at least")
     return tuple(distinct.values())

@@ -71,6 +71,8 @@ def outcome_of(mechanism: DirectMechanism, market: Market) -> Outcome:
     """
     try:
         outcome = mechanism.run(market)
+    except SystemExit as error:
+        raise AuditError(f"{type(mechanism).__name__} ends the process ({error!r}) on {market}; let it raise") from error
     except Exception as error:
         error.add_note(f"while {type(mechanism).__name__} ran on {market}")
         raise
@@ -93,9 +95,13 @@ def checked(mechanism: DirectMechanism, outcome: object, market: Market) -> Outc
 def owed(outcome: Outcome, market: Market, name: str) -> Outcome:
     """The outcome, if it is one that `market` can have; `name` is whose it is.
 
+    Its report is `market`, whatever the mechanism wrote there, so that no property can be led to read another.
+
     Raises:
         AuditError: as `outcome_of`.
     """
+    if any(part.flags.writeable for part in (market.values, market.costs, market.capacities, market.bidders)):
+        raise AuditError(f"{name} writes into the market that it is given, now {market}; let it work on copies")
     try:
         market.check(outcome.allocation)
     except CertificateError as error:
@@ -108,7 +114,8 @@ def owed(outcome: Outcome, market: Market, name: str) -> Outcome:
             raise AuditError(
                 f"{name} {payments.tolist()} exceed {MAX_CHARGE} ticks on {market}; rescale the unit of money"
             )
-    return outcome
+    own = type(outcome) is Outcome and outcome.reported is market
+    return outcome if own else Outcome(market, outcome.allocation, outcome.payments)
 
 
 def spelled(value: object) -> str:

@@ -163,7 +163,12 @@ def run_checked(mechanism: DirectMechanism, values: Money, template: Market) -> 
     if not has_batch_path(mechanism):
         return _one_by_one(mechanism, values, template)
     assert isinstance(mechanism, BatchMechanism)
-    outcomes = mechanism.run_many(values, template)
+    values.setflags(write=False)
+    try:
+        outcomes = mechanism.run_many(values, template)
+    except Exception as error:
+        error.add_note(f"while run_many of {type(mechanism).__name__} ran on {len(values)} markets like {template}")
+        raise
     _demand_shapes(mechanism, outcomes, values.shape)
     feasible = _feasible(outcomes.agents, template)
     paid = np.concatenate([outcomes.charges, outcomes.receipts], axis=1)

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,13 +10,18 @@ from typing import Any, ClassVar
 import pytest
 
 from allocation import BruteForce, Greedy, Market, MinCostFlow
-from mechanisms import VCG, FirstCome, Mechanism, MechanismError, Outcome, PayAsBid, PostedPrice
+from allocation.money import Money
+from mechanisms import VCG, FirstCome, Mechanism, MechanismError, Outcome, Outcomes, PayAsBid, PostedPrice
+from mechanisms.settlement import ExecutionContingent, OnMeasurement
 from proofs import (
     ALL,
     AuditError,
     Finding,
     Grid,
+    IndividuallyRational,
     NoDeficit,
+    NoDeficitRealised,
+    Sample,
     Status,
     Truthful,
     Violation,
@@ -184,6 +190,75 @@ def test_an_error_of_the_mechanism_shows_the_market() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         audit(Broken(), SQUARE)
     assert "Market(values=[[0, 0], [0, 0]]" in caught.value.__notes__[0]
+
+
+@dataclass(frozen=True)
+class Forger:
+    """VCG whose outcome is told about another market, with utilities of its own making."""
+
+    def run(self, market: Market) -> Outcome:
+        outcome = Mechanism(MinCostFlow(), VCG()).run(market)
+        return Forged(market.replace(costs=market.costs + 5), outcome.allocation, outcome.payments)
+
+
+class Forged(Outcome):
+    def bidder_utilities(self, truth: Market | None = None) -> dict[int, int]:
+        return dict.fromkeys(self.reported.players, -1)
+
+
+@pytest.mark.parametrize("scope", [Grid(2, 1, range(3)), Sample(2, 1, (0, 9), draws=9)], ids=["grid", "sample"])
+@pytest.mark.parametrize("settlement", [OnMeasurement(), ExecutionContingent()], ids=["measured", "contingent"])
+def test_no_property_reads_what_a_mechanism_writes_into_its_outcome(
+    scope: Grid | Sample, settlement: OnMeasurement | ExecutionContingent
+) -> None:
+    asked = [IndividuallyRational(), NoDeficitRealised(over=1, settlement=settlement)]
+    forged, honest = examined(Forger(), scope, asked), examined(EXACT, scope, asked)
+    assert {name: (found.status, found.worst) for name, found in forged.items()} == {
+        name: (found.status, found.worst) for name, found in honest.items()
+    }
+
+
+class Scribbler:
+    """Writes into the market after it has run."""
+
+    def run(self, market: Market) -> Outcome:
+        outcome = EXACT.run(market)
+        market.values.setflags(write=True)
+        market.values[:] = 0
+        return outcome
+
+
+class Eager:
+    """Works in place on the values of its batch path."""
+
+    def run(self, market: Market) -> Outcome:
+        return EXACT.run(market)
+
+    def run_many(self, values: Money, template: Market) -> Outcomes:
+        outcomes = EXACT.run_many(values, template)
+        values -= 3
+        return outcomes
+
+
+def test_a_mechanism_may_not_write_into_the_truth() -> None:
+    for scope in (Grid(2, 1, range(2)), Sample(2, 1, (0, 9), draws=2)):
+        with pytest.raises(AuditError, match="Scribbler writes into the market"):
+            examined(Scribbler(), scope)
+    with pytest.raises(ValueError, match="read-only"):
+        examined(Eager(), Grid(2, 1, range(2)))
+
+
+class Quitter:
+    """Ends the process, and would take the audit with it."""
+
+    def run(self, market: Market) -> Outcome:
+        sys.exit(0)
+
+
+def test_a_mechanism_that_ends_the_process_is_an_error() -> None:
+    for scope in (Grid(2, 1, range(2)), Sample(2, 1, (0, 9), draws=2)):
+        with pytest.raises(AuditError, match="Quitter ends the process"):
+            examined(Quitter(), scope)
 
 
 def test_a_mechanism_must_return_an_outcome() -> None:
