@@ -1,7 +1,8 @@
 """`Checkpoint`: blocks already answered, in an SQLite file, so that an interrupted sweep goes on where it stopped.
 
-A file belongs to one sweep: same mechanism, same source of its modules, same grid, same properties. A block is written
-in one transaction once it is whole, so that a sweep may be killed at any time.
+A file belongs to one sweep: same mechanism, same grid, same properties, same source of the modules of all their classes.
+A block is written in one transaction once it is whole, so that a sweep may be killed at any time, and carries the mark
+of its sweep, so that no other one takes it for its own.
 """
 
 import dataclasses
@@ -29,8 +30,17 @@ from proofs.table import Block, Enumeration
 
 _SCHEMA = """
 create table if not exists sweep (fingerprint text not null, about text not null);
-create table if not exists block (number integer primary key, answers blob not null, claims text not null);
+create table if not exists block (
+    fingerprint text not null, number integer not null, answers blob not null, claims text not null,
+    primary key (fingerprint, number)
+);
 """
+
+#: How deep the parts of a mechanism are followed to the source of their classes.
+_DEPTH = 4
+
+#: How long to wait for another process that writes.
+_PATIENCE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +57,9 @@ class Checkpoint:
         """
         mark, about = fingerprint(work), f"{work.mechanism} on {work.grid}"
         try:
-            with closing(sqlite3.connect(self.path)) as file, file:
+            with closing(sqlite3.connect(self.path, _PATIENCE_S)) as file, file:
                 file.executescript(_SCHEMA)
+                file.execute("begin immediate")  # of two sweeps that begin at once, one is the first
                 known = file.execute("select fingerprint, about from sweep").fetchone()
                 if known is None:
                     file.execute("insert into sweep values (?, ?)", (mark, about))
@@ -58,20 +69,29 @@ class Checkpoint:
                         f"{self.path} holds a sweep of {known[1]}, made by other code or for other properties than "
                         f"this one of {about}; name another file, or delete it"
                     )
-                return {row[0]: _read(*row) for row in file.execute("select number, answers, claims from block")}
+                mine = file.execute("select number, answers, claims from block where fingerprint = ?", (mark,))
+                return {row[0]: _read(*row) for row in mine}
         except (sqlite3.Error, OSError, ValueError, KeyError, BadZipFile) as error:
             if isinstance(error, AuditError):
                 raise
             raise AuditError(f"{self.path} cannot hold a sweep: {error}; name another file") from error
 
-    def save(self, block: Block) -> None:
-        """Keep one block."""
+    def save(self, block: Block, mark: str) -> None:
+        """Keep one block of the sweep whose `fingerprint`, from before it began, is `mark`.
+
+        Raises:
+            AuditError: the file cannot be written any more.
+        """
         answers = io.BytesIO()
         np.savez_compressed(answers, agents=block.agents, charges=block.charges, receipts=block.receipts)
         grades = [None if grade is None else (str(grade[0]), grade[1]) for grade in block.grades]
         claims = json.dumps({"worst": block.worst, "grades": grades})
-        with closing(sqlite3.connect(self.path)) as file, file:
-            file.execute("insert or replace into block values (?, ?, ?)", (block.number, answers.getvalue(), claims))
+        row = (mark, block.number, answers.getvalue(), claims)
+        try:
+            with closing(sqlite3.connect(self.path, _PATIENCE_S)) as file, file:
+                file.execute("insert or replace into block values (?, ?, ?, ?)", row)
+        except sqlite3.Error as error:
+            raise AuditError(f"{self.path} was a sweep's file and cannot be written now: {error}") from error
 
 
 def fingerprint(work: Enumeration) -> str:
@@ -81,7 +101,8 @@ def fingerprint(work: Enumeration) -> str:
         AuditError: the mechanism can be neither written down nor pickled.
     """
     properties = [[property_name(prop), _told(prop)] for prop in work.properties]
-    told = [version("iemas"), _told(work.mechanism), _source(work.mechanism), str(work.grid), properties, work.size]
+    sources = [_source(part) for part in (work.mechanism, *work.properties)]
+    told = [version("iemas"), _told(work.mechanism), sources, str(work.grid), properties, work.size]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
@@ -98,10 +119,10 @@ def _told(value: object) -> str:
             ) from error
 
 
-def _source(mechanism: object) -> str:
-    """The text of the modules that define the mechanism and what it is made of."""
+def _source(value: object) -> str:
+    """The text of the modules that define the object and what it is made of."""
     texts = []
-    for name in sorted({kind.__module__ for kind in _kinds(mechanism)}):
+    for name in sorted({kind.__module__ for kind in _kinds(value)}):
         try:
             texts.append(inspect.getsource(sys.modules[name]))
         except (OSError, TypeError):
@@ -109,11 +130,14 @@ def _source(mechanism: object) -> str:
     return "\n".join(texts)
 
 
-def _kinds(value: object) -> Iterator[type]:
-    yield type(value)
+def _kinds(value: object, depth: int = _DEPTH) -> Iterator[type]:
+    """The classes of an object and of its parts, with those that they inherit from."""
+    yield from type(value).__mro__
+    parts = list(value) if isinstance(value, list | tuple) else list(getattr(value, "__dict__", {}).values())
     if dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
-            yield from _kinds(getattr(value, field.name))
+        parts += [getattr(value, field.name) for field in dataclasses.fields(value)]
+    for part in parts if depth else ():
+        yield from _kinds(part, depth - 1)
 
 
 def _read(number: int, answers: bytes, claims: str) -> Block:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from allocation.money import Money
 from mechanisms import DirectMechanism
 from mechanisms.batch import has_batch_path
-from proofs.checkpoint import Checkpoint
+from proofs.checkpoint import Checkpoint, fingerprint
 from proofs.counterexample import Counterexample
 from proofs.engine import Progress
 from proofs.errors import AuditError
@@ -141,6 +141,8 @@ class Exhaustive:
         return findings
 
     def _blocks(self, work: Enumeration, progress: Progress) -> list[Block]:
+        # Once, before anything is run: sources that change meanwhile are not those that answer.
+        mark = "" if self.checkpoint is None else fingerprint(work)
         found = {} if self.checkpoint is None else self.checkpoint.load(work)
         done = sum(len(block.agents) for block in found.values())
         progress(done, work.grid.profiles)
@@ -148,7 +150,7 @@ class Exhaustive:
         for block in self.pool.answer(work, left):
             found[block.number] = block
             if self.checkpoint is not None:
-                self.checkpoint.save(block)
+                self.checkpoint.save(block, mark)
             done += len(block.agents)
             progress(done, work.grid.profiles)
         return [found[number] for number in range(work.blocks)]

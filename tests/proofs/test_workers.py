@@ -138,6 +138,65 @@ def test_a_file_belongs_to_one_sweep(other: Enumeration, tmp_path: Path) -> None
         file.load(other)
 
 
+RULES = """
+from inner import Free, Modest
+class Outer:
+    def __init__(self):
+        self.parts = [Free()]
+    def run(self, market):
+        return self.parts[0].run(market)
+"""
+
+INNER = """
+from allocation import Allocation
+from mechanisms import Outcome, Payments
+from proofs import Violation
+class Free:
+    def run(self, market):
+        n, m = market.shape
+        return Outcome(market, Allocation([-1] * n), Payments([FEE] * n, [0] * m))
+class Modest:
+    name = "modest"
+    def check(self, outcome, truth):
+        return Violation(1, "dear") if outcome.payments.charges.sum() > BOUND else None
+"""
+
+
+@pytest.mark.parametrize("changed", [{"FEE": "1"}, {"BOUND": "-1"}], ids=["mechanism", "property"])
+def test_a_file_knows_the_sources_of_parts_and_properties(changed: dict[str, str], tmp_path: Path) -> None:
+    """A file of answers, or of claims, that other code gave must not be gone on from."""
+    ask = f"from proofs import audit, Grid; from outer import Outer, Modest; from pathlib import Path; print(audit(Outer(), \
+Grid(2, 1, range(2)), [Modest()], resume=Path('sweep.sqlite'))['modest'].status)"
+    (tmp_path / "outer.py").write_text(RULES)
+
+    def asked(**constants: str) -> subprocess.CompletedProcess[str]:
+        text = INNER
+        for name, value in {"FEE": "0", "BOUND": "0", **constants}.items():
+            text = text.replace(name, value)
+        (tmp_path / "inner.py").write_text(text)
+        paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path), str(Path.cwd())])
+        env = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+        return subprocess.run([sys.executable, "-c", ask], cwd=tmp_path, env=env, capture_output=True, text=True)
+
+    assert asked().stdout.strip() == "VERIFIED"
+    assert asked().stdout.strip() == "VERIFIED"
+    assert "made by other code" in asked(**changed).stderr
+
+
+def test_a_sweep_whose_file_was_replaced_leaves_the_new_one_alone(tmp_path: Path) -> None:
+    path, mine = tmp_path / "sweep.sqlite", Enumeration(Dice(1), GRID, CLAIMS)
+    other, file = Enumeration(Dictators(), GRID, CLAIMS), Checkpoint(path)
+    file.load(mine)
+    path.unlink()
+    with pytest.raises(AuditError, match="cannot be written now"):
+        file.save(mine.answer(0), fingerprint(mine))
+    path.unlink()
+    file.load(other)
+    file.save(mine.answer(0), fingerprint(mine))
+    file.save(other.answer(1), fingerprint(other))
+    assert list(file.load(other)) == [1]
+
+
 @pytest.mark.parametrize("content", [b"no database", None])
 def test_files_that_hold_no_sweep_are_refused(content: bytes | None, tmp_path: Path) -> None:
     file = tmp_path / "folder" / "sweep.sqlite" if content is None else tmp_path / "sweep.sqlite"
@@ -165,7 +224,7 @@ def test_a_file_with_other_answers_is_found_out(tmp_path: Path) -> None:
     kept = Checkpoint(file).load(work)
     for block in kept.values():
         block.charges[...] += 1
-        Checkpoint(file).save(block)
+        Checkpoint(file).save(block, fingerprint(work))
     with pytest.raises(AuditError, match=r"answers Market.* differently"):
         audit(Dictators(), GRID, resume=file)
 
