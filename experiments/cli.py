@@ -1,6 +1,8 @@
 """The `iemas` command."""
 
+import os
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -42,14 +44,22 @@ def _root(
 
 
 def main() -> None:
-    """Run the command; a typed error of ours becomes one line on standard error and exit code 2."""
+    """Run the command; an error becomes one line on standard error and exit code 2, never the 1 of a refutation."""
     try:
         app()
     except Exception as error:
-        if not isinstance(error, _our_errors()):
-            raise
-        typer.secho(f"iemas: {error}", fg="red", err=True)
+        if os.environ.get("IEMAS_TRACEBACK"):
+            traceback.print_exc()
+        told = str(error) if isinstance(error, _our_errors()) else _unforeseen(error)
+        typer.secho(f"iemas: {told}", fg="red", err=True)
         sys.exit(2)
+
+
+def _unforeseen(error: Exception) -> str:
+    """What code that is not ours raised, or a mistake of ours, in one line."""
+    said = " ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{said} ({where.filename}:{where.lineno}; IEMAS_TRACEBACK=1 shows how it came there)"
 
 
 def _our_errors() -> tuple[type[Exception], ...]:

@@ -67,8 +67,9 @@ def _is_vcg(mechanism: "DirectMechanism") -> bool:
     from mechanisms.mechanism import Mechanism
     from mechanisms.vcg import VCG
 
-    exactly = type(mechanism) is Mechanism  # a subclass may run otherwise
-    return exactly and type(mechanism.rule) is VCG and type(mechanism.allocator) is MinCostFlow
+    if not isinstance(mechanism, Mechanism) or type(mechanism) is not Mechanism:  # a subclass may run otherwise
+        return False
+    return type(mechanism.rule) is VCG and type(mechanism.allocator) is MinCostFlow
 
 
 def _vcg(values: Money, template: Market) -> Outcomes:

@@ -189,6 +189,8 @@ def load_object(name: str, **arguments: object) -> object:
         MechanismError: there is no such module or attribute, or the class cannot be built so.
     """
     module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise MechanismError(f"{name!r} names no module or nothing in it; expected my_module:MyClass")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -198,6 +200,8 @@ def load_object(name: str, **arguments: object) -> object:
         raise MechanismError(f"{name}: {error}; run where {module_name}.py lies, or install it") from error
     except (ImportError, AttributeError) as error:
         raise MechanismError(f"{name}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise MechanismError(f"{name}: importing {module_name} raises {type(error).__name__}: {error}") from error
     if not isinstance(found, type):
         return found
     try:

@@ -8,6 +8,12 @@ import numpy as np
 from allocation import MAX_AMOUNT
 from proofs.errors import AuditError
 
+#: Longest list of ticks that a grid is built from.
+MOST_TICKS = 2**22
+
+#: Largest market, in pairs of a request and an agent, that a scope is built from.
+MOST_PAIRS = 2**26
+
 
 def integer(value: object, name: str) -> int:
     if isinstance(value, bool | np.bool_):
@@ -24,7 +30,14 @@ def integers(values: object, name: str) -> tuple[int, ...]:
     return tuple(integer(value, name) for value in values)
 
 
+def count(number: int) -> str:
+    """A whole number >= 0 for a message; Python refuses to spell the longest."""
+    return f"{number:,}" if number < 10**30 else f"about 10^{(number.bit_length() - 1) * 30_103 // 100_000}"
+
+
 def ticks_of(values: object, name: str, least: int | None = None) -> tuple[int, ...]:
+    if isinstance(values, range) and values and (values[-1] - values[0]) // values.step >= MOST_TICKS:
+        raise AuditError(f"{name} = {values}: more than {MOST_TICKS:,} ticks; use fewer, or Sample(...)")
     ticks = tuple(sorted(integers(values, name)))
     if not ticks:
         raise AuditError(f"{name} is empty; a grid needs at least one value, e.g. {name}=range(4)")

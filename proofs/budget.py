@@ -10,6 +10,7 @@ import numpy as np
 from allocation import Market
 from mechanisms import Outcome
 from mechanisms.settlement import Execution, OnPrediction, Settlement
+from proofs._checks import at_least
 from proofs.errors import AuditError
 from proofs.oracle import optimum
 from proofs.properties import Violation
@@ -50,8 +51,8 @@ class NoDeficitRealised:
     name: ClassVar[str] = "no-deficit-realised"
 
     def __post_init__(self) -> None:
-        if min(self.over, self.under) < 0:
-            raise AuditError(f"over = {self.over}, under = {self.under}; expected ticks >= 0")
+        at_least(0, self.over, "over")
+        at_least(0, self.under, "under")
 
     def check(self, outcome: Outcome, truth: Market) -> Violation | None:
         """The greatest loss at any corner of the range of costs."""
@@ -84,7 +85,10 @@ class Approximation:
     def __post_init__(self) -> None:
         if isinstance(self.ratio, float):
             raise AuditError(f"ratio = {self.ratio!r} is a float; give a Fraction, such as Fraction(1, 2)")
-        object.__setattr__(self, "ratio", Fraction(self.ratio))
+        try:
+            object.__setattr__(self, "ratio", Fraction(self.ratio))
+        except (ValueError, TypeError, ZeroDivisionError) as error:
+            raise AuditError(f"ratio = {self.ratio!r}; expected a fraction in [0, 1], such as 2/3") from error
         if not 0 <= self.ratio <= 1:
             raise AuditError(f"ratio = {self.ratio}; expected a fraction in [0, 1]")
 

@@ -95,5 +95,5 @@ if __name__ == "__main__":
     try:
         certificate = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
         print(f"PROVED: {json.dumps(certificate['claim'])}: {verify(certificate)} obligations")
-    except (OSError, LookupError, TypeError, AttributeError, ValueError, ZeroDivisionError) as error:
+    except (OSError, LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
         sys.exit(f"refused, {type(error).__name__}: {error}")

@@ -253,10 +253,16 @@ class Swap:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """A `lie` among others who report something else as well: `values` (N, M), whose rows of the liar do not matter."""
+    """A `lie` among others who report something else as well: `values` (N, M), whose rows of the liar do not matter.
+
+    Agents may be among these others, with other `costs` (N, M) and `capacities` (M,); None where those of the truth
+    hold.
+    """
 
     lie: Lie
     values: Rows
+    costs: Rows | None = None
+    capacities: tuple[int, ...] | None = None
 
     @property
     def size(self) -> int:
@@ -265,8 +271,10 @@ class Elsewhere:
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """The lie's, then the others'."""
-        return (*self.lie.numbers, *(value for row in self.values for value in row))
+        """The lie's, then the others': values, costs, capacities."""
+        matrices = (self.values, self.costs or ())
+        said = (number for matrix in matrices for row in matrix for number in row)
+        return (*self.lie.numbers, *said, *(self.capacities or ()))
 
     def applied(self, truth: Market) -> Market:
         """The other market with the lie in it.
@@ -277,29 +285,46 @@ class Elsewhere:
         values = np.array(self.values, np.int64)
         if values.shape != truth.shape:
             raise AuditError(f"the others report values of shape {values.shape} in a market of shape {truth.shape}")
-        return self.lie.applied(truth.replace(values=values))
+        return self.lie.applied(truth.replace(values=values, costs=self.costs, capacities=self.capacities))
 
     def renumbered(self, numbers: Sequence[int]) -> "Elsewhere":
         """The same liar and shape."""
-        said = len(self.lie.numbers)
-        values = np.array(numbers[said:], np.int64).reshape(len(self.values), -1)
-        return Elsewhere(self.lie.renumbered(numbers[:said]), _rows(values))
+        said, rest = numbers[: len(self.lie.numbers)], list(numbers[len(self.lie.numbers) :])
+        shape = np.shape(self.values)
+        matrices = []
+        for matrix in (self.values, self.costs):
+            size = 0 if matrix is None else shape[0] * shape[1]
+            matrices.append(_rows(np.array(rest[:size], np.int64).reshape(shape)) if size else None)
+            rest = rest[size:]
+        values, costs = matrices
+        return Elsewhere(self.lie.renumbered(said), values or (), costs, tuple(rest) or None)
 
     def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "Elsewhere | None":
         """The rows that are kept; None where the liar has none left."""
         lie = self.lie.restricted(truth, kept, labels)
-        return None if lie is None else Elsewhere(lie, tuple(self.values[request] for request in kept.tolist()))
+        if lie is None:
+            return None
+        costs = None if self.costs is None else tuple(self.costs[request] for request in kept.tolist())
+        return Elsewhere(lie, tuple(self.values[request] for request in kept.tolist()), costs, self.capacities)
 
     def without_agent(self, agent: int) -> "Elsewhere":
-        """Both without that column."""
-        return Elsewhere(self.lie.without_agent(agent), _rows(np.delete(np.array(self.values), agent, axis=1)))
+        """All without that column."""
+        values, costs = (
+            None if matrix is None else _rows(np.delete(np.array(matrix), agent, axis=1))
+            for matrix in (self.values, self.costs)
+        )
+        slots = None if self.capacities is None else (*self.capacities[:agent], *self.capacities[agent + 1 :])
+        return Elsewhere(self.lie.without_agent(agent), values or (), costs, slots)
 
     def parts(self) -> Iterator[Deviation]:
         """None."""
         yield from ()
 
     def __str__(self) -> str:
-        return f"{self.lie} while values are {spelled_rows(self.values)}"
+        said = f"{self.lie} while values are {spelled_rows(self.values)}"
+        if self.costs is not None:
+            said += f", costs {spelled_rows(self.costs)}"
+        return said if self.capacities is None else f"{said}, capacities {list(self.capacities)}"
 
 
 @dataclass(frozen=True, slots=True)

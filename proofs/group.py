@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from allocation import Market
 from allocation.money import Money
 from mechanisms import Outcome
+from proofs._checks import integer
 from proofs.deviations import AgentLie, Coalition
 from proofs.errors import AuditError
 from proofs.lies import Deviation, Lie, misreports
@@ -44,7 +45,7 @@ class GroupTruthful:
     strict: bool = False
 
     def __post_init__(self) -> None:
-        if self.members < 1:
+        if integer(self.members, "members") < 1:
             raise AuditError(f"members = {self.members}; a coalition has at least one")
         if self.transfers and self.strict:
             raise AuditError("with transfers the gains can be shared, so every member gains anyway; drop strict=True")

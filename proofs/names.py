@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from allocation import Market
 from mechanisms import Outcome
+from proofs._checks import integer
 from proofs.deviations import Identities
 from proofs.errors import AuditError
 from proofs.lies import Deviation, misreports
@@ -34,7 +35,7 @@ class FalseNameProof:
     identities: int = 2
 
     def __post_init__(self) -> None:
-        if self.identities < 2:
+        if integer(self.identities, "identities") < 2:
             raise AuditError(f"identities = {self.identities}; one name is his own: use Truthful(), or at least 2")
 
     @property

@@ -53,8 +53,16 @@ class ObviouslyTruthful:
                 gain = int(earned[others, report] - floor[true])
                 if gain > worst.worst:
                     truth = grid.market(menu.profile(int(worst_others[true]), true))
-                    elsewhere = grid.market(menu.profile(int(others), int(report))).values.tolist()
+                    elsewhere = grid.market(menu.profile(int(others), int(report)))
                     lie = Lie.of(bidder, grid.types(bidder)[report])
-                    worst = Sweep(0, gain, truth, Elsewhere(lie, tuple(map(tuple, elsewhere))))
+                    worst = Sweep(0, gain, truth, _among(lie, elsewhere, private=bool(grid.agent_types)))
         cases = sum(grid.sizes[bidder] * (grid.sizes[bidder] - 1) for bidder in range(grid.bidders))
         return Sweep(cases, worst.worst, worst.truth, worst.deviation)
+
+
+def _among(lie: Lie, others: Market, *, private: bool) -> Elsewhere:
+    """The lie in the market of the others; agents are among them where their terms are `private`."""
+    values = tuple(map(tuple, others.values.tolist()))
+    if not private:
+        return Elsewhere(lie, values)
+    return Elsewhere(lie, values, tuple(map(tuple, others.costs.tolist())), tuple(others.capacities.tolist()))

@@ -250,10 +250,14 @@ def find_property(name: str, **parameters: object) -> Property:
         raise AuditError(f"no property {name!r}; shipped: {', '.join(_SHIPPED)}; yours: my_module:MyProperty")
     try:
         built = load_object(_SHIPPED.get(name, name), **parameters)
-    except (MechanismError, TypeError) as error:
+    except (MechanismError, TypeError, ValueError) as error:
+        if isinstance(error, AuditError):
+            raise
         raise AuditError(f"property {name}: {error}") from error
     if not isinstance(built, OutcomeProperty | DeviationProperty | ExpectedProperty):
         raise AuditError(f"{name} has no `name` with check(outcome, truth) or compare(truth, lie, honest, lying)")
+    if not isinstance(built.name, str):
+        raise AuditError(f"{name} calls itself {built.name!r}; a report needs a string")
     return built
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from allocation import Market
+from proofs._checks import count
 from proofs.description import Space
 from proofs.errors import AuditError
 from proofs.scope import Sample, public_terms
@@ -62,8 +63,8 @@ class Reals:
         assignments = (m + 1) ** n if (m + 1) ** n > _LISTED else len(self.space.assignments())
         if assignments > self.limit:
             raise AuditError(
-                f"{n} requests x {m} agents have up to {assignments} feasible assignments, limit {self.limit}; use "
-                "fewer of them, or a Grid or Sample, or raise limit"
+                f"{n} requests x {m} agents have up to {count(assignments)} feasible assignments, limit {self.limit}; "
+                "use fewer of them, or a Grid or Sample, or raise limit"
             )
 
     @property

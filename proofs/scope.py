@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from allocation import FORBIDDEN, MAX_AMOUNT, Market, MarketError
 from allocation.money import Money
-from proofs._checks import at_least, bounds_of, integers, ticks_of
+from proofs._checks import MOST_PAIRS, at_least, bounds_of, count, integers, ticks_of
 from proofs.agent_types import AgentTypes
 from proofs.deviations import AgentLie
 from proofs.errors import AuditError
@@ -96,8 +96,8 @@ class Grid:
                     raise AuditError(f"{name} and {name[8:]} = {public!r} both say what agents are; give one of them")
         if self.profiles > self.limit:
             raise AuditError(
-                f"{self.bidders} bidders x {self.agents} agents, {len(self.values)} values: {self.profiles:,} profiles"
-                f", limit {self.limit:,}; use fewer values, bidders, requests or agents, or Sample(...), or raise limit"
+                f"{self.bidders} bidders x {self.agents} agents, {len(self.values)} values: {count(self.profiles)} "
+                f"profiles, limit {self.limit:,}; use fewer values, bidders, requests or agents, or Sample(...), or raise limit"
             )
 
     @cached_property
@@ -300,6 +300,11 @@ def _private(costs: Sequence[int] | None, capacities: Sequence[int] | None, per_
 
 def _template(scope: "Grid | Sample") -> Market:
     bidders, agents = at_least(1, scope.bidders, "bidders"), at_least(1, scope.agents, "agents")
+    requests = bidders * at_least(1, scope.requests_per_bidder, "requests_per_bidder")
+    if requests * agents > MOST_PAIRS:
+        raise AuditError(
+            f"{count(requests)} requests x {count(agents)} agents exceed {MOST_PAIRS:,} pairs; use fewer of them"
+        )
     owners = _owners(scope, bidders)
     shape = (owners.size, agents)
     try:

@@ -72,7 +72,9 @@ def outcome_of(mechanism: DirectMechanism, market: Market) -> Outcome:
     try:
         outcome = mechanism.run(market)
     except SystemExit as error:
-        raise AuditError(f"{type(mechanism).__name__} ends the process ({error!r}) on {market}; let it raise") from error
+        raise AuditError(
+            f"{type(mechanism).__name__} ends the process ({error!r}) on {market}; let it raise"
+        ) from error
     except Exception as error:
         error.add_note(f"while {type(mechanism).__name__} ran on {market}")
         raise

@@ -12,6 +12,7 @@ import numpy as np
 
 from allocation import Market
 from mechanisms import Outcome
+from proofs._checks import at_least
 from proofs.deviations import AgentLie
 from proofs.errors import AuditError
 from proofs.lies import Deviation, Lie, misreports
@@ -108,8 +109,7 @@ class EpsilonTruthful:
     name: ClassVar[str] = "epsilon-truthful"
 
     def __post_init__(self) -> None:
-        if self.ticks < 0:
-            raise AuditError(f"ticks = {self.ticks}; expected an integer >= 0")
+        at_least(0, self.ticks, "ticks")
 
     def compare(self, truth: Market, lie: Lie, honest: Outcome, lying: Outcome) -> Violation | None:
         """The liar's whole gain, where it exceeds the ticks."""

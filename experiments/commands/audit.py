@@ -1,6 +1,8 @@
 """`iemas audit`: can anyone gain by lying to this mechanism, and does the house lose money?"""
 
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 #: A progress bar for anything shorter would only flicker.
 _PATIENCE_S = 2.0
+
+#: More numbers than this are no list of one per agent.
+_MANY = 10_000
 
 
 def audit(
@@ -87,8 +92,9 @@ def audit(
 
     import proofs
 
-    if save is not None and not save.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {save.parent}", param_hint="--save")
+    if save is not None and (save.is_dir() or not save.parent.is_dir()):
+        why = f"{save} is a folder" if save.is_dir() else f"there is no folder {save.parent}"
+        raise typer.BadParameter(why, param_hint="--save")
     if certificates is not None:
         _make_folder(certificates)
     if reals and sample is not None:
@@ -101,20 +107,20 @@ def audit(
     scope: Scope
     promised = proofs.PROVABLE if reals else proofs.ALL
     costs_each, capacities = _one_or_many(costs, "--costs"), _one_or_many(capacity, "--capacity")
-    hidden_costs = _integers(private_costs, "--private-costs") if private_costs else None
-    hidden_rooms = _integers(private_capacities, "--private-capacities") if private_capacities else None
+    hidden_costs = None if private_costs is None else _integers(private_costs, "--private-costs")
+    hidden_rooms = None if private_capacities is None else _integers(private_capacities, "--private-capacities")
     two_sided = hidden_costs is not None or hidden_rooms is not None
     if two_sided and reals:
         raise typer.BadParameter("agents' private types are for grids and samples", param_hint="--reals")
     if two_sided:
         promised = (*promised, proofs.TruthfulAgents(), proofs.AgentsRational())
     if reals:
-        ends = _integers(values, "--values") if values else []
+        box = None if values is None else _ends(_integers(values, "--values"))
         scope = proofs.Reals(
             bidders=bidders,
             agents=agents,
             capacities=capacities,
-            box=(min(ends), max(ends)) if ends else None,
+            box=box,
             costs=costs_each,
             owners=[bidder for bidder in range(bidders) for _ in range(requests_per_bidder)],
         )
@@ -122,7 +128,7 @@ def audit(
         scope = proofs.Grid(
             bidders=bidders,
             agents=agents,
-            values=_integers(values or "0..3", "--values"),
+            values=_integers("0..3" if values is None else values, "--values"),
             costs=costs_each,
             capacities=capacities,
             requests_per_bidder=requests_per_bidder,
@@ -132,22 +138,23 @@ def audit(
             ties=ties,
         )
     else:
-        bounds = _integers(values or "0..1000", "--values")
+        bounds = _integers("0..1000" if values is None else values, "--values")
         scope = proofs.Sample(
             bidders=bidders,
             agents=agents,
-            values=(min(bounds), max(bounds)),
+            values=_ends(bounds),
             costs=costs_each,
             capacities=capacities,
             requests_per_bidder=requests_per_bidder,
-            private_costs=_ends(hidden_costs),
-            private_capacities=_ends(hidden_rooms),
+            private_costs=None if hidden_costs is None else _ends(hidden_costs),
+            private_capacities=None if hidden_rooms is None else _ends(hidden_rooms),
             draws=sample,
             seed=seed,
         )
     pool = _pool(workers, ray)
     try:
-        with _PatientBar(Console(stderr=True)) as bar:
+        # What the audited code prints must not end up in the JSON.
+        with _PatientBar(Console(stderr=True)) as bar, redirect_stdout(sys.stderr):
             report = proofs.audit(
                 name,
                 scope,
@@ -159,6 +166,8 @@ def audit(
                 resume=resume,
                 symmetry=symmetry,
             )
+    except SystemExit as error:
+        raise proofs.AuditError(f"the code under audit ended the process ({error!r}); let it raise") from error
     except KeyboardInterrupt:
         kept = "; give --resume FILE to keep what was run" if resume is None else f"; {resume} keeps what was run"
         typer.secho(f"interrupted{kept}", fg="yellow", err=True)
@@ -236,19 +245,21 @@ def _pool(workers: int, ray: bool) -> "int | Pool":
     return RayCluster()
 
 
-def _integers(text: str, option: str) -> list[int]:
-    """`0..3` or `0,2,5` as a list."""
+def _integers(text: str, option: str) -> Sequence[int]:
+    """`0..3` or `0,2,5`, at least one."""
     first, dots, last = text.partition("..")
     try:
-        if dots:
-            return list(range(int(first), int(last) + 1))
+        if dots and int(first) <= int(last):
+            return range(int(first), int(last) + 1)
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise typer.BadParameter(f"{text!r}; expected integers such as 0..3 or 0,2,5", param_hint=option) from None
 
 
-def _ends(ticks: list[int] | None) -> tuple[int, int] | None:
-    return None if ticks is None else (min(ticks), max(ticks))
+def _ends(ticks: Sequence[int]) -> tuple[int, int]:
+    """The least and the greatest; of a range without listing it."""
+    ends = (ticks[0], ticks[-1]) if isinstance(ticks, range) else ticks
+    return min(ends), max(ends)
 
 
 def _make_folder(folder: Path) -> None:
@@ -261,7 +272,9 @@ def _make_folder(folder: Path) -> None:
 
 def _one_or_many(text: str, option: str) -> int | list[int]:
     numbers = _integers(text, option)
-    return numbers[0] if len(numbers) == 1 else numbers
+    if isinstance(numbers, range) and numbers[-1] - numbers[0] >= _MANY:
+        raise typer.BadParameter(f"{text!r}; expected one integer, or one per agent", param_hint=option)
+    return numbers[0] if len(numbers) == 1 else list(numbers)
 
 
 class _PatientBar:

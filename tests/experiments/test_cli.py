@@ -105,3 +105,55 @@ def test_ctrl_c_ends_a_run_at_once_and_leaves_nothing(tmp_path: Path) -> None:
     assert b"Traceback" not in errors
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
+
+
+STRANGE = """
+import sys
+print("hello")
+class Broken:
+    def run(self, market):
+        return {}["a"]
+class Quits:
+    def run(self, market):
+        sys.exit(0)
+class Bids:
+    def charge(self, market, allocation, allocator):
+        from mechanisms import PayAsBid
+        return PayAsBid().charge(market, allocation, allocator)
+class Careless:
+    name = "careless"
+    def check(self, outcome, truth):
+        sys.exit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["strange:Broken"], "KeyError: 'a' while Broken ran on Market"),
+        (["strange:Quits"], "Quits ends the process"),
+        (["vcg", "--property", "strange:Careless"], "the code under audit ended the process"),
+        (["unfinished:Rule"], "unfinished:Rule: importing unfinished raises SyntaxError"),
+        (["quits:Rule"], "quits:Rule: importing quits raises SystemExit"),
+        ([":"], "':' names no module"),
+        (["vcg", "--values", ""], "expected integers such as"),
+        (["vcg", "--values", "0..1000000000"], "more than 4,194,304 ticks"),
+        (["vcg", "--reals", "--values", "1..0"], "expected integers such as"),
+        (["vcg", "--save", "."], "is a folder"),
+    ],
+    ids=lambda given: " ".join(given) if isinstance(given, list) else "",
+)
+def test_no_error_looks_like_a_verdict(arguments: list[str], said: str, tmp_path: Path) -> None:
+    (tmp_path / "strange.py").write_text(STRANGE)
+    (tmp_path / "unfinished.py").write_text("class Rule(\n")
+    (tmp_path / "quits.py").write_text("raise SystemExit(0)\n")
+    done = iemas("audit", *arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr and "Traceback" not in done.stderr and done.stdout == ""
+
+
+def test_what_the_audited_code_prints_is_not_in_the_json(tmp_path: Path) -> None:
+    (tmp_path / "strange.py").write_text(STRANGE)
+    done = iemas("audit", "strange:Bids", "--bidders", "1", "--agents", "1", "--json", cwd=tmp_path)
+    assert done.returncode == 1 and "hello" in done.stderr
+    assert json.loads(done.stdout)["findings"]

@@ -30,7 +30,23 @@ def test_the_checker_needs_nothing_but_the_standard_library(prop: Property, tmp_
     assert checked.returncode == 0 and checked.stdout.startswith(f'PROVED: {{"property": "{prop.name}"')
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "no json", '{"format": "iemas certificate 1", "claim": {}, "proof": []}'])
+def endless(scope: Reals) -> str:
+    """A certificate one of whose numbers is infinite."""
+    return json.dumps(Certificate.of(Truthful(), scope.space).as_dict()).replace('"1"', "Infinity", 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "[]",
+        "no json",
+        '{"format": "iemas certificate 1", "claim": {}, "proof": []}',
+        "[" * 100_000,
+        endless(Reals(2, 1)),
+    ],
+    ids=["object", "list", "text", "empty", "deep", "infinite"],
+)
 def test_other_files_are_refused(text: str, tmp_path: Path) -> None:
     file = tmp_path / "certificate.json"
     file.write_text(text)

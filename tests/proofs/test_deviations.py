@@ -26,6 +26,7 @@ from proofs import (
     Lie,
     ObviouslyTruthful,
     Property,
+    Reals,
     Sample,
     Status,
     Swap,
@@ -35,6 +36,7 @@ from proofs import (
     audit,
     find_property,
     grid_prior,
+    shrink,
 )
 from proofs.properties import property_name
 from tests.proofs.helpers import examined, worst_gain
@@ -168,6 +170,17 @@ def test_second_prices_are_truthful_but_not_obviously() -> None:
     assert examined(EXACT, Grid(2, 1, range(3), capacities=2), [ObviouslyTruthful()])["obviously-truthful"]
 
 
+@pytest.mark.parametrize("mechanism", [EXACT, Mechanism(Greedy(), PayAsBid())], ids=str)
+def test_agents_with_private_terms_are_among_the_others_of_obvious_dominance(mechanism: DirectMechanism) -> None:
+    grid = Grid(2, 1, range(3), private_costs=range(2), private_capacities=range(2))
+    finding = examined(mechanism, grid, [ObviouslyTruthful()])["obviously-truthful"]
+    assert finding.worst == worst_obvious(mechanism, grid) > 0
+    assert finding.counterexample is not None
+    small = shrink(finding.counterexample, mechanism)
+    again = Counterexample.from_json(small.to_json())
+    assert again.replay(mechanism) == small.amount == eval(small.expression(mechanism))
+
+
 def test_samples_search_for_every_kind_of_deviation() -> None:
     sample = Sample(bidders=5, agents=2, draws=6, private_costs=(0, 50), private_capacities=(0, 2))
     found = examined(EXACT, sample, [TruthfulAgents(), TruthfulBoth(), GroupTruthful(), FalseNameProof()])
@@ -225,6 +238,17 @@ def test_deviations_that_do_not_fit_are_refused(deviation: Lie, message: str) ->
         (lambda: GroupTruthful(2, transfers=True, strict=True), "drop strict"),
         (lambda: FalseNameProof(1), "use Truthful"),
         (lambda: EpsilonTruthful(-1), "expected an integer >= 0"),
+        (lambda: EpsilonTruthful(0.5), "ticks holds 0.5"),  # type: ignore[arg-type]
+        (lambda: find_property("no-deficit-realised(over=0.5)"), "over holds 0.5"),
+        (lambda: find_property("group-truthful(members=2.5)"), "members holds 2.5"),
+        (lambda: find_property("false-name-proof(identities=2.5)"), "identities holds 2.5"),
+        (lambda: find_property("approximation(ratio='x')"), "ratio = 'x'; expected a fraction"),
+        (lambda: find_property("approximation(ratio='1/0')"), "ratio = '1/0'; expected a fraction"),
+        (lambda: find_property("truthful:"), "names no module or nothing in it"),
+        (lambda: Grid(bidders=100, agents=100), r"about 10\^6020 profiles"),
+        (lambda: Reals(10_000, 2), r"about 10\^4771 feasible"),
+        (lambda: Grid(bidders=10**9), "pairs; use fewer"),
+        (lambda: Grid(values=range(10**9)), "more than 4,194,304 ticks"),
         (lambda: grid_prior(LINE, (1, 2)), "2 weights for the values"),
         (lambda: Grid(private_costs=()), "private_costs is empty"),
         (lambda: Grid(private_costs=range(2), costs=1), "both say"),

@@ -162,11 +162,17 @@ class Modest:
 """
 
 
+ASK = """
+from pathlib import Path
+from outer import Modest, Outer
+from proofs import Grid, audit
+print(audit(Outer(), Grid(2, 1, range(2)), [Modest()], resume=Path("sweep.sqlite"))["modest"].status)
+"""
+
+
 @pytest.mark.parametrize("changed", [{"FEE": "1"}, {"BOUND": "-1"}], ids=["mechanism", "property"])
 def test_a_file_knows_the_sources_of_parts_and_properties(changed: dict[str, str], tmp_path: Path) -> None:
     """A file of answers, or of claims, that other code gave must not be gone on from."""
-    ask = f"from proofs import audit, Grid; from outer import Outer, Modest; from pathlib import Path; print(audit(Outer(), \
-Grid(2, 1, range(2)), [Modest()], resume=Path('sweep.sqlite'))['modest'].status)"
     (tmp_path / "outer.py").write_text(RULES)
 
     def asked(**constants: str) -> subprocess.CompletedProcess[str]:
@@ -176,7 +182,7 @@ Grid(2, 1, range(2)), [Modest()], resume=Path('sweep.sqlite'))['modest'].status)
         (tmp_path / "inner.py").write_text(text)
         paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path), str(Path.cwd())])
         env = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
-        return subprocess.run([sys.executable, "-c", ask], cwd=tmp_path, env=env, capture_output=True, text=True)
+        return subprocess.run([sys.executable, "-c", ASK], cwd=tmp_path, env=env, capture_output=True, text=True)
 
     assert asked().stdout.strip() == "VERIFIED"
     assert asked().stdout.strip() == "VERIFIED"
