@@ -1,8 +1,8 @@
 """`Checkpoint`: blocks already answered, in an SQLite file, so that an interrupted sweep goes on where it stopped.
 
-A file belongs to one sweep: same mechanism, same grid, same properties, same source of the modules of all their classes.
-A block is written in one transaction once it is whole, so that a sweep may be killed at any time, and carries the mark
-of its sweep, so that no other one takes it for its own.
+A file belongs to one sweep: same mechanism, same grid, same properties, and same source of the modules of their
+classes. A block is written in one transaction once it is whole, so that a sweep may be killed at any time, and carries
+the mark of its sweep, so that no other one takes it for its own.
 """
 
 import dataclasses
