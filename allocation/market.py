@@ -39,7 +39,10 @@ class Allocation:
     prices: Money | None = None
 
     def __post_init__(self) -> None:
-        agents = np.array(self.agents, dtype=np.int64, copy=True)
+        raw = np.asarray(self.agents)
+        if raw.size and raw.dtype.kind not in "iu":
+            raise MarketError(f"agents holds {raw.dtype} ({raw.flat[0]}); expected indices of agents, or {UNSERVED}")
+        agents = np.array(raw, dtype=np.int64, copy=True)
         if agents.ndim != 1:
             raise MarketError(f"agents has shape {agents.shape}, expected one agent (or {UNSERVED}) per request")
         agents.setflags(write=False)

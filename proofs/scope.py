@@ -97,8 +97,8 @@ class Grid:
         if self.profiles > self.limit:
             raise AuditError(
                 f"{self.bidders} bidders x {self.agents} agents, {len(self.values)} values: {count(self.profiles)} "
-                f"profiles, limit {self.limit:,}; use fewer values, bidders, requests or agents, or Sample(...), or raise "
-                "limit"
+                f"profiles, limit {self.limit:,}; use fewer values, bidders, requests or agents, or Sample(...), or "
+                "raise limit"
             )
 
     @cached_property

@@ -91,6 +91,12 @@ def test_certify_names_what_breaks_the_proof(agents: list[int], prices: list[int
         market().certify(Allocation(np.array(agents), proof))
 
 
+@pytest.mark.parametrize("agents", [[0.7, 1.0], [True, False], ["0", "1"]])
+def test_agents_are_integers(agents: list[object]) -> None:
+    with pytest.raises(MarketError, match="agents holds"):
+        Allocation(agents)  # type: ignore[arg-type]
+
+
 def test_certify_accepts_any_supporting_prices() -> None:
     for prices in ([2, 0], [3, 1], [3, 0]):
         assert market().certify(Allocation(np.array([1, 0]), np.array(prices))) == 5
