@@ -9,7 +9,7 @@ from typing import cast
 
 from numpy.typing import ArrayLike
 
-from allocation import Market, MarketError
+from allocation import Market
 from mechanisms import DirectMechanism, Outcome
 from proofs.errors import AuditError, ReplayError
 from proofs.lies import Deviation, Lie
@@ -190,17 +190,22 @@ class Counterexample:
         try:
             data = json.loads(text)
             parameters = {name: built(value) for name, value in data["property"]["parameters"].items()}
+            lie = built(data["lie"])
+            if lie is not None and not hasattr(lie, "applied"):
+                raise AuditError(f"the lie {lie!r} is no deviation; expected what to_json wrote")
             return cls(
                 find_property(data["property"]["name"], **parameters),
                 _market(**data["truth"]),
-                cast("Deviation | None", built(data["lie"])),
+                cast("Deviation | None", lie),
                 int(data["amount"]),
                 str(data["text"]),
                 _answer(data["honest"]),
                 None if data["lying"] is None else _answer(data["lying"]),
                 tie_treatment(data.get("ties", "first")),
             )
-        except (json.JSONDecodeError, KeyError, TypeError, MarketError) as error:
+        except AuditError:
+            raise
+        except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
             raise AuditError(
                 f"not a counterexample, {type(error).__name__}: {error}; expected what to_json wrote"
             ) from error

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from allocation import Allocation, Allocator, CertificateError, Market, MarketError
+from allocation import Allocation, Allocator, CertificateError, Market
 from allocation.money import Money
 from mechanisms import find_allocator
 from proofs.errors import AuditError, ReplayError
@@ -199,7 +199,7 @@ class Cycle:
             market = Market(bidders=terms.pop("owners"), **terms)
             types = tuple(tuple(map(tuple, rows)) for rows in data["types"])
             return cls(market, int(data["bidder"]), types, tuple(map(tuple, data["bundles"])), int(data["amount"]))
-        except (json.JSONDecodeError, KeyError, TypeError, MarketError) as error:
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise AuditError(f"not a cycle, {type(error).__name__}: {error}; expected what to_json wrote") from error
 
     def __str__(self) -> str:

@@ -130,6 +130,24 @@ def test_text_that_is_no_counterexample_is_refused(text: str) -> None:
         Counterexample.from_json(text)
 
 
+@pytest.mark.parametrize(
+    ("part", "damage"),
+    [
+        ("property", {"name": None, "parameters": {}}),
+        ("property", {"name": "truthful", "parameters": []}),
+        ("property", {"name": "approximation", "parameters": {"ratio": {"kind": "Fraction", "denominator": 0}}}),
+        ("truth", {"values": [[1, []]], "costs": [[0, 0]], "capacities": [1, 1]}),
+        ("lie", 7),
+        ("lie", {"kind": "Fraction", "numerator": 1, "denominator": 0}),
+        ("amount", "much"),
+    ],
+)
+def test_a_damaged_file_is_refused_in_words(part: str, damage: object) -> None:
+    whole = found(FIRST_PRICE).as_dict()
+    with pytest.raises(AuditError, match=r"expected|property|not a counterexample"):
+        Counterexample.from_json(json.dumps({**whole, part: damage}))
+
+
 def test_a_lie_goes_with_truthfulness_alone() -> None:
     market = Market([[1]], [[0]], [1])
     with pytest.raises(AuditError, match="truthful needs a lie"):
