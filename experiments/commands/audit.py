@@ -84,7 +84,7 @@ def audit(
 ) -> None:
     """Find a lie that pays, an honest bidder who loses, a deficit, or prove that this scope has none.
 
-    Exit code 1 if anything is refuted, 2 if the question makes no sense, 130 if interrupted.
+    Exit code 1 if anything is refuted, 2 if the question makes no sense or the audited code raises, 130 if interrupted.
 
     Example: iemas audit vcg --allocator greedy --bidders 2 --values 0..3
     """
