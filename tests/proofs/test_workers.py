@@ -236,6 +236,7 @@ def test_a_file_with_other_answers_is_found_out(tmp_path: Path) -> None:
 
 
 SLOW = """
+import os
 import time
 from allocation import Allocation
 from mechanisms import Outcome, Payments
@@ -243,7 +244,7 @@ from mechanisms import Outcome, Payments
 
 class Slow:
     def run(self, market):
-        time.sleep(0.004)
+        time.sleep(float(os.environ.get("SLOW_RULES_S", "0")))
         n, m = market.shape
         return Outcome(market, Allocation([-1] * n), Payments([0] * n, [0] * m))
 """
@@ -257,7 +258,7 @@ def test_ctrl_c_ends_all_processes_and_keeps_what_was_run(tmp_path: Path) -> Non
     child = subprocess.Popen(
         [*command, *options],
         cwd=tmp_path,
-        env=environment,
+        env={**environment, "SLOW_RULES_S": "0.01"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
