@@ -16,7 +16,8 @@
 | `symmetry` | which bidders may stand for each other on a grid |
 | `outcomes`, `ties`, `tied` | the outcomes of every tie-break, or markets without ties alone: `Grid(ties=...)` |
 | `lies` | one bidder's misreport, and the misreports worth trying |
-| `deviations` | an agent's lie, a coalition's, several identities', an exchange of places |
+| `deviations` | an agent's lie, a coalition's |
+| `appearances` | one bidder under several names, in another's place, in two batches, in another world |
 | `two_sided` | `TruthfulAgents`, `TruthfulBoth`, `AgentsRational`; `EpsilonTruthful` |
 | `batches` | `SplitProof`: holding requests back for a later batch |
 | `group`, `names` | `GroupTruthful`: coalitions; `FalseNameProof`: several identities |
@@ -41,6 +42,7 @@
 """
 
 from proofs._encoding import PROVABLE
+from proofs.appearances import Elsewhere, Identities, Split, Swap
 from proofs.audit import audit
 from proofs.batches import SplitProof
 from proofs.bayes import BayesianTruthful, InterimRational, grid_prior
@@ -52,7 +54,7 @@ from proofs.counterexample import Counterexample, violation
 from proofs.cycles import Cycle, cycle_gain
 from proofs.description import Charges, Description, DescriptionError, describe
 from proofs.design import Design, DesignedMechanism, design
-from proofs.deviations import AgentLie, Coalition, Elsewhere, Identities, Split, Swap
+from proofs.deviations import AgentLie, Coalition
 from proofs.engine import Engine
 from proofs.errors import AuditError, ReplayError
 from proofs.fairness import Anonymous, EnvyFree, Monotone

@@ -22,10 +22,10 @@ import numpy as np
 
 from allocation import Market
 from mechanisms import Outcome
-from proofs.deviations import Split
+from proofs.appearances import Split
 from proofs.errors import AuditError
 from proofs.lies import Deviation
-from proofs.played import Played, Sweep
+from proofs.played import Played, Sweep, tried
 from proofs.properties import Run, Violation
 
 Capacity = Literal["left", "reset"]
@@ -75,15 +75,11 @@ class SplitProof:
 
     def sweep(self, played: Played) -> Sweep:
         """Every choice of requests of every bidder, in every profile."""
-        grid, worst, cases = played.grid, Sweep(0), 0
-        for profile in range(grid.profiles):
-            truth = grid.market(profile)
-            for lie in _splits(truth, truth.players):
-                found = self.violated(played.run, truth, lie)
-                cases += 1
-                if found is not None and found.amount > worst.worst:
-                    worst = Sweep(0, found.amount, truth, lie)
-        return Sweep(cases, worst.worst, worst.truth, worst.deviation)
+        return tried(
+            played,
+            lambda profile, truth, honest: _splits(truth, truth.players),
+            lambda truth, lie, honest: self.violated(played.run, truth, lie),
+        )
 
     def attempts(
         self, rng: np.random.Generator, truth: Market, bounds: Sequence[tuple[int, int]]

@@ -9,10 +9,10 @@ import numpy as np
 
 from allocation import Market
 from mechanisms import Outcome
-from proofs.deviations import Swap
+from proofs.appearances import Swap
 from proofs.lies import Deviation, Lie
 from proofs.oracle import optimum
-from proofs.played import Played, Sweep
+from proofs.played import Played, Sweep, compared, tried
 from proofs.properties import Violation
 
 _RAISES = 4
@@ -68,16 +68,8 @@ class Anonymous:
 
     def sweep(self, played: Played) -> Sweep:
         """Every exchange of neighbours in every profile."""
-        grid, worst, cases = played.grid, Sweep(0), 0
-        swaps = list(_swaps(grid.template))
-        for profile in range(grid.profiles):
-            truth, honest = grid.market(profile), played.outcome(profile)
-            for swap in swaps:
-                found = self.compare(truth, swap, honest, played.run(swap.applied(truth)))
-                cases += 1
-                if found is not None and found.amount > worst.worst:
-                    worst = Sweep(0, found.amount, truth, swap)
-        return Sweep(cases, worst.worst, worst.truth, worst.deviation)
+        swaps = list(_swaps(played.grid.template))
+        return tried(played, lambda profile, truth, honest: swaps, compared(played, self))
 
     def attempts(
         self, rng: np.random.Generator, truth: Market, bounds: Sequence[tuple[int, int]]
@@ -110,15 +102,8 @@ class Monotone:
 
     def sweep(self, played: Played) -> Sweep:
         """Every higher value for every pair that is matched, in every profile."""
-        grid, worst, cases = played.grid, Sweep(0), 0
-        for profile in range(grid.profiles):
-            truth, honest = grid.market(profile), played.outcome(profile)
-            for lie in _raises(truth, honest, grid.values):
-                found = self.compare(truth, lie, honest, played.run(lie.applied(truth)))
-                cases += 1
-                if found is not None and found.amount > worst.worst:
-                    worst = Sweep(0, found.amount, truth, lie)
-        return Sweep(cases, worst.worst, worst.truth, worst.deviation)
+        values = played.grid.values
+        return tried(played, lambda profile, truth, honest: _raises(truth, honest, values), compared(played, self))
 
     def attempts(
         self, rng: np.random.Generator, truth: Market, bounds: Sequence[tuple[int, int]]

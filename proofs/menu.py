@@ -22,7 +22,7 @@ from proofs.counterexample import Counterexample
 from proofs.engine import Progress
 from proofs.errors import AuditError
 from proofs.finding import Finding, Status
-from proofs.played import Played, Seat, Sweep, Swept
+from proofs.played import Played, Seat, Sweep, Swept, compared, tried
 from proofs.profiles import by_own, profile_of
 from proofs.properties import BatchProperty, DeviationProperty, OutcomeProperty, Property, Truthful
 from proofs.scope import Grid, Scope
@@ -177,15 +177,12 @@ def _swept(prop: Property, played: Played) -> Sweep:
 
 
 def _one_by_one(prop: DeviationProperty, played: Played) -> Sweep:
-    grid, worst = played.grid, Sweep(played.grid.pairs)
-    for profile in range(grid.profiles):
-        truth, honest = grid.market(profile), played.outcome(profile)
-        for bidder in range(grid.bidders):
-            for lie in grid.lies(profile, bidder):
-                found = prop.compare(truth, lie, honest, played.run(lie.applied(truth)))
-                if found is not None and found.amount > worst.worst:
-                    worst = Sweep(worst.cases, found.amount, truth, lie)
-    return worst
+    grid = played.grid
+    return tried(
+        played,
+        lambda profile, truth, honest: (lie for bidder in range(grid.bidders) for lie in grid.lies(profile, bidder)),
+        compared(played, prop),
+    )
 
 
 def _finding(prop: Property, mechanism: DirectMechanism, grid: Grid, found: Sweep, seconds: float, how: str) -> Finding:

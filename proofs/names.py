@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from allocation import Market
 from mechanisms import Outcome
 from proofs._checks import integer
-from proofs.deviations import Identities
+from proofs.appearances import Identities
 from proofs.errors import AuditError
 from proofs.lies import Deviation, misreports
 from proofs.oracle import optimum

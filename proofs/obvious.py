@@ -7,7 +7,7 @@ import numpy as np
 
 from allocation import Market
 from mechanisms import Outcome
-from proofs.deviations import Elsewhere
+from proofs.appearances import Elsewhere
 from proofs.lies import Lie
 from proofs.menu import Menu
 from proofs.played import Played, Sweep

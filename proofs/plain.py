@@ -7,7 +7,8 @@ from fractions import Fraction
 from allocation import MinCostFlow
 from mechanisms import Prior
 from mechanisms.settlement import ExecutionContingent, OnDelivery, OnMeasurement, OnPrediction
-from proofs.deviations import AgentLie, Coalition, Elsewhere, Identities, Split, Swap
+from proofs.appearances import Elsewhere, Identities, Split, Swap
+from proofs.deviations import AgentLie, Coalition
 from proofs.errors import AuditError
 from proofs.lies import Lie
 from proofs.luck import Luck

@@ -1,7 +1,8 @@
 """`Played`: a grid played out once, and what properties with sweeps of their own read from it."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from allocation import UNSERVED, Allocation, Market
 from allocation.money import Money
 from mechanisms import DirectMechanism, Outcome, Payments
 from proofs.lies import Deviation
-from proofs.properties import Property
+from proofs.properties import DeviationProperty, Property, Violation
 from proofs.scope import Grid
 from proofs.subject import outcome_of
 from proofs.table import Table
@@ -94,6 +95,28 @@ class Swept(Property, Protocol):
             AuditError: the claim makes no sense on this grid.
         """
         ...
+
+
+def tried(
+    played: Played,
+    deviations: Callable[[int, Market, Outcome], Iterable[Deviation]],
+    found: Callable[[Market, Any, Outcome], Violation | None],
+) -> Sweep:
+    """Every deviation of every profile, one after the other: `found` judges it beside the honest outcome."""
+    worst, cases = Sweep(0), 0
+    for profile in range(played.grid.profiles):
+        truth, honest = played.grid.market(profile), played.outcome(profile)
+        for deviation in deviations(profile, truth, honest):
+            violation = found(truth, deviation, honest)
+            cases += 1
+            if violation is not None and violation.amount > worst.worst:
+                worst = Sweep(0, violation.amount, truth, deviation)
+    return Sweep(cases, worst.worst, worst.truth, worst.deviation)
+
+
+def compared(played: Played, prop: DeviationProperty) -> Callable[[Market, Any, Outcome], Violation | None]:
+    """A judge for `tried`: what the property finds between honesty and the deviation."""
+    return lambda truth, deviation, honest: prop.compare(truth, deviation, honest, played.run(deviation.applied(truth)))
 
 
 def _bidder(table: Table, grid: Grid, bidder: int) -> Seat:

@@ -19,7 +19,7 @@ from mechanisms.settlement import Execution, OnPrediction, Settlement
 from proofs.deviations import AgentLie
 from proofs.lies import Lie, spelled_rows
 from proofs.luck import Luck
-from proofs.played import Played, Sweep
+from proofs.played import Played, Sweep, tried
 from proofs.properties import Violation
 from proofs.two_sided import agents_of
 
@@ -187,15 +187,12 @@ def _gained(
 
 
 def _swept(prop: _About, played: Played, players: Sequence[int]) -> Sweep:
-    grid, worst, averages = played.grid, Sweep(0), _Averages(prop)
-    for profile in range(grid.profiles):
-        truth, honest = grid.market(profile), played.outcome(profile)
-        for player in players:
-            for lie in grid.lies(profile, player):
-                found = _gained(averages, truth, lie, honest, played.run(lie.applied(truth)))
-                if found is not None and found.amount > worst.worst:
-                    worst = Sweep(0, found.amount, truth, lie)
-    return Sweep(grid.pairs_of(players), worst.worst, worst.truth, worst.deviation)
+    grid, averages = played.grid, _Averages(prop)
+    return tried(
+        played,
+        lambda profile, truth, honest: (lie for player in players for lie in grid.lies(profile, player)),
+        lambda truth, lie, honest: _gained(averages, truth, lie, honest, played.run(lie.applied(truth))),
+    )
 
 
 def _ran(outcome: Outcome, execution: Execution) -> str:
