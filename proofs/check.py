@@ -1,19 +1,20 @@
-"""Check a certificate: `python -m proofs.check FILE`, or as a script; the standard library alone.
+"""Check a certificate: `python -m proofs.check FILE`; the standard library alone.
 
 A claim: if requests, each owned by a bidder, go to agents within their capacities so that W, the sum of their weights
-(value minus cost), is greatest, ties broken in any way, and each bidder pays the cost of his slots plus what the others
-lose by him (Clarke), then for all real values and costs the property holds. It splits into obligations:
+(value minus cost), is greatest, ties broken in any way, and each pays his cost plus what the others lose by him
+(Clarke), then for all real values and costs the property holds. It splits into obligations:
 
   truthful               for bidder i, choice a on the truth, b on any lie of his: W_a >= W_b at the true weights (he
                          gets W minus the others' optimum without him, which no report of his moves)
   individually-rational  for bidder i, choice a, choice b without i: W_a >= W_b
   no-deficit             for choice a, h_i the others' optimum without i: sum over i of h_i - W_a(others) >= 0
 
-Optimality gives rows "the optimum minus a rival >= 0"; rows times numbers > 0 must add up to the obligation (Farkas
-1902). Rows and obligations are derived here; the file brings triples [optimum, rival, number] for each obligation.
+Optimality gives rows "optimum minus a rival >= 0"; rows times numbers > 0 must add up to the obligation (Farkas 1902).
+Rows and obligations are derived here; the file brings triples [optimum, rival, number] for each obligation.
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -23,13 +24,12 @@ from typing import Any
 
 FORMAT = "iemas certificate 1"
 SENSE = {"scope": "all real values and costs, every tie-break", "choice": "optimal", "payments": "clarke"}
-Number = int | Fraction
-Expression = dict[tuple[str, int, int], Number]  # unknown -> coefficient, none of them 0
+Expression = dict[tuple[str, int, int], int | Fraction]  # unknown -> coefficient, none of them 0
 Optimum = tuple[Expression, list[Expression]]  # what is greatest, among what
 Obligation = tuple[Expression, list[Optimum]]  # conclusion, from what
 
 
-def minus(left: Expression, right: Expression, factor: Number = 1) -> Expression:
+def minus(left: Expression, right: Expression, factor: int | Fraction = 1) -> Expression:
     """`left - factor * right`."""
     total = left | {key: left.get(key, 0) - factor * number for key, number in right.items()}
     return {key: number for key, number in total.items() if number}
@@ -54,9 +54,8 @@ def obligations(name: str, owners: list[int], capacities: list[int]) -> Iterator
             for a, b in product(range(size), repeat=2):
                 yield minus(total[a], total[b]), [(total[a], total), (told[b], told)]
     elif name == "individually-rational":
-        for bidder in bidders:
-            for a, b in product(range(size), absent[bidder]):
-                yield minus(total[a], total[b]), [(total[a], total)]
+        for a, b in (pair for away in absent for pair in product(range(size), away)):
+            yield minus(total[a], total[b]), [(total[a], total)]
     elif name == "no-deficit":
         rows: list[Optimum] = [({("without", i, i): 1}, [total[b] for b in absent[i]]) for i in bidders]
         for agents in choices:
@@ -81,8 +80,7 @@ def verify(file: Any) -> int:
         for optimum, rival, text in proof[steps]:
             if min(optimum, rival) < 0 or str(Fraction(text)) != text or text[0] in "-0":
                 raise ValueError(f"obligation {steps}: {text!r} times row {optimum, rival}: no row, or no number > 0")
-            best, among = optima[optimum]
-            rest = minus(rest, minus(best, among[rival]), Fraction(text))
+            rest = minus(rest, minus(optima[optimum][0], optima[optimum][1][rival]), Fraction(text))
         if rest:
             raise ValueError(f"obligation {steps}: the rows do not add up to it; left is {rest}")
         steps += 1
@@ -92,6 +90,8 @@ def verify(file: Any) -> int:
 
 
 if __name__ == "__main__":
+    if __spec__ is not None:  # run with -m, which loads the package: begin again without it
+        os.execv(sys.executable, [sys.executable, "-I", "-S", __file__, *sys.argv[1:]])
     try:
         certificate = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
         print(f"PROVED: {json.dumps(certificate['claim'])}: {verify(certificate)} obligations")

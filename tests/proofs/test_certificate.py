@@ -30,6 +30,23 @@ def test_the_checker_needs_nothing_but_the_standard_library(prop: Property, tmp_
     assert checked.returncode == 0 and checked.stdout.startswith(f'PROVED: {{"property": "{prop.name}"')
 
 
+def test_run_as_a_module_the_checker_begins_again_without_the_package(tmp_path: Path) -> None:
+    file = tmp_path / "certificate.json"
+    Certificate.of(NoDeficit(), Reals(2, 2).space).write(file)
+    told = f"import sys, os; os.execv = lambda *call: print(call[1][1:]); sys.argv[1:] = [{str(file)!r}]"
+    script = f"{told}; import runpy; runpy.run_module('proofs.check', run_name='__main__', alter_sys=True)"
+    again = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=CHECKER.parents[1]
+    )
+    assert again.stdout.splitlines()[0] == str(["-I", "-S", str(CHECKER), str(file)])
+    checked = [sys.executable, "-m", "proofs.check", str(file)]
+    proved = subprocess.run(checked, capture_output=True, text=True, check=False, cwd=CHECKER.parents[1])
+    assert proved.returncode == 0 and proved.stdout == stand_alone(file).stdout
+    file.write_text("{}")
+    refused = subprocess.run(checked, capture_output=True, text=True, check=False, cwd=CHECKER.parents[1])
+    assert refused.returncode == 1 and refused.stderr.startswith("refused")
+
+
 def endless(scope: Reals) -> str:
     """A certificate one of whose numbers is infinite."""
     return json.dumps(Certificate.of(Truthful(), scope.space).as_dict()).replace('"1"', "Infinity", 1)
