@@ -8,12 +8,14 @@ from allocation._types import MATRIX, ROW, TABLE, VECTOR, inner
 
 @inner
 def _charge(costs, agents, prices, requests, first, gains, charges, receipts):
+    # Costs lie far apart in memory: apart from the sums, their reads need not wait for one another.
+    for i in range(agents.size):
+        charges[i] = costs[i, agents[i]] if agents[i] >= 0 else 0
     for i in range(agents.size):
         j = agents[i]
-        charges[i] = 0
         if j >= 0:
-            charges[i] = costs[i, j] + prices[j]
-            receipts[j] += costs[i, j]
+            receipts[j] += charges[i]
+            charges[i] += prices[j]
     for g in range(first.size - 1):
         served = 0
         for i in requests[first[g] : first[g + 1]]:

@@ -20,10 +20,9 @@ from tests.benchmarks.rivals import or_tools
 Rows = list[dict[str, object]]
 
 
-#: What all payments may take: this part of the allocation's time or, with costs too large for the cache, this many
-#: passes of np.sum over them, for each served pair's cost is read once from memory.
+#: What all payments may take of the allocation's time. Each served pair's cost is read from memory once, and at
+#: 100000x20 that alone takes most of it: beside it stands what np.sum over the costs takes.
 SHARE = 0.05
-PASSES = 1.25
 
 
 @pytest.mark.parametrize("kind", ["uniform", "structured"])
@@ -53,7 +52,7 @@ def test_payments_cost_little(benchmark: BenchmarkFixture, row: Rows, full: bool
             "x N + 1 OR-tools": naive,
         }
     )
-    assert charging <= max(SHARE * allocating, PASSES * passes if n * m > 1_000_000 else 0)
+    assert share <= SHARE
     assert naive is None or naive >= 3000
 
 
