@@ -44,9 +44,14 @@ def assert_truthful(mechanism: DirectMechanism | str, scope: Scope = SMALL) -> N
     assert_holds(mechanism, [Truthful()], scope)
 
 
+#: Promises about lies of agents.
+_AGENTS_LIE = ("truthful-agents", "truthful-both")
+
+
 def promised_on(mechanism: DirectMechanism | str, scope: Scope, allocator: str | None = None) -> list[Property]:
     """What a mechanism promises on the markets of a scope, as properties to audit; `ALL` if it makes no promise.
 
+    What it promises about agents' lies counts where the scope has such lies: where costs or capacities are private.
     Over `Reals` these are `PROVABLE`, promised or not.
 
     Args:
@@ -61,7 +66,12 @@ def promised_on(mechanism: DirectMechanism | str, scope: Scope, allocator: str |
     subject = Subject.of(mechanism, allocator)
     promises = promised(subject.name, allocator) if subject.name is not None else _promises_of(subject.mechanism)
     template = getattr(scope, "template", None)
-    here = [name for name, domain in promises.items() if template is None or domain.covers(template)]
+    private = any(getattr(scope, terms, None) is not None for terms in ("private_costs", "private_capacities"))
+    here = [
+        name
+        for name, domain in promises.items()
+        if (template is None or domain.covers(template)) and (private or name not in _AGENTS_LIE)
+    ]
     if promises and not here:
         said = "; ".join(f"{name} on {domain}" for name, domain in promises.items())
         raise AuditError(f"{subject} promises nothing on {scope}; it promises {said}: name the properties to audit")

@@ -40,7 +40,7 @@ def test_one_test_per_promise(pytester: pytest.Pytester) -> None:
         """,
         "-v",
     )
-    result.assert_outcomes(passed=7)
+    result.assert_outcomes(passed=9)
     result.stdout.fnmatch_lines_random([f"*::test_laws?{name}? PASSED*" for name in ("truthful", "no-deficit")])
     result.stdout.no_fnmatch_line("*test_first_price?truthful?*")
 
@@ -124,20 +124,31 @@ def test_promises_are_audited_where_they_hold_and_everything_where_there_are_non
         def test_of_real_values(finding):
             assert finding.status == "PROVED"
 
-        @pytest.mark.mechanism("paper-router", bidders=1, agents=1, values=range(2))
+        @pytest.mark.mechanism("vcg", allocator="random", bidders=1, agents=1, values=range(2))
         def test_of_nobody(finding):
             pass
+
+        @pytest.mark.mechanism("procurement-vcg", bidders=1, agents=1, values=range(2))
+        def test_of_public_costs(finding):
+            assert finding
+
+        @pytest.mark.mechanism("procurement-vcg", bidders=1, agents=1, values=range(2), private_costs=range(2))
+        def test_of_private_costs(finding):
+            assert finding
         """,
         "--collect-only",
         "-q",
     )
     names = [line.partition("::")[2] for line in result.outlines if "::" in line]
-    three, four = ["individually-rational", "no-deficit", "efficient"], ["truthful"]
+    three, truth = ["individually-rational", "no-deficit", "efficient"], ["truthful"]
+    kept, agents = [*three, "agents-rational"], ["truthful-agents"]
     assert sorted(names) == sorted(
-        [f"test_of_several_requests[{name}]" for name in three]
-        + [f"test_of_an_object[{name}]" for name in three]
-        + [f"test_of_real_values[{name}]" for name in three + four]
-        + [f"test_of_nobody[{name}]" for name in three + four]
+        [f"test_of_several_requests[{name}]" for name in kept]
+        + [f"test_of_an_object[{name}]" for name in kept]
+        + [f"test_of_real_values[{name}]" for name in three + truth]
+        + [f"test_of_nobody[{name}]" for name in three + truth]
+        + [f"test_of_public_costs[{name}]" for name in kept]
+        + [f"test_of_private_costs[{name}]" for name in kept + agents]
     )
 
 
