@@ -8,7 +8,7 @@ demo: .venv/core
 	$(BIN)/iemas demo
 
 test: .venv/test
-	$(BIN)/pytest
+	$(BIN)/pytest -p no:benchmark --numprocesses auto --maxprocesses 4
 
 lint: .venv/dev
 	$(BIN)/ruff check .
