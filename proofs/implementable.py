@@ -7,7 +7,6 @@ and Vohra 2004). No negative 2-cycle is weak monotonicity, which suffices on con
 a grid is none, not here. All in integers, for any deterministic allocator.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -24,6 +23,7 @@ from proofs.cycles import Cycle, allocated
 from proofs.errors import AuditError
 from proofs.finding import Status
 from proofs.lies import Lie
+from proofs.profiles import by_own
 from proofs.properties import Violation
 from proofs.scope import Grid
 
@@ -55,12 +55,8 @@ class Options:
         # One column of zeros at the end, where UNSERVED = -1 finds it.
         values = np.concatenate([types, np.zeros((*types.shape[:2], 1), np.int64)], axis=2)
         worth = values[:, np.arange(mine.size), bundles].sum(axis=2)
-        size, later = grid.sizes[bidder], math.prod(grid.sizes[bidder + 1 :])
-
-        def by_others(column: NDArray[np.int64]) -> NDArray[np.int64]:
-            return column.reshape(-1, size, later).swapaxes(1, 2).reshape(-1, size)
-
-        return cls(bidder, bundles, by_others(found.reshape(-1)), worth, by_others(np.arange(grid.profiles)))
+        chosen, profiles = (by_own(column, grid, bidder) for column in (found.reshape(-1), np.arange(grid.profiles)))
+        return cls(bidder, bundles, chosen, worth, profiles)
 
     @property
     def broken(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

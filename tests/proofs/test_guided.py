@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 
 from allocation import Greedy, Market, MinCostFlow
@@ -99,4 +98,3 @@ def test_what_cannot_be_guided_is_refused() -> None:
         audit(EXACT, Grid(2, 1, range(2)), [Truthful()], engines=[Guided()])
     with pytest.raises(AuditError, match=r"Forgetful answers Market.* differently"):
         hunted(Forgetful(), Truthful())
-    assert np.array([Guided().accepts(prop, WIDE) for prop in (Truthful(), NoDeficit())]).all()

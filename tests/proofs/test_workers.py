@@ -114,7 +114,6 @@ def test_progress_starts_where_the_file_ends(tmp_path: Path) -> None:
     file, seen = tmp_path / "sweep.sqlite", []
     with pytest.raises(KeyboardInterrupt):
         found(Dice(1), Interrupted(1), file)
-    audit(Dice(1), GRID, ["no-deficit"], lambda done, total: None)
     Exhaustive(checkpoint=Checkpoint(file)).examine(Dice(1), GRID, ALL, lambda done, total: seen.append((done, total)))
     assert seen[0] == (256, 625) and seen[-1] == (625, 625)
 
