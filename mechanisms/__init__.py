@@ -20,6 +20,7 @@
 | `two_sided` | agents as players: `TwoSidedVCG`, `ProcurementVCG`, `TradeReduction`, `ExpectedExternality` |
 | `prior` | `Prior`: what everybody believes about everybody's types |
 | `promises` | what a rule promises, and the `Domain` where |
+| `pairs` | what a rule promises over an allocator that is not its home |
 | `dynamic` | several rounds with a memory: `PerRound`, `DynamicPivot`; the protocol `World` |
 | `catalogue` | shipped names, and `module:object` for everybody else's |
 """

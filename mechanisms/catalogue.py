@@ -25,6 +25,7 @@ from mechanisms.affine import AffineMaximizer, ReserveVCG
 from mechanisms.critical import ByValue, CriticalValue, Vickrey
 from mechanisms.errors import MechanismError
 from mechanisms.mechanism import DirectMechanism, Mechanism, PaymentRule
+from mechanisms.pairs import AWAY, EXACT
 from mechanisms.paper import PaperRouter
 from mechanisms.pricing import ClearingPrice, HighestClearingPrice, SecondPrice
 from mechanisms.promises import Domain, Promises, promises_of
@@ -94,22 +95,9 @@ HOME: dict[str, str] = {
     "free": "random-priority",
 }
 
-_SAFE: Promises = dict.fromkeys(("individually-rational", "agents-rational", "no-deficit"), Domain.EVERYWHERE)
-_SAFE_AND_EFFICIENT: Promises = {**_SAFE, "efficient": Domain.EVERYWHERE}
-_ALL: Promises = {"truthful": Domain.EVERYWHERE, **_SAFE_AND_EFFICIENT}
-
-#: What a rule promises over an allocator that is not its home and not exact; no entry, no promise.
-AWAY: dict[tuple[str, str], Promises] = {
-    ("vcg", "greedy"): _SAFE,
-    ("vcg", "first-come"): dict.fromkeys(("agents-rational", "no-deficit"), Domain.EVERYWHERE),
-    ("pay-as-bid", "greedy"): _SAFE,
-    ("pay-as-bid", "by-value"): _SAFE,
-    ("posted-price", "min-cost-flow"): {**_SAFE_AND_EFFICIENT, "balanced": Domain.EVERYWHERE},
-    ("posted-price", "greedy"): {**_SAFE, "balanced": Domain.EVERYWHERE},
-    ("second-price", "greedy"): _SAFE,
-    ("proportional-share", "greedy"): _SAFE,
-    ("proportional-share", "by-value"): _SAFE,
-}
+_ALL: Promises = dict.fromkeys(
+    ("truthful", "individually-rational", "agents-rational", "no-deficit", "efficient"), Domain.EVERYWHERE
+)
 
 
 def find_allocator(name: str) -> Allocator:
@@ -171,13 +159,30 @@ def promised(rule: str, allocator: str | None = None) -> Promises:
     """
     found = _find(rule, {**RULES, **WHOLE})
     if allocator is not None and not _at_home(rule, allocator):
-        return AWAY.get((rule, allocator), {})
+        return _away(rule, allocator) or {}
     return _ALL if isinstance(found, VCG) else promises_of(found)
+
+
+def refuses(rule: str, allocator: str) -> bool:
+    """Whether a shipped rule has nothing to say over a shipped allocator, and refuses every market with an error.
+
+    Raises:
+        MechanismError: no such allocator.
+    """
+    return not _at_home(rule, allocator) and _away(rule, allocator) is None
 
 
 def _at_home(rule: str, allocator: str) -> bool:
     home = HOME.get(rule)
-    return home == allocator if home is not None else bool(getattr(find_allocator(allocator), "exact", False))
+    return home == allocator if home is not None else _exact(allocator)
+
+
+def _away(rule: str, allocator: str) -> Promises | None:
+    return AWAY.get(rule, {}).get(EXACT if _exact(allocator) else allocator, {})
+
+
+def _exact(allocator: str) -> bool:
+    return bool(getattr(find_allocator(allocator), "exact", False))
 
 
 def load_object(name: str, **arguments: object) -> object:

@@ -25,6 +25,7 @@ class Domain(StrEnum):
     EQUAL_COSTS = "markets in which a bidder owns one request, of the same cost wherever it is served"
     ONE_AGENT_EQUAL_COSTS = "markets in which every bidder owns one request, one agent may serve it, all at one cost"
     FREE = "markets in which serving costs nothing"
+    NO_NEGATIVE_COST = "markets in which no cost is negative"
     UNIT_ODDS = "markets in which every chance of success is one in a whole number"
     SINGLE_UNIT_ODDS = "markets of one request per bidder in which every chance of success is one in a whole number"
 
@@ -46,6 +47,8 @@ class Domain(StrEnum):
                 return lone and np.unique(market.costs[feasible]).size <= 1
             case Domain.FREE:
                 return not market.costs.any()
+            case Domain.NO_NEGATIVE_COST:
+                return bool((market.costs >= 0).all())
             case _:
                 return True
 
@@ -63,6 +66,7 @@ _WIDER: Mapping[Domain, tuple[Domain, ...]] = {
     Domain.ONE_AGENT: (Domain.SINGLE_REQUEST,),
     Domain.EQUAL_COSTS: (Domain.SINGLE_REQUEST,),
     Domain.ONE_AGENT_EQUAL_COSTS: (Domain.ONE_AGENT, Domain.EQUAL_COSTS, Domain.SINGLE_REQUEST),
+    Domain.FREE: (Domain.NO_NEGATIVE_COST,),
 }
 
 

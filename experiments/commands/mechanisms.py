@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 _LEGEND = (
     "kept n/n: promised, or entailed by what is promised, and held on all n spaces that the rule accepts;\n"
     "fails k/n: not promised, refuted on k; in part: promised on a domain and kept there, refuted on k spaces outside\n"
-    "it; holds n/n: not promised, and not refuted on the few spaces that a slow solver is tried on; -: not asked.\n"
+    "it; holds n/n: not promised, and not refuted on the few spaces that a slow solver is tried on; refused\n"
+    "n/n: the rule declines this allocator on all n spaces, and promises nothing over it; -: not asked.\n"
     "A finite grid proves nothing about values off the grid."
 )
 
@@ -25,21 +26,24 @@ _PIPE_WIDTH = 120
 
 def mechanisms(
     rule: Annotated[str | None, typer.Option(help="This rule alone: vcg, pay-as-bid, on-delivery, ...")] = None,
+    allocator: Annotated[str | None, typer.Option(help="Every rule over this one: min-cost-flow, greedy, ...")] = None,
+    pairs: Annotated[bool, typer.Option("--pairs", help="Every rule over every allocator besides.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.  [default: one per core]")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a page.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Audit every shipped rule over small spaces and print rules by properties, with a counterexample per failure.
 
-    Exit code 1 if a promise is broken, 2 if the question makes no sense.
+    Each rule over the allocators that suit it; --pairs or --allocator for all the others. Exit code 1 if a promise is
+    broken, 2 if the question makes no sense.
 
-    Example: iemas mechanisms --rule vcg
+    Example: iemas mechanisms --rule vcg --allocator greedy
     """
     from rich.console import Console
 
     from experiments.matrix import examined, rows
 
-    chosen = rows(rule)
+    chosen = rows(rule, allocator, pairs)
     total, done = sum(row.steps for row in chosen), 0
     with _PatientBar(Console(stderr=True)) as bar:
 
@@ -60,7 +64,10 @@ def mechanisms(
 
 
 def mark(cell: "Cell") -> str:
-    """How a cell prints: `kept 7/7`, `fails 3/7`, `in part, fails 2/7`, `BROKEN 1/7`; `-` where nothing was tried."""
+    """How a cell prints: `kept 7/7`, `fails 3/7`, `in part, fails 2/7`, `BROKEN 1/7`, `refused 9/9`.
+
+    It is `-` where nothing was tried.
+    """
     tried, failed = len(cell.trials), len(cell.refuted)
     if not tried:
         return "-"
@@ -68,7 +75,7 @@ def mark(cell: "Cell") -> str:
         return f"BROKEN {len(cell.broken)}/{tried}"
     if failed:
         return f"{'' if cell.promise is None else 'in part, '}fails {failed}/{tried}"
-    return f"{'holds' if cell.promise is None else 'kept'} {tried}/{tried}"
+    return f"{'refused' if cell.why else 'holds' if cell.promise is None else 'kept'} {tried}/{tried}"
 
 
 def _tables(found: "Sequence[Examined]") -> "Iterator[tuple[str, list[str], list[tuple[str, list[Cell]]]]]":
@@ -86,19 +93,21 @@ def _tables(found: "Sequence[Examined]") -> "Iterator[tuple[str, list[str], list
 
 
 def _failures(found: "Sequence[Examined]") -> "Iterator[tuple[str, Cell, Evidence | None]]":
-    """Every cell that needs a word: it fails somewhere, or its promise is not about every market."""
+    """Every cell that needs a word: it fails somewhere, its promise is not about every market, or it is a refusal."""
     from mechanisms.promises import Domain
 
     for one in found:
         for cell, evidence in zip(one.cells, one.evidence, strict=True):
             partial = cell.promise is not None and cell.promise is not Domain.EVERYWHERE
-            if evidence is not None or (partial and cell.trials):
+            if evidence is not None or cell.why or (partial and cell.trials):
                 yield one.row, cell, evidence
 
 
 def _promise(row: str, cell: "Cell") -> str:
     from mechanisms.promises import Domain
 
+    if cell.why and not cell.broken:
+        return f"{row} is refused: {cell.why}"
     if cell.promise is None or (cell.promise is Domain.EVERYWHERE and not cell.broken):
         return ""
     return f"{row} promises {cell.prop} on {cell.promise}" + (": BROKEN" if cell.broken else "")
@@ -165,6 +174,7 @@ def _print_json(found: "Sequence[Examined]") -> None:
                     "promised": cell.promise,
                     "mark": mark(cell),
                     "broken": bool(cell.broken),
+                    "refusal": cell.why or None,
                     "spaces": [
                         {
                             "space": trial.space,
@@ -187,5 +197,7 @@ def _print_json(found: "Sequence[Examined]") -> None:
 def _coloured(cell: "Cell") -> str:
     if not cell.trials:
         return "[dim]-[/]"
+    if cell.why and not cell.broken:
+        return f"[dim]{mark(cell)}[/]"
     colour = "bold red" if cell.broken else "red" if cell.promise is None else "yellow" if cell.refuted else "green"
     return f"[{colour}]{mark(cell)}[/]"

@@ -4,10 +4,11 @@
 |---|---|
 | `cells` | `Cell`: what the trials of one row say about one property; `Trial`, `Evidence` |
 | `spaces` | the grids on which rules are tried |
-| `rules` | auctions: bidders lie, agents lie, both on average over a prior |
+| `rules` | auctions, every rule over every allocator: bidders lie, agents lie, both on average over a prior |
+| `refused` | pairs of rule and allocator that the rule declines |
 | `settled` | settlements: costs off their predictions, requests that fail |
 | `played` | several rounds with a memory |
-| `tables` | which rows and properties are shown together |
+| `tables` | which rows there are, and which properties are shown together |
 | `work` | all of it, row by row, by several processes |
 """
 

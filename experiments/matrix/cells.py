@@ -39,11 +39,15 @@ class Trial:
 
 @dataclass(frozen=True)
 class Cell:
-    """What the trials of one row say about one property: one for each space that the rule did not refuse."""
+    """What the trials of one row say about one property: one for each space that the rule did not refuse.
+
+    `why` is what the rule gives as its reason, where refusing is the property.
+    """
 
     prop: str
     promise: Domain | None
     trials: tuple[Trial, ...]
+    why: str = ""
 
     @property
     def refuted(self) -> tuple[Trial, ...]:

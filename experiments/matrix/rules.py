@@ -1,11 +1,12 @@
-"""Rows of the matrix that are auctions: every shipped pair of allocator and rule, and every whole mechanism."""
+"""Rows of the matrix that are auctions: every rule over every allocator, and every whole mechanism."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 from allocation.hubs import ByCost, ByOwner, Cheapest, FavouriteHub
 from experiments.matrix.cells import Cell, Progress, Remembered, Trial, trial
+from experiments.matrix.refused import RefusedRow
 from experiments.matrix.spaces import (
     AVERAGE,
     ONE_GOOD,
@@ -14,10 +15,11 @@ from experiments.matrix.spaces import (
     ROOMY_TWO_SIDED,
     SPACES,
     TINY,
+    TINY_TWO_SIDED,
     TWO_SIDED,
 )
 from mechanisms import VCG, DirectMechanism, ExpectedExternality, Mechanism, MechanismError
-from mechanisms.catalogue import AWAY, HOME, RULES, WHOLE, find_mechanism, promised
+from mechanisms.catalogue import ALLOCATORS, HOME, RULES, WHOLE, find_mechanism, promised, refuses
 from mechanisms.hubs import LocalVCG
 from mechanisms.paper import PaperRouter
 from mechanisms.promises import Domain, Promises, entailed, promises_of
@@ -31,6 +33,7 @@ from proofs import (
     InterimRational,
     NoDeficit,
     Property,
+    Status,
     Truthful,
     TruthfulAgents,
     TruthfulBoth,
@@ -52,12 +55,23 @@ _FOR_AGENTS = ("two-sided-vcg", "procurement-vcg", "trade-reduction", "expected-
 
 _SLOW = ("linear-program", "convex-program", "network-flow", "or-tools")
 
+#: Pairs that are shown unasked, beside every rule at home and VCG over every exact allocator.
+_SHOWN: Mapping[str, tuple[str, ...]] = {
+    "vcg": ("greedy", "first-come", "brute-force", *_SLOW),
+    "pay-as-bid": ("greedy", "by-value"),
+    "posted-price": ("min-cost-flow", "greedy"),
+    "second-price": ("greedy",),
+    "proportional-share": ("greedy", "by-value"),
+}
+
 
 @dataclass(frozen=True)
 class RuleRow:
     """One mechanism: its label, how it is built for a space, what it promises, where it is tried.
 
-    `spaces` have public terms, `two_sided` agents that lie; on `average` a uniform prior is assumed.
+    `spaces` have public terms, `two_sided` agents that lie; on `average` a uniform prior is assumed. A row that is
+    `brief` comes to the same verdicts with less work: small spaces first, what is not promised on a space is asked
+    until one refutes it, and few markets are asked twice.
     """
 
     rule: str
@@ -68,6 +82,7 @@ class RuleRow:
     two_sided: tuple[Grid, ...] = TWO_SIDED
     average: tuple[Grid, ...] = AVERAGE
     few: bool = False
+    brief: bool = False
 
     @property
     def steps(self) -> int:
@@ -84,55 +99,67 @@ class RuleRow:
         found: dict[str, list[Trial]] = {prop.name: [] for prop in (*OF_BIDDERS, *OF_AGENTS)}
         found |= {name: [] for name in ON_AVERAGE}
         remembered: dict[DirectMechanism, Remembered] = {}
+        engine = Exhaustive(reruns=2) if self.brief else Exhaustive()
         for grid, properties in self._questions():
+            inside = {name: name in promises and promises[name].covers(grid.template) for name in found}
+            asked = [prop for prop in properties if inside[prop.name] or not self._settled(found[prop.name])]
             mechanism = self.build(grid)
             memory = remembered.setdefault(mechanism, Remembered(mechanism))
             try:
-                findings = Exhaustive().examine(mechanism, grid, properties, lambda done, total: None)
+                findings = engine.examine(mechanism, grid, asked, lambda done, total: None) if asked else []
             except MechanismError:
                 findings = []
             for finding in findings:
                 name = finding.property.name
-                inside = name in promises and promises[name].covers(grid.template)
-                found[name].append(trial(finding, str(grid), inside, memory))
+                found[name].append(trial(finding, str(grid), inside[name], memory))
             progress(grid.profiles)
         return tuple(Cell(name, promises.get(name), tuple(trials)) for name, trials in found.items())
 
+    def _settled(self, trials: list[Trial]) -> bool:
+        return self.brief and any(trial.status is Status.REFUTED and not trial.inside for trial in trials)
+
     def _questions(self) -> Iterator[tuple[Grid, tuple[Property, ...]]]:
         whatever = OF_BIDDERS if self.rule in _FOR_AGENTS else ()
-        for grid in self.spaces:
+        spaces, two_sided, average = map(self._in_order, (self.spaces, self.two_sided, self.average))
+        for grid in spaces:
             yield grid, OF_BIDDERS
-        for grid in self.two_sided:
+        for grid in two_sided:
             yield grid, (*whatever, *OF_AGENTS)
-        for grid in self.average:
+        for grid in average:
             prior = grid_prior(grid)
             agents = OF_AGENTS if grid.agent_types else ()
             yield grid, (*whatever, *agents, BayesianTruthful(prior), InterimRational(prior))
+
+    def _in_order(self, grids: tuple[Grid, ...]) -> Sequence[Grid]:
+        return sorted(grids, key=lambda grid: grid.profiles) if self.brief else grids
 
     def __str__(self) -> str:
         return f"{self.rule} over {self.beside}" if self.beside else self.rule
 
 
 @cache
-def auctions() -> tuple[RuleRow, ...]:
-    """Every meaningful pair, and every whole mechanism."""
+def auctions() -> tuple[RuleRow | RefusedRow, ...]:
+    """The rows that are shown unasked: rules at home and over what is often put in its place, and whole mechanisms."""
     return tuple(_rows())
 
 
-def _rows() -> Iterator[RuleRow]:
+@cache
+def pairs() -> tuple[RuleRow | RefusedRow, ...]:
+    """Every rule over every allocator, and so every whole mechanism that takes one."""
+    takers = [whole for whole in WHOLE if hasattr(find_mechanism(whole), "allocator")]
+    return tuple(_pair(rule, allocator) for rule in (*RULES, *takers) for allocator in ALLOCATORS)
+
+
+def _rows() -> Iterator[RuleRow | RefusedRow]:
+    every = {(row.rule, row.beside): row for row in pairs()}
     for rule in RULES:
-        at_home = HOME.get(rule, "min-cost-flow")
-        for allocator in (at_home, *(other for owner, other in AWAY if owner == rule)):
-            yield _named(rule, allocator)
-    yield _named("vcg", "brute-force")
-    for allocator in _SLOW:
-        yield replace(_named("vcg", allocator), spaces=TINY, two_sided=(), average=(), few=True)
+        for allocator in (HOME.get(rule, "min-cost-flow"), *_SHOWN.get(rule, ())):
+            yield every[rule, allocator]
     for rule in WHOLE:
-        if rule == "trade-reduction":
+        if (rule, "min-cost-flow") in every:
+            yield every[rule, "min-cost-flow"]
+        elif rule == "trade-reduction":
             yield _whole(rule, "", find_mechanism(rule), promised(rule), two_sided=(*TWO_SIDED, *ONE_GOOD))
-        elif rule != "paper-router":
-            whole = find_mechanism(rule)
-            yield _whole(rule, "min-cost-flow" if hasattr(whole, "allocator") else "", whole, promised(rule))
     yield RuleRow("expected-externality", "", _expected_externality, ExpectedExternality.promises, (), ())
     router = PaperRouter(slots=1, grain=1)
     yield _whole("paper-router", "", router, promises_of(router), ROOMY, ROOMY_TWO_SIDED, ROOMY_AVERAGE)
@@ -159,8 +186,14 @@ def _hubs(hubs: str, mechanism: DirectMechanism, promises: Promises) -> RuleRow:
     return _whole("local-vcg", hubs, mechanism, promises, spaces, two_sided, average)
 
 
-def _named(rule: str, allocator: str) -> RuleRow:
-    return _whole(rule, allocator, find_mechanism(rule, allocator), promised(rule, allocator))
+def _pair(rule: str, allocator: str) -> RuleRow | RefusedRow:
+    mechanism = find_mechanism(rule, allocator)
+    if refuses(rule, allocator):
+        return RefusedRow(rule, allocator, mechanism)
+    promises = promised(rule, allocator)
+    if allocator in _SLOW:
+        return RuleRow(rule, allocator, lambda grid: mechanism, promises, TINY, TINY_TWO_SIDED, (), few=True)
+    return _whole(rule, allocator, mechanism, promises)
 
 
 def _whole(

@@ -62,7 +62,7 @@ def _examined(row: Row, progress: Callable[[int], None]) -> Examined:
 
 
 def _found(name: str) -> Examined:
-    return next(_examined(row, lambda steps: None) for row in rows() if str(row) == name)
+    return next(_examined(row, lambda steps: None) for row in rows(every_pair=True) if str(row) == name)
 
 
 def _begin() -> None:

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import typer
@@ -7,8 +8,9 @@ from typer.testing import CliRunner
 
 from experiments.commands.mechanisms import mark, mechanisms
 from experiments.matrix import TABLES, rows
+from experiments.matrix.rules import OF_BIDDERS, RuleRow
 from mechanisms import MechanismError
-from mechanisms.promises import Domain
+from mechanisms.promises import Domain, entailed
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def test_markdown_has_every_table_and_failure(command: typer.Typer) -> None:
     result = CliRunner().invoke(command, ["--rule", "vickrey", "--markdown"])
     assert result.exit_code == 0, result.output
     assert (
-        "| vickrey over by-value | kept 2/2 | kept 2/2 | kept 2/2 | fails 2/2 | in part, fails 1/2 |" in result.output
+        "| vickrey over by-value | kept 3/3 | kept 3/3 | kept 3/3 | fails 3/3 | in part, fails 2/3 |" in result.output
     )
     assert "**vickrey over by-value**: truthful-agents fails: agent 0 reports" in result.output
     assert "vickrey over by-value promises efficient on markets in which" in result.output
@@ -58,15 +60,15 @@ def test_marks_tell_kept_from_partly_kept_and_broken() -> None:
     [row] = rows("vickrey")
     cells = {cell.prop: cell for cell in row.examine(lambda steps: None)}
     marks = [mark(cells[name]) for name in ("truthful", "balanced", "efficient")]
-    assert marks == ["kept 2/2", "fails 2/2", "in part, fails 1/2"]
+    assert marks == ["kept 3/3", "fails 3/3", "in part, fails 2/3"]
     efficient, truthful = cells["efficient"], cells["truthful"]
     boast = replace(
         efficient,
         promise=Domain.EVERYWHERE,
         trials=tuple(replace(trial, inside=True) for trial in efficient.trials),
     )
-    assert mark(boast) == "BROKEN 1/2" and mark(replace(efficient, promise=None)) == "fails 1/2"
-    assert mark(replace(truthful, promise=None)) == "holds 2/2" and mark(replace(truthful, trials=())) == "-"
+    assert mark(boast) == "BROKEN 2/3" and mark(replace(efficient, promise=None)) == "fails 2/3"
+    assert mark(replace(truthful, promise=None)) == "holds 3/3" and mark(replace(truthful, trials=())) == "-"
 
 
 def test_json_has_everything_the_tables_have(command: typer.Typer) -> None:
@@ -80,9 +82,51 @@ def test_json_has_everything_the_tables_have(command: typer.Typer) -> None:
     assert [(space["status"], space["promised"]) for space in efficient["spaces"]] == [
         ("REFUTED", False),
         ("VERIFIED", True),
+        ("REFUTED", False),
     ]
     assert efficient["counterexample"]["amount"] > 0 and not efficient["broken"]
-    assert efficient["mark"] == "in part, fails 1/2" and efficient["counterexample"]["shown"].startswith("efficient")
+    assert efficient["mark"] == "in part, fails 2/3" and efficient["counterexample"]["shown"].startswith("efficient")
+
+
+def test_one_rule_over_one_allocator(command: typer.Typer) -> None:
+    result = CliRunner().invoke(command, ["--rule", "posted-price", "--allocator", "random", "--markdown"])
+    assert result.exit_code == 0, result.output
+    assert "| posted-price over random | kept 13/13 | fails 5/13 |" in result.output
+    assert "over first-come" not in result.output
+
+
+def test_every_pair_of_a_rule_with_the_reason_where_it_is_refused(command: typer.Typer) -> None:
+    result = CliRunner().invoke(command, ["--rule", "vickrey", "--pairs", "--workers", "1"])
+    assert result.exit_code == 0, result.output
+    assert "vickrey over by-value" in result.output and "the rule declines the allocator" in result.output
+    assert "│ vickrey over greedy          │ refused 26/26 │" in result.output
+    reason = "vickrey over greedy is refused: Vickrey prices what ByValue() allocates, not Greedy; use VCG there"
+    assert f"\n{reason}\n" in result.output
+
+
+def test_a_refusal_is_told_in_json_and_markdown(command: typer.Typer) -> None:
+    asked = ["--rule", "clearing-price", "--allocator", "greedy"]
+    [cell] = json.loads(CliRunner().invoke(command, [*asked, "--json"]).output)
+    assert (cell["property"], cell["mark"], cell["broken"]) == ("refused", "refused 26/26", False)
+    assert cell["refusal"].startswith("Greedy proves no optimality") and cell["counterexample"] is None
+    shown = CliRunner().invoke(command, [*asked, "--markdown"]).output
+    assert "| clearing-price over greedy | refused 26/26 |" in shown
+    assert "clearing-price over greedy is refused: Greedy proves no optimality" in shown
+
+
+def test_the_page_on_rules_shows_what_is_promised_over_random() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "rules.md").read_text().splitlines()
+    shown = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in page if " over random |" in line}
+    audited = {str(row): row for row in rows(allocator="random") if isinstance(row, RuleRow)}
+    assert list(shown) == list(audited)
+    for name, cells in shown.items():
+        kept = entailed(audited[name].promises)
+        assert [cell.startswith(" kept") for cell in cells] == [prop.name in kept for prop in OF_BIDDERS], name
+
+
+def test_an_unknown_allocator_is_an_error(command: typer.Typer) -> None:
+    with pytest.raises(MechanismError, match="no allocator 'gredy' in the matrix; it has min-cost-flow"):
+        CliRunner().invoke(command, ["--allocator", "gredy"], catch_exceptions=False)
 
 
 def test_an_unknown_rule_is_an_error(command: typer.Typer) -> None:

@@ -5,7 +5,8 @@ import pytest
 from allocation import BruteForce, Greedy, Market, MinCostFlow
 from mechanisms import VCG, FirstCome, Mechanism, MechanismError, PostedPrice, find_allocator, find_mechanism
 from mechanisms.affine import ReserveVCG
-from mechanisms.catalogue import ALLOCATORS, RULES, WHOLE, promised
+from mechanisms.catalogue import ALLOCATORS, RULES, WHOLE, promised, refuses
+from mechanisms.promises import Domain
 
 RULE = """
 from mechanisms import Mechanism, Payments, VCG
@@ -58,7 +59,14 @@ def test_whole_mechanisms_take_an_allocator_where_they_have_one() -> None:
 
 def test_promises_depend_on_the_pair() -> None:
     assert set(promised("vcg")) == set(promised("vcg", "brute-force")) == set(promised("redistribution"))
-    assert "truthful" not in promised("vcg", "greedy") and not promised("vcg", "random")
+    assert "truthful" not in promised("vcg", "greedy") and set(promised("vcg", "random")) == {
+        "truthful",
+        "agents-rational",
+    }
+    assert promised("posted-price", "or-tools") == promised("posted-price", "min-cost-flow")
+    assert promised("vcg", "first-come")["no-deficit"] is Domain.SINGLE_REQUEST
+    assert refuses("vickrey", "min-cost-flow") and not promised("vickrey", "min-cost-flow")
+    assert not refuses("vickrey", "by-value") and not refuses("two-sided-vcg", "by-value")
     assert "truthful" in promised("posted-price") and "truthful" not in promised("posted-price", "min-cost-flow")
     assert set(promised("paper-router")) == {"agents-rational"}
     with pytest.raises(MechanismError, match="no 'vgc' here"):
