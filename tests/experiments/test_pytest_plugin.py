@@ -124,7 +124,7 @@ def test_promises_are_audited_where_they_hold_and_everything_where_there_are_non
         def test_of_real_values(finding):
             assert finding.status == "PROVED"
 
-        @pytest.mark.mechanism("vcg", allocator="random", bidders=1, agents=1, values=range(2))
+        @pytest.mark.mechanism("two-sided-vcg", allocator="random-priority", bidders=1, agents=1, values=range(2))
         def test_of_nobody(finding):
             pass
 
