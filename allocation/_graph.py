@@ -58,7 +58,7 @@ class Search(NamedTuple):
     """Scratch of one Dijkstra run, an entry per node.
 
     In order: packed distances of open nodes; prices, with a wall around settled nodes; distances; settled nodes in
-    order; distances from the source alone; the path found; the goals.
+    order; distances from the source alone; the path found; the node before each; the goals.
     """
 
     open: NDArray[np.int64]
@@ -67,6 +67,7 @@ class Search(NamedTuple):
     order: NDArray[np.int64]
     first: NDArray[np.int64]
     path: NDArray[np.int64]
+    before: NDArray[np.int64]
     goal: NDArray[np.bool_]
 
 
@@ -257,7 +258,7 @@ def begin(weights, capacities, prices, at):
         np.zeros((m + 1, m + 1), np.int64),
         np.full((m + 1, m + 1), -FAR),
     )
-    scratch = np.empty((6, m + 1), np.int64)
+    scratch = np.empty((7, m + 1), np.int64)
     return state, Search(
-        scratch[0], scratch[1], scratch[2], scratch[3], scratch[4], scratch[5], np.empty(m + 1, np.bool_)
+        scratch[0], scratch[1], scratch[2], scratch[3], scratch[4], scratch[5], scratch[6], np.empty(m + 1, np.bool_)
     )

@@ -42,21 +42,36 @@ def residual_lengths(weights, at, loads, capacities):
 
 
 @njit(cache=True)
+def _shortens(base, arcs, dist):
+    """Whether any node is nearer through these arcs: without branches, for most rows shorten nothing."""
+    found = False
+    for k in range(dist.size):
+        found |= base + arcs[k] < dist[k]
+    return found
+
+
+@njit(cache=True)
 def shortest_paths(lengths):
     """Bellman-Ford from node 0: distances, predecessors, and a node on a negative cycle (-1 where there is none)."""
     nodes = lengths.shape[0]
     dist = np.full(nodes, FAR, np.int64)
     before = np.full(nodes, -1, np.int64)
+    moved = np.zeros(nodes, np.bool_)
     dist[0] = 0
+    moved[0] = True
     for _ in range(nodes):
         changed = -1
         for j in range(nodes):
-            if dist[j] == FAR:
+            if not moved[j]:
+                continue
+            moved[j] = False
+            if not _shortens(dist[j], lengths[j], dist):
                 continue
             for k in range(nodes):
                 if lengths[j, k] != FAR and dist[j] + lengths[j, k] < dist[k]:
                     dist[k] = dist[j] + lengths[j, k]
                     before[k] = j
+                    moved[k] = True
                     changed = k
         if changed < 0:
             return dist, before, -1

@@ -1,8 +1,9 @@
 """From good prices to an exact optimum: shortest augmenting paths on the residual graph of `_graph`.
 
-Requests take their favourites while there is room; each of the others is inserted along a shortest path to a free slot
-or out of the market, raising prices; agents left with a price and a free slot are filled along shortest paths from
-"unserved", lowering them (Jonker and Volgenant 1987). Reduced costs stay non-negative, so the end is an optimum.
+Requests take their favourites while there is room, and the others bid (`_auction`). Each that finds no place so is
+inserted along a shortest path to a free slot or out of the market, raising prices; agents left with a price and a free
+slot are filled along shortest paths from "unserved", lowering them (Jonker and Volgenant 1987). Reduced costs stay
+non-negative, so the end is an optimum.
 
 Distances carry their node in the low bits, so one minimum finds both: the inner loop has no branch.
 """
@@ -10,8 +11,12 @@ Distances carry their node in the low bits, so one minimum finds both: the inner
 import numpy as np
 from numba import njit
 
+from allocation._auction import compete
 from allocation._graph import FAR, begin, bits, copy, insert, mover, refresh, remove
 from allocation._types import FLAG, MATRIX, NUMBER, ROW, VECTOR, inner
+
+#: Bids for each request that waits; a search costs as much as a hundred.
+_BIDS = 20
 
 
 @inner
@@ -27,8 +32,8 @@ def _relax(arcs, walls, base, shift, open_):
 
 
 @inner
-def _settle(state, search, best):
-    """Dijkstra from what is open, to the first goal: (goal or -1, nodes settled, work)."""
+def _settle(state, search, best, goals):
+    """Dijkstra from what is open, until so many goals are settled: (the last or -1, nodes settled, work)."""
     shift = bits(state.capacities.size)
     mask = (1 << shift) - 1
     count, work = 0, 0
@@ -37,7 +42,8 @@ def _settle(state, search, best):
         search.dist[node] = best >> shift
         search.order[count] = node
         count += 1
-        if search.goal[node]:
+        goals -= search.goal[node]
+        if goals == 0:
             return node, count, work
         if state.stale[node]:
             work += refresh(state, node)
@@ -96,7 +102,7 @@ def _place(state, search, i):
         search.open[k] = (search.first[k] << shift) | k
         best = min(best, search.open[k])
         search.goal[k] = k == 0 or state.loads[k] < state.capacities[k - 1]
-    end, count, work = _settle(state, search, best)
+    end, count, work = _settle(state, search, best, 1)
     insert(state, _augment(state, search, count, end), i)
     for t in range(count):
         k = search.order[t]
@@ -105,36 +111,92 @@ def _place(state, search, i):
 
 
 @inner
-def _from_outside(state, search):
+def _from_outside(state, search, goals):
     copy(state.prices, search.walls)
     search.open[:] = FAR << bits(state.capacities.size)
     search.first[:] = FAR
     search.first[0] = 0
-    return _settle(state, search, np.int64(0))
+    return _settle(state, search, np.int64(0), goals)
 
 
 @inner
 def _hungry(state, search):
-    some = False
+    """Marks agents that have a price and a free slot as goals; returns how many there are."""
+    count = 0
     search.goal[0] = False
     for k in range(state.capacities.size):
         search.goal[k + 1] = state.prices[k + 1] > 0 and state.loads[k + 1] < state.capacities[k]
-        some |= search.goal[k + 1]
-    return some
+        count += search.goal[k + 1]
+    return count
+
+
+@inner
+def _trace(state, search, count, rank):
+    """For each node settled after another, the first of those from which it is reached at no cost."""
+    for t in range(count):
+        rank[search.order[t]] = t
+    prices, before = state.prices, search.before
+    for t in range(count - 1, -1, -1):
+        j = search.order[t]
+        arcs, price = state.lengths[j], prices[j]
+        for k in range(before.size):
+            free = (arcs[k] - price + prices[k] == 0) & (rank[k] > t)
+            before[k] = j if free else before[k]
+
+
+@inner
+def _feed(state, search, k):
+    """Give node k a request along the arcs traced, which cost nothing; False where one of them is no longer free."""
+    size = 0
+    search.path[0] = k
+    while k > 0:
+        j = search.before[k]
+        length = state.prices[j] - state.prices[k]
+        if state.lengths[j, k] != length:
+            return False
+        i = mover(state, j, k)
+        if i < 0 and (j > 0 or length < 0):
+            return False
+        search.first[size] = i
+        size += 1
+        search.path[size] = k = j
+    for t in range(size):
+        i = search.first[t]
+        if i >= 0:
+            remove(state, search.path[t + 1], i)
+            insert(state, search.path[t], i)
+    return True
 
 
 @inner
 def fill(state, search, budget):
-    """Agents that have a price and a free slot get a request, nearest first, or lose the price; returns the work."""
+    """Agents that have a price and a free slot get requests, or lose the price; returns the work.
+
+    One search goes to all of them, and prices fall by the distances, so that its paths cost nothing. Each agent takes
+    such a path, as long as the ones taken before leave it one; another search serves the others.
+    """
     work = 0
-    while work <= budget and _hungry(state, search):
-        end, count, spent = _from_outside(state, search)
-        _augment(state, search, count, end)
+    rank = np.empty(search.open.size, np.int64)
+    while work <= budget:
+        goals = _hungry(state, search)
+        if goals == 0:
+            break
+        end, count, spent = _from_outside(state, search, goals)
+        work += spent + (count + 2) * search.open.size
         reach = search.dist[end]
         for k in range(1, search.open.size):
             settled = search.walls[k] >= FAR >> 1
             state.prices[k] -= min(reach, search.dist[k]) if settled else reach
-        work += spent + 2 * search.open.size
+        _trace(state, search, count, rank)
+        for t in range(count):
+            k = search.order[t]
+            while (
+                search.goal[k]
+                and state.prices[k] > 0
+                and state.loads[k] < state.capacities[k - 1]
+                and _feed(state, search, k)
+            ):
+                work += 10 * search.open.size
     return work
 
 
@@ -142,7 +204,7 @@ def fill(state, search, budget):
 def lower(state, search):
     """Prices to the lowest that support the allocation: one search from "unserved"; every row is fresh after it."""
     search.goal[:] = False
-    _from_outside(state, search)
+    _from_outside(state, search, -1)
     for k in range(1, search.dist.size):
         state.prices[k] -= search.dist[k]
 
@@ -178,41 +240,43 @@ def _highest(state, search):
 
 
 @inner
-def _seat(state, margins, pending):
+def _seat(weights, capacities, prices, at, margins, pending):
     """Requests to their favourites while there is room, those with several last, each to the emptiest of them.
 
     Returns:
-        how many found no room; they are first in `pending` (N,).
+        how many found no room; they are first in `pending` (N,), and nowhere in `at`.
     """
-    n, m = state.weights.shape
+    n, m = weights.shape
+    room = capacities.copy()
     waiting = 0
     for i in range(n):
-        j = state.at[i]
-        if margins[i] == 0 or (j > 0 and state.loads[j] >= state.capacities[j - 1]):
+        k = at[i] - 1
+        if margins[i] == 0 or (k >= 0 and room[k] == 0):
             pending[waiting] = i
             waiting += 1
-        else:
-            insert(state, j, i)
+        elif k >= 0:
+            room[k] -= 1
     left = 0
     for t in range(waiting):
         i = pending[t]
-        row, top, choice, room = state.weights[i], 0, np.int64(0), 0
+        row, top, choice, free = weights[i], 0, -1, 0
         for k in range(m):
-            top = max(top, row[k] - state.prices[k + 1])
+            top = max(top, row[k] - prices[k + 1])
         for k in range(m):
-            free = state.capacities[k] - state.loads[k + 1]
-            if row[k] - state.prices[k + 1] == top and free > room and (top > 0 or state.prices[k + 1] > 0):
-                choice, room = k + 1, free
-        if choice > 0 or top == 0:
-            insert(state, choice, i)
-        else:
+            if row[k] - prices[k + 1] == top and room[k] > free and (top > 0 or prices[k + 1] > 0):
+                choice, free = k, room[k]
+        at[i] = choice + 1
+        if choice >= 0:
+            room[choice] -= 1
+        elif top > 0:
+            at[i] = -1
             pending[left] = i
             left += 1
     return left
 
 
-@njit(FLAG(MATRIX, VECTOR, ROW, ROW, ROW, NUMBER, FLAG), cache=True)
-def repair(weights, capacities, prices, at, margins, budget, central):
+@njit(NUMBER(MATRIX, VECTOR, ROW, ROW, ROW, NUMBER, NUMBER, FLAG), cache=True)
+def repair(weights, capacities, prices, at, margins, crowd, budget, central):
     """Exact optimum from prices and favourites, in place: `at` (N,) nodes, `prices` (M + 1,).
 
     The budget grows from a third of its size to four thirds as requests find their place.
@@ -223,25 +287,34 @@ def repair(weights, capacities, prices, at, margins, budget, central):
         prices: (M + 1,) of nodes, node 0 first; afterwards the lowest supporting ones.
         at: (N,) a favourite node of each request at these prices.
         margins: (N,) 0 where a request has several favourites.
+        crowd: how many may wait for a search each; more are a sign that better prices are to be had.
         budget: work (entries touched) after which the attempt is given up.
         central: end at prices halfway between lowest and highest: better guesses for a larger market.
 
     Returns:
-        True where the optimum was reached.
+        0 where the optimum was reached; how many requests still waited where it was given up.
     """
+    n = at.size
+    pending = np.empty(n, np.int64)
+    waiting = _seat(weights, capacities, prices, at, margins, pending)
+    if waiting > 0:
+        waiting = compete(weights, capacities, prices, at, margins, pending, waiting, 0, _BIDS * waiting)
+    if waiting > crowd:
+        return waiting
     state, search = begin(weights, capacities, prices, at)
-    pending = np.empty(at.size, np.int64)
-    waiting = _seat(state, margins, pending)
+    for i in range(n):
+        if at[i] >= 0:
+            insert(state, at[i], i)
     work = 0
     for t in range(waiting):
         work += _place(state, search, pending[t])
         if work > budget // 3 + budget // waiting * t:
-            return False
+            return waiting - t
     if fill(state, search, budget) > budget:
-        return False
+        return 1
     lower(state, search)
     if central:
         highest = _highest(state, search)
         for k in range(1, prices.size):
             prices[k] = (prices[k] + highest[k]) // 2
-    return True
+    return 0

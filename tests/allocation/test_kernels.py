@@ -52,7 +52,15 @@ def test_four_thousand_small_markets_at_once_and_one_by_one() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_market_agrees_with_or_tools(kind: str) -> None:
-    for n, m, fill, seed in [(300, 7, 0.9, 0), (900, 30, 0.5, 1), (500, 60, 1.5, 2), (5000, 6, 0.9, 3)]:
+    sizes = [
+        (300, 7, 0.9, 0),
+        (900, 30, 0.5, 1),
+        (500, 60, 1.5, 2),
+        (5000, 6, 0.9, 3),
+        (250, 240, 0.9, 4),
+        (600, 150, 0.4, 5),
+    ]
+    for n, m, fill, seed in sizes:
         market = make(kind, n, m, seed, fill)
         assert assert_exact(market, MinCostFlow().allocate(market)) == market.welfare(OrTools().allocate(market))
 
@@ -116,7 +124,7 @@ def test_a_spent_budget_hands_over_and_stays_exact(monkeypatch: pytest.MonkeyPat
         return OrTools().allocate(given_up)
 
     monkeypatch.setattr(allocation.flow, "_hand_over", hand_over)
-    monkeypatch.setattr(kernels("_cascade"), "_effort", lambda weights: 0)
+    monkeypatch.setattr(kernels("_cascade"), "_effort", lambda positive, n, m: 0)
     other = MinCostFlow().allocate(market)
     warm = MinCostFlow().allocate_from(market, np.zeros(20, np.int64))
     assert handed == [market, market]
