@@ -14,7 +14,7 @@ from proofs import fresh, replay
 def replayed_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replays in this process, from the same files and words: a fresh one takes two seconds.
 
-    Those are started in test_audit.py, test_counterexample.py, test_implementable.py and test_rounds.py of proofs.
+    Those are started in test_audit.py, test_counterexample.py and test_implementable.py of proofs.
     """
     for module in (replay, fresh):
         monkeypatch.setattr(module, "subprocess", SimpleNamespace(run=_run))
