@@ -23,6 +23,9 @@ FORBIDDEN = -(2**61)
 #: Prices of a dual solution stay below this, or sums of them could leave int64.
 MAX_PRICE = 2**60
 
+#: So many requests fit whatever amounts they have: no sum of them reaches `MAX_PRICE`.
+_NEVER_TOO_MANY = (MAX_PRICE - 1) // (2 * MAX_AMOUNT)
+
 Agents = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -105,7 +108,7 @@ class Market:
         cost_matrix = as_money(costs, name="costs", ndim=2)
         if cost_matrix.shape != (n, m):
             raise MarketError(f"costs has shape {cost_matrix.shape}, expected {(n, m)} like values")
-        if n * 2 * MAX_AMOUNT >= MAX_PRICE and n * _peak(value_matrix, cost_matrix) >= MAX_PRICE:
+        if n > _NEVER_TOO_MANY and n * _peak(value_matrix, cost_matrix) >= MAX_PRICE:
             raise MarketError(
                 f"{n} requests of up to {_peak(value_matrix, cost_matrix)} micro-units could overflow a sum; "
                 "rescale the unit"
@@ -241,7 +244,9 @@ class Market:
         """The market of the given requests alone, in the given order; same agents and capacities."""
         keep = np.asarray(rows, dtype=np.intp)
         feasible = None if self.feasible is None else self.feasible[keep]
-        return Market(self.values[keep], self.costs[keep], self.capacities, feasible, self.bidders[keep])
+        parts = self.values[keep], self.costs[keep], self.capacities.copy(), feasible, self.bidders[keep]
+        # More rows than there are may overflow a sum.
+        return Market._of_checked(*parts) if keep.ndim == 1 and keep.size <= self.shape[0] else Market(*parts)
 
     def without(self, bidder: int) -> "Market":
         """The market without any request of `bidder`."""
@@ -251,13 +256,34 @@ class Market:
         self, *, values: ArrayLike | None = None, costs: ArrayLike | None = None, capacities: ArrayLike | None = None
     ) -> "Market":
         """The same market with other values, costs or capacities: what it looks like under other reports."""
-        return Market(
-            self.values if values is None else values,
-            self.costs if costs is None else costs,
-            self.capacities if capacities is None else capacities,
-            self.feasible,
-            self.bidders,
-        )
+        n, m = self.shape
+        value_matrix = self.values.copy() if values is None else as_money(values, name="values", ndim=2)
+        cost_matrix = self.costs.copy() if costs is None else as_money(costs, name="costs", ndim=2)
+        if {value_matrix.shape, cost_matrix.shape} != {(n, m)} or n > _NEVER_TOO_MANY:
+            room = self.capacities if capacities is None else capacities
+            return Market(value_matrix, cost_matrix, room, self.feasible, self.bidders)
+        room = self.capacities.copy() if capacities is None else _capacities(capacities, m)
+        feasible = None if self.feasible is None else self.feasible.copy()
+        return Market._of_checked(value_matrix, cost_matrix, room, feasible, self.bidders.copy())
+
+    @classmethod
+    def _of_checked(
+        cls,
+        values: Money,
+        costs: Money,
+        capacities: NDArray[np.int64],
+        feasible: Mask | None,
+        bidders: NDArray[np.int64],
+    ) -> "Market":
+        """A market of these very arrays, which nobody else may hold; each was checked before, or is part of one."""
+        market = object.__new__(cls)
+        for part in (values, costs, capacities, bidders):
+            part.setflags(write=False)
+        if feasible is not None:
+            feasible.setflags(write=False)
+        # One update is quicker than five past the guard of a frozen dataclass.
+        market.__dict__.update(values=values, costs=costs, capacities=capacities, feasible=feasible, bidders=bidders)
+        return market
 
     def __repr__(self) -> str:
         n, m = self.shape

@@ -73,7 +73,7 @@ def test_corners(allocator: Allocator, corner: str) -> None:
 
 
 @pytest.mark.parametrize("allocator", FAST, ids=named)
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(market=markets())
 def test_exact_allocators_agree_with_brute_force(allocator: Allocator, market: Market) -> None:
     assert market.certify(allocator.allocate(market)) == market.welfare(BruteForce().allocate(market))

@@ -43,6 +43,60 @@ def test_a_sum_that_could_overflow_is_refused() -> None:
     assert Market(huge // 4, huge * 0, [1]).shape == (n, 1)
 
 
+def test_more_rows_or_amounts_that_could_overflow_are_refused_in_markets_made_of_others() -> None:
+    n = 2**19
+    huge = np.full((n - 1, 1), MAX_AMOUNT)
+    fits = Market(huge, -huge, [1])
+    with pytest.raises(MarketError, match="could overflow"):
+        fits.requests(np.zeros(n, np.intp))
+    assert fits.requests(np.arange(n - 1)).shape == (n - 1, 1)
+    half = np.full((n, 1), MAX_AMOUNT // 2)
+    modest = Market(half, half * 0, [1])
+    with pytest.raises(MarketError, match="could overflow"):
+        modest.replace(values=half * 2, costs=-half * 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"values": [[5.0, 3.0], [4.0, 1.0]]}, "float"),
+        ({"values": [[5, 3]]}, r"costs has shape \(2, 2\), expected \(1, 2\)"),
+        ({"costs": [[1], [1]]}, r"costs has shape \(2, 1\), expected \(2, 2\)"),
+        ({"capacities": [1]}, r"capacities has shape \(1,\), expected \(2,\)"),
+        ({"capacities": [1, -1]}, "negative"),
+        ({"values": [[5, 3], [4, MAX_AMOUNT + 1]]}, "exceeds"),
+    ],
+)
+def test_other_reports_are_checked_like_the_first(changes: dict[str, list[int]], message: str) -> None:
+    with pytest.raises(MarketError, match=message):
+        market().replace(**changes)
+
+
+def test_markets_made_of_others_are_those_made_anew_and_hold_arrays_of_their_own() -> None:
+    rng = np.random.default_rng(5)
+    values, costs, capacities = rng.integers(-9, 9, (4, 3)), rng.integers(0, 9, (4, 3)), rng.integers(0, 3, 3)
+    for feasible in (None, rng.random((4, 3)) < 0.6):
+        made = Market(values, costs, capacities, feasible, [0, 1, 0, 2])
+        rows = [3, 0, 2]
+        cut = Market(values[rows], costs[rows], capacities, None if feasible is None else feasible[rows], [2, 0, 0])
+        pairs = [
+            (made.requests(rows), cut),
+            (made.replace(values=-values), Market(-values, costs, capacities, feasible, made.bidders)),
+            (
+                made.replace(costs=values, capacities=[7, 8, 9]),
+                Market(values, values, [7, 8, 9], feasible, [0, 1, 0, 2]),
+            ),
+        ]
+        assert made.requests(rows).weights.tolist() == cut.weights.tolist()
+        for one, other in pairs:
+            assert repr(one) == repr(other)
+            for name in ("values", "costs", "capacities", "bidders", "feasible"):
+                mine, theirs = getattr(one, name), getattr(other, name)
+                if mine is not None:
+                    assert (mine.dtype, mine.flags.c_contiguous, mine.flags.writeable) == (theirs.dtype, True, False)
+                    assert not np.shares_memory(mine, getattr(made, name))
+
+
 def test_markets_do_not_change_with_the_arrays_they_came_from() -> None:
     values = np.array([[5, 3]])
     made = Market(values, values * 0, [1, 1])

@@ -10,6 +10,8 @@ from mechanisms import MechanismError
 from proofs import AuditError, violation
 from proofs.replay import REPLAYED, main
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 SMALL = ["--bidders", "2", "--agents", "2", "--values", "0..2"]
 
 

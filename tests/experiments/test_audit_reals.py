@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 from experiments.commands.audit import audit
 from proofs import check
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 
 @pytest.fixture(scope="module")
 def command() -> typer.Typer:

@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 from experiments.cli import app
 from proofs import replay
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 pytest_plugins = ["pytester"]
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -1,4 +1,4 @@
-"""The command as a user meets it: a process, its exit code, its last line."""
+"""The command as a user meets it: its exit code, its last line; a process where one is needed to tell."""
 
 import json
 import os
@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from experiments.cli import main
 
 IEMAS = [sys.executable, "-c", "from experiments.cli import main; main()"]
 SMALL = ["demo", "--data", "shipped", "--dialogues", "2", "--turns", "2", "--seeds", "1", "--rate", "1"]
@@ -16,6 +19,32 @@ SMALL = ["demo", "--data", "shipped", "--dialogues", "2", "--turns", "2", "--see
 
 def iemas(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*IEMAS, *arguments], capture_output=True, text=True, timeout=240, cwd=cwd)
+
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], replayed_here: None
+) -> Command:
+    """`iemas` in this process, as its script calls it: a process of its own takes a second to begin."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        known = set(sys.modules)
+        monkeypatch.setattr(sys, "argv", ["iemas", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        for name in ("strange", "unfinished", "quits"):
+            if name not in known:
+                sys.modules.pop(name, None)
+        code = ended.value.code
+        assert code is None or isinstance(code, int)
+        return subprocess.CompletedProcess(arguments, code or 0, *capfd.readouterr())
+
+    return run
 
 
 def test_the_demo_prints_a_verdict_a_table_and_where_the_report_is(tmp_path: Path) -> None:
@@ -30,16 +59,16 @@ def test_the_demo_prints_a_verdict_a_table_and_where_the_report_is(tmp_path: Pat
     assert sorted(path.name for path in (tmp_path / "out" / "books").glob("*.sqlite"))[0] == "cache-aware-0.sqlite"
 
 
-def test_json_is_json_and_a_second_run_replaces_the_first(tmp_path: Path) -> None:
+def test_json_is_json_and_a_second_run_replaces_the_first(here: Command, tmp_path: Path) -> None:
     for _ in range(2):
-        done = iemas(*SMALL, "--policy", "iemas", "--json", "--out", str(tmp_path / "out"), cwd=tmp_path)
+        done = here(*SMALL, "--policy", "iemas", "--json", "--out", str(tmp_path / "out"))
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["policies"]["iemas"]["mean"]["requests"] == 4
 
 
-def test_settled_on_measurement_the_house_keeps_what_the_auction_promised_it(tmp_path: Path) -> None:
+def test_settled_on_measurement_the_house_keeps_what_the_auction_promised_it(here: Command, tmp_path: Path) -> None:
     asked = [*SMALL, "--policy", "iemas", "--preset", "paper", "--settlement", "on-measurement", "--json"]
-    done = iemas(*asked, "--out", str(tmp_path / "out"), cwd=tmp_path)
+    done = here(*asked, "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     figures = result["policies"]["iemas"]["mean"]
@@ -47,13 +76,13 @@ def test_settled_on_measurement_the_house_keeps_what_the_auction_promised_it(tmp
     assert result["settings"]["settlement"] == "on-measurement" and "published" in result["settings"]["preferences"]
 
 
-def test_a_refuted_mechanism_is_not_run_unless_the_user_insists(tmp_path: Path) -> None:
+def test_a_refuted_mechanism_is_not_run_unless_the_user_insists(here: Command, tmp_path: Path) -> None:
     asked = [*SMALL, "--mechanism", "pay-as-bid", "--policy", "iemas", "--out", str(tmp_path / "out")]
-    refused = iemas(*asked, cwd=tmp_path)
+    refused = here(*asked)
     assert refused.returncode == 1
     assert "not run at scale: the audit refuted truthful" in " ".join(refused.stderr.split())
     assert not (tmp_path / "out" / "report.html").exists()
-    insisted = iemas(*asked, "--despite-audit", cwd=tmp_path)
+    insisted = here(*asked, "--despite-audit")
     assert insisted.returncode == 0, insisted.stderr
     assert "despite" in (tmp_path / "out" / "report.html").read_text().lower()
 
@@ -77,16 +106,21 @@ def test_a_refuted_mechanism_is_not_run_unless_the_user_insists(tmp_path: Path) 
         (["data", "fetch", "imagenet"], "imagenet"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(arguments: list[str], message: str, tmp_path: Path) -> None:
-    done = iemas(*arguments, cwd=tmp_path)
+def test_bad_input_is_one_line_and_exit_code_2(arguments: list[str], message: str, here: Command) -> None:
+    done = here(*arguments)
     assert done.returncode == 2, done.stdout + done.stderr
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
 
 
-def test_every_command_helps_with_an_example(tmp_path: Path) -> None:
+def test_an_error_ends_the_process_with_2(tmp_path: Path) -> None:
+    done = iemas("audit", "nowhere:Rule", cwd=tmp_path)
+    assert done.returncode == 2 and "nowhere" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_every_command_helps_with_an_example(here: Command) -> None:
     for command in (["demo"], ["audit"], ["calibrate"], ["data", "fetch"], ["model", "fetch"]):
-        done = iemas(*command, "--help", cwd=tmp_path)
+        done = here(*command, "--help")
         assert done.returncode == 0
         assert "Example: iemas" in " ".join(done.stdout.split())
 
@@ -143,11 +177,11 @@ class Careless:
     ],
     ids=lambda given: " ".join(given) if isinstance(given, list) else "",
 )
-def test_no_error_looks_like_a_verdict(arguments: list[str], said: str, tmp_path: Path) -> None:
+def test_no_error_looks_like_a_verdict(arguments: list[str], said: str, here: Command, tmp_path: Path) -> None:
     (tmp_path / "strange.py").write_text(STRANGE)
     (tmp_path / "unfinished.py").write_text("class Rule(\n")
     (tmp_path / "quits.py").write_text("raise SystemExit(0)\n")
-    done = iemas("audit", *arguments, cwd=tmp_path)
+    done = here("audit", *arguments)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr and "Traceback" not in done.stderr and done.stdout == ""
 

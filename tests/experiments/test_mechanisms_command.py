@@ -12,6 +12,8 @@ from experiments.matrix.rules import OF_BIDDERS, RuleRow
 from mechanisms import MechanismError
 from mechanisms.promises import Domain, entailed
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 
 @pytest.fixture
 def command() -> typer.Typer:

@@ -9,6 +9,8 @@ import pytest
 
 from experiments.paper_verdicts import verdicts
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 DOCS = Path(__file__).parents[2] / "docs"
 
 

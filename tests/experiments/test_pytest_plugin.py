@@ -7,6 +7,8 @@ import pytest
 
 import proofs  # noqa: F401, loaded here, since numpy cannot be loaded anew for every suite below
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 pytest_plugins = ["pytester"]
 
 

@@ -25,6 +25,8 @@ from proofs import Grid, audit
 from runtime import Completion, Declined, EngineInfo, Message, Request, Served
 from runtime.rounds import Prediction, RoundStatistics
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 HOSTILE = "</script><img src=x onerror=alert(1)>&"
 ENGINE = EngineInfo("m", 16, 100, 4096, 4, "t", simulated=True)
 BANNER = 'class="despite"'

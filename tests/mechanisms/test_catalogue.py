@@ -8,6 +8,8 @@ from mechanisms.affine import ReserveVCG
 from mechanisms.catalogue import ALLOCATORS, RULES, WHOLE, promised, refuses
 from mechanisms.promises import Domain
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 RULE = """
 from mechanisms import Mechanism, Payments, VCG
 from allocation import MinCostFlow

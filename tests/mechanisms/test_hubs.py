@@ -11,6 +11,8 @@ from mechanisms.hubs import LocalVCG, partition_loss
 from proofs import Grid, audit
 from tests.markets import markets, random_market
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 RANGES: tuple[Range, ...] = (ByOwner((0, 1, 0)), ByCost((0, 1, 1)), Cheapest(2))
 
 

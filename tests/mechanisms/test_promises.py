@@ -1,20 +1,23 @@
 """Everything that ships is held to its promises, and to no fewer than it keeps: the matrix is true both ways."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 
-from allocation import Greedy
+from allocation import Allocation, Allocator, BruteForce, Greedy, Market, Random
 from experiments.matrix import TABLES, Row, examined, rows, smallest
 from experiments.matrix.played import RoundsRow
 from experiments.matrix.refused import RefusedRow
 from experiments.matrix.rules import RuleRow, auctions, pairs
 from experiments.matrix.settled import SettledRow
 from experiments.matrix.spaces import AVERAGE, SPACES, TWO_SIDED
-from mechanisms import VCG, Mechanism, MechanismError, PostedPrice, find_allocator, find_mechanism
+from mechanisms import VCG, FirstCome, Mechanism, MechanismError, PostedPrice, find_allocator, find_mechanism
 from mechanisms.catalogue import ALLOCATORS, HOME, RULES, SETTLEMENTS, WHOLE, promised, refuses
+from mechanisms.critical import ByValue
 from mechanisms.pairs import AWAY, EXACT
 from mechanisms.promises import Domain, entailed
+from mechanisms.sharing import RandomPriority
 from proofs import Grid
 
 
@@ -22,6 +25,28 @@ from proofs import Grid
 def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replays here: a fresh process takes seconds, and a test of `audit_rounds` has one."""
     monkeypatch.setattr("proofs.rounds.evaluated_afresh", lambda expression, amount: f"{eval(expression) - amount} off")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def each_market_once() -> Iterator[None]:
+    """Allocators written in Python answer a market once: every rule asks them about the same ones again and again."""
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in (BruteForce, Greedy, Random, FirstCome, ByValue, RandomPriority):
+            patch.setattr(kind, "allocate", once(kind.allocate))
+        yield
+
+
+def once(allocate: Callable[[Allocator, Market], Allocation]) -> Callable[[Allocator, Market], Allocation]:
+    known: dict[object, Allocation] = {}
+
+    def remembered(allocator: Allocator, market: Market) -> Allocation:
+        parts = (market.values, market.costs, market.capacities, market.bidders, market.weights)
+        key = (allocator, market.shape, *(part.tobytes() for part in parts))
+        if key not in known:
+            known[key] = allocate(allocator, market)
+        return known[key]
+
+    return remembered
 
 
 @pytest.mark.parametrize("row", rows(every_pair=True), ids=str)

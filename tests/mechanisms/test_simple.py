@@ -15,6 +15,8 @@ from mechanisms import (
 )
 from tests.markets import markets
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 
 @settings(max_examples=300, deadline=None)
 @given(market=markets(owners=True))

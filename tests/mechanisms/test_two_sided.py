@@ -27,6 +27,8 @@ from proofs import (
 from tests.markets import random_market
 from tests.proofs.helpers import examined
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 CLAIMS: list[Property] = [
     Truthful(),
     TruthfulAgents(),

@@ -30,14 +30,14 @@ def paid(outcome: Outcome) -> dict[int, int]:
     return charges
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(market=markets())
 def test_single_request_payments_equal_removal(market: Market) -> None:
     outcome = Mechanism(MinCostFlow(), VCG()).run(market)
     assert paid(outcome) == clarke(outcome)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(market=markets(owners=True))
 def test_a_bidder_with_several_requests_is_one_player(market: Market) -> None:
     outcome = Mechanism(MinCostFlow(), VCG()).run(market)

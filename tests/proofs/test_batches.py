@@ -11,6 +11,8 @@ from proofs.strategies import markets
 from tests.proofs.helpers import examined
 from tests.proofs.rules import EXACT
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 ONE_SLOT = Grid(bidders=2, agents=1, values=range(3))
 OWNERS = Grid(bidders=2, agents=2, values=range(2), requests_per_bidder=2)
 

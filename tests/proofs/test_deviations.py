@@ -49,6 +49,8 @@ from tests.proofs.naive import (
 )
 from tests.proofs.rules import EXACT, Dice, Dictators
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 SQUARE = Grid(bidders=2, agents=2, values=range(3))
 LINE = Grid(bidders=2, agents=1, values=range(3))
 TWO_SIDED = Grid(2, 1, range(2), private_costs=range(3), private_capacities=range(3))

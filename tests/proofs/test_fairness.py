@@ -28,6 +28,8 @@ from proofs import (
 from tests.proofs.helpers import examined
 from tests.proofs.rules import EXACT, Dice, Dictators, Nobody, Spoiled
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 SQUARE = Grid(bidders=2, agents=2, values=range(3))
 GREEDY = Mechanism(Greedy(), VCG())
 FIRST_PRICE = Mechanism(MinCostFlow(), PayAsBid())

@@ -25,6 +25,8 @@ from proofs.guided import Guided
 from proofs.search import Search
 from tests.proofs.rules import EXACT, Forgetful
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 WIDE = Sample(bidders=4, agents=2, values=(0, 10**6), costs=1, draws=100, seed=3)
 
 

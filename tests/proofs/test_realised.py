@@ -32,6 +32,8 @@ from proofs import (
 )
 from tests.proofs.helpers import examined
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 AUCTION = Mechanism(MinCostFlow(), VCG())
 MARKET = Market([[6], [4]], [[2], [2]], [2])
 SETTLEMENTS: tuple[Settlement, ...] = (OnPrediction(), OnMeasurement(), OnDelivery(), ExecutionContingent())

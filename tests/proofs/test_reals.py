@@ -37,6 +37,8 @@ from proofs.scope import Scope
 from tests.proofs.helpers import examined
 from tests.proofs.rules import EXACT, Nobody
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 FIRST_PRICE = Mechanism(MinCostFlow(), PayAsBid())
 GREEDY = Mechanism(Greedy(), VCG())
 

@@ -49,6 +49,8 @@ from tests.proofs.helpers import worst_gain
 from tests.proofs.naive import worst_agent_gain
 from tests.proofs.rules import Dice, Generous, Lots, Misordered, Wavering
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 POSTED = Mechanism(FirstCome(), PostedPrice())
 KINDS = (
     Mechanism(MinCostFlow(), VCG()),
