@@ -279,7 +279,8 @@ def _seat(weights, capacities, prices, at, margins, pending):
 def repair(weights, capacities, prices, at, margins, crowd, budget, central):
     """Exact optimum from prices and favourites, in place: `at` (N,) nodes, `prices` (M + 1,).
 
-    The budget grows from a third of its size to four thirds as requests find their place.
+    The budget grows from a third of its size to four thirds as requests find their place, and filling agents may take
+    twice as much: an attempt that came so far is worth more.
 
     Args:
         weights: (N, M) int64.
@@ -310,7 +311,7 @@ def repair(weights, capacities, prices, at, margins, crowd, budget, central):
         work += _place(state, search, pending[t])
         if work > budget // 3 + budget // waiting * t:
             return waiting - t
-    if fill(state, search, budget) > budget:
+    if fill(state, search, 2 * budget) > 2 * budget:
         return 1
     lower(state, search)
     if central:
