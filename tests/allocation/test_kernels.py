@@ -12,10 +12,10 @@ import allocation.flow
 from allocation import Allocation, BruteForce, Market, MinCostFlow, OrTools, allocate_many, minimal_prices
 from allocation._announce import kernels
 from allocation.flow import TINY
-from tests.benchmarks.kinds import ADVERSARIAL, ORDINARY, make
+from tests.benchmarks.kinds import ADVERSARIAL, ALIKE, ORDINARY, make
 from tests.markets import markets, random_market, stack
 
-KINDS = [*ORDINARY, *ADVERSARIAL]
+KINDS = [*ORDINARY, *ADVERSARIAL, *ALIKE]
 
 
 def assert_exact(market: Market, found: Allocation) -> int:

@@ -59,6 +59,15 @@ def few_types(rng: Generator, n: int, m: int) -> Matrix:
     return rng.integers(0, 10**6, (max(2, n // 200), m))[rng.integers(0, max(2, n // 200), n)]
 
 
+def sums(rng: Generator, n: int, m: int) -> Matrix:
+    """All agree on what agents are worth: at the right prices everybody is indifferent between all of them."""
+    return rng.integers(0, 10**6, (n, 1)) + rng.integers(0, 10**6, (1, m))
+
+
+def maxima(rng: Generator, n: int, m: int) -> Matrix:
+    return np.maximum(rng.integers(0, 10**6, (n, 1)), rng.integers(0, 10**6, (1, m)))
+
+
 ORDINARY: dict[str, Callable[[Generator, int, int], Matrix]] = {"uniform": uniform, "structured": structured}
 ADVERSARIAL: dict[str, Callable[[Generator, int, int], Matrix]] = {
     "near-identical": near_identical,
@@ -72,11 +81,14 @@ ADVERSARIAL: dict[str, Callable[[Generator, int, int], Matrix]] = {
     "90 % without room": uniform,
 }
 
+#: The hardest known where agents are about as many as requests.
+ALIKE: dict[str, Callable[[Generator, int, int], Matrix]] = {"sums": sums, "maxima": maxima}
+
 
 def make(kind: str, n: int, m: int, seed: int, fill: float = 0.9) -> Market:
     """A market of this kind with room for `fill` of its requests."""
     rng = np.random.default_rng(seed)
-    values = np.rint((ORDINARY | ADVERSARIAL)[kind](rng, n, m)).astype(np.int64)
+    values = np.rint((ORDINARY | ADVERSARIAL | ALIKE)[kind](rng, n, m)).astype(np.int64)
     feasible = rng.random((n, m)) >= 0.9 if kind == "90 % forbidden" else None
     room = _spread(int(fill * n), max(1, m // 10) if kind == "90 % without room" else m)
     market = Market(values, np.zeros_like(values), np.pad(room, (0, m - room.size)), feasible)
