@@ -19,6 +19,7 @@ HOST = "127.0.0.1"
 _GUARD = Path(__file__).with_name("_vllm_guard.py")
 _PROJECT = Path(__file__).parent.parent
 _PATIENCE_S = 10.0
+_DYING_S = 5.0
 _TAIL_LINES = 15
 _OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -141,14 +142,21 @@ class ServerProcess:
         return [line.rstrip() for line in text.splitlines() if line.strip()][-lines:]
 
     async def stop(self) -> None:
-        """Ask the whole group to end, and after ten seconds make it; a log of our own goes with it."""
+        """Ask the whole group to end, and after ten seconds make it; a log of our own goes with it.
+
+        No process of the group runs any more when this returns.
+        """
         if self not in _running:
             return
         self._signal(signal.SIGTERM)
-        deadline = time.monotonic() + _PATIENCE_S
         try:
+            deadline = time.monotonic() + _PATIENCE_S
             while self.exit_code() is None and time.monotonic() < deadline:
                 await asyncio.sleep(0.05)
+            self._signal(signal.SIGKILL)
+            deadline = time.monotonic() + _DYING_S
+            while self._runs() and time.monotonic() < deadline:
+                await asyncio.sleep(0.02)
         finally:
             self._finish()
 
@@ -162,6 +170,10 @@ class ServerProcess:
     def _finish(self) -> None:
         self._signal(signal.SIGKILL)
         self._process.wait()
+        # A killed process that holds much memory takes a while to die, and only the leader is a child to wait for.
+        deadline = time.monotonic() + _DYING_S
+        while self._runs() and time.monotonic() < deadline:
+            time.sleep(0.02)
         _running.discard(self)
         if self._own_log:
             with contextlib.suppress(OSError):
@@ -170,6 +182,10 @@ class ServerProcess:
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
+
+    def _runs(self) -> bool:
+        """Whether a process of the group, the leader or another, is alive."""
+        return self.exit_code() is None or _group_runs(self._process.pid)
 
 
 _running: set[ServerProcess] = set()
@@ -191,6 +207,24 @@ def _spawn(command: list[str], environment: dict[str, str], output: IO[bytes]) -
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
+
+
+def _group_runs(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except OSError:
+        return False
+    # The dead count too until somebody fetches them, and in a container there may be nobody who does.
+    stats = list(Path("/proc").glob("[0-9]*/stat"))
+    return any(_is_alive_in(group, stat) for stat in stats) if stats else True
+
+
+def _is_alive_in(group: int, stat: Path) -> bool:
+    try:
+        state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+    except OSError:
+        return False
+    return int(its_group) == group and state not in "ZX"
 
 
 def _log_file(log: Path | None) -> tuple[Path, bool]:

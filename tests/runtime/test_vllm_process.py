@@ -14,7 +14,7 @@ from runtime import _vllm_process
 from runtime._vllm_process import ServerOptions, find_python
 from runtime.errors import EngineError, ModelError
 from runtime.vllm import VllmEngine
-from tests.runtime.processes import alive, gone_within
+from tests.runtime.processes import alive, gone_within, members
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="servers run on POSIX systems")
 
@@ -119,6 +119,37 @@ def test_stop_ends_a_start_under_way(tmp_path: Path, model: Path) -> None:
             await starting
 
     asyncio.run(impatient())
+
+
+def test_stop_returns_when_the_last_child_is_gone(tmp_path: Path, model: Path) -> None:
+    ready = tmp_path / "ready"
+    # The children outlive the leader until the second signal, and the memory they share takes a fifth of a second then.
+    body = f"""
+memory = b'x' * (400 << 20)
+for _ in range(20):
+    if not os.fork():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(60)
+time.sleep(0.2)
+open({str(ready)!r}, 'w').write('ready')
+time.sleep(60)
+"""
+
+    async def stopped() -> list[int]:
+        engine = VllmEngine.launch("alice", model, python=program(tmp_path, body))
+        starting = asyncio.create_task(engine.start())
+        while not ready.exists():
+            await asyncio.sleep(0.02)
+        group = engine.pid
+        assert group is not None
+        assert len(members(group)) == 21
+        await engine.stop()
+        left = members(group)
+        with pytest.raises(EngineError):
+            await starting
+        return left
+
+    assert asyncio.run(stopped()) == []
 
 
 def test_a_log_of_the_users_own_is_kept(tmp_path: Path, model: Path) -> None:
