@@ -10,9 +10,8 @@ of prices end, and only the prices are of use.
 import numpy as np
 from numba import njit
 
-from allocation._types import MATRIX, NUMBER, ROW, VECTOR, inner
-
-_NEVER = -(2**62)
+from allocation._rows import ROWS, ahead
+from allocation._types import NUMBER, ROW, VECTOR, inner
 
 
 @inner
@@ -37,27 +36,12 @@ def _heap(keys, ids, size):
         _sift(keys, ids, size, t, keys[t], ids[t])
 
 
-@inner
-def _offers(row, prices, shift):
-    """The best and the second best offer, packed with how far from the end of the row the agent is; 0 where none is."""
-    m = row.size
-    floor = -(1 << (61 - shift))
-    best = np.int64(0)
-    for k in range(m):
-        best = max(best, ((max(row[k], floor) - prices[k + 1]) << shift) | (m - k))
-    second = np.int64(0)
-    for k in range(m):
-        offer = ((max(row[k], floor) - prices[k + 1]) << shift) | (m - k)
-        second = max(second, offer if offer != best else _NEVER)
-    return best, second
-
-
-@njit(NUMBER(MATRIX, VECTOR, ROW, ROW, ROW, ROW, NUMBER, NUMBER, NUMBER), cache=True)
-def compete(weights, capacities, prices, at, margins, pending, waiting, increment, most):
+@njit(NUMBER(ROWS, VECTOR, ROW, ROW, ROW, ROW, NUMBER, NUMBER, NUMBER), cache=True)
+def compete(rows, capacities, prices, at, margins, pending, waiting, increment, most):
     """Requests without a place bid until they have one, leave, or would only tie; prices (M + 1,) rise in place.
 
     Args:
-        weights: (N, M).
+        rows: N requests, M agents.
         capacities: (M,) at most N each.
         prices: (M + 1,) of nodes, node 0 first.
         at: (N,) nodes; where requests are, and -1 for those that wait. Nobody is where there is no room.
@@ -70,7 +54,7 @@ def compete(weights, capacities, prices, at, margins, pending, waiting, incremen
     Returns:
         how many still wait.
     """
-    n, m = weights.shape
+    n, m = at.size, capacities.size
     start = np.zeros(m + 1, np.int64)
     for k in range(m):
         start[k + 1] = start[k] + capacities[k]
@@ -81,22 +65,18 @@ def compete(weights, capacities, prices, at, margins, pending, waiting, incremen
             k = at[i] - 1
             keys[start[k] + size[k]], ids[start[k] + size[k]] = prices[k + 1] + margins[i], i
             size[k] += 1
-    shift = 1
-    while (1 << shift) <= m:
-        shift += 1
-    mask = (1 << shift) - 1
     stuck, left = np.empty(n, np.int64), 0
     while waiting > 0 and most > 0:
         most -= 1
         i = pending[waiting - 1]
-        best, second = _offers(weights[i], prices, shift)
-        gain, lead = best >> shift, (best >> shift) - (second >> shift)
-        placed = gain == 0
+        best, first, next_best, runner = ahead(rows, i, prices)
+        lead = best - next_best
+        placed = best == 0
         if placed:
             at[i] = 0
-        for choice in (best, second):
-            k = m - (choice & mask)
-            if choice >> shift < gain or k == m or (gain == 0 and prices[k + 1] == 0):
+        for t in range(2 if lead == 0 else 1):
+            k = (runner if t > 0 else first) - 1
+            if k < 0 or (best == 0 and prices[k + 1] == 0):
                 break
             if size[k] < start[k + 1] - start[k]:
                 keys[start[k] + size[k]], ids[start[k] + size[k]] = prices[k + 1] + lead + increment, i
@@ -107,7 +87,7 @@ def compete(weights, capacities, prices, at, margins, pending, waiting, incremen
         if placed:
             waiting -= 1
             continue
-        k = m - (best & mask)
+        k = first - 1
         mine, mine_ids = keys[start[k] : start[k + 1]], ids[start[k] : start[k + 1]]
         if not heaped[k]:
             _heap(mine, mine_ids, mine.size)
@@ -117,7 +97,7 @@ def compete(weights, capacities, prices, at, margins, pending, waiting, incremen
         if bid > least:
             pending[waiting - 1] = mine_ids[0]
             at[mine_ids[0]] = -1
-            _sift(mine, mine_ids, mine.size, 0, bid, i)
+            _sift(mine, mine_ids, mine.size, np.int64(0), bid, i)
             at[i] = k + 1
             prices[k + 1] = mine[0]
         elif prices[k + 1] < least:

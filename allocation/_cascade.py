@@ -1,6 +1,7 @@
 """From a sample to the whole: how `MinCostFlow` finds prices, and how few requests it looks at twice.
 
-1. A random sample is solved exactly, recursively, with capacities in proportion; its prices nearly fit the whole.
+1. A random sample is solved exactly, recursively, with capacities in proportion; its prices nearly fit the whole, and
+   show which pairs are promising there: in what follows no others are looked at, but once at the end (`_shortlist`).
 2. Newton's method on the dual balances supply and demand on the whole (`_prices`); among few requests per agent, which
    have no curvature to speak of, all prices rise alike until demand fits.
 3. Requests whose favourite is far ahead stay there. The others are a market of their own, with the capacity that is
@@ -12,6 +13,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ from numpy.typing import NDArray
 from allocation._auction import compete
 from allocation._prices import newton, strays, window
 from allocation._repair import repair
+from allocation._rows import NEVER, Rows, dense, spread, take, worth
+from allocation._shortlist import overlooked, packed, promising, widened
 
 Integers = NDArray[np.int64]
 
@@ -28,6 +32,16 @@ _EFFORT = 150
 #: The same per pair, forbidden or not, for our own passes read them all.
 _EFFORT_DENSE = 24
 _ROUNDS = 30
+
+#: Share of the pairs worth something below which only these are looked at.
+_SPARSE = 0.5
+
+#: Pairs from which it pays to look at the promising ones first.
+_LARGE = 200_000
+
+#: How many of them a request has on average: a share of the agents, but not less than this.
+_SHORTER = 16
+_SHORTEST = 10
 
 #: Fewer requests than this are not worth dividing.
 _NARROW = 4000
@@ -41,10 +55,11 @@ _SMOOTH = 4
 #: Share of the requests that may wait for a search each before all bid anew.
 _CROWD = 0.3
 
-#: What bids exceed indifference by: a share of how much more the best agent is worth than the mean.
-_INCREMENT = 0.02
+#: What bids exceed indifference by, round by round: a share of how much more the best agent is worth than the mean.
+#: Where prices went too high no request comes, so each round but the last gives back twice what one bid may overshoot.
+_INCREMENTS = (0.3, 0.08, 0.02)
 
-#: Bids for each request where all bid anew.
+#: Bids for each request in each round.
 _BIDS = 100
 
 
@@ -59,54 +74,54 @@ class Solver:
     effort: int
     central: bool = False
 
-    def settle(self, weights: Integers, capacities: Integers, prices: Integers) -> Integers:
+    def settle(self, rows: Rows, capacities: Integers, prices: Integers) -> Integers:
         """The optimum near `prices` (M + 1,), which become the lowest supporting ones: nodes (N,).
 
         Raises:
             BudgetSpent: the work was not worth it.
         """
-        n, m = weights.shape
+        n, m = _shape(rows)
         at, second, margins = (np.empty(n, np.int64) for _ in range(3))
         narrow = (n // 2 - 60 * m) // 8 if n >= _NARROW else 0
         goal = max(2, m // 4, narrow)
         rounds = _ROUNDS if n >= _SMOOTH * m else 0
-        left = newton(weights, capacities, prices, goal, m // 4, rounds, at, second, margins)
+        left = newton(rows, capacities, prices, goal, m // 4, rounds, at, second, margins)
         before = prices.copy()
         if 0 < left <= narrow:
             with suppress(BudgetSpent):
-                if self._settle_undecided(weights, capacities, prices, at, margins, left):
+                if self._settle_undecided(rows, capacities, prices, at, margins, left):
                     return at
             prices[:] = before
-            newton(weights, capacities, prices, 0, 0, 0, at, second, margins)
+            newton(rows, capacities, prices, 0, 0, 0, at, second, margins)
         if rounds == 0:
-            level(weights, capacities, prices, at, margins)
+            level(rows, capacities, prices, at, margins)
         crowd = int(n * _CROWD)
-        waiting = repair(weights, capacities, prices, at, margins, crowd, self.effort, self.central)
+        waiting = repair(rows, capacities, prices, at, margins, crowd, self.effort, self.central)
         if waiting > crowd:
             prices[:] = before
-            bid_up(weights, capacities, prices)
-            newton(weights, capacities, prices, goal, m // 4, rounds, at, second, margins)
-            waiting = repair(weights, capacities, prices, at, margins, n, self.effort, self.central)
+            bid_up(rows, capacities, prices)
+            newton(rows, capacities, prices, goal, m // 4, rounds, at, second, margins)
+            waiting = repair(rows, capacities, prices, at, margins, n, self.effort, self.central)
         if waiting > 0:
             raise BudgetSpent
         return at
 
     def _settle_undecided(
-        self, weights: Integers, capacities: Integers, prices: Integers, at: Integers, margins: Integers, left: int
+        self, rows: Rows, capacities: Integers, prices: Integers, at: Integers, margins: Integers, left: int
     ) -> bool:
         """Settle the requests of smallest margin among themselves, until the others agree; False if they do not."""
-        n, m = weights.shape
+        n, m = _shape(rows)
         before = prices.copy()
         undecided = margins < window(margins, 8 * left + 60 * m)
         among_themselves = Solver(self.effort // 3, self.central)
         for _ in range(5):
-            rows = np.flatnonzero(undecided)
+            chosen = np.flatnonzero(undecided)
             room = capacities - np.bincount(at[~undecided], minlength=m + 1)[1:]
-            if rows.size > 0.7 * n or room.min() < 0:
+            if chosen.size > 0.7 * n or room.min() < 0:
                 return False
-            at[rows] = among_themselves.settle(weights[rows], room, prices)
-            margins[rows] = _SEEN
-            found = strays(weights, prices, at, margins, prices - before)
+            at[chosen] = among_themselves.settle(take(rows, chosen), room, prices)
+            margins[chosen] = _SEEN
+            found = strays(rows, prices, at, margins, prices - before)
             if found.size == 0:
                 return True
             undecided[found] = True
@@ -126,25 +141,57 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
     if positive == 0 and weights.max(initial=0) <= 0:
         return np.zeros(n, np.int64), np.zeros(m + 1, np.int64)
     effort = _effort(positive, n, m)
+    rows = packed(weights) if positive < _SPARSE * n * m else dense(weights)
     if start is not None:
         prices = np.concatenate(([0], start))
         with suppress(BudgetSpent):
-            return Solver(effort // 3).settle(weights, capacities, prices), prices
+            return Solver(effort // 3).settle(rows, capacities, prices), prices
     prices = np.zeros(m + 1, np.int64)
     with suppress(BudgetSpent):
-        for count in _sizes(n, m):
-            rows = sample_rows(n, count)
+        sizes = _sizes(n, m)
+        for count in sizes:
             scaled = np.diff(np.cumsum(capacities) * count // n, prepend=0)
-            Solver(effort // 2, central=True).settle(weights[rows], scaled, prices)
-        return Solver(effort).settle(weights, capacities, prices), prices
+            Solver(effort // 2, central=True).settle(take(rows, sample_rows(n, count)), scaled, prices)
+        settle = partial(_settle_shortlisted, Solver(effort)) if sizes else Solver(effort).settle
+        return settle(rows, capacities, prices), prices
     return None
 
 
-def level(weights: Integers, capacities: Integers, prices: Integers, at: Integers, margins: Integers) -> None:
+def _settle_shortlisted(solver: Solver, rows: Rows, capacities: Integers, prices: Integers) -> Integers:
+    """`settle`, but looking only at pairs that are promising at `prices`, and at the others once, to be sure.
+
+    Raises:
+        BudgetSpent: the work was not worth it.
+    """
+    n, m = _shape(rows)
+    if rows.first.size > 0 or n * m < _LARGE or m < 48:
+        return solver.settle(rows, capacities, prices)
+    before = prices.copy()
+    size = max(_SHORTEST, m // _SHORTER)
+    offers = -np.partition(prices[1:] - rows.weights[sample_rows(n, 64)], (1, size), axis=1)
+    width = max(0, int(np.mean(offers[:, 1] - offers[:, size])))
+    found = promising(rows.weights, prices, width, n * m // 4)
+    if found is None:
+        return solver.settle(rows, capacities, prices)
+    some, floor = found
+    for _ in range(4):
+        at = solver.settle(some, capacities, prices)
+        missing = overlooked(rows.weights, some, prices, at, (before - prices).max(), floor)
+        if missing.size == 0:
+            return at
+        if missing.size > n // 4:
+            break
+        some = widened(some, rows.weights, missing)
+        floor[missing] = NEVER
+    prices[:] = before
+    return solver.settle(rows, capacities, prices)
+
+
+def level(rows: Rows, capacities: Integers, prices: Integers, at: Integers, margins: Integers) -> None:
     """Raise all prices alike until no more requests want to be served than there is room for: Newton in one direction.
 
     Args:
-        weights: (N, M).
+        rows: N requests, M agents.
         capacities: (M,).
         prices: (M + 1,) of nodes; raised in place, as `at` and `margins` follow.
         at: (N,) a favourite node of each request.
@@ -154,7 +201,7 @@ def level(weights: Integers, capacities: Integers, prices: Integers, at: Integer
     wanting = np.flatnonzero(at)
     if wanting.size <= room:
         return
-    gains = weights[wanting, at[wanting] - 1] - prices[at[wanting]]
+    gains = worth(rows, at)[wanting] - prices[at[wanting]]
     rise = np.partition(gains, gains.size - room - 1)[gains.size - room - 1]
     prices[1:] += rise
     margins[at == 0] += rise
@@ -162,13 +209,16 @@ def level(weights: Integers, capacities: Integers, prices: Integers, at: Integer
     at[wanting[gains <= rise]] = 0
 
 
-def bid_up(weights: Integers, capacities: Integers, prices: Integers) -> None:
-    """Let everybody bid anew from `prices` (M + 1,), which rise in place, with an increment that ends price wars."""
-    n = weights.shape[0]
-    rows = np.maximum(weights[sample_rows(n, min(n, 64))], 0)
-    increment = 1 + int(_INCREMENT * np.mean(rows.max(axis=1) - rows.mean(axis=1)))
-    nowhere = np.full(n, -1)
-    compete(weights, capacities, prices, nowhere, np.zeros(n, np.int64), np.arange(n), n, increment, _BIDS * n)
+def bid_up(rows: Rows, capacities: Integers, prices: Integers) -> None:
+    """Let everybody bid anew from `prices` (M + 1,), which rise in place, with increments that end price wars."""
+    n, _ = _shape(rows)
+    unit = spread(take(rows, sample_rows(n, min(n, 64))))
+    for share in _INCREMENTS:
+        increment = 1 + int(share * unit)
+        nowhere, margins = np.full(n, -1), np.zeros(n, np.int64)
+        compete(rows, capacities, prices, nowhere, margins, np.arange(n), n, increment, _BIDS * n)
+        if share != _INCREMENTS[-1]:
+            prices[1:] = np.maximum(prices[1:] - 2 * increment, 0)
 
 
 def sample_rows(n: int, count: int) -> NDArray[np.intp]:
@@ -177,6 +227,10 @@ def sample_rows(n: int, count: int) -> NDArray[np.intp]:
     rows = np.arange(count, dtype=np.intp)
     picked: NDArray[np.intp] = rows * stride + ((rows * 2654435761) >> 15) % stride
     return picked
+
+
+def _shape(rows: Rows) -> tuple[int, int]:
+    return rows.weights.shape[0] + rows.first.size, rows.weights.shape[1]
 
 
 def _sizes(n: int, m: int) -> list[int]:

@@ -14,21 +14,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation._types import inner
-
-#: Longer than any path, short enough to be shifted by 16 bits.
-FAR = 2**46
+from allocation._rows import FAR, Rows, distances, losing, losses, pairs, shorten, weight, worth
+from allocation._types import inlined, inner
 
 #: Scans of a node before its arcs get shortlists, and how many requests these hold.
 _PATIENCE = 4
 _SHORT = 64
 
-#: Requests per agent from which shortlists pay; no fewer than there are agents, for their memory grows as M^2.
+#: Requests per agent from which shortlists pay where rows are dense; no fewer than there are agents, for their memory
+#: grows as M^2.
 _CROWD = 100
 
 
 class State(NamedTuple):
-    """A solve in progress: `members[start[j] : start[j] + loads[j]]` are the requests at node j, `place` their index.
+    """A solve in progress. Requests are worth `worth` (N,) where they are; those at node j are
+    `members[start[j] : start[j] + loads[j]]`, and `place` is their index.
 
     `stale` rows of `lengths` wait to be recomputed; `touched` nodes lost or won a request. `visits` counts scans.
 
@@ -36,10 +36,11 @@ class State(NamedTuple):
     loses at least `beyond[j, k]`. Those that left j stay on it until they come last.
     """
 
-    weights: NDArray[np.int64]
+    rows: Rows
     capacities: NDArray[np.int64]
     prices: NDArray[np.int64]
     at: NDArray[np.int64]
+    worth: NDArray[np.int64]
     loads: NDArray[np.int64]
     start: NDArray[np.int64]
     members: NDArray[np.int64]
@@ -72,27 +73,19 @@ class Search(NamedTuple):
 
 
 @inner
-def bits(nodes):
-    shift = 1
-    while (1 << shift) <= nodes:
-        shift += 1
-    return shift
-
-
-@inner
 def copy(source, target):
     """`target[:] = source`, without the shape check that takes seconds to compile."""
     for k in range(target.size):
         target[k] = source[k]
 
 
-@inner
-def _lower_row(row, base, lengths):
-    for k in range(row.size):
-        lengths[k] = min(lengths[k], base - row[k])
+@inlined
+def _present(state, j):
+    """The requests at node j."""
+    return state.members[state.start[j] : state.start[j] + state.loads[j]]
 
 
-@inner
+@inlined
 def _listed(state, j):
     return state.visits[j] > _PATIENCE
 
@@ -116,19 +109,27 @@ def _enter(movers, losses, size, i, loss):
     return fell
 
 
-@inner
-def _enlist(state, j, k, i):
+@inlined
+def _enlist(state, j, k, i, loss):
     """Request i, now at node j, to the shortlist of j -> k, if it belongs there."""
-    here = 0 if j == 0 else state.weights[i, j - 1]
-    there = 0 if k == 0 else state.weights[i, k - 1]
-    if here - there < state.beyond[j, k]:
+    if loss < state.beyond[j, k]:
         size = state.sizes[j, k]
-        fell = _enter(state.movers[j, k], state.losses[j, k], size, i, here - there)
+        fell = _enter(state.movers[j, k], state.losses[j, k], size, i, loss)
         state.beyond[j, k] = min(state.beyond[j, k], fell)
         state.sizes[j, k] = min(size + 1, state.losses.shape[2])
 
 
 @inner
+def _enlist_everywhere(state, j, members):
+    """Requests now at node j to the shortlists of all arcs out of it."""
+    lost, free = np.empty(state.prices.size, np.int64), np.zeros(state.prices.size, np.int64)
+    for i in members:
+        distances(state.rows, i, state.worth[i], free, lost)
+        for k in range(lost.size):
+            _enlist(state, j, k, i, lost[k])
+
+
+@inlined
 def _last(state, j, k):
     """Index of the request on the shortlist of j -> k that loses least, -1 where it is empty."""
     t = state.sizes[j, k] - 1
@@ -143,14 +144,20 @@ def _read_off(state, j):
     """The arcs out of node j from their shortlists, made anew where they have run out; returns the work done."""
     nodes = state.sizes.shape[1]
     work = 2 * nodes
+    if state.visits[j] == _PATIENCE + 1:
+        state.beyond[j, :] = FAR
+        _enlist_everywhere(state, j, _present(state, j))
+        work += 2 * nodes * state.loads[j]
     for k in range(nodes):
         if k == j:
             continue
         last = _last(state, j, k)
         if last < 0 and state.beyond[j, k] < FAR:
             state.beyond[j, k] = FAR
-            for t in range(state.start[j], state.start[j] + state.loads[j]):
-                _enlist(state, j, k, state.members[t])
+            present = _present(state, j)
+            lost = losses(state.rows, state.worth, present, k)
+            for t in range(present.size):
+                _enlist(state, j, k, present[t], lost[t])
             last = state.sizes[j, k] - 1
             work += 2 * state.loads[j]
         length = state.losses[j, k, last] if last >= 0 else FAR
@@ -158,7 +165,16 @@ def _read_off(state, j):
     return work
 
 
-@inner
+@inlined
+def _leave(state, members, j):
+    """Shorten the arcs out of node j to what they cost these members of it; returns the work done."""
+    if j > 0:
+        for i in members:
+            state.lengths[j, 0] = min(state.lengths[j, 0], state.worth[i])
+    return shorten(state.rows, state.worth, members, state.lengths[j])
+
+
+@inlined
 def refresh(state, j):
     """Recompute the arcs out of node j; returns the work done."""
     arcs = state.lengths[j]
@@ -170,37 +186,39 @@ def refresh(state, j):
         arcs[:] = 0
     else:
         arcs[:] = FAR
-    first = state.start[j]
-    for t in range(first, first + state.loads[j]):
-        row = state.weights[state.members[t]]
-        base = 0
-        if j > 0:
-            base = row[j - 1]
-            arcs[0] = min(arcs[0], base)
-        _lower_row(row, base, arcs[1:])
-    return (state.loads[j] + 2) * arcs.size
+    return 2 * arcs.size + _leave(state, _present(state, j), j)
 
 
-@inner
+@inlined
 def insert(state, j, i):
     t = state.start[j] + state.loads[j]
     state.members[t] = i
     state.place[i] = t
     state.loads[j] += 1
     state.at[i] = j
+    state.worth[i] = weight(state.rows, i, j)
     state.touched[j] = True
     if not state.stale[j]:
-        row, base = state.weights[i], 0
-        if j > 0:
-            base = row[j - 1]
-            state.lengths[j, 0] = min(state.lengths[j, 0], base)
-        _lower_row(row, base, state.lengths[j, 1:])
+        _leave(state, state.members[t : t + 1], j)
     if _listed(state, j):
-        for k in range(state.beyond.shape[1]):
-            _enlist(state, j, k, i)
+        _enlist_everywhere(state, j, state.members[t : t + 1])
 
 
 @inner
+def seat(state):
+    """`insert` for all that `at` places, where no arc is known yet."""
+    at, start, loads, members, place = state.at, state.start, state.loads, state.members, state.place
+    copy(worth(state.rows, at), state.worth)
+    for i in range(at.size):
+        j = at[i]
+        if j >= 0:
+            place[i] = start[j] + loads[j]
+            members[place[i]] = i
+            loads[j] += 1
+    state.touched[:] = True
+
+
+@inlined
 def remove(state, j, i):
     last = state.members[state.start[j] + state.loads[j] - 1]
     state.members[state.place[i]] = last
@@ -211,7 +229,7 @@ def remove(state, j, i):
     state.touched[j] = True
 
 
-@inner
+@inlined
 def mover(state, j, k):
     """The request at node j that loses least by moving to node k; -1 where a price falls instead."""
     length = state.lengths[j, k]
@@ -221,30 +239,25 @@ def mover(state, j, k):
         last = _last(state, j, k)
         if last >= 0 and state.losses[j, k, last] == length:
             return state.movers[j, k, last]
-    first = state.start[j]
-    for t in range(first, first + state.loads[j]):
-        i = state.members[t]
-        here = 0 if j == 0 else state.weights[i, j - 1]
-        there = 0 if k == 0 else state.weights[i, k - 1]
-        if here - there == length:
-            return i
-    return -1
+    return losing(state.rows, state.worth, _present(state, j), k, length)
 
 
 @inner
-def begin(weights, capacities, prices, at):
+def begin(rows, capacities, prices, at):
     """A state in which nobody is placed yet, and the scratch for its searches."""
-    n, m = weights.shape
+    n, m = at.size, capacities.size
     start = np.zeros(m + 2, np.int64)
     start[1] = n + 1
     for k in range(m):
         start[k + 2] = start[k + 1] + min(capacities[k], n) + 1
-    short = _SHORT if n >= m * max(m, _CROWD) else 0
+    short = _SHORT if pairs(rows) >= m * m * max(m, _CROWD) else 0
+    listed = m + 1 if short > 0 else 0
     state = State(
-        weights,
+        rows,
         capacities,
         prices,
         at,
+        np.empty(n, np.int64),
         np.zeros(m + 1, np.int64),
         start,
         np.empty(start[m + 1], np.int64),
@@ -253,10 +266,10 @@ def begin(weights, capacities, prices, at):
         np.ones(m + 1, np.bool_),
         np.zeros(m + 1, np.bool_),
         np.full(m + 1, 0 if short > 0 else -FAR),
-        np.empty((m + 1, m + 1, short), np.int64),
-        np.empty((m + 1, m + 1, short), np.int64),
-        np.zeros((m + 1, m + 1), np.int64),
-        np.full((m + 1, m + 1), -FAR),
+        np.empty((listed, listed, short), np.int64),
+        np.empty((listed, listed, short), np.int64),
+        np.zeros((listed, listed), np.int64),
+        np.full((listed, listed), FAR),
     )
     scratch = np.empty((7, m + 1), np.int64)
     return state, Search(

@@ -11,60 +11,15 @@ import numpy as np
 from numba import njit
 
 from allocation._graph import copy
-from allocation._types import MATRIX, NUMBER, ROW, VECTOR, inner
-
-NEVER = -(2**62)
+from allocation._rows import ROWS, offers, top, weight
+from allocation._types import NUMBER, ROW, VECTOR, inner
 
 #: No pair is worth more, so no price needs to be higher.
 CEILING = 2.0**41
 
 
 @inner
-def _scan_narrow(weights, prices, at, second, margins):
-    n, m = weights.shape
-    total = 0.0
-    for i in range(n):
-        best, next_best, first, runner = 0, NEVER, 0, 0
-        for k in range(m):
-            net = weights[i, k] - prices[k + 1]
-            if net > next_best:
-                if net > best:
-                    next_best, runner = best, first
-                    best, first = net, k + 1
-                else:
-                    next_best, runner = net, k + 1
-        at[i], second[i], margins[i] = first, runner, best - next_best
-        total += best
-    return total
-
-
-@inner
-def _scan_wide(weights, prices, at, second, margins):
-    """The same without branches: the agent rides in the low bits of what it offers."""
-    n, m = weights.shape
-    shift = 1
-    while (1 << shift) <= m:
-        shift += 1
-    mask = (1 << shift) - 1
-    floor = -(1 << (61 - shift))
-    total = 0.0
-    for i in range(n):
-        best = 0
-        for k in range(m):
-            best = max(best, ((max(weights[i, k], floor) - prices[k + 1]) << shift) | (m - k))
-        next_best = 0 if best > 0 else NEVER
-        for k in range(m):
-            offer = ((max(weights[i, k], floor) - prices[k + 1]) << shift) | (m - k)
-            next_best = max(next_best, offer if offer != best else NEVER)
-        at[i] = m + 1 - (best & mask) if best > 0 else 0
-        second[i] = m + 1 - (next_best & mask) if next_best != 0 else 0
-        margins[i] = (best >> shift) - (next_best >> shift)
-        total += best >> shift
-    return total
-
-
-@inner
-def scan(weights, capacities, prices, at, second, margins, excess):
+def scan(rows, capacities, prices, at, second, margins, excess):
     """Favourite and second favourite node of each request at the prices (M + 1,), and the margin between the two.
 
     Ties go to the first agent; where nothing pays the favourite is node 0. `excess` (M,) becomes load minus capacity,
@@ -73,18 +28,13 @@ def scan(weights, capacities, prices, at, second, margins, excess):
     Returns:
         the dual objective, and the sum of |excess|.
     """
-    n, m = weights.shape
-    dual = (
-        _scan_narrow(weights, prices, at, second, margins)
-        if m < 48
-        else _scan_wide(weights, prices, at, second, margins)
-    )
+    dual = offers(rows, prices, at, second, margins)
     excess[:] = 0
-    for i in range(n):
+    for i in range(at.size):
         if at[i] > 0:
             excess[at[i] - 1] += 1
     imbalance = 0
-    for k in range(m):
+    for k in range(excess.size):
         dual += float(capacities[k]) * float(prices[k + 1])
         excess[k] -= capacities[k]
         if excess[k] < 0 and prices[k + 1] == 0:
@@ -134,52 +84,87 @@ def _dot(left, right):
 
 
 @inner
-def _direction(at, second, margins, width, excess, prices, flows, step):
-    """Solve (Laplacian + regulariser) step = excess over the agents that can move (Hestenes and Stiefel 1952)."""
-    m = excess.size
-    unit = 0.5 / width
-    flows[:] = 0.0
+def _near(at, second, margins, width):
+    """The nodes between which requests are nearly indifferent, a pair for each of them: (2, E)."""
+    count = 0
+    for i in range(at.size):
+        count += margins[i] < width
+    ends = np.empty((2, count), np.int64)
+    t = 0
     for i in range(at.size):
         if margins[i] < width:
-            flows[at[i], second[i]] += unit
-    for j in range(m + 1):
-        for k in range(j):
-            flows[j, k] += flows[k, j]
-            flows[k, j] = flows[j, k]
-    diagonal, residual, course, image = np.empty(m), np.zeros(m), np.zeros(m), np.zeros(m)
+            ends[0, t], ends[1, t] = at[i], second[i]
+            t += 1
+    return ends
+
+
+@inner
+def _matrix(ends, size, unit):
+    """(size, size) curvature between any two nodes, but empty where the pairs are fewer than its entries."""
+    if 4 * ends.shape[1] < size * size:
+        return np.empty((0, 0))
+    flows = np.zeros((size, size))
+    for t in range(ends.shape[1]):
+        flows[ends[0, t], ends[1, t]] += unit
+        flows[ends[1, t], ends[0, t]] += unit
+    for j in range(size):
+        flows[j, j] = 0.0
+    return flows
+
+
+@inner
+def _image(ends, flows, unit, diagonal, course, image):
+    """The Laplacian times `course` (M + 1,), which is 0 at nodes that cannot move."""
+    size = course.size
+    for j in range(size):
+        own = diagonal[j] * course[j] if course[j] != 0.0 else 0.0
+        image[j] = own - _dot(flows[j], course) if flows.size > 0 else own
+    if flows.size == 0:
+        for t in range(ends.shape[1]):
+            j, k = ends[0, t], ends[1, t]
+            image[j] -= unit * course[k]
+            image[k] -= unit * course[j]
+
+
+@inner
+def _direction(at, second, margins, width, excess, prices, step):
+    """Solve (Laplacian + regulariser) step = excess over the agents that can move (Hestenes and Stiefel 1952).
+
+    `step` (M + 1,) is of nodes, as all vectors are here; node 0 cannot move.
+    """
+    size, unit = step.size, 0.5 / width
+    ends = _near(at, second, margins, width)
+    flows = _matrix(ends, size, unit)
+    diagonal, residual, course, image = np.full(size, unit), np.zeros(size), np.zeros(size), np.zeros(size)
+    for t in range(ends.shape[1]):
+        diagonal[ends[0, t]] += unit
+        diagonal[ends[1, t]] += unit
     step[:] = 0.0
-    size = 0.0
-    for j in range(m):
-        flows[j + 1, j + 1] = 0.0
-        diagonal[j] = unit
-        for k in range(m + 1):
-            diagonal[j] += flows[j + 1, k]
-        if prices[j + 1] > 0 or excess[j] > 0:
-            residual[j] = excess[j]
+    left = 0.0
+    for j in range(1, size):
+        if prices[j] > 0 or excess[j - 1] > 0:
+            residual[j] = excess[j - 1]
             course[j] = residual[j] / diagonal[j]
-            size += residual[j] * course[j]
+            left += residual[j] * course[j]
         else:
             diagonal[j] = np.inf
-    enough = 1e-4 * size
-    for _ in range(min(m, 60) + 4):
-        if size <= enough:
+    enough = 1e-4 * left
+    for _ in range(min(size, 61) + 3):
+        if left <= enough:
             break
-        curvature = 0.0
-        for j in range(m):
-            if diagonal[j] != np.inf:
-                image[j] = diagonal[j] * course[j] - _dot(flows[j + 1, 1:], course)
-                curvature += image[j] * course[j]
-        length, before, size = size / curvature, size, 0.0
-        for j in range(m):
+        _image(ends, flows, unit, diagonal, course, image)
+        length, before, left = left / _dot(course, image), left, 0.0
+        for j in range(1, size):
             step[j] += length * course[j]
-            residual[j] -= length * image[j]
-            size += residual[j] * residual[j] / diagonal[j]
-        for j in range(m):
-            course[j] = residual[j] / diagonal[j] + size / before * course[j]
+            if diagonal[j] != np.inf:
+                residual[j] -= length * image[j]
+                left += residual[j] * residual[j] / diagonal[j]
+        for j in range(1, size):
+            course[j] = residual[j] / diagonal[j] + left / before * course[j]
 
 
-@njit(NUMBER(MATRIX, VECTOR, ROW, NUMBER, NUMBER, NUMBER, ROW, ROW, ROW), cache=True)
-def newton(weights, capacities, prices, goal, gain, rounds, at, second, margins):
+@njit(NUMBER(ROWS, VECTOR, ROW, NUMBER, NUMBER, NUMBER, ROW, ROW, ROW), cache=True)
+def newton(rows, capacities, prices, goal, gain, rounds, at, second, margins):
     """Improve `prices` (M + 1,) in place until the imbalance is at most `goal`.
 
     Gives up sooner where a round takes less than `gain`, or less than a 32nd, off the imbalance.
@@ -189,10 +174,9 @@ def newton(weights, capacities, prices, goal, gain, rounds, at, second, margins)
     Returns:
         the imbalance left.
     """
-    m = weights.shape[1]
-    excess, step = np.zeros(m, np.int64), np.zeros(m)
-    flows = np.zeros((m + 1, m + 1))
-    dual, imbalance = scan(weights, capacities, prices, at, second, margins, excess)
+    m = capacities.size
+    excess, step = np.zeros(m, np.int64), np.zeros(m + 1)
+    dual, imbalance = scan(rows, capacities, prices, at, second, margins, excess)
     kept = prices.copy()
     share = 1.0
     for _ in range(rounds):
@@ -200,10 +184,10 @@ def newton(weights, capacities, prices, goal, gain, rounds, at, second, margins)
             break
         if share == 1.0:
             width = window(margins, max(2 * imbalance, 6 * m))
-            _direction(at, second, margins, width, excess, kept, flows, step)
-        for k in range(m):
-            prices[k + 1] = int(min(max(0.0, kept[k + 1] + np.rint(share * step[k])), CEILING))
-        new_dual, new_imbalance = scan(weights, capacities, prices, at, second, margins, excess)
+            _direction(at, second, margins, width, excess, kept, step)
+        for k in range(1, m + 1):
+            prices[k] = int(min(max(0.0, kept[k] + np.rint(share * step[k])), CEILING))
+        new_dual, new_imbalance = scan(rows, capacities, prices, at, second, margins, excess)
         if new_dual < dual:
             small = imbalance - new_imbalance < max(gain, imbalance // 32)
             dual, imbalance, share = new_dual, new_imbalance, 1.0
@@ -216,17 +200,17 @@ def newton(weights, capacities, prices, goal, gain, rounds, at, second, margins)
                 break
     if share != 1.0:
         copy(kept, prices)
-        _, imbalance = scan(weights, capacities, prices, at, second, margins, excess)
+        _, imbalance = scan(rows, capacities, prices, at, second, margins, excess)
     return imbalance
 
 
-@njit(ROW(MATRIX, ROW, ROW, ROW, ROW), cache=True)
-def strays(weights, prices, at, margins, drift):
+@njit(ROW(ROWS, ROW, ROW, ROW, ROW), cache=True)
+def strays(rows, prices, at, margins, drift):
     """Requests that no longer like node `at` best after prices moved by `drift` (M + 1,) to `prices`.
 
     A margin that exceeds all that the drift could do to it needs no second look.
     """
-    n, m = weights.shape
+    n = at.size
     lowest = drift[0]
     for k in range(drift.size):
         lowest = min(lowest, drift[k])
@@ -236,11 +220,7 @@ def strays(weights, prices, at, margins, drift):
         j = at[i]
         if margins[i] >= drift[j] - lowest:
             continue
-        net = 0 if j == 0 else weights[i, j - 1] - prices[j]
-        top = 0
-        for k in range(m):
-            top = max(top, weights[i, k] - prices[k + 1])
-        if top > net:
+        if top(rows, i, prices) > weight(rows, i, j) - prices[j]:
             found[count] = i
             count += 1
     return found[:count]

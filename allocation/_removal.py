@@ -7,16 +7,12 @@ each of them takes one shortest path, not a new solve.
 import numpy as np
 from numba import njit
 
-from allocation._graph import begin, copy, insert, refresh, remove
+from allocation._graph import begin, copy, insert, refresh, remove, seat
 from allocation._repair import fill
-from allocation._types import MATRIX, ROW, VECTOR, inner
+from allocation._rows import ROWS, weight
+from allocation._types import ROW, VECTOR, inner
 
 _NO_LIMIT = 2**62
-
-
-@inner
-def _weight(weights, i, node):
-    return 0 if node == 0 else weights[i, node - 1]
 
 
 @inner
@@ -34,7 +30,7 @@ def _without(state, search, home, requests, moved):
             if home[i] != j:
                 moved[count] = i
                 count += 1
-                gain += _weight(state.weights, i, j) - _weight(state.weights, i, home[i])
+                gain += weight(state.rows, i, j) - weight(state.rows, i, home[i])
     for t in range(count):
         i = moved[t]
         remove(state, state.at[i], i)
@@ -45,22 +41,21 @@ def _without(state, search, home, requests, moved):
     return gain
 
 
-@njit(ROW(MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR), cache=True)
-def removals(weights, capacities, prices, home, requests, first):
+@njit(ROW(ROWS, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR), cache=True)
+def removals(rows, capacities, prices, home, requests, first):
     """(G,) welfare the others gain when bidder g leaves, who owns `requests[first[g] : first[g + 1]]`.
 
     Args:
-        weights: (N, M).
+        rows: N requests, M agents.
         capacities: (M,) at most N each.
         prices: (M + 1,) supporting prices, node 0 first.
         home: (N,) nodes of an optimal allocation.
         requests: indices, bidder by bidder.
         first: (G + 1,).
     """
-    n, m = weights.shape
-    state, search = begin(weights, capacities, prices.copy(), home.copy())
-    for i in range(n):
-        insert(state, home[i], i)
+    n, m = home.size, capacities.size
+    state, search = begin(rows, capacities, prices.copy(), home.copy())
+    seat(state)
     for j in range(m + 1):
         refresh(state, j)
     state.touched[:] = False

@@ -12,8 +12,9 @@ import numpy as np
 from numba import njit
 
 from allocation._auction import compete
-from allocation._graph import FAR, begin, bits, copy, insert, mover, refresh, remove
-from allocation._types import FLAG, MATRIX, NUMBER, ROW, VECTOR, inner
+from allocation._graph import begin, copy, insert, mover, refresh, remove, seat
+from allocation._rows import FAR, ROWS, bits, distances, emptiest, top
+from allocation._types import FLAG, NUMBER, ROW, VECTOR, inner
 
 #: Bids for each request that waits; a search costs as much as a hundred.
 _BIDS = 20
@@ -89,20 +90,15 @@ def _place(state, search, i):
     """Serve request i, or leave it out, on the shortest path from a favourite to a free slot or out of the market."""
     m = state.capacities.size
     shift = bits(m)
-    row, prices = state.weights[i], state.prices
-    top = 0
-    for k in range(m):
-        top = max(top, row[k] - prices[k + 1])
-    search.first[0] = top
-    for k in range(m):
-        search.first[k + 1] = min(FAR, top - row[k] + prices[k + 1])
+    prices = state.prices
+    distances(state.rows, i, top(state.rows, i, prices), prices, search.first)
     best = FAR << shift
     for k in range(m + 1):
         search.walls[k] = prices[k]
         search.open[k] = (search.first[k] << shift) | k
         best = min(best, search.open[k])
         search.goal[k] = k == 0 or state.loads[k] < state.capacities[k - 1]
-    end, count, work = _settle(state, search, best, 1)
+    end, count, work = _settle(state, search, best, np.int64(1))
     insert(state, _augment(state, search, count, end), i)
     for t in range(count):
         k = search.order[t]
@@ -204,7 +200,7 @@ def fill(state, search, budget):
 def lower(state, search):
     """Prices to the lowest that support the allocation: one search from "unserved"; every row is fresh after it."""
     search.goal[:] = False
-    _from_outside(state, search, -1)
+    _from_outside(state, search, np.int64(-1))
     for k in range(1, search.dist.size):
         state.prices[k] -= search.dist[k]
 
@@ -240,16 +236,15 @@ def _highest(state, search):
 
 
 @inner
-def _seat(weights, capacities, prices, at, margins, pending):
+def _seat(rows, capacities, prices, at, margins, pending):
     """Requests to their favourites while there is room, those with several last, each to the emptiest of them.
 
     Returns:
         how many found no room; they are first in `pending` (N,), and nowhere in `at`.
     """
-    n, m = weights.shape
     room = capacities.copy()
     waiting = 0
-    for i in range(n):
+    for i in range(at.size):
         k = at[i] - 1
         if margins[i] == 0 or (k >= 0 and room[k] == 0):
             pending[waiting] = i
@@ -259,31 +254,27 @@ def _seat(weights, capacities, prices, at, margins, pending):
     left = 0
     for t in range(waiting):
         i = pending[t]
-        row, top, choice, free = weights[i], 0, -1, 0
-        for k in range(m):
-            top = max(top, row[k] - prices[k + 1])
-        for k in range(m):
-            if row[k] - prices[k + 1] == top and room[k] > free and (top > 0 or prices[k + 1] > 0):
-                choice, free = k, room[k]
+        best = top(rows, i, prices)
+        choice = emptiest(rows, i, prices, best, room)
         at[i] = choice + 1
         if choice >= 0:
             room[choice] -= 1
-        elif top > 0:
+        elif best > 0:
             at[i] = -1
             pending[left] = i
             left += 1
     return left
 
 
-@njit(NUMBER(MATRIX, VECTOR, ROW, ROW, ROW, NUMBER, NUMBER, FLAG), cache=True)
-def repair(weights, capacities, prices, at, margins, crowd, budget, central):
+@njit(NUMBER(ROWS, VECTOR, ROW, ROW, ROW, NUMBER, NUMBER, FLAG), cache=True)
+def repair(rows, capacities, prices, at, margins, crowd, budget, central):
     """Exact optimum from prices and favourites, in place: `at` (N,) nodes, `prices` (M + 1,).
 
     The budget grows from a third of its size to four thirds as requests find their place, and filling agents may take
     twice as much: an attempt that came so far is worth more.
 
     Args:
-        weights: (N, M) int64.
+        rows: N requests, M agents.
         capacities: (M,) at most N each.
         prices: (M + 1,) of nodes, node 0 first; afterwards the lowest supporting ones.
         at: (N,) a favourite node of each request at these prices.
@@ -297,15 +288,13 @@ def repair(weights, capacities, prices, at, margins, crowd, budget, central):
     """
     n = at.size
     pending = np.empty(n, np.int64)
-    waiting = _seat(weights, capacities, prices, at, margins, pending)
+    waiting = _seat(rows, capacities, prices, at, margins, pending)
     if waiting > 0:
-        waiting = compete(weights, capacities, prices, at, margins, pending, waiting, 0, _BIDS * waiting)
+        waiting = compete(rows, capacities, prices, at, margins, pending, waiting, 0, _BIDS * waiting)
     if waiting > crowd:
         return waiting
-    state, search = begin(weights, capacities, prices, at)
-    for i in range(n):
-        if at[i] >= 0:
-            insert(state, at[i], i)
+    state, search = begin(rows, capacities, prices, at)
+    seat(state)
     work = 0
     for t in range(waiting):
         work += _place(state, search, pending[t])

@@ -15,3 +15,4 @@ MATRIX = types.Array(types.int64, 2, "C", readonly=True)
 CUBE = types.Array(types.int64, 3, "C", readonly=True)
 
 inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+inlined = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)

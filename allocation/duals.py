@@ -78,9 +78,8 @@ def externalities(
         return np.zeros(0, np.int64)
     prices = np.concatenate(([0], minimal_prices(market, allocation)))
     capacities = np.minimum(market.capacities, market.shape[0])
-    gains: Money = kernels("_removal").removals(
-        market.weights, capacities, prices, allocation.agents + 1, requests, first
-    )
+    rows = kernels("_rows").dense(market.weights)
+    gains: Money = kernels("_removal").removals(rows, capacities, prices, allocation.agents + 1, requests, first)
     return gains
 
 

@@ -1,0 +1,286 @@
+"""The pairs of a market, request by request: all of them, or only those that may be worth something.
+
+Every kernel looks at rows through the few functions here. A dense row is read without branches, so that the machine
+takes several agents at once; a packed one names its agents and leaves out those that do not count.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit, types
+from numpy.typing import NDArray
+
+from allocation._types import MATRIX, NUMBER, ROW, inlined
+
+Integers = NDArray[np.int64]
+
+#: Less than any weight, and still far from the end of the word when a price is taken off.
+NEVER = -(2**62)
+
+#: Longer than any path, short enough to be shifted by 16 bits.
+FAR = 2**46
+
+
+class Rows(NamedTuple):
+    """Dense: `weights` (N, M), and nothing else. Packed: `weights` (0, M), and request i owns the pairs from `first[i]`
+    to before `last[i]` of `nodes` and `values`; nodes are agents plus 1, in increasing order.
+    """
+
+    weights: Integers
+    first: Integers
+    last: Integers
+    nodes: Integers
+    values: Integers
+
+
+ROWS = types.NamedTuple((MATRIX, ROW, ROW, ROW, ROW), Rows)
+
+
+def dense(weights: Integers) -> Rows:
+    """All pairs of `weights` (N, M)."""
+    view = np.ascontiguousarray(weights).view()
+    view.setflags(write=False)
+    nothing = np.empty(0, np.int64)
+    return Rows(view, nothing, nothing, nothing, nothing)
+
+
+def take(rows: Rows, chosen: NDArray[np.intp]) -> Rows:
+    """The same for some of the requests; packed pairs are shared, not copied."""
+    if rows.first.size == 0:
+        return dense(rows.weights[chosen])
+    return rows._replace(first=rows.first[chosen], last=rows.last[chosen])
+
+
+@inlined
+def bits(nodes):
+    shift = 1
+    while (1 << shift) <= nodes:
+        shift += 1
+    return shift
+
+
+@inlined
+def count(rows):
+    """N."""
+    return rows.weights.shape[0] + rows.first.size
+
+
+@inlined
+def pairs(rows):
+    """How many pairs there are to look at."""
+    total = rows.weights.size
+    for i in range(rows.first.size):
+        total += rows.last[i] - rows.first[i]
+    return total
+
+
+@inlined
+def _find(nodes, values, begin, end, node):
+    """The value of a node in a packed row, which lies from `begin` to before `end`; `NEVER` where it is not there."""
+    size = end - begin
+    while size > 1:
+        half = size >> 1
+        begin += half if nodes[begin + half] <= node else 0
+        size -= half
+    return values[begin] if size == 1 and nodes[begin] == node else NEVER
+
+
+@inlined
+def weight(rows, i, node):
+    """What request i is worth at a node: 0 at node 0, and less than nothing where a packed row has no such pair."""
+    if node == 0:
+        return 0
+    if rows.first.size == 0:
+        return rows.weights[i, node - 1]
+    return _find(rows.nodes, rows.values, rows.first[i], rows.last[i], node)
+
+
+@inlined
+def _with_node_0(best, second):
+    return (best, max(second, 0)) if best > 0 else (np.int64(0), best)
+
+
+@inlined
+def two_best(row, prices, shift):
+    m, floor = row.size, -(1 << (61 - shift))
+    best, second = np.int64(NEVER), np.int64(NEVER)
+    for k in range(m):
+        offer = ((max(row[k], floor) - prices[k + 1]) << shift) | (m - k)
+        second = max(second, min(best, offer))
+        best = max(best, offer)
+    return _with_node_0(best, second)
+
+
+@inlined
+def _ahead_packed(nodes, values, begin, end, prices, shift):
+    m = prices.size
+    best, second = np.int64(NEVER), np.int64(NEVER)
+    for t in range(begin, end):
+        k = nodes[t]
+        offer = ((values[t] - prices[k]) << shift) | (m - k)
+        second = max(second, min(best, offer))
+        best = max(best, offer)
+    return _with_node_0(best, second)
+
+
+@inlined
+def _node(offer, shift, nodes):
+    return nodes - (offer & ((1 << shift) - 1)) if offer != 0 and offer != NEVER else 0
+
+
+@inlined
+def ahead(rows, i, prices):
+    """The best offer to request i at the prices (M + 1,), its node, the second best, and its node.
+
+    Ties go to the first agent. Node 0 offers 0. How far from the end a
+    node is rides in the low bits of what it offers: there is no branch to guess.
+    """
+    shift = bits(prices.size)
+    if rows.first.size > 0:
+        best, second = _ahead_packed(rows.nodes, rows.values, rows.first[i], rows.last[i], prices, shift)
+    else:
+        best, second = two_best(rows.weights[i], prices, shift)
+    return best >> shift, _node(best, shift, prices.size), second >> shift, _node(second, shift, prices.size)
+
+
+@inlined
+def offers(rows, prices, at, second, margins):
+    """`ahead` for all: favourite and second favourite node of each request, and the margin between the two; with the
+    sum of all best offers.
+    """
+    shift = bits(prices.size)
+    weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
+    total = 0.0
+    for i in range(at.size):
+        if first.size > 0:
+            best, next_best = _ahead_packed(nodes, values, first[i], last[i], prices, shift)
+        else:
+            best, next_best = two_best(weights[i], prices, shift)
+        at[i], second[i] = _node(best, shift, prices.size), _node(next_best, shift, prices.size)
+        margins[i] = (best >> shift) - (next_best >> shift)
+        total += best >> shift
+    return total
+
+
+@inlined
+def top(rows, i, prices):
+    """The best offer alone."""
+    best = np.int64(0)
+    if rows.first.size > 0:
+        nodes, values = rows.nodes, rows.values
+        for t in range(rows.first[i], rows.last[i]):
+            best = max(best, values[t] - prices[nodes[t]])
+    else:
+        row = rows.weights[i]
+        for k in range(row.size):
+            best = max(best, row[k] - prices[k + 1])
+    return best
+
+
+@inlined
+def emptiest(rows, i, prices, best, room):
+    """The agent with most room among those that offer `best`, -1 if none has any or none is worth its price."""
+    choice, free = -1, 0
+    if rows.first.size > 0:
+        nodes, values = rows.nodes, rows.values
+        for t in range(rows.first[i], rows.last[i]):
+            k = nodes[t] - 1
+            if values[t] - prices[k + 1] == best and room[k] > free and (best > 0 or prices[k + 1] > 0):
+                choice, free = k, room[k]
+    else:
+        row = rows.weights[i]
+        for k in range(row.size):
+            if row[k] - prices[k + 1] == best and room[k] > free and (best > 0 or prices[k + 1] > 0):
+                choice, free = k, room[k]
+    return choice
+
+
+@inlined
+def shorten(rows, worth, members, arcs):
+    """Lower `arcs` (M + 1,) to what it costs to move `members` away from where they have `worth` (N,).
+
+    Node 0 is left alone.
+
+    Returns:
+        how many entries were read.
+    """
+    weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
+    beyond, read = arcs[1:], members.size
+    for i in members:
+        if first.size > 0:
+            for t in range(first[i], last[i]):
+                arcs[nodes[t]] = min(arcs[nodes[t]], worth[i] - values[t])
+            read += last[i] - first[i]
+        else:
+            row, here = weights[i], worth[i]
+            for k in range(row.size):
+                beyond[k] = min(beyond[k], here - row[k])
+            read += row.size
+    return read
+
+
+@inlined
+def _there(weights, first, last, nodes, values, i, k):
+    if k == 0:
+        return np.int64(0)
+    return _find(nodes, values, first[i], last[i], k) if first.size > 0 else weights[i, k - 1]
+
+
+@inlined
+def losing(rows, worth, members, k, length):
+    """The first of `members` that loses just `length` by moving from where it has `worth` (N,) to node k, or -1."""
+    weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
+    for i in members:
+        if worth[i] - _there(weights, first, last, nodes, values, i, k) == length:
+            return i
+    return -1
+
+
+@inlined
+def losses(rows, worth, members, k):
+    """What each of `members` loses by moving from where it has `worth` (N,) to node k."""
+    weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
+    found = np.empty(members.size, np.int64)
+    for t in range(members.size):
+        found[t] = worth[members[t]] - _there(weights, first, last, nodes, values, members[t], k)
+    return found
+
+
+@inlined
+def distances(rows, i, best, prices, found):
+    """How far `found` (M + 1,) each node's offer to request i is behind `best`, at most `FAR`."""
+    if rows.first.size > 0:
+        nodes, values = rows.nodes, rows.values
+        for k in range(found.size):
+            found[k] = FAR
+        for t in range(rows.first[i], rows.last[i]):
+            found[nodes[t]] = best - values[t] + prices[nodes[t]]
+    else:
+        row = rows.weights[i]
+        for k in range(row.size):
+            found[k + 1] = min(FAR, best - row[k] + prices[k + 1])
+    found[0] = best
+
+
+@njit(ROW(ROWS, ROW), cache=True)
+def worth(rows, at):
+    """(N,) what each request is worth at its node; 0 for one that is nowhere."""
+    found = np.empty(at.size, np.int64)
+    weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
+    for i in range(at.size):
+        found[i] = _there(weights, first, last, nodes, values, i, at[i]) if at[i] >= 0 else 0
+    return found
+
+
+@njit(NUMBER(ROWS), cache=True)
+def spread(rows):
+    """How much more its best agent is worth to a request than the mean of all, on average; less than nothing is 0."""
+    n, m = count(rows), rows.weights.shape[1]
+    total = 0.0
+    zero = np.zeros(m + 1, np.int64)
+    for i in range(n):
+        gain = 0.0
+        for k in range(1, m + 1):
+            gain += max(0, weight(rows, i, k))
+        total += top(rows, i, zero) - gain / m
+    return np.int64(total / max(1, n))
