@@ -36,8 +36,10 @@ _ROUNDS = 30
 #: Share of the pairs worth something below which only these are looked at.
 _SPARSE = 0.5
 
-#: Pairs from which it pays to look at the promising ones first.
+#: Pairs from which it pays to look at the promising ones first, and requests per agent: prices of a sample of fewer are
+#: too rough to tell which these are.
 _LARGE = 200_000
+_MANY = 8
 
 #: How many of them a request has on average: a share of the agents, but not less than this.
 _SHORTER = 16
@@ -52,7 +54,7 @@ _SEEN = 2**62
 #: Requests per agent from which Newton's method has a curvature to go by.
 _SMOOTH = 4
 
-#: Share of the requests that may wait for a search each before all bid anew.
+#: Share of the requests, where they are few per agent, that may wait for a search each before all bid anew.
 _CROWD = 0.3
 
 #: What bids exceed indifference by, round by round: a share of how much more the best agent is worth than the mean.
@@ -95,7 +97,7 @@ class Solver:
             newton(rows, capacities, prices, 0, 0, 0, at, second, margins)
         if rounds == 0:
             level(rows, capacities, prices, at, margins)
-        crowd = int(n * _CROWD)
+        crowd = n if rounds else int(n * _CROWD)
         waiting = repair(rows, capacities, prices, at, margins, crowd, self.effort, self.central)
         if waiting > crowd:
             prices[:] = before
@@ -164,7 +166,7 @@ def _settle_shortlisted(solver: Solver, rows: Rows, capacities: Integers, prices
         BudgetSpent: the work was not worth it.
     """
     n, m = _shape(rows)
-    if rows.first.size > 0 or n * m < _LARGE or m < 48:
+    if rows.first.size > 0 or n * m < _LARGE or m < 48 or n < _MANY * m:
         return solver.settle(rows, capacities, prices)
     before = prices.copy()
     size = max(_SHORTEST, m // _SHORTER)
@@ -174,7 +176,7 @@ def _settle_shortlisted(solver: Solver, rows: Rows, capacities: Integers, prices
     if found is None:
         return solver.settle(rows, capacities, prices)
     some, floor = found
-    for _ in range(4):
+    for _ in range(2):
         at = solver.settle(some, capacities, prices)
         missing = overlooked(rows.weights, some, prices, at, (before - prices).max(), floor)
         if missing.size == 0:

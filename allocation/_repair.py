@@ -19,6 +19,9 @@ from allocation._types import FLAG, NUMBER, ROW, VECTOR, inner
 #: Bids for each request that waits; a search costs as much as a hundred.
 _BIDS = 20
 
+#: Rows of the graph that a path costs: a few nodes, with a search for who moves in each.
+_PATH = 10
+
 
 @inner
 def _relax(arcs, walls, base, shift, open_):
@@ -192,7 +195,7 @@ def fill(state, search, budget):
                 and state.loads[k] < state.capacities[k - 1]
                 and _feed(state, search, k)
             ):
-                work += 10 * search.open.size
+                work += _PATH * search.open.size
     return work
 
 
