@@ -20,9 +20,10 @@ from tests.benchmarks.rivals import or_tools
 Rows = list[dict[str, object]]
 
 
-#: What all payments may take of the allocation's time. Each served pair's cost is read from memory once, and at
-#: 100000x20 that alone takes most of it: beside it stands what np.sum over the costs takes.
+#: What all payments may take of the allocation's time, or else of what np.sum over the costs takes: each served pair's
+#: cost is read from memory once, and at 100000x20 nothing else counts.
 SHARE = 0.05
+PASSES = 1.25
 
 
 @pytest.mark.parametrize("kind", ["uniform", "structured"])
@@ -52,7 +53,7 @@ def test_payments_cost_little(benchmark: BenchmarkFixture, row: Rows, full: bool
             "x N + 1 OR-tools": naive,
         }
     )
-    assert share <= SHARE
+    assert share <= SHARE or charging <= PASSES * passes
     assert naive is None or naive >= 3000
 
 
