@@ -39,7 +39,7 @@ _SPARSE = 0.5
 #: Pairs from which it pays to look at the promising ones first, and requests per agent: prices of a sample of fewer are
 #: too rough to tell which these are.
 _LARGE = 200_000
-_MANY = 8
+_MANY = 16
 
 #: How many of them a request has on average: a share of the agents, but not less than this.
 _SHORTER = 16

@@ -88,6 +88,7 @@ def test_who_prefers_a_pair_that_was_left_out_gets_all_of_its_row() -> None:
 def test_lists_that_are_too_short_change_nothing(kind: str, shortest: int, monkeypatch: pytest.MonkeyPatch) -> None:
     cascade = kernels("_cascade")
     monkeypatch.setattr(cascade, "_LARGE", 0)
+    monkeypatch.setattr(cascade, "_MANY", 4)
     monkeypatch.setattr(cascade, "_SHORTEST", shortest)
     monkeypatch.setattr(cascade, "_SHORTER", 1000)
     market = make(kind, 600, 60, 7)
@@ -105,6 +106,7 @@ def test_lists_are_widened_where_they_left_out_too_much(monkeypatch: pytest.Monk
         return kernels("_shortlist").widened(rows, weights, chosen)
 
     monkeypatch.setattr(cascade, "_LARGE", 0)
+    monkeypatch.setattr(cascade, "_MANY", 4)
     monkeypatch.setattr(cascade, "_SHORTEST", 2)
     monkeypatch.setattr(cascade, "_SHORTER", 1000)
     monkeypatch.setattr(cascade, "widened", spy)

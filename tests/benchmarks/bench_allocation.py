@@ -36,7 +36,7 @@ LEAST = 0.8
 NOISE = 0.15
 
 #: The same along M, where the sizes are a factor of five apart and not of ten.
-STEP = 0.25
+STEP = 0.3
 
 #: Medians of this run: (kind, N, M) -> CPU seconds of ours and of OR-tools.
 TIMES: dict[tuple[str, int, int], tuple[float, float]] = {}
