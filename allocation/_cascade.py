@@ -1,7 +1,8 @@
 """From a sample to the whole: how `MinCostFlow` finds prices, and how few requests it looks at twice.
 
 1. A random sample is solved exactly, recursively, with capacities in proportion; its prices nearly fit the whole, and
-   show which pairs are promising there: in what follows no others are looked at, but once at the end (`_shortlist`).
+   show which pairs are promising there. Where requests are many per agent, no others are looked at in what follows, but
+   once at the end (`_shortlist`).
 2. Newton's method on the dual balances supply and demand on the whole (`_prices`); among few requests per agent, which
    have no curvature to speak of, all prices rise alike until demand fits.
 3. Requests whose favourite is far ahead stay there. The others are a market of their own, with the capacity that is
