@@ -42,9 +42,15 @@ _SPARSE = 0.5
 _LARGE = 200_000
 _MANY = 16
 
+#: Agents from which a list is enough shorter than the row.
+_WIDE = 48
+
 #: How many of them a request has on average: a share of the agents, but not less than this.
 _SHORTER = 16
 _SHORTEST = 10
+
+#: Requests that stand for all where a mean will do.
+_PILOT = 64
 
 #: Fewer requests than this are not worth dividing.
 _NARROW = 4000
@@ -167,11 +173,11 @@ def _settle_shortlisted(solver: Solver, rows: Rows, capacities: Integers, prices
         BudgetSpent: the work was not worth it.
     """
     n, m = _shape(rows)
-    if rows.first.size > 0 or n * m < _LARGE or m < 48 or n < _MANY * m:
+    if rows.first.size > 0 or n * m < _LARGE or m < _WIDE or n < _MANY * m:
         return solver.settle(rows, capacities, prices)
     before = prices.copy()
     size = max(_SHORTEST, m // _SHORTER)
-    offers = -np.partition(prices[1:] - rows.weights[sample_rows(n, 64)], (1, size), axis=1)
+    offers = -np.partition(prices[1:] - rows.weights[sample_rows(n, _PILOT)], (1, size), axis=1)
     width = max(0, int(np.mean(offers[:, 1] - offers[:, size])))
     found = promising(rows.weights, prices, width, n * m // 4)
     if found is None:
@@ -215,7 +221,7 @@ def level(rows: Rows, capacities: Integers, prices: Integers, at: Integers, marg
 def bid_up(rows: Rows, capacities: Integers, prices: Integers) -> None:
     """Let everybody bid anew from `prices` (M + 1,), which rise in place, with increments that end price wars."""
     n, _ = _shape(rows)
-    unit = spread(take(rows, sample_rows(n, min(n, 64))))
+    unit = spread(take(rows, sample_rows(n, min(n, _PILOT))))
     for share in _INCREMENTS:
         increment = 1 + int(share * unit)
         nowhere, margins = np.full(n, -1), np.zeros(n, np.int64)

@@ -144,7 +144,7 @@ class ServerProcess:
     async def stop(self) -> None:
         """Ask the whole group to end, and after ten seconds make it; a log of our own goes with it.
 
-        No process of the group runs any more when this returns.
+        No process of the group runs any more when this returns, unless one outlives its killing by five seconds.
         """
         if self not in _running:
             return
