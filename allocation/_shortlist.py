@@ -7,11 +7,16 @@ pair gets its whole row.
 """
 
 import numpy as np
+from llvmlite.ir import Constant, IntType
 from numba import njit, types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from allocation._rows import ROWS, Integers, Rows, bits, dense, top, two_best, weight
-from allocation._types import MATRIX, NUMBER, ROW
+from allocation._rows import NEVER, ROWS, Integers, Rows, dense, top, weight
+from allocation._types import MATRIX, NUMBER, ROW, inlined
+
+#: Pairs whose marks fit in one word.
+_WORD = 64
 
 
 def packed(weights: Integers) -> Rows:
@@ -68,20 +73,54 @@ def _pack(weights, ends, nodes, values):
             t += weights[i, k] > 0
 
 
+@intrinsic
+def _first_bit(typing, word):
+    """Index of the lowest bit set in a word that is not 0."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], Constant(IntType(1), 1))
+
+    return NUMBER(NUMBER), generate
+
+
+@inlined
+def _second_best(row, prices):
+    best, second = np.int64(NEVER), np.int64(NEVER)
+    for k in range(row.size):
+        offer = row[k] - prices[k + 1]
+        second = max(second, min(best, offer))
+        best = max(best, offer)
+    return max(second, 0) if best > 0 else best
+
+
+@inlined
+def _gather(row, prices, least, nodes, values, t):
+    """The pairs of a row that offer `least` or more, and are worth something, from place t on; returns where they end.
+
+    They are marked as bits first, which takes no branch.
+    """
+    for begin in range(0, row.size, _WORD):
+        marks = np.int64(0)
+        for k in range(min(row.size - begin, _WORD)):
+            value = row[begin + k]
+            marks |= np.int64((value > 0) & (value - prices[begin + k + 1] >= least)) << k
+        while marks != 0:
+            k = begin + _first_bit(marks)
+            nodes[t], values[t] = k + 1, row[k]
+            t += 1
+            marks &= marks - 1
+    return t
+
+
 @njit(NUMBER(MATRIX, ROW, NUMBER, ROW, ROW, ROW, ROW, ROW), cache=True)
 def _collect(weights, prices, width, first, last, nodes, values, floor):
     n, m = weights.shape
-    shift = bits(prices.size)
     t = 0
     for i in range(n):
         if t + m > nodes.size:
             return i
-        row = weights[i]
-        _, next_best = two_best(row, prices, shift)
-        first[i], floor[i] = t, (next_best >> shift) - width
-        for k in range(m):
-            nodes[t], values[t] = k + 1, row[k]
-            t += (row[k] > 0) & (row[k] - prices[k + 1] >= floor[i])
+        first[i], floor[i] = t, _second_best(weights[i], prices) - width
+        t = _gather(weights[i], prices, floor[i], nodes, values, t)
         last[i] = t
     return n
 
