@@ -1,31 +1,26 @@
 """From a sample to the whole: how `MinCostFlow` finds prices, and how few requests it looks at twice.
 
 1. A random sample is solved exactly, recursively, with capacities in proportion; its prices nearly fit the whole, and
-   show which pairs are promising there. Where requests are many per agent, no others are looked at in what follows, but
-   once at the end (`_shortlist`).
-2. Newton's method on the dual balances supply and demand on the whole (`_prices`); among few requests per agent, which
-   have no curvature to speak of, all prices rise alike until demand fits.
+   show which pairs are promising there: no others are looked at in what follows, but once at the end (`_shortlist`).
+   Where requests are few per agent a sample shows little: there all bid for rough prices first (`_bidding`).
+2. Newton's method on the dual balances supply and demand on the whole (`_prices`).
 3. Requests whose favourite is far ahead stay there. The others are a market of their own, with the capacity that is
    left: solved the same way, recursively, and exactly at the bottom (`_repair`), where most of those that find no room
-   outbid each other (`_auction`). Where too many are left over even so, everybody bids anew, in larger steps.
+   outbid each other (`_auction`).
 4. Where the final prices moved further than a margin, the request is looked at again, and joins the others if it
    strays. The result is exact whatever the sample was: it ends only when every request has its favourite.
 """
 
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from allocation._auction import compete
+from allocation._bidding import bid_up, increment, level, opening, refine
 from allocation._prices import newton, strays, window
-from allocation._repair import repair
-from allocation._rows import NEVER, Rows, dense, spread, take, worth
-from allocation._shortlist import overlooked, packed, promising, widened
-
-Integers = NDArray[np.int64]
+from allocation._repair import finish, repair
+from allocation._rows import Integers, Rows, best_offers, dense, sample, sample_rows, shape, take, worth
+from allocation._shortlist import BudgetSpent, Shortlists, packed, promise
 
 #: Work in entries touched, per arc that a network for another solver would have: what finishing may be worth.
 _EFFORT = 150
@@ -37,20 +32,22 @@ _ROUNDS = 30
 #: Share of the pairs worth something below which only these are looked at.
 _SPARSE = 0.5
 
-#: Pairs from which it pays to look at the promising ones first, and requests per agent: prices of a sample of fewer are
-#: too rough to tell which these are.
+#: Pairs from which it pays to look at the promising ones first, and agents from which lists are enough shorter.
 _LARGE = 200_000
-_MANY = 16
-
-#: Agents from which a list is enough shorter than the row.
 _WIDE = 48
 
-#: How many of them a request has on average: a share of the agents, but not less than this.
-_SHORTER = 16
-_SHORTEST = 10
+#: Requests per agent from which prices of a sample show which pairs are promising; where they are fewer bids do.
+_MANY = 16
 
-#: Requests that stand for all where a mean will do.
-_PILOT = 64
+#: Increments of the rounds of bids for promising pairs, as a share of how much more the best agent is worth than the
+#: mean. Where lists end nearer than two bids may overshoot they are not to be trusted.
+_FINE = (0.02, 0.005)
+
+#: Share of the slots needed that must be on some list.
+_COVERED = 0.9
+
+#: How often lists may be widened before the pairs are thought too many.
+_WIDENINGS = 6
 
 #: Fewer requests than this are not worth dividing.
 _NARROW = 4000
@@ -61,19 +58,8 @@ _SEEN = 2**62
 #: Requests per agent from which Newton's method has a curvature to go by.
 _SMOOTH = 4
 
-#: Share of the requests, where they are few per agent, that may wait for a search each before all bid anew.
+#: Share of the requests, where they are fewer, that may wait for a search each before all bid anew.
 _CROWD = 0.3
-
-#: What bids exceed indifference by, round by round: a share of how much more the best agent is worth than the mean.
-#: Where prices went too high no request comes, so each round but the last gives back twice what one bid may overshoot.
-_INCREMENTS = (0.3, 0.08, 0.02)
-
-#: Bids for each request in each round.
-_BIDS = 100
-
-
-class BudgetSpent(Exception):  # noqa: N818
-    """The market is harder than its size suggests; another solver should take over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,29 +75,84 @@ class Solver:
         Raises:
             BudgetSpent: the work was not worth it.
         """
-        n, m = _shape(rows)
+        n, m = shape(rows)
+        if n >= _SMOOTH * m:
+            return self._settle_near(rows, capacities, prices)
+        before = prices.copy()
+        at, second, margins = (np.empty(n, np.int64) for _ in range(3))
+        newton(rows, capacities, prices, 0, 0, 0, at, second, margins)
+        level(rows, capacities, prices, at, margins)
+        crowd = int(n * _CROWD)
+        waiting = repair(rows, capacities, prices, at, margins, crowd, self.effort, self.central)
+        if waiting == 0:
+            return at
+        if waiting <= crowd:
+            raise BudgetSpent
+        if _listable(rows):
+            with suppress(BudgetSpent):
+                return self.settle_from_bids(rows, capacities, prices)
+        prices[:] = before
+        bid_up(rows, capacities, prices)
+        return self._settle_near(rows, capacities, prices)
+
+    def settle_listed(self, rows: Rows, capacities: Integers, prices: Integers) -> Integers:
+        """`settle`, but looking only at pairs that are promising at `prices`, and at the others to see who prefers one.
+
+        Raises:
+            BudgetSpent: the work was not worth it, or prices so far off that too many pairs would be needed.
+        """
+        return self._settle_among(Shortlists.near(rows.weights, prices, promise(rows, prices)), capacities, prices)
+
+    def settle_from_bids(self, rows: Rows, capacities: Integers, prices: Integers) -> Integers:
+        """The same from prices that all bid for, first in samples, then for promising pairs; `prices` are overwritten.
+
+        Raises:
+            BudgetSpent: as above, or rows have so many pairs that nearly tie that lists would say nothing.
+        """
+        n, _ = shape(rows)
+        steps = [increment(rows, share) for share in _FINE]
+        if promise(rows, np.zeros_like(prices)) < 2 * steps[0]:
+            raise BudgetSpent
+        prices[:] = opening(rows, capacities)
+        width = promise(rows, prices)
+        if width < 2 * steps[0]:
+            raise BudgetSpent
+        lists = Shortlists.near(rows.weights, prices, width)
+        if np.minimum(lists.listed(), capacities).sum() < min(n, capacities.sum()) * _COVERED:
+            raise BudgetSpent
+        for step in steps:
+            refine(lists.rows, capacities, prices, step)
+        return Solver(self.effort // 4, self.central)._settle_among(lists, capacities, prices)
+
+    def _settle_among(self, lists: Shortlists, capacities: Integers, prices: Integers) -> Integers:
+        at = self._settle_near(lists.rows, capacities, prices)
+        for _ in range(_WIDENINGS):
+            if not lists.widen(prices):
+                return at
+            self._amend(lists.rows, capacities, prices, at)
+        raise BudgetSpent
+
+    def _amend(self, rows: Rows, capacities: Integers, prices: Integers, at: Integers) -> None:
+        """An optimum again, where `at` (N,) and `prices` were one before rows got more pairs; in place."""
+        pending = np.flatnonzero(best_offers(rows, prices) > worth(rows, at) - prices[at])
+        at[pending] = -1
+        if finish(rows, capacities, prices, at, pending, pending.size, self.effort, self.central) > 0:
+            raise BudgetSpent
+
+    def _settle_near(self, rows: Rows, capacities: Integers, prices: Integers) -> Integers:
+        n, m = shape(rows)
         at, second, margins = (np.empty(n, np.int64) for _ in range(3))
         narrow = (n // 2 - 60 * m) // 8 if n >= _NARROW else 0
-        goal = max(2, m // 4, narrow)
         rounds = _ROUNDS if n >= _SMOOTH * m else 0
-        left = newton(rows, capacities, prices, goal, m // 4, rounds, at, second, margins)
-        before = prices.copy()
+        left = newton(rows, capacities, prices, max(2, m // 4, narrow), m // 4, rounds, at, second, margins)
         if 0 < left <= narrow:
+            before = prices.copy()
             with suppress(BudgetSpent):
                 if self._settle_undecided(rows, capacities, prices, at, margins, left):
                     return at
             prices[:] = before
             newton(rows, capacities, prices, 0, 0, 0, at, second, margins)
-        if rounds == 0:
-            level(rows, capacities, prices, at, margins)
-        crowd = n if rounds else int(n * _CROWD)
-        waiting = repair(rows, capacities, prices, at, margins, crowd, self.effort, self.central)
-        if waiting > crowd:
-            prices[:] = before
-            bid_up(rows, capacities, prices)
-            newton(rows, capacities, prices, goal, m // 4, rounds, at, second, margins)
-            waiting = repair(rows, capacities, prices, at, margins, n, self.effort, self.central)
-        if waiting > 0:
+        if repair(rows, capacities, prices, at, margins, n, self.effort, self.central) > 0:
             raise BudgetSpent
         return at
 
@@ -119,7 +160,7 @@ class Solver:
         self, rows: Rows, capacities: Integers, prices: Integers, at: Integers, margins: Integers, left: int
     ) -> bool:
         """Settle the requests of smallest margin among themselves, until the others agree; False if they do not."""
-        n, m = _shape(rows)
+        n, m = shape(rows)
         before = prices.copy()
         undecided = margins < window(margins, 8 * left + 60 * m)
         among_themselves = Solver(self.effort // 3, self.central)
@@ -155,91 +196,26 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
         prices = np.concatenate(([0], start))
         with suppress(BudgetSpent):
             return Solver(effort // 3).settle(rows, capacities, prices), prices
-    prices = np.zeros(m + 1, np.int64)
     with suppress(BudgetSpent):
-        sizes = _sizes(n, m)
-        for count in sizes:
-            scaled = np.diff(np.cumsum(capacities) * count // n, prepend=0)
-            Solver(effort // 2, central=True).settle(take(rows, sample_rows(n, count)), scaled, prices)
-        settle = partial(_settle_shortlisted, Solver(effort)) if sizes else Solver(effort).settle
-        return settle(rows, capacities, prices), prices
+        if _listable(rows) and _SMOOTH * m <= n < _MANY * m:
+            prices = np.zeros(m + 1, np.int64)
+            with suppress(BudgetSpent):
+                return Solver(effort).settle_from_bids(rows, capacities, prices), prices
+        prices = np.zeros(m + 1, np.int64)
+        for count in _sizes(n, m):
+            Solver(effort // 2, central=True).settle(*sample(rows, capacities, count), prices)
+        if _listable(rows) and n >= _MANY * m:
+            before = prices.copy()
+            with suppress(BudgetSpent):
+                return Solver(effort).settle_listed(rows, capacities, prices), prices
+            prices[:] = before
+        return Solver(effort).settle(rows, capacities, prices), prices
     return None
 
 
-def _settle_shortlisted(solver: Solver, rows: Rows, capacities: Integers, prices: Integers) -> Integers:
-    """`settle`, but looking only at pairs that are promising at `prices`, and at the others once, to be sure.
-
-    Raises:
-        BudgetSpent: the work was not worth it.
-    """
-    n, m = _shape(rows)
-    if rows.first.size > 0 or n * m < _LARGE or m < _WIDE or n < _MANY * m:
-        return solver.settle(rows, capacities, prices)
-    before = prices.copy()
-    size = max(_SHORTEST, m // _SHORTER)
-    offers = -np.partition(prices[1:] - rows.weights[sample_rows(n, _PILOT)], (1, size), axis=1)
-    width = max(0, int(np.mean(offers[:, 1] - offers[:, size])))
-    found = promising(rows.weights, prices, width, n * m // 4)
-    if found is None:
-        return solver.settle(rows, capacities, prices)
-    some, floor = found
-    for _ in range(2):
-        at = solver.settle(some, capacities, prices)
-        missing = overlooked(rows.weights, some, prices, at, (before - prices).max(), floor)
-        if missing.size == 0:
-            return at
-        if missing.size > n // 4:
-            break
-        some = widened(some, rows.weights, missing)
-        floor[missing] = NEVER
-    prices[:] = before
-    return solver.settle(rows, capacities, prices)
-
-
-def level(rows: Rows, capacities: Integers, prices: Integers, at: Integers, margins: Integers) -> None:
-    """Raise all prices alike until no more requests want to be served than there is room for: Newton in one direction.
-
-    Args:
-        rows: N requests, M agents.
-        capacities: (M,).
-        prices: (M + 1,) of nodes; raised in place, as `at` and `margins` follow.
-        at: (N,) a favourite node of each request.
-        margins: (N,) how far it is ahead of the second favourite.
-    """
-    room = int(capacities.sum())
-    wanting = np.flatnonzero(at)
-    if wanting.size <= room:
-        return
-    gains = worth(rows, at)[wanting] - prices[at[wanting]]
-    rise = np.partition(gains, gains.size - room - 1)[gains.size - room - 1]
-    prices[1:] += rise
-    margins[at == 0] += rise
-    margins[wanting] = np.where(gains > rise, np.minimum(margins[wanting], gains - rise), rise - gains)
-    at[wanting[gains <= rise]] = 0
-
-
-def bid_up(rows: Rows, capacities: Integers, prices: Integers) -> None:
-    """Let everybody bid anew from `prices` (M + 1,), which rise in place, with increments that end price wars."""
-    n, _ = _shape(rows)
-    unit = spread(take(rows, sample_rows(n, min(n, _PILOT))))
-    for share in _INCREMENTS:
-        increment = 1 + int(share * unit)
-        nowhere, margins = np.full(n, -1), np.zeros(n, np.int64)
-        compete(rows, capacities, prices, nowhere, margins, np.arange(n), n, increment, _BIDS * n)
-        if share != _INCREMENTS[-1]:
-            prices[1:] = np.maximum(prices[1:] - 2 * increment, 0)
-
-
-def sample_rows(n: int, count: int) -> NDArray[np.intp]:
-    """`count` of n rows, one at random in each of `count` equal strata; always the same ones."""
-    stride = n // count
-    rows = np.arange(count, dtype=np.intp)
-    picked: NDArray[np.intp] = rows * stride + ((rows * 2654435761) >> 15) % stride
-    return picked
-
-
-def _shape(rows: Rows) -> tuple[int, int]:
-    return rows.weights.shape[0] + rows.first.size, rows.weights.shape[1]
+def _listable(rows: Rows) -> bool:
+    """Whether lists of promising pairs would be much shorter than the rows."""
+    return rows.first.size == 0 and rows.weights.size >= _LARGE and rows.weights.shape[1] >= _WIDE
 
 
 def _sizes(n: int, m: int) -> list[int]:

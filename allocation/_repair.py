@@ -12,12 +12,16 @@ import numpy as np
 from numba import njit
 
 from allocation._auction import compete
+from allocation._draw import draw, lowest
 from allocation._graph import begin, copy, insert, mover, refresh, remove, seat
-from allocation._rows import FAR, ROWS, bits, distances, emptiest, top
+from allocation._rows import FAR, ROWS, bits, distances, emptiest, pairs, top
 from allocation._types import FLAG, NUMBER, ROW, VECTOR, inner
 
 #: Bids for each request that waits; a search costs as much as a hundred.
-_BIDS = 20
+_BIDS = 8
+
+#: Pairs per arc of the graph up to which agents draw requests in one by one.
+_FEW = 2
 
 #: Rows of the graph that a path costs: a few nodes, with a search for who moves in each.
 _PATH = 10
@@ -270,6 +274,34 @@ def _seat(rows, capacities, prices, at, margins, pending):
 
 
 @njit(NUMBER(ROWS, VECTOR, ROW, ROW, ROW, NUMBER, NUMBER, FLAG), cache=True)
+def finish(rows, capacities, prices, at, pending, waiting, budget, central):
+    """`repair` once nobody is to bid any more: who waits is in `pending`, first, and nowhere; all others like it best
+    where they are.
+    """
+    state, search = begin(rows, capacities, prices, at)
+    seat(state)
+    work = 0
+    for t in range(waiting):
+        work += _place(state, search, pending[t])
+        if work > budget // 3 + budget // waiting * t:
+            return waiting - t
+    few = rows.first.size > 0 and pairs(rows) <= _FEW * capacities.size**2
+    if _hungry(state, search) > 0:
+        spent = draw(state, 2 * budget) if few else fill(state, search, 2 * budget)
+        if spent > 2 * budget:
+            return 1
+    if few and not central:
+        lowest(state)
+    else:
+        lower(state, search)
+    if central:
+        highest = _highest(state, search)
+        for k in range(1, prices.size):
+            prices[k] = (prices[k] + highest[k]) // 2
+    return 0
+
+
+@njit(NUMBER(ROWS, VECTOR, ROW, ROW, ROW, NUMBER, NUMBER, FLAG), cache=True)
 def repair(rows, capacities, prices, at, margins, crowd, budget, central):
     """Exact optimum from prices and favourites, in place: `at` (N,) nodes, `prices` (M + 1,).
 
@@ -296,18 +328,4 @@ def repair(rows, capacities, prices, at, margins, crowd, budget, central):
         waiting = compete(rows, capacities, prices, at, margins, pending, waiting, 0, _BIDS * waiting)
     if waiting > crowd:
         return waiting
-    state, search = begin(rows, capacities, prices, at)
-    seat(state)
-    work = 0
-    for t in range(waiting):
-        work += _place(state, search, pending[t])
-        if work > budget // 3 + budget // waiting * t:
-            return waiting - t
-    if fill(state, search, 2 * budget) > 2 * budget:
-        return 1
-    lower(state, search)
-    if central:
-        highest = _highest(state, search)
-        for k in range(1, prices.size):
-            prices[k] = (prices[k] + highest[k]) // 2
-    return 0
+    return finish(rows, capacities, prices, at, pending, waiting, budget, central)

@@ -17,6 +17,9 @@ Integers = NDArray[np.int64]
 #: Less than any weight, and still far from the end of the word when a price is taken off.
 NEVER = -(2**62)
 
+#: Requests that stand for all where a mean will do.
+_PILOT = 64
+
 #: Longer than any path, short enough to be shifted by 16 bits.
 FAR = 2**46
 
@@ -49,6 +52,37 @@ def take(rows: Rows, chosen: NDArray[np.intp]) -> Rows:
     if rows.first.size == 0:
         return dense(rows.weights[chosen])
     return rows._replace(first=rows.first[chosen], last=rows.last[chosen])
+
+
+def shape(rows: Rows) -> tuple[int, int]:
+    """N and M."""
+    return rows.weights.shape[0] + rows.first.size, rows.weights.shape[1]
+
+
+def sample_rows(n: int, count: int) -> NDArray[np.intp]:
+    """`count` of n rows, one at random in each of `count` equal strata; always the same ones."""
+    stride = n // count
+    rows = np.arange(count, dtype=np.intp)
+    picked: NDArray[np.intp] = rows * stride + ((rows * 2654435761) >> 15) % stride
+    return picked
+
+
+def sample(rows: Rows, capacities: Integers, count: int) -> tuple[Rows, Integers]:
+    """`count` of the requests, and capacities (M,) in proportion."""
+    n, _ = shape(rows)
+    return take(rows, sample_rows(n, count)), np.diff(np.cumsum(capacities) * count // n, prepend=0)
+
+
+def pilot(rows: Rows) -> Rows:
+    """The few requests that stand for all where a mean will do."""
+    n, _ = shape(rows)
+    return take(rows, sample_rows(n, min(n, _PILOT)))
+
+
+def spread(rows: Rows) -> int:
+    """How much more its best agent is worth to a request than the mean of all, on average; less than nothing is 0."""
+    amount: int = _spread(pilot(rows))
+    return amount
 
 
 @inlined
@@ -272,9 +306,26 @@ def worth(rows, at):
     return found
 
 
+@njit(ROW(ROWS, ROW), cache=True)
+def best_offers(rows, prices):
+    """(N,) what the best agent offers each request at the prices (M + 1,), even if less than nothing."""
+    found = np.full(count(rows), NEVER)
+    weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
+    for i in range(found.size):
+        best = np.int64(NEVER)
+        if first.size > 0:
+            for t in range(first[i], last[i]):
+                best = max(best, values[t] - prices[nodes[t]])
+        else:
+            row = weights[i]
+            for k in range(row.size):
+                best = max(best, row[k] - prices[k + 1])
+        found[i] = best
+    return found
+
+
 @njit(NUMBER(ROWS), cache=True)
-def spread(rows):
-    """How much more its best agent is worth to a request than the mean of all, on average; less than nothing is 0."""
+def _spread(rows):
     n, m = count(rows), rows.weights.shape[1]
     total = 0.0
     zero = np.zeros(m + 1, np.int64)

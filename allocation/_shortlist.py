@@ -6,17 +6,29 @@ are so among fewer. Most requests are cleared by one comparison, the others look
 pair gets its whole row.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from llvmlite.ir import Constant, IntType
 from numba import njit, types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
-from allocation._rows import NEVER, ROWS, Integers, Rows, dense, top, weight
+from allocation._rows import NEVER, ROWS, Integers, Rows, best_offers, dense, pilot
 from allocation._types import MATRIX, NUMBER, ROW, inlined
 
 #: Pairs whose marks fit in one word.
 _WORD = 64
+
+#: How many pairs of a request are promising on average: a share of the agents, but not less than this.
+_SHORTER = 16
+_SHORTEST = 10
+
+#: Of all pairs at most one in so many is worth listing.
+_SHARE = 4
+
+
+class BudgetSpent(Exception):  # noqa: N818
+    """The market is harder than its size suggests; another way, or another solver, should take over."""
 
 
 def packed(weights: Integers) -> Rows:
@@ -27,27 +39,65 @@ def packed(weights: Integers) -> Rows:
     return Rows(dense(weights[:0]).weights, ends[:-1].copy(), ends[1:].copy(), nodes, values)
 
 
-def promising(weights: Integers, prices: Integers, width: int, most: int) -> tuple[Rows, Integers] | None:
-    """The pairs of `weights` (N, M) that offer at prices (M + 1,) at most `width` less than a row's second best.
+@dataclass(slots=True)
+class Shortlists:
+    """The promising pairs of `weights` (N, M): `rows`, and what all others offer less than at `prices` (M + 1,)."""
 
-    Returns:
-        the pairs, and (N,) what all others of a row offer less than; None if there were more than `most`.
-    """
-    n, m = weights.shape
-    first, last, floor = (np.empty(n, np.int64) for _ in range(3))
-    nodes, values = np.empty(most + m, np.int64), np.empty(most + m, np.int64)
-    if _collect(weights, prices, width, first, last, nodes, values, floor) < n:
-        return None
-    return Rows(dense(weights[:0]).weights, first, last, nodes, values), floor
+    weights: Integers
+    rows: Rows
+    floor: Integers
+    prices: Integers
+
+    @classmethod
+    def near(cls, weights: Integers, prices: Integers, width: int) -> "Shortlists":
+        """The pairs that offer at these prices at most `width` less than a row's second best.
+
+        Raises:
+            BudgetSpent: there are so many that it does not help to know them.
+        """
+        n, m = weights.shape
+        first, last, floor = (np.empty(n, np.int64) for _ in range(3))
+        nodes, values = _room(n, m)
+        if _collect(weights, prices, width, first, last, nodes, values, floor) < n:
+            raise BudgetSpent
+        return cls(weights, Rows(dense(weights[:0]).weights, first, last, nodes, values), floor, prices.copy())
+
+    def listed(self) -> Integers:
+        """(M,) how many requests each agent is promising to."""
+        return np.bincount(self.rows.nodes[: self.rows.last[-1]], minlength=self.prices.size)[1:]
+
+    def widen(self, prices: Integers) -> bool:
+        """Add the pairs that offer more at other prices than all of their row that are there; False if there are none.
+
+        Raises:
+            BudgetSpent: as in `near`.
+        """
+        n, m = self.weights.shape
+        gains = np.maximum(best_offers(self.rows, prices), 0)
+        self.floor += (self.prices - prices).max()
+        self.prices = prices.copy()
+        missing = _overlooked(self.weights, prices, gains, self.floor)
+        if missing.size > 0:
+            least, first, last = np.full(n, -NEVER), np.empty(n, np.int64), np.empty(n, np.int64)
+            least[missing] = self.floor[missing] = gains[missing] + 1
+            nodes, values = _room(n, m)
+            if _unite(self.rows, self.weights, prices, least, first, last, nodes, values) < n:
+                raise BudgetSpent
+            self.rows = Rows(self.rows.weights, first, last, nodes, values)
+        return bool(missing.size > 0)
 
 
-def widened(rows: Rows, weights: Integers, chosen: NDArray[np.intp]) -> Rows:
-    """Packed rows in which some of the requests get all pairs of `weights` that are worth something."""
-    more = packed(weights[chosen])
-    first, last = rows.first.copy(), rows.last.copy()
-    first[chosen], last[chosen] = more.first + rows.nodes.size, more.last + rows.nodes.size
-    nodes, values = np.concatenate((rows.nodes, more.nodes)), np.concatenate((rows.values, more.values))
-    return rows._replace(first=first, last=last, nodes=nodes, values=values)
+def _room(n: int, m: int) -> tuple[Integers, Integers]:
+    """Nodes and values of as many pairs as are worth listing, and a row to spare."""
+    return np.empty(n * m // _SHARE + m, np.int64), np.empty(n * m // _SHARE + m, np.int64)
+
+
+def promise(rows: Rows, prices: Integers) -> int:
+    """How far behind a row's second best, at prices (M + 1,), promising pairs of dense rows lie; at least two agents."""
+    offers = pilot(rows).weights - prices[1:]
+    behind = np.partition(offers, -2, axis=1)[:, -2:-1] - offers
+    count = min(behind.size - 1, len(offers) * max(_SHORTEST, offers.shape[1] // _SHORTER))
+    return max(0, int(np.partition(behind.ravel(), count)[count]))
 
 
 @njit(ROW(MATRIX), cache=True)
@@ -94,54 +144,74 @@ def _second_best(row, prices):
 
 
 @inlined
-def _gather(row, prices, least, nodes, values, t):
-    """The pairs of a row that offer `least` or more, and are worth something, from place t on; returns where they end.
+def _gather(row, prices, least, marks, nodes, values, t):
+    """The pairs of a row that are marked, or offer `least` or more and are worth something, from place t on.
 
-    They are marked as bits first, which takes no branch.
+    `marks` has a bit for each agent, and has none left afterwards: to set them takes no branch.
+
+    Returns:
+        where the pairs end.
     """
     for begin in range(0, row.size, _WORD):
-        marks = np.int64(0)
+        word = marks[begin // _WORD]
         for k in range(min(row.size - begin, _WORD)):
             value = row[begin + k]
-            marks |= np.int64((value > 0) & (value - prices[begin + k + 1] >= least)) << k
-        while marks != 0:
-            k = begin + _first_bit(marks)
+            word |= np.int64((value > 0) & (value - prices[begin + k + 1] >= least)) << k
+        marks[begin // _WORD] = 0
+        while word != 0:
+            k = begin + _first_bit(word)
             nodes[t], values[t] = k + 1, row[k]
             t += 1
-            marks &= marks - 1
+            word &= word - 1
     return t
 
 
 @njit(NUMBER(MATRIX, ROW, NUMBER, ROW, ROW, ROW, ROW, ROW), cache=True)
 def _collect(weights, prices, width, first, last, nodes, values, floor):
     n, m = weights.shape
+    marks = np.zeros(m // _WORD + 1, np.int64)
     t = 0
     for i in range(n):
         if t + m > nodes.size:
             return i
         first[i], floor[i] = t, _second_best(weights[i], prices) - width
-        t = _gather(weights[i], prices, floor[i], nodes, values, t)
+        t = _gather(weights[i], prices, floor[i], marks, nodes, values, t)
         last[i] = t
     return n
 
 
-@njit(ROW(MATRIX, ROWS, ROW, ROW, NUMBER, ROW), cache=True)
-def overlooked(weights, rows, prices, at, fall, floor):
-    """Requests that prefer a pair of `weights` (N, M), missing in `rows`, to where they are at these prices (M + 1,).
+@njit(NUMBER(ROWS, MATRIX, ROW, ROW, ROW, ROW, ROW, ROW), cache=True)
+def _unite(rows, weights, prices, least, first, last, nodes, values):
+    n, m = weights.shape
+    marks = np.zeros(m // _WORD + 1, np.int64)
+    begins, ends, named, kept = rows.first, rows.last, rows.nodes, rows.values
+    t = 0
+    for i in range(n):
+        if t + m > nodes.size:
+            return i
+        first[i] = t
+        if least[i] == -NEVER:
+            for s in range(begins[i], ends[i]):
+                nodes[t], values[t] = named[s], kept[s]
+                t += 1
+        else:
+            for s in range(begins[i], ends[i]):
+                marks[(named[s] - 1) // _WORD] |= np.int64(1) << ((named[s] - 1) % _WORD)
+            t = _gather(weights[i], prices, least[i], marks, nodes, values, t)
+        last[i] = t
+    return n
 
-    Args:
-        weights: (N, M), all pairs.
-        rows: some of them.
-        prices: (M + 1,) now.
-        at: (N,) nodes.
-        fall: how much any price has fallen since `floor` was true.
-        floor: (N,) what the missing ones offered less than.
-    """
-    everything = Rows(weights, floor[:0], floor[:0], floor[:0], floor[:0])
-    found, count = np.empty(at.size, np.int64), 0
-    for i in range(at.size):
-        gain = weight(rows, i, at[i]) - prices[at[i]]
-        if gain < floor[i] + fall and top(everything, i, prices) > gain:
-            found[count] = i
-            count += 1
+
+@njit(ROW(MATRIX, ROW, ROW, ROW), cache=True)
+def _overlooked(weights, prices, gains, floor):
+    """Requests to which some pair of `weights` (N, M) offers more than they gain (N,), if it can reach the floor."""
+    found, count = np.empty(gains.size, np.int64), 0
+    for i in range(gains.size):
+        if gains[i] < floor[i]:
+            best, row = np.int64(0), weights[i]
+            for k in range(row.size):
+                best = max(best, row[k] - prices[k + 1])
+            if best > gains[i]:
+                found[count] = i
+                count += 1
     return found[:count]

@@ -70,8 +70,8 @@ def test_prices_rise_alike_until_demand_fits() -> None:
     weights = np.array([[9, 1], [6, 4], [3, 3]])
     at, margins = np.array([1, 1, 1]), np.array([8, 2, 0])
     prices = np.zeros(3, np.int64)
-    kernels("_cascade").level(kernels("_rows").dense(weights), np.array([1, 1]), prices, at, margins)
+    kernels("_bidding").level(kernels("_rows").dense(weights), np.array([1, 1]), prices, at, margins)
     assert prices.tolist() == [0, 3, 3] and margins.tolist() == [6, 2, 0] and at[:2].tolist() == [1, 1]
     again = prices.copy(), at.copy(), margins.copy()
-    kernels("_cascade").level(kernels("_rows").dense(weights), np.array([2, 2]), prices, at, margins)
+    kernels("_bidding").level(kernels("_rows").dense(weights), np.array([2, 2]), prices, at, margins)
     assert all((one == other).all() for one, other in zip(again, (prices, at, margins), strict=True))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from allocation import Allocation, Market, MinCostFlow, OrTools, minimal_prices
@@ -61,58 +61,123 @@ def test_the_first_two_offers(data: st.DataObject) -> None:
     assert margins[0] == net[order[0]] - net[order[1]]
 
 
+def listed(rows: object) -> list[list[int]]:
+    return [rows.nodes[begin:end].tolist() for begin, end in zip(rows.first, rows.last, strict=True)]  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def any_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists may hold all pairs."""
+    monkeypatch.setattr(kernels("_shortlist"), "_SHARE", 1)
+
+
+@pytest.mark.usefixtures("any_share")
 def test_promising_pairs_are_those_near_the_second_best() -> None:
-    weights = np.array([[9, 7, 5, 3, -1], [1, 1, 1, 1, 1], [-5, -5, -5, -5, -5]])
-    rows, floor = kernels("_shortlist").promising(weights, np.array([0, 0, 0, 0, 2, 0]), 2, 15)
-    nodes = [rows.nodes[begin:end].tolist() for begin, end in zip(rows.first, rows.last, strict=True)]
-    assert nodes == [[1, 2, 3], [1, 2, 3, 4, 5], []]
-    assert floor.tolist() == [5, -1, -7]
-    assert kernels("_shortlist").promising(weights, np.zeros(6, np.int64), 2, 2) is None
+    weights = np.array([[9, 7, 5, 3, -1], [1, 1, 1, 1, 1], [-5, -5, -5, -5, -5], [-1, 0, 2, 0, 0]])
+    lists = kernels("_shortlist").Shortlists.near(weights, np.array([0, 0, 0, 0, 2, 0]), 2)
+    assert listed(lists.rows) == [[1, 2, 3], [1, 2, 3, 4, 5], [], [3]]
+    assert lists.floor.tolist() == [5, -1, -7, -2]
+    assert lists.listed().tolist() == [2, 2, 3, 1, 1]
 
 
-def test_who_prefers_a_pair_that_was_left_out_gets_all_of_its_row() -> None:
-    weights = np.array([[9, 7, 1], [4, 4, 0]])
-    lists = kernels("_shortlist")
-    zero = np.zeros(4, np.int64)
-    rows, floor = lists.promising(weights, zero, 0, 6)
-    prices = np.array([0, 9, 8, 0])
-    assert lists.overlooked(weights, rows, prices, np.array([0, 0]), 0, floor).tolist() == [0]
-    wide = lists.widened(rows, weights, np.array([0]))
-    assert wide.nodes[wide.first[0] : wide.last[0]].tolist() == [1, 2, 3]
-    assert kernels("_rows").worth(wide, np.array([3, 2])).tolist() == [1, 4]
-    assert kernels("_rows").worth(wide, np.array([-1, 0])).tolist() == [0, 0]
+def test_lists_of_nearly_all_pairs_are_refused() -> None:
+    shortlist = kernels("_shortlist")
+    with pytest.raises(shortlist.BudgetSpent):
+        shortlist.Shortlists.near(np.full((40, 10), 3), np.zeros(11, np.int64), 0)
+    lists = shortlist.Shortlists.near(np.tile(np.arange(10) + 1, (40, 1)), np.zeros(11, np.int64), 0)
+    with pytest.raises(shortlist.BudgetSpent):
+        lists.widen(np.array([0] * 9 + [20, 20]))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shortest", [1, 12])
-def test_lists_that_are_too_short_change_nothing(kind: str, shortest: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    cascade = kernels("_cascade")
+@settings(deadline=None)
+@given(data=st.data())
+def test_long_rows_are_listed_as_one_would_by_hand(data: st.DataObject) -> None:
+    m = data.draw(st.integers(60, 140))
+    weights = np.array([data.draw(st.lists(st.integers(-3, 90), min_size=m, max_size=m))])
+    prices = np.array([0, *data.draw(st.lists(st.integers(0, 40), min_size=m, max_size=m))])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels("_shortlist"), "_SHARE", 1)
+        lists = kernels("_shortlist").Shortlists.near(weights, prices, 5)
+    offers = weights[0] - prices[1:]
+    floor = np.sort([0, *offers])[-2] - 5 if offers.max() > 0 else offers.max() - 5
+    assert listed(lists.rows)[0] == [k + 1 for k in range(m) if weights[0, k] > 0 and offers[k] >= floor]
+
+
+@pytest.mark.usefixtures("any_share")
+def test_who_prefers_a_pair_that_was_left_out_gets_it() -> None:
+    lists = kernels("_shortlist").Shortlists.near(np.array([[9, 7, 1], [4, 4, 0]]), np.zeros(4, np.int64), 0)
+    assert not lists.widen(np.array([0, 1, 1, 0]))
+    assert lists.widen(np.array([0, 9, 8, 0]))
+    assert listed(lists.rows) == [[1, 2, 3], [1, 2]]
+    assert kernels("_rows").worth(lists.rows, np.array([3, 2])).tolist() == [1, 4]
+    assert kernels("_rows").worth(lists.rows, np.array([-1, 0])).tolist() == [0, 0]
+    assert not lists.widen(np.array([0, 9, 8, 0]))
+
+
+def listing(monkeypatch: pytest.MonkeyPatch, many: float, shortest: int) -> list[bool]:
+    """Small markets are listed too, from bids where requests are fewer than `many` per agent; which lists were widened.
+
+    All increments are 1: nearly every list is trusted.
+    """
+    cascade, shortlist = kernels("_cascade"), kernels("_shortlist")
+    widened: list[bool] = []
+    widen = shortlist.Shortlists.widen
+
+    def spy(lists: object, prices: Array) -> bool:
+        widened.append(widen(lists, prices))
+        return widened[-1]
+
     monkeypatch.setattr(cascade, "_LARGE", 0)
-    monkeypatch.setattr(cascade, "_MANY", 4)
-    monkeypatch.setattr(cascade, "_SHORTEST", shortest)
-    monkeypatch.setattr(cascade, "_SHORTER", 1000)
+    monkeypatch.setattr(cascade, "_WIDE", 2)
+    monkeypatch.setattr(cascade, "_MANY", many)
+    monkeypatch.setattr(cascade, "_FINE", (0.0,))
+    monkeypatch.setattr(cascade, "_COVERED", 0.0)
+    monkeypatch.setattr(shortlist, "_SHORTEST", shortest)
+    monkeypatch.setattr(shortlist, "_SHORTER", 1000)
+    monkeypatch.setattr(shortlist, "_SHARE", 1)
+    monkeypatch.setattr(shortlist.Shortlists, "widen", spy)
+    return widened
+
+
+@pytest.mark.parametrize("many", [4, 1e9])
+@pytest.mark.parametrize("shortest", [1, 12])
+@pytest.mark.parametrize("kind", KINDS)
+def test_lists_that_are_too_short_change_nothing(
+    kind: str, shortest: int, many: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing(monkeypatch, many, shortest)
     market = make(kind, 600, 60, 7)
     found = MinCostFlow().allocate(market)
     assert found.prices is not None
     assert_exact(market, found.agents, found.prices)
 
 
-def test_lists_are_widened_where_they_left_out_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    cascade = kernels("_cascade")
-    widened: list[int] = []
+@pytest.mark.parametrize(("n", "m", "many"), [(800, 60, 4), (800, 60, 1e9), (300, 120, 1e9)])
+def test_lists_are_widened_where_they_left_out_too_much(
+    n: int, m: int, many: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widened = listing(monkeypatch, many, 2)
+    for kind in ("uniform", "structured"):
+        for seed in range(3):
+            market = make(kind, n, m, seed)
+            found = MinCostFlow().allocate(market)
+            assert found.prices is not None
+            assert_exact(market, found.agents, found.prices)
+    assert any(widened)
+    assert widened[-1] is False
 
-    def spy(rows: object, weights: Array, chosen: Array) -> object:
-        widened.append(chosen.size)
-        return kernels("_shortlist").widened(rows, weights, chosen)
 
-    monkeypatch.setattr(cascade, "_LARGE", 0)
-    monkeypatch.setattr(cascade, "_MANY", 4)
-    monkeypatch.setattr(cascade, "_SHORTEST", 2)
-    monkeypatch.setattr(cascade, "_SHORTER", 1000)
-    monkeypatch.setattr(cascade, "widened", spy)
-    for seed in range(4):
-        market = make("uniform", 800, 60, seed)
-        found = MinCostFlow().allocate(market)
-        assert found.prices is not None
-        assert_exact(market, found.agents, found.prices)
-    assert widened
+@settings(max_examples=300, deadline=None)
+@given(market=markets())
+def test_small_markets_are_solved_exactly_from_bids(market: Market) -> None:
+    rows, cascade = kernels("_rows").dense(market.weights), kernels("_cascade")
+    n, m = market.shape
+    assume(min(n, m) >= 2)
+    prices = np.zeros(m + 1, np.int64)
+    with pytest.MonkeyPatch.context() as patch:
+        listing(patch, 1e9, 1)
+        try:
+            nodes = cascade.Solver(10**12).settle_from_bids(rows, np.minimum(market.capacities, n), prices)
+        except cascade.BudgetSpent:
+            return
+    assert_exact(market, nodes - 1, prices[1:])

@@ -1,0 +1,113 @@
+"""Prices from bids: where requests are few per agent, for Newton's method has no curvature there to go by.
+
+All bid with an increment, which ends wars of prices, in rounds of falling increments (the epsilon scaling of Bertsekas
+1988). The first rounds are among small samples of the requests, and read all pairs. Between rounds all prices are
+balanced: raised or lowered alike until demand fits.
+"""
+
+from contextlib import suppress
+
+import numpy as np
+
+from allocation._auction import compete
+from allocation._rows import Integers, Rows, best_offers, sample, shape, spread, worth
+from allocation._shortlist import BudgetSpent, Shortlists, promise
+
+#: What bids exceed indifference by, round by round: a share of how much more the best agent is worth than the mean.
+_INCREMENTS = (0.3, 0.08, 0.02)
+
+#: The same among samples of so many requests per agent.
+_ROUGH = ((0.3, 0.625), (0.1, 1.25))
+
+#: Bids for each request in each round; fewer where prices are balanced afterwards.
+_BIDS = 100
+_FEW_BIDS = 20
+
+#: Requests to a slot that an agent should be promising to.
+_ENOUGH = 8
+
+
+def increment(rows: Rows, share: float) -> int:
+    """A share of how much more its best agent is worth to a request than the mean of all."""
+    return 1 + int(share * spread(rows))
+
+
+def opening(rows: Rows, capacities: Integers) -> Integers:
+    """Rough prices (M + 1,) from bids among small samples."""
+    n, m = shape(rows)
+    prices = np.zeros(m + 1, np.int64)
+    balance(*sample(rows, capacities, min(n, m)), prices)
+    for share, times in _ROUGH:
+        some, room = sample(rows, capacities, min(n, int(times * m)))
+        refine(some, room, prices, increment(rows, share))
+    _entice(some, room, prices)
+    return prices
+
+
+def refine(rows: Rows, capacities: Integers, prices: Integers, step: int) -> None:
+    """A round of bids from prices (M + 1,) that are nearly right, with increment `step`; they change in place."""
+    _give_back(prices, step)
+    _bid(rows, capacities, prices, step, _FEW_BIDS)
+    balance(rows, capacities, prices)
+
+
+def bid_up(rows: Rows, capacities: Integers, prices: Integers) -> None:
+    """Let everybody bid anew from `prices` (M + 1,), in place, in rounds of falling increments."""
+    for share in _INCREMENTS:
+        step = increment(rows, share)
+        _bid(rows, capacities, prices, step, _BIDS)
+        if share != _INCREMENTS[-1]:
+            _give_back(prices, step)
+
+
+def balance(rows: Rows, capacities: Integers, prices: Integers) -> None:
+    """Raise or lower all `prices` (M + 1,) alike until as many requests want to be served as there is room for."""
+    excess = shape(rows)[0] - int(capacities.sum())
+    if excess > 0:
+        gains = best_offers(rows, prices)
+        prices[1:] = np.maximum(prices[1:] + np.partition(gains, excess - 1)[excess - 1], 0)
+
+
+def level(rows: Rows, capacities: Integers, prices: Integers, at: Integers, margins: Integers) -> None:
+    """Raise all prices alike until no more requests want to be served than there is room for: Newton in one direction.
+
+    Args:
+        rows: N requests, M agents.
+        capacities: (M,).
+        prices: (M + 1,) of nodes; raised in place, as `at` and `margins` follow.
+        at: (N,) a favourite node of each request.
+        margins: (N,) how far it is ahead of the second favourite.
+    """
+    room = int(capacities.sum())
+    wanting = np.flatnonzero(at)
+    if wanting.size <= room:
+        return
+    gains = worth(rows, at)[wanting] - prices[at[wanting]]
+    rise = np.partition(gains, gains.size - room - 1)[gains.size - room - 1]
+    prices[1:] += rise
+    margins[at == 0] += rise
+    margins[wanting] = np.where(gains > rise, np.minimum(margins[wanting], gains - rise), rise - gains)
+    at[wanting[gains <= rise]] = 0
+
+
+def _bid(rows: Rows, capacities: Integers, prices: Integers, step: int, bids: int) -> None:
+    n, _ = shape(rows)
+    nowhere, margins = np.full(n, -1), np.zeros(n, np.int64)
+    compete(rows, capacities, prices, nowhere, margins, np.arange(n), n, step, bids * n)
+
+
+def _give_back(prices: Integers, step: int) -> None:
+    """Lower prices by twice what one bid may overshoot: where they are too high nobody comes to lower them."""
+    prices[1:] = np.maximum(prices[1:] - 2 * step, 0)
+
+
+def _entice(rows: Rows, capacities: Integers, prices: Integers) -> None:
+    """Lower prices (M + 1,) of agents that are promising to too few, until they are second best to some."""
+    n, _ = shape(rows)
+    width = promise(rows, prices)
+    with suppress(BudgetSpent):
+        lists = Shortlists.near(rows.weights, prices, width)
+        wanted = np.minimum(_ENOUGH * np.maximum(capacities, 1), n)
+        for k in np.flatnonzero((lists.listed() < wanted) & (prices[1:] > 0)):
+            offers = rows.weights[:, k] - lists.floor - width
+            prices[k + 1] = max(0, min(prices[k + 1], np.partition(offers, n - wanted[k])[n - wanted[k]]))

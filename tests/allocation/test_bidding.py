@@ -1,0 +1,52 @@
+"""Rough prices: near enough to the right ones for lists of promising pairs, and none that keeps everybody away."""
+
+import numpy as np
+import pytest
+
+from allocation import MinCostFlow
+from allocation._announce import kernels
+from tests.benchmarks.kinds import make
+
+Array = np.ndarray
+
+
+def test_prices_balance_demand_and_room() -> None:
+    weights = np.array([[9, 1], [6, 4], [3, 3]])
+    rows, balance = kernels("_rows").dense(weights), kernels("_bidding").balance
+    for start, end in [([0, 0, 0], [0, 3, 3]), ([0, 5, 5], [0, 3, 3]), ([0, 1, 9], [0, 3, 11]), ([0, 6, 1], [0, 8, 3])]:
+        prices = np.array(start)
+        balance(rows, np.array([1, 1]), prices)
+        assert prices.tolist() == end
+        assert np.count_nonzero((weights - prices[1:]).max(axis=1) > 0) <= 2
+    balance(rows, np.array([2, 1]), prices)
+    assert prices.tolist() == end
+
+
+@pytest.mark.parametrize("kind", ["uniform", "structured", "twins"])
+def test_prices_after_bids_are_near_the_lowest(kind: str) -> None:
+    bidding = kernels("_bidding")
+    market = make(kind, 800, 100, 3)
+    rows = kernels("_rows").dense(market.weights)
+    capacities = np.minimum(market.capacities, 800)
+    right = MinCostFlow().allocate(market).prices
+    assert right is not None
+
+    def distance(prices: Array) -> float:
+        return float(np.abs(prices[1:] - right).mean() / kernels("_rows").spread(rows))
+
+    prices = bidding.opening(rows, capacities)
+    rough = distance(prices)
+    assert rough < 0.15
+    bidding.refine(rows, capacities, prices, bidding.increment(rows, 0.02))
+    assert distance(prices) < 0.6 * rough
+
+
+def test_an_agent_whose_price_keeps_everybody_away_gets_cheaper() -> None:
+    rng = np.random.default_rng(0)
+    rows = kernels("_rows").dense(rng.integers(1, 10**6, (400, 60)))
+    prices = np.zeros(61, np.int64)
+    prices[7], before = 10**6, 10**6
+    kernels("_bidding")._entice(rows, np.full(60, 1), prices)
+    second = np.sort(rows.weights - np.delete(prices, 0), axis=1)[:, -2]
+    assert prices[7] < before and np.count_nonzero(prices) == 1
+    assert np.count_nonzero(rows.weights[:, 6] - prices[7] >= second) >= 8
