@@ -55,6 +55,10 @@ _NARROW = 4000
 #: Margin of a request that needs no second look, for it was looked at.
 _SEEN = 2**62
 
+#: Requests beyond the room for which it is not worth it that all prices rise: so many, and one for so many agents.
+_FEW = 8
+_FEWER = 16
+
 #: Requests per agent from which Newton's method has a curvature to go by.
 _SMOOTH = 4
 
@@ -152,6 +156,8 @@ class Solver:
                     return at
             prices[:] = before
             newton(rows, capacities, prices, 0, 0, 0, at, second, margins)
+        if np.count_nonzero(at) - int(capacities.sum()) > _FEW + m // _FEWER:
+            level(rows, capacities, prices, at, margins)
         if repair(rows, capacities, prices, at, margins, n, self.effort, self.central) > 0:
             raise BudgetSpent
         return at

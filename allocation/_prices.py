@@ -12,7 +12,7 @@ from numba import njit
 
 from allocation._graph import copy
 from allocation._rows import ROWS, offers, top, weight
-from allocation._types import NUMBER, ROW, VECTOR, inner
+from allocation._types import MATRIX, NUMBER, ROW, VECTOR, inner
 
 #: No pair is worth more, so no price needs to be higher.
 CEILING = 2.0**41
@@ -202,6 +202,18 @@ def newton(rows, capacities, prices, goal, gain, rounds, at, second, margins):
         copy(kept, prices)
         _, imbalance = scan(rows, capacities, prices, at, second, margins, excess)
     return imbalance
+
+
+@njit(ROW(MATRIX, ROW), cache=True)
+def deterring(weights, gains):
+    """(M,) the least prices at which no agent offers any request more than it gains (N,) where it is."""
+    n, m = weights.shape
+    prices = np.zeros(m, np.int64)
+    for i in range(n):
+        row, gain = weights[i], gains[i]
+        for k in range(m):
+            prices[k] = max(prices[k], row[k] - gain)
+    return prices
 
 
 @njit(ROW(ROWS, ROW, ROW, ROW, ROW), cache=True)

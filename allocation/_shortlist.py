@@ -93,7 +93,7 @@ def _room(n: int, m: int) -> tuple[Integers, Integers]:
 
 
 def promise(rows: Rows, prices: Integers) -> int:
-    """How far behind a row's second best, at prices (M + 1,), promising pairs of dense rows lie; at least two agents."""
+    """How far behind a row's second best, at prices (M + 1,), promising pairs of dense rows lie; M >= 2."""
     offers = pilot(rows).weights - prices[1:]
     behind = np.partition(offers, -2, axis=1)[:, -2:-1] - offers
     count = min(behind.size - 1, len(offers) * max(_SHORTEST, offers.shape[1] // _SHORTER))

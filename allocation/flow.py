@@ -77,7 +77,7 @@ def _among_open(weights: Money, capacities: Money, start: Money | None) -> Solut
     nodes, paid = np.concatenate(([0], np.flatnonzero(room) + 1))[found[0]], np.zeros(capacities.size + 1, np.int64)
     paid[1:][room] = found[1]
     gains = np.where(nodes > 0, weights[np.arange(nodes.size), nodes - 1] - paid[nodes], 0)
-    paid[1:][~room] = np.maximum(0, (weights[:, ~room] - gains[:, None]).max(axis=0))
+    paid[1:][~room] = kernels("_prices").deterring(weights, gains)[~room]
     return nodes, paid[1:]
 
 
