@@ -4,9 +4,9 @@ Each row alternates ours and OR-tools, seed by seed, in CPU time, and checks eve
 OR-tools' to the micro-unit and the certificate must hold.
 
 Growth is read off the same rows, between neighbouring sizes of a kind that differ in N or in M alone: the exponents of
-both times, and the ratio of the two at both ends. Ours must not grow faster than OR-tools', up to `NOISE` in N and
-`STEP` in M; two kinds of market do, and are named in `STEEP`. No row may end below `LEAST`, except where agents are as
-many as requests: what they cost there is shown, not promised.
+both times, and the ratio of the two at both ends. Ours must not grow faster than OR-tools', up to `NOISE`; one kind of
+market does, and is named in `STEEP`. No row may end below `LEAST`, except where agents are as many as requests: what
+they cost there is shown, not promised.
 """
 
 import time
@@ -35,10 +35,9 @@ LEAST = 0.8
 #: How much higher our growth exponent may come out than theirs, each the quotient of two noisy times.
 NOISE = 0.15
 
-#: The same along M, but for kinds that came to 0.46 and 0.34 from 100 agents to 1000: with 100 requests an agent only
-#: promising pairs are looked at, with ten all of them.
-STEP = 0.3
-STEEP = {"structured": 0.55, "few types": 0.45}
+#: The same for a kind that came to 0.22 from 100 agents to 1000: all prices hang together there, and paths are as long
+#: as there are agents.
+STEEP = {"rank one": 0.3}
 
 #: Medians of this run: (kind, N, M) -> CPU seconds of ours and of OR-tools.
 TIMES: dict[tuple[str, int, int], tuple[float, float]] = {}
@@ -160,5 +159,5 @@ def test_growth(row: list[dict[str, object]], kind: str) -> None:
         pytest.skip("reads the rows of test_ordinary and test_adversarial: run them with it")
     row += along_n + along_m
     assert all(step["ours"] <= step["OR-tools"] + NOISE for step in along_n)
-    more = STEEP.get(kind, STEP)
-    assert all(step["ours"] <= step["OR-tools"] + more and step["to"] >= LEAST for step in along_m)
+    assert all(step["ours"] <= step["OR-tools"] + STEEP.get(kind, NOISE) for step in along_m)
+    assert all(step["to"] >= LEAST for step in along_m)
