@@ -14,7 +14,7 @@ from numba import njit
 from allocation._auction import compete
 from allocation._draw import draw, lowest
 from allocation._graph import begin, copy, insert, mover, refresh, remove, seat
-from allocation._rows import FAR, ROWS, bits, distances, emptiest, pairs, top
+from allocation._rows import FAR, ROWS, Integers, Rows, bits, distances, emptiest, pairs, top
 from allocation._types import FLAG, NUMBER, ROW, VECTOR, inner
 
 #: Bids for each request that waits; a search costs as much as a hundred.
@@ -242,7 +242,7 @@ def _highest(state, search):
     return prices
 
 
-@inner
+@njit(NUMBER(ROWS, VECTOR, ROW, ROW, ROW, ROW), cache=True)
 def _seat(rows, capacities, prices, at, margins, pending):
     """Requests to their favourites while there is room, those with several last, each to the emptiest of them.
 
@@ -301,8 +301,16 @@ def finish(rows, capacities, prices, at, pending, waiting, budget, central):
     return 0
 
 
-@njit(NUMBER(ROWS, VECTOR, ROW, ROW, ROW, NUMBER, NUMBER, FLAG), cache=True)
-def repair(rows, capacities, prices, at, margins, crowd, budget, central):
+def repair(
+    rows: Rows,
+    capacities: Integers,
+    prices: Integers,
+    at: Integers,
+    margins: Integers,
+    crowd: int,
+    budget: int,
+    central: bool,
+) -> int:
     """Exact optimum from prices and favourites, in place: `at` (N,) nodes, `prices` (M + 1,).
 
     The budget grows from a third of its size to four thirds as requests find their place, and filling agents may take
@@ -321,11 +329,11 @@ def repair(rows, capacities, prices, at, margins, crowd, budget, central):
     Returns:
         0 where the optimum was reached; how many requests still waited where it was given up.
     """
-    n = at.size
-    pending = np.empty(n, np.int64)
-    waiting = _seat(rows, capacities, prices, at, margins, pending)
+    pending = np.empty(at.size, np.int64)
+    waiting: int = _seat(rows, capacities, prices, at, margins, pending)
     if waiting > 0:
         waiting = compete(rows, capacities, prices, at, margins, pending, waiting, 0, _BIDS * waiting)
     if waiting > crowd:
         return waiting
-    return finish(rows, capacities, prices, at, pending, waiting, budget, central)
+    left: int = finish(rows, capacities, prices, at, pending, waiting, budget, central)
+    return left
