@@ -5,6 +5,7 @@ All bid with an increment, which ends wars of prices, in rounds of falling incre
 balanced: raised or lowered alike until demand fits.
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 
 import numpy as np
@@ -16,8 +17,9 @@ from allocation._shortlist import BudgetSpent, Shortlists, promise
 #: What bids exceed indifference by, round by round: a share of how much more the best agent is worth than the mean.
 _INCREMENTS = (0.3, 0.08, 0.02)
 
-#: The same among samples of so many requests per agent.
-_ROUGH = ((0.3, 0.625), (0.1, 1.25))
+#: The same among samples, and how many requests per agent these have.
+_ROUGH = (0.3, 0.1)
+_TIMES = (0.625, 1.25)
 
 #: Bids for each request in each round; fewer where prices are balanced afterwards.
 _BIDS = 100
@@ -27,9 +29,10 @@ _FEW_BIDS = 20
 _ENOUGH = 8
 
 
-def increment(rows: Rows, share: float) -> int:
-    """A share of how much more its best agent is worth to a request than the mean of all."""
-    return 1 + int(share * spread(rows))
+def increments(rows: Rows, shares: Iterable[float]) -> list[int]:
+    """Shares of how much more its best agent is worth to a request than the mean of all, but at least 1."""
+    unit = spread(rows)
+    return [1 + int(share * unit) for share in shares]
 
 
 def opening(rows: Rows, capacities: Integers) -> Integers:
@@ -37,9 +40,9 @@ def opening(rows: Rows, capacities: Integers) -> Integers:
     n, m = shape(rows)
     prices = np.zeros(m + 1, np.int64)
     balance(*sample(rows, capacities, min(n, m)), prices)
-    for share, times in _ROUGH:
+    for step, times in zip(increments(rows, _ROUGH), _TIMES, strict=True):
         some, room = sample(rows, capacities, min(n, int(times * m)))
-        refine(some, room, prices, increment(rows, share))
+        refine(some, room, prices, step)
     _entice(some, room, prices)
     return prices
 
@@ -53,11 +56,11 @@ def refine(rows: Rows, capacities: Integers, prices: Integers, step: int) -> Non
 
 def bid_up(rows: Rows, capacities: Integers, prices: Integers) -> None:
     """Let everybody bid anew from `prices` (M + 1,), in place, in rounds of falling increments."""
-    for share in _INCREMENTS:
-        step = increment(rows, share)
+    *rounds, last = increments(rows, _INCREMENTS)
+    for step in rounds:
         _bid(rows, capacities, prices, step, _BIDS)
-        if share != _INCREMENTS[-1]:
-            _give_back(prices, step)
+        _give_back(prices, step)
+    _bid(rows, capacities, prices, last, _BIDS)
 
 
 def balance(rows: Rows, capacities: Integers, prices: Integers) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from allocation._bidding import bid_up, increment, level, opening, refine
+from allocation._bidding import bid_up, increments, level, opening, refine
 from allocation._prices import newton, strays, window
 from allocation._repair import finish, repair
 from allocation._rows import Integers, Rows, best_offers, dense, sample, sample_rows, shape, take, worth
@@ -114,7 +114,7 @@ class Solver:
             BudgetSpent: as above, or rows have so many pairs that nearly tie that lists would say nothing.
         """
         n, _ = shape(rows)
-        steps = [increment(rows, share) for share in _FINE]
+        steps = increments(rows, _FINE)
         if promise(rows, np.zeros_like(prices)) < 2 * steps[0]:
             raise BudgetSpent
         prices[:] = opening(rows, capacities)

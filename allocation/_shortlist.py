@@ -2,8 +2,8 @@
 
 A market is solved on the promising pairs of each request as if there were no others. At the end no other may offer a
 request more than it gets: then the prices support the allocation among all pairs, and are the lowest that do, for they
-are so among fewer. Most requests are cleared by one comparison, the others looked at once, and who prefers a missing
-pair gets its whole row.
+are so among fewer. Most requests are cleared by one comparison, the others looked at once, and who prefers missing
+pairs gets them.
 """
 
 from dataclasses import dataclass

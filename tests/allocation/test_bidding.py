@@ -37,7 +37,7 @@ def test_prices_after_bids_are_near_the_lowest(kind: str) -> None:
     prices = bidding.opening(rows, capacities)
     rough = distance(prices)
     assert rough < 0.15
-    bidding.refine(rows, capacities, prices, bidding.increment(rows, 0.02))
+    bidding.refine(rows, capacities, prices, *bidding.increments(rows, [0.02]))
     assert distance(prices) < 0.6 * rough
 
 
