@@ -55,6 +55,11 @@ _NARROW = 4000
 #: Margin of a request that needs no second look, for it was looked at.
 _SEEN = 2**62
 
+#: Requests per agent that show whether prices fit, and the imbalance, as a share of the requests, from which they do
+#: not. Prices of the round before leave 0.4 of it at most, those of another market more than 0.7.
+_SHOWING = 16
+_UNFIT = 0.55
+
 #: Requests beyond the room for which it is not worth it that all prices rise: so many, and one for so many agents.
 _FEW = 8
 _FEWER = 16
@@ -198,8 +203,7 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
         return np.zeros(n, np.int64), np.zeros(m + 1, np.int64)
     effort = _effort(positive, n, m)
     rows = packed(weights) if positive < _SPARSE * n * m else dense(weights)
-    if start is not None:
-        prices = np.concatenate(([0], start))
+    if start is not None and fit(rows, capacities, prices := np.concatenate(([0], start))):
         with suppress(BudgetSpent):
             return Solver(effort // 3).settle(rows, capacities, prices), prices
     with suppress(BudgetSpent):
@@ -217,6 +221,15 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
             prices[:] = before
         return Solver(effort).settle(rows, capacities, prices), prices
     return None
+
+
+def fit(rows: Rows, capacities: Integers, prices: Integers) -> bool:
+    """Whether demand at these prices (M + 1,) is anywhere near capacities (M,): else it is quicker to start from none."""
+    n, m = shape(rows)
+    count = min(n, _SHOWING * m)
+    some, room = sample(rows, capacities, count) if count < n else (rows, capacities)
+    at, second, margins = (np.empty(count, np.int64) for _ in range(3))
+    return bool(newton(some, room, prices.copy(), 0, 0, 0, at, second, margins) <= _UNFIT * count)
 
 
 def _listable(rows: Rows) -> bool:

@@ -177,3 +177,20 @@ def test_compilation_is_announced_on_stderr_when_it_takes_long(tmp_path: Path) -
 
     assert notices(0.01) == 1
     assert notices(60) == 0
+
+
+@pytest.mark.parametrize("kind", [*ORDINARY, *ADVERSARIAL])
+@pytest.mark.parametrize(("n", "m"), [(600, 30), (90, 60)])
+def test_prices_far_from_the_right_ones_are_not_started_from(kind: str, n: int, m: int) -> None:
+    market = make(kind, n, m, 0)
+    capacities, rows = np.minimum(market.capacities, n), kernels("_rows").dense(market.weights)
+    right = MinCostFlow().allocate(market).prices
+    assert right is not None
+
+    def fits(prices: np.ndarray) -> bool:
+        return bool(kernels("_cascade").fit(rows, capacities, np.concatenate(([0], prices))))
+
+    assert not fits(right + 2 * max(1, int(market.weights.max())))
+    if kind == "structured":
+        assert fits(right + right // 100)
+        assert not fits(np.zeros_like(right)) and not fits(right[::-1])
