@@ -224,7 +224,7 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
 
 
 def fit(rows: Rows, capacities: Integers, prices: Integers) -> bool:
-    """Whether demand at these prices (M + 1,) is anywhere near capacities (M,): else it is quicker to start from none."""
+    """Whether demand at prices (M + 1,) is anywhere near capacities (M,): else it is quicker to start from none."""
     n, m = shape(rows)
     count = min(n, _SHOWING * m)
     some, room = sample(rows, capacities, count) if count < n else (rows, capacities)
