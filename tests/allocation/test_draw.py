@@ -10,9 +10,6 @@ from allocation._announce import kernels
 from tests.benchmarks.kinds import ADVERSARIAL, ALIKE, ORDINARY, make
 from tests.markets import markets
 
-#: Pairs per arc of the graph above which agents are filled from outside, all at once.
-DRAWN = 2
-
 
 def repaired(market: Market, start: np.ndarray) -> tuple[Allocation, int]:
     """From these prices (M,), among the pairs worth something; and how many agents were short of requests at first."""
@@ -38,7 +35,7 @@ def assert_exact(market: Market, found: Allocation) -> None:
 def test_prices_that_are_too_high_fall_to_the_lowest(kind: str, height: float) -> None:
     for n, m, fill, seed in [(150, 90, 0.9, 0), (60, 70, 1.4, 1)]:
         market = make(kind, n, m, seed, fill)
-        assert np.count_nonzero(market.weights > 0) <= DRAWN * m * m
+        assert np.count_nonzero(market.weights > 0) <= kernels("_repair")._FEW * m * m
         found, short = repaired(market, np.full(m, int(height * max(1, market.weights.max()))))
         assert short > 0
         assert_exact(market, found)
