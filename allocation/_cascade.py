@@ -61,8 +61,8 @@ _SHOWING = 16
 _UNFIT = 0.55
 
 #: Requests beyond the room for which it is not worth it that all prices rise: so many, and one for so many agents.
-_FEW = 8
-_FEWER = 16
+_BEYOND = 8
+_BEYOND_AGENTS = 16
 
 #: Requests per agent from which Newton's method has a curvature to go by.
 _SMOOTH = 4
@@ -161,7 +161,7 @@ class Solver:
                     return at
             prices[:] = before
             newton(rows, capacities, prices, 0, 0, 0, at, second, margins)
-        if np.count_nonzero(at) - int(capacities.sum()) > _FEW + m // _FEWER:
+        if np.count_nonzero(at) - int(capacities.sum()) > _BEYOND + m // _BEYOND_AGENTS:
             level(rows, capacities, prices, at, margins)
         if repair(rows, capacities, prices, at, margins, n, self.effort, self.central) > 0:
             raise BudgetSpent

@@ -13,7 +13,7 @@ from llvmlite.ir import Constant, IntType
 from numba import njit, types
 from numba.extending import intrinsic
 
-from allocation._rows import NEVER, ROWS, Integers, Rows, best_offers, dense, pilot
+from allocation._rows import NEVER, ROWS, Integers, Rows, best_offers, dense, pilot, top
 from allocation._types import MATRIX, NUMBER, ROW, inlined
 
 #: Pairs whose marks fit in one word.
@@ -76,7 +76,7 @@ class Shortlists:
         gains = np.maximum(best_offers(self.rows, prices), 0)
         self.floor += (self.prices - prices).max()
         self.prices = prices.copy()
-        missing = _overlooked(self.weights, prices, gains, self.floor)
+        missing = _overlooked(dense(self.weights), prices, gains, self.floor)
         if missing.size > 0:
             least, first, last = np.full(n, -NEVER), np.empty(n, np.int64), np.empty(n, np.int64)
             least[missing] = self.floor[missing] = gains[missing] + 1
@@ -202,16 +202,12 @@ def _unite(rows, weights, prices, least, first, last, nodes, values):
     return n
 
 
-@njit(ROW(MATRIX, ROW, ROW, ROW), cache=True)
-def _overlooked(weights, prices, gains, floor):
-    """Requests to which some pair of `weights` (N, M) offers more than they gain (N,), if it can reach the floor."""
+@njit(ROW(ROWS, ROW, ROW, ROW), cache=True)
+def _overlooked(rows, prices, gains, floor):
+    """Requests to which some pair of dense rows offers more than they gain (N,), if what is missing reaches so far."""
     found, count = np.empty(gains.size, np.int64), 0
     for i in range(gains.size):
-        if gains[i] < floor[i]:
-            best, row = np.int64(0), weights[i]
-            for k in range(row.size):
-                best = max(best, row[k] - prices[k + 1])
-            if best > gains[i]:
-                found[count] = i
-                count += 1
+        if gains[i] < floor[i] and top(rows, i, prices) > gains[i]:
+            found[count] = i
+            count += 1
     return found[:count]
