@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from allocation._bidding import bid_up, increments, level, opening, refine
+from allocation._ladder import climb
 from allocation._prices import newton, strays, window
 from allocation._repair import finish, repair
 from allocation._rows import Integers, Rows, best_offers, dense, sample, sample_rows, shape, take, worth
@@ -42,6 +43,12 @@ _MANY = 16
 #: Increments of the rounds of bids for promising pairs, as a share of how much more the best agent is worth than the
 #: mean. Where lists end nearer than two bids may overshoot they are not to be trusted.
 _FINE = (0.02, 0.005)
+
+#: Agents from which a ladder is high enough for paths along it to be long.
+_HIGH = 16
+
+#: Share of the requests that may be misplaced on a ladder and be moved one by one.
+_MISPLACED = 0.05
 
 #: Share of the slots needed that must be on some list.
 _COVERED = 0.9
@@ -133,17 +140,32 @@ class Solver:
             refine(lists.rows, capacities, prices, step)
         return Solver(self.effort // 4, self.central)._settle_among(lists, capacities, prices)
 
+    def settle_on_ladder(self, rows: Rows, capacities: Integers, prices: Integers) -> Integers:
+        """The same where agents form a ladder, or nearly so; `prices` are overwritten.
+
+        Raises:
+            BudgetSpent: they do not, or the work was not worth it.
+        """
+        at, prices[:] = climb(rows, capacities)
+        with suppress(BudgetSpent):
+            self._amend(rows, capacities, prices, at, int(_MISPLACED * at.size))
+            return at
+        return self.settle_listed(rows, capacities, prices)
+
     def _settle_among(self, lists: Shortlists, capacities: Integers, prices: Integers) -> Integers:
         at = self._settle_near(lists.rows, capacities, prices)
         for _ in range(_WIDENINGS):
             if not lists.widen(prices):
                 return at
-            self._amend(lists.rows, capacities, prices, at)
+            self._amend(lists.rows, capacities, prices, at, at.size)
         raise BudgetSpent
 
-    def _amend(self, rows: Rows, capacities: Integers, prices: Integers, at: Integers) -> None:
-        """An optimum again, where `at` (N,) and `prices` were one before rows got more pairs; in place."""
-        pending = np.flatnonzero(best_offers(rows, prices) > worth(rows, at) - prices[at])
+    def _amend(self, rows: Rows, capacities: Integers, prices: Integers, at: Integers, crowd: int) -> None:
+        """An optimum from one that at most `crowd` requests would change, given `at` (N,) and `prices`; in place."""
+        gains = worth(rows, at) - prices[at]
+        pending = np.flatnonzero(np.maximum(best_offers(rows, prices), 0) > gains)
+        if pending.size > crowd:
+            raise BudgetSpent
         at[pending] = -1
         if finish(rows, capacities, prices, at, pending, pending.size, self.effort, self.central) > 0:
             raise BudgetSpent
@@ -207,6 +229,10 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
         with suppress(BudgetSpent):
             return Solver(effort // 3).settle(rows, capacities, prices), prices
     with suppress(BudgetSpent):
+        if rows.first.size == 0 and rows.weights.size >= _LARGE and m >= _HIGH:
+            prices = np.zeros(m + 1, np.int64)
+            with suppress(BudgetSpent):
+                return Solver(effort // 8).settle_on_ladder(rows, capacities, prices), prices
         if _listable(rows) and _SMOOTH * m <= n < _MANY * m:
             prices = np.zeros(m + 1, np.int64)
             with suppress(BudgetSpent):
