@@ -71,26 +71,36 @@ def balance(rows: Rows, capacities: Integers, prices: Integers) -> None:
         prices[1:] = np.maximum(prices[1:] + np.partition(gains, excess - 1)[excess - 1], 0)
 
 
-def level(rows: Rows, capacities: Integers, prices: Integers, at: Integers, margins: Integers) -> None:
-    """Raise all prices alike until no more requests want to be served than there is room for: Newton in one direction.
+def level(
+    rows: Rows, capacities: Integers, prices: Integers, at: Integers, second: Integers, margins: Integers
+) -> None:
+    """Raise or lower all prices alike until as many want to be served as there is room for: Newton in one direction.
 
     Args:
         rows: N requests, M agents.
         capacities: (M,).
-        prices: (M + 1,) of nodes; raised in place, as `at` and `margins` follow.
+        prices: (M + 1,) of nodes; changed in place, as `at` and `margins` follow.
         at: (N,) a favourite node of each request.
-        margins: (N,) how far it is ahead of the second favourite.
+        second: (N,) its second favourite.
+        margins: (N,) how far the one is ahead of the other.
     """
     room = int(capacities.sum())
     wanting = np.flatnonzero(at)
-    if wanting.size <= room:
-        return
-    gains = worth(rows, at)[wanting] - prices[at[wanting]]
-    rise = np.partition(gains, gains.size - room - 1)[gains.size - room - 1]
-    prices[1:] += rise
-    margins[at == 0] += rise
-    margins[wanting] = np.where(gains > rise, np.minimum(margins[wanting], gains - rise), rise - gains)
-    at[wanting[gains <= rise]] = 0
+    if wanting.size > room:
+        gains = worth(rows, at)[wanting] - prices[at[wanting]]
+        rise = np.partition(gains, gains.size - room - 1)[gains.size - room - 1]
+        prices[1:] += rise
+        margins[at == 0] += rise
+        margins[wanting] = np.where(gains > rise, np.minimum(margins[wanting], gains - rise), rise - gains)
+        at[wanting[gains <= rise]] = 0
+    elif min(at.size, room) > wanting.size and (least := prices[1:].min()) > 0:
+        staying = np.flatnonzero(at == 0)
+        short = min(at.size, room) - wanting.size
+        fall = min(least, np.partition(margins[staying], short - 1)[short - 1])
+        prices[1:] -= fall
+        tempted = staying[margins[staying] <= fall]
+        at[tempted], margins[tempted] = second[tempted], 0
+        margins[staying] = np.maximum(margins[staying] - fall, 0)
 
 
 def _bid(rows: Rows, capacities: Integers, prices: Integers, step: int, bids: int) -> None:

@@ -53,6 +53,9 @@ _MISPLACED = 0.05
 #: Share of the slots needed that must be on some list.
 _COVERED = 0.9
 
+#: Requests per agent that a sample needs to say anything: where slots are fewer than agents some go without a price.
+_SAMPLED = 2
+
 #: How often lists may be widened before the pairs are thought too many.
 _WIDENINGS = 6
 
@@ -97,7 +100,7 @@ class Solver:
         before = prices.copy()
         at, second, margins = (np.empty(n, np.int64) for _ in range(3))
         newton(rows, capacities, prices, 0, 0, 0, at, second, margins)
-        level(rows, capacities, prices, at, margins)
+        level(rows, capacities, prices, at, second, margins)
         crowd = int(n * _CROWD)
         waiting = repair(rows, capacities, prices, at, margins, crowd, self.effort, self.central)
         if waiting == 0:
@@ -183,8 +186,8 @@ class Solver:
                     return at
             prices[:] = before
             newton(rows, capacities, prices, 0, 0, 0, at, second, margins)
-        if np.count_nonzero(at) - int(capacities.sum()) > _BEYOND + m // _BEYOND_AGENTS:
-            level(rows, capacities, prices, at, margins)
+        if abs(np.count_nonzero(at) - min(n, int(capacities.sum()))) > _BEYOND + m // _BEYOND_AGENTS:
+            level(rows, capacities, prices, at, second, margins)
         if repair(rows, capacities, prices, at, margins, n, self.effort, self.central) > 0:
             raise BudgetSpent
         return at
@@ -266,7 +269,7 @@ def _listable(rows: Rows) -> bool:
 def _sizes(n: int, m: int) -> list[int]:
     """Sample sizes, smallest first."""
     sizes = []
-    while n // 4 >= m:
+    while n // 4 >= _SAMPLED * m:
         n //= 8 if n >= 64 * m else 4
         sizes.append(n)
     return sizes[::-1]
