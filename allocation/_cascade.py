@@ -70,9 +70,8 @@ _SEEN = 2**62
 _SHOWING = 16
 _UNFIT = 0.55
 
-#: Requests beyond the room for which it is not worth it that all prices rise: so many, and one for so many agents.
+#: Requests too many or too few for the room for which it is not worth it that all prices rise or fall.
 _BEYOND = 8
-_BEYOND_AGENTS = 16
 
 #: Requests per agent from which Newton's method has a curvature to go by.
 _SMOOTH = 4
@@ -186,7 +185,7 @@ class Solver:
                     return at
             prices[:] = before
             newton(rows, capacities, prices, 0, 0, 0, at, second, margins)
-        if abs(np.count_nonzero(at) - min(n, int(capacities.sum()))) > _BEYOND + m // _BEYOND_AGENTS:
+        if abs(np.count_nonzero(at) - min(n, int(capacities.sum()))) > _BEYOND:
             level(rows, capacities, prices, at, second, margins)
         if repair(rows, capacities, prices, at, margins, n, self.effort, self.central) > 0:
             raise BudgetSpent

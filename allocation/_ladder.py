@@ -21,7 +21,7 @@ _SHOWN = 32
 #: Share of neighbouring steps and requests that may cross the wrong way: where there is no ladder half of them do.
 _CROSSING = 0.35
 
-#: How often who is served is guessed, and the share of requests for which the last guess may be wrong, as noise makes it.
+#: How often who is served is guessed, and the share of requests for which the last guess may be wrong: noise does that.
 _GUESSES = 4
 _WRONG = 0.05
 

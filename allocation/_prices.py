@@ -99,6 +99,15 @@ def _near(at, second, margins, width):
 
 
 @inner
+def _tied(margins):
+    """Whether most requests have several favourites: then who is sent where says little of what prices are wrong."""
+    ties = 0
+    for i in range(margins.size):
+        ties += margins[i] == 0
+    return 2 * ties > margins.size
+
+
+@inner
 def _matrix(ends, size, unit):
     """(size, size) curvature between any two nodes, but empty where the pairs are fewer than its entries."""
     if 4 * ends.shape[1] < size * size:
@@ -179,7 +188,7 @@ def newton(rows, capacities, prices, goal, gain, rounds, at, second, margins):
     dual, imbalance = scan(rows, capacities, prices, at, second, margins, excess)
     kept = prices.copy()
     share = 1.0
-    for _ in range(rounds):
+    for _ in range(0 if _tied(margins) else rounds):
         if imbalance <= goal:
             break
         if share == 1.0:

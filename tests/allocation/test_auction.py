@@ -66,12 +66,41 @@ def test_an_increment_ends_wars_of_prices() -> None:
     assert bid(weights, capacities[room], 100_000, 3000)[2].size == 0
 
 
-def test_prices_rise_alike_until_demand_fits() -> None:
+def levelled(weights: Array, capacities: Array, prices: Array) -> tuple[Array, Array, Array]:
+    """Prices, favourites and margins after all prices rose or fell alike."""
+    rows, (at, second, margins) = kernels("_rows").dense(weights), np.empty((3, len(weights)), np.int64)
+    kernels("_prices").newton(rows, capacities, prices, 0, 0, 0, at, second, margins)
+    kernels("_bidding").level(rows, capacities, prices, at, second, margins)
+    return prices, at, margins
+
+
+def test_prices_rise_or_fall_alike_until_demand_fits() -> None:
     weights = np.array([[9, 1], [6, 4], [3, 3]])
-    at, margins = np.array([1, 1, 1]), np.array([8, 2, 0])
-    prices = np.zeros(3, np.int64)
-    kernels("_bidding").level(kernels("_rows").dense(weights), np.array([1, 1]), prices, at, margins)
-    assert prices.tolist() == [0, 3, 3] and margins.tolist() == [6, 2, 0] and at[:2].tolist() == [1, 1]
-    again = prices.copy(), at.copy(), margins.copy()
-    kernels("_bidding").level(kernels("_rows").dense(weights), np.array([2, 2]), prices, at, margins)
-    assert all((one == other).all() for one, other in zip(again, (prices, at, margins), strict=True))
+    for start, room, end in [
+        ([0, 0, 0], [1, 1], [0, 3, 3]),
+        ([0, 3, 3], [1, 1], [0, 3, 3]),
+        ([0, 8, 8], [1, 1], [0, 6, 6]),
+        ([0, 8, 5], [1, 1], [0, 7, 4]),
+        ([0, 8, 2], [2, 2], [0, 8, 2]),
+        ([0, 8, 9], [9, 9], [0, 3, 4]),
+        ([0, 9, 0], [9, 9], [0, 9, 0]),
+    ]:
+        assert levelled(weights, np.array(room), np.array(start))[0].tolist() == end
+
+
+def test_favourites_follow_prices_that_rise_or_fall_alike() -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(300):
+        n, m = (int(size) for size in rng.integers(2, 30, 2))
+        weights, capacities = rng.integers(-2, 12, (n, m)), rng.integers(0, 4, m)
+        start = np.concatenate(([0], rng.integers(0, 12, m)))
+        prices, at, margins = levelled(weights, capacities, start.copy())
+        offers = np.hstack((np.zeros((n, 1), np.int64), weights - prices[1:]))
+        ranked, change = np.sort(offers), prices[1:] - start[1:]
+        assert (change == change[0]).all() and prices.min() >= 0
+        sure = margins > 0
+        assert (offers[np.arange(n), at] == ranked[:, -1])[sure].all()
+        assert (margins <= ranked[:, -1] - ranked[:, -2])[sure].all()
+        room, wanting = min(n, int(capacities.sum())), np.count_nonzero(ranked[:, -1] > 0)
+        assert wanting <= room
+        assert np.count_nonzero((weights - prices[1:]).max(axis=1) >= 0) >= room or prices[1:].min() == 0

@@ -5,7 +5,7 @@ import pytest
 
 from allocation import Allocation, CertificateError, Market, MinCostFlow, OrTools, minimal_prices
 from allocation._announce import kernels
-from tests.benchmarks.kinds import ADVERSARIAL, ALIKE, ORDINARY, make
+from tests.benchmarks.kinds import ORDINARY, make
 from tests.markets import random_market
 
 Array = np.ndarray
