@@ -98,7 +98,8 @@ def _positions(weights: NDArray[np.float64]) -> Integers:
         axis = rest.T @ (rest @ axis)
     if not axis.any():
         axis = means
-    return np.rint(axis * (_FINE / max(np.abs(axis).max(), 1.0))).astype(np.int64)
+    positions: Integers = np.rint(axis * (_FINE / max(np.abs(axis).max(), 1.0))).astype(np.int64)
+    return positions
 
 
 def _tastes(weights: NDArray[Any]) -> NDArray[Any]:
