@@ -21,9 +21,11 @@ from allocation._types import inlined, inner
 _PATIENCE = 4
 _SHORT = 64
 
-#: Requests per agent from which shortlists pay where rows are dense; no fewer than there are agents, for their memory
-#: grows as M^2.
-_CROWD = 100
+#: Pairs per arc from which shortlists pay where rows are dense, which are read fast, and where they are packed; more
+#: where agents are so many that lists for all pairs of them would take more memory than the market.
+_CROWD = 25
+_CROWD_PACKED = 8
+_AGENTS = 16
 
 
 class State(NamedTuple):
@@ -250,7 +252,8 @@ def begin(rows, capacities, prices, at):
     start[1] = n + 1
     for k in range(m):
         start[k + 2] = start[k + 1] + min(capacities[k], n) + 1
-    short = _SHORT if pairs(rows) >= m * m * max(m, _CROWD) else 0
+    crowd = max(m // _AGENTS, _CROWD_PACKED if rows.first.size > 0 else _CROWD)
+    short = _SHORT if pairs(rows) >= m * m * crowd else 0
     listed = m + 1 if short > 0 else 0
     state = State(
         rows,
