@@ -2,7 +2,8 @@
 
 1. A random sample is solved exactly, recursively, with capacities in proportion; its prices nearly fit the whole, and
    show which pairs are promising there: no others are looked at in what follows, but once at the end (`_shortlist`).
-   Where requests are few per agent a sample shows little: there all bid for rough prices first (`_bidding`).
+   Where requests are few per agent a sample shows little: there all bid for rough prices first (`_bidding`). Where
+   agents form a ladder it is read off instead (`_ladder`).
 2. Newton's method on the dual balances supply and demand on the whole (`_prices`).
 3. Requests whose favourite is far ahead stay there. The others are a market of their own, with the capacity that is
    left: solved the same way, recursively, and exactly at the bottom (`_repair`), where most of those that find no room
@@ -227,14 +228,14 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
         return np.zeros(n, np.int64), np.zeros(m + 1, np.int64)
     effort = _effort(positive, n, m)
     rows = packed(weights) if positive < _SPARSE * n * m else dense(weights)
+    if rows.first.size == 0 and rows.weights.size >= _LARGE and m >= _HIGH:
+        prices = np.zeros(m + 1, np.int64)
+        with suppress(BudgetSpent):
+            return Solver(effort // 8).settle_on_ladder(rows, capacities, prices), prices
     if start is not None and fit(rows, capacities, prices := np.concatenate(([0], start))):
         with suppress(BudgetSpent):
             return Solver(effort // 3).settle(rows, capacities, prices), prices
     with suppress(BudgetSpent):
-        if rows.first.size == 0 and rows.weights.size >= _LARGE and m >= _HIGH:
-            prices = np.zeros(m + 1, np.int64)
-            with suppress(BudgetSpent):
-                return Solver(effort // 8).settle_on_ladder(rows, capacities, prices), prices
         if _listable(rows) and _SMOOTH * m <= n < _MANY * m:
             prices = np.zeros(m + 1, np.int64)
             with suppress(BudgetSpent):

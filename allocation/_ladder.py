@@ -36,8 +36,10 @@ _HIGHEST = 2**41
 
 
 class Ladder(NamedTuple):
-    """Agents (M,), the highest first; how much each request tastes the difference (N,), 0 where all are worth the same;
-    what the agents are worth to it on average (N,).
+    """What few requests and agents show.
+
+    Agents (K,) that are worth something to somebody, the highest first; how much each request tastes the difference
+    (N,), 0 where all are worth the same; what agents are worth to it on average (N,).
     """
 
     agents: NDArray[np.intp]
@@ -50,21 +52,21 @@ def climb(rows: Rows, capacities: Integers) -> tuple[Integers, Integers]:
 
     Args:
         rows: all pairs of N requests and M agents.
-        capacities: (M,) at most N each, and at least 1.
+        capacities: (M,) at least 1 each.
 
     Raises:
         BudgetSpent: agents form no ladder, or too many requests would rather be elsewhere.
     """
-    n, room = rows.weights.shape[0], int(capacities.sum())
-    ladder = _ladder(rows, slack=room > n)
-    gains = ladder.means
+    n = rows.weights.shape[0]
+    ladder = _ladder(rows, slack=int(capacities.sum()) > n)
+    room, gains = int(capacities[ladder.agents].sum()), ladder.means
     for _ in range(_GUESSES):
         served = _most(gains, room)
         nodes, prices = _rungs(rows.weights, capacities, ladder, served)
         gains = rows.weights[np.arange(n), nodes - 1] - prices[nodes]
         if np.count_nonzero(served) == room:
-            rise = max(gains[~served].max(initial=-_HIGHEST), -prices[1:].min())
-            prices[1:] += rise
+            rise = max(gains[~served].max(initial=-_HIGHEST), -prices[1 + ladder.agents].min())
+            prices[1 + ladder.agents] += rise
             gains -= rise
         wrong = np.count_nonzero(np.where(served, gains < 0, gains > 0)) + capacities[prices[1:] < 0].sum()
         if wrong <= _WRONG * n:
@@ -76,9 +78,10 @@ def _ladder(rows: Rows, slack: bool) -> Ladder:
     """The ladder that a few requests show; a free slot is like one to whom nothing is worth anything."""
     some = np.maximum(pilot(rows).weights, -_HIGHEST).astype(np.float64)
     agents = np.argsort(-_positions(np.vstack((some, np.zeros_like(some[:1]))) if slack else some), kind="stable")
+    agents = agents[some[:, agents].max(axis=0) > 0]
     some = some[:, agents]
     mixed = np.diff(np.diff(some[np.argsort(-_tastes(some), kind="stable")], axis=0), axis=1)
-    if np.count_nonzero(mixed < 0) > _CROSSING * np.count_nonzero(mixed):
+    if agents.size == 0 or np.count_nonzero(mixed < 0) > _CROSSING * np.count_nonzero(mixed):
         raise BudgetSpent
     shown = agents[np.unique(np.linspace(0, agents.size - 1, _SHOWN).astype(np.intp))]
     weights = np.maximum(rows.weights[:, shown], -_HIGHEST)
@@ -138,10 +141,10 @@ def _rungs(
 
     leaders = line[np.cumsum(capacities[agents])[:-1]]
     steps = np.where(leaders >= 0, weights[leaders, agents[:-1]] - weights[leaders, agents[1:]], 0)
-    prices = np.zeros(agents.size + 1, np.int64)
+    prices = np.zeros(weights.shape[1] + 1, np.int64)
     prices[1 + agents[:-1]] = np.cumsum(np.clip(steps, -_HIGHEST, _HIGHEST)[::-1])[::-1]
     if free > 0:
-        prices[1:] -= prices[1 + slots[below]]
+        prices[1 + agents] -= prices[1 + slots[below]]
 
     nodes = 1 + agents[np.searchsorted(-tastes[leaders], -tastes[:-1])]
     nodes[line[line >= 0]] = 1 + slots[line >= 0]

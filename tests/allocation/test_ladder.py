@@ -14,6 +14,7 @@ Array = np.ndarray
 LADDERS = {
     "products": lambda a, b: a * b,
     "products less a charge by the agent": lambda a, b: a * b + 1000 * (1000 - b),
+    "products less a share of the request": lambda a, b: a * (b - 300),
     "sums": lambda a, b: 1000 * (a + b),
     "minima": lambda a, b: 1000 * np.minimum(a, b),
     "maxima": lambda a, b: 1000 * np.maximum(a, b),
