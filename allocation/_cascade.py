@@ -21,8 +21,8 @@ from allocation._bidding import bid_up, increments, level, opening, refine
 from allocation._ladder import climb
 from allocation._prices import newton, strays, window
 from allocation._repair import finish, repair
-from allocation._rows import Integers, Rows, best_offers, dense, sample, sample_rows, shape, take, worth
-from allocation._shortlist import BudgetSpent, Shortlists, packed, promise
+from allocation._rows import Integers, Rows, best_offers, dense, sample, shape, take, worth
+from allocation._shortlist import BudgetSpent, Shortlists, packed, positive, promise
 
 #: Work in entries touched, per arc that a network for another solver would have: what finishing may be worth.
 _EFFORT = 150
@@ -74,6 +74,9 @@ _UNFIT = 0.55
 #: Requests too many or too few for the room for which it is not worth it that all prices rise or fall.
 _BEYOND = 8
 
+#: Imbalance, as a share of the requests, that will do in a sample: chance makes more of it.
+_ROUGH = 0.05
+
 #: Requests per agent from which Newton's method has a curvature to go by.
 _SMOOTH = 4
 
@@ -83,7 +86,7 @@ _CROWD = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Solver:
-    """Solves one market. `central` asks for prices in the middle of the supporting ones, and proves nothing."""
+    """Solves one market. `central` asks for prices alone, in the middle of the supporting ones or near: for a sample."""
 
     effort: int
     central: bool = False
@@ -178,7 +181,10 @@ class Solver:
         at, second, margins = (np.empty(n, np.int64) for _ in range(3))
         narrow = (n // 2 - 60 * m) // 8 if n >= _NARROW else 0
         rounds = _ROUNDS if n >= _SMOOTH * m else 0
-        left = newton(rows, capacities, prices, max(2, m // 4, narrow), m // 4, rounds, at, second, margins)
+        rough = int(n * _ROUGH) if self.central else 0
+        left = newton(rows, capacities, prices, max(2, m // 4, narrow, rough), m // 4, rounds, at, second, margins)
+        if left <= rough:
+            return at
         if 0 < left <= narrow:
             before = prices.copy()
             with suppress(BudgetSpent):
@@ -223,11 +229,11 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
         start: (M,) prices of a similar market, or None.
     """
     n, m = weights.shape
-    positive = _positive(weights)
-    if positive == 0 and weights.max(initial=0) <= 0:
+    worthy = positive(weights)
+    if worthy == 0 and weights.max(initial=0) <= 0:
         return np.zeros(n, np.int64), np.zeros(m + 1, np.int64)
-    effort = _effort(positive, n, m)
-    rows = packed(weights) if positive < _SPARSE * n * m else dense(weights)
+    effort = _effort(worthy, n, m)
+    rows = packed(weights) if worthy < _SPARSE * n * m else dense(weights)
     if rows.first.size == 0 and rows.weights.size >= _LARGE and m >= _HIGH:
         prices = np.zeros(m + 1, np.int64)
         with suppress(BudgetSpent):
@@ -275,13 +281,6 @@ def _sizes(n: int, m: int) -> list[int]:
     return sizes[::-1]
 
 
-def _positive(weights: Integers) -> int:
-    """About how many pairs have a positive weight: handing over costs time in proportion."""
-    n, m = weights.shape
-    rows = weights if n <= 256 else weights[sample_rows(n, 128)]
-    return int(np.count_nonzero(rows > 0) * n * m // max(1, rows.size))
-
-
-def _effort(positive: int, n: int, m: int) -> int:
-    """The work that is worth it."""
-    return _EFFORT * (positive + 2 * n) + _EFFORT_DENSE * n * m + 1_000_000
+def _effort(worthy: int, n: int, m: int) -> int:
+    """The work that is worth it where about `worthy` pairs are: handing over costs time in proportion."""
+    return _EFFORT * (worthy + 2 * n) + _EFFORT_DENSE * n * m + 1_000_000

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from llvmlite.ir import Constant, IntType
-from numba import njit, types
+from numba import njit
 from numba.extending import intrinsic
 
-from allocation._rows import NEVER, ROWS, Integers, Rows, best_offers, dense, pilot, top
+from allocation._rows import NEVER, ROWS, Integers, Rows, best_offers, dense, pilot, sample_rows, top
 from allocation._types import MATRIX, NUMBER, ROW, inlined
 
 #: Pairs whose marks fit in one word.
@@ -31,12 +31,22 @@ class BudgetSpent(Exception):  # noqa: N818
     """The market is harder than its size suggests; another way, or another solver, should take over."""
 
 
+def positive(weights: Integers) -> int:
+    """About how many of the pairs of `weights` (N, M) are worth something."""
+    n, m = weights.shape
+    rows = weights if n <= 256 else weights[sample_rows(n, 128)]
+    return int(np.count_nonzero(rows > 0) * n * m // max(1, rows.size))
+
+
 def packed(weights: Integers) -> Rows:
     """The pairs of `weights` (N, M) that are worth something: no other is part of an optimum or bears on its prices."""
-    ends = np.concatenate(([0], np.cumsum(_lengths(weights))))
-    nodes, values = np.empty(ends[-1] + 1, np.int64), np.empty(ends[-1] + 1, np.int64)
-    _pack(weights, ends, nodes, values)
-    return Rows(dense(weights[:0]).weights, ends[:-1].copy(), ends[1:].copy(), nodes, values)
+    n, m = weights.shape
+    first, last = np.empty(n, np.int64), np.empty(n, np.int64)
+    for room in (positive(weights) * 5 // 4 + m, n * m + m):
+        nodes, values = np.empty(room, np.int64), np.empty(room, np.int64)
+        if _pack(weights, np.zeros(m + 1, np.int64), first, last, nodes, values) == n:
+            break
+    return Rows(dense(weights[:0]).weights, first, last, nodes, values)
 
 
 @dataclass(slots=True)
@@ -100,29 +110,6 @@ def promise(rows: Rows, prices: Integers) -> int:
     return max(0, int(np.partition(behind.ravel(), count)[count]))
 
 
-@njit(ROW(MATRIX), cache=True)
-def _lengths(weights):
-    n, m = weights.shape
-    counts = np.empty(n, np.int64)
-    for i in range(n):
-        count = 0
-        for k in range(m):
-            count += weights[i, k] > 0
-        counts[i] = count
-    return counts
-
-
-@njit([types.void(MATRIX, ROW, ROW, ROW)], cache=True)
-def _pack(weights, ends, nodes, values):
-    n, m = weights.shape
-    for i in range(n):
-        t = ends[i]
-        for k in range(m):
-            # Written whether it counts or not, and overwritten if not: no branch to guess. The last place is spare.
-            nodes[t], values[t] = k + 1, weights[i, k]
-            t += weights[i, k] > 0
-
-
 @intrinsic
 def _first_bit(typing, word):
     """Index of the lowest bit set in a word that is not 0."""
@@ -164,6 +151,20 @@ def _gather(row, prices, least, marks, nodes, values, t):
             t += 1
             word &= word - 1
     return t
+
+
+@njit(NUMBER(MATRIX, ROW, ROW, ROW, ROW, ROW), cache=True)
+def _pack(weights, nothing, first, last, nodes, values):
+    n, m = weights.shape
+    marks = np.zeros(m // _WORD + 1, np.int64)
+    t = 0
+    for i in range(n):
+        if t + m > nodes.size:
+            return i
+        first[i] = t
+        t = _gather(weights[i], nothing, np.int64(0), marks, nodes, values, t)
+        last[i] = t
+    return n
 
 
 @njit(NUMBER(MATRIX, ROW, NUMBER, ROW, ROW, ROW, ROW, ROW), cache=True)

@@ -124,7 +124,7 @@ def test_a_spent_budget_hands_over_and_stays_exact(monkeypatch: pytest.MonkeyPat
         return OrTools().allocate(given_up)
 
     monkeypatch.setattr(allocation.flow, "_hand_over", hand_over)
-    monkeypatch.setattr(kernels("_cascade"), "_effort", lambda positive, n, m: 0)
+    monkeypatch.setattr(kernels("_cascade"), "_effort", lambda worthy, n, m: 0)
     other = MinCostFlow().allocate(market)
     warm = MinCostFlow().allocate_from(market, np.zeros(20, np.int64))
     assert handed == [market, market]
