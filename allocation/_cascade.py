@@ -86,7 +86,7 @@ _CROWD = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Solver:
-    """Solves one market. `central` asks for prices alone, in the middle of the supporting ones or near: for a sample."""
+    """Solves one market. `central` asks for prices alone, amid the supporting ones or near: it will do for a sample."""
 
     effort: int
     central: bool = False
@@ -183,7 +183,7 @@ class Solver:
         rounds = _ROUNDS if n >= _SMOOTH * m else 0
         rough = int(n * _ROUGH) if self.central else 0
         left = newton(rows, capacities, prices, max(2, m // 4, narrow, rough), m // 4, rounds, at, second, margins)
-        if left <= rough:
+        if self.central and left <= rough:
             return at
         if 0 < left <= narrow:
             before = prices.copy()
