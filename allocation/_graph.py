@@ -19,7 +19,7 @@ from allocation._types import inlined, inner
 
 #: Scans of a node before its arcs get shortlists, and how many requests these hold.
 _PATIENCE = 4
-_SHORT = 64
+_SHORT = 32
 
 #: Pairs per arc from which shortlists pay where rows are dense, which are read fast, and where they are packed; more
 #: where agents are so many that lists for all pairs of them would take more memory than the market.
@@ -124,11 +124,17 @@ def _enlist(state, j, k, i, loss):
 @inner
 def _enlist_everywhere(state, j, members):
     """Requests now at node j to the shortlists of all arcs out of it."""
+    rows, worth = state.rows, state.worth
     lost, free = np.empty(state.prices.size, np.int64), np.zeros(state.prices.size, np.int64)
     for i in members:
-        distances(state.rows, i, state.worth[i], free, lost)
-        for k in range(lost.size):
-            _enlist(state, j, k, i, lost[k])
+        if rows.first.size > 0:
+            _enlist(state, j, 0, i, worth[i])
+            for t in range(rows.first[i], rows.last[i]):
+                _enlist(state, j, rows.nodes[t], i, worth[i] - rows.values[t])
+        else:
+            distances(rows, i, worth[i], free, lost)
+            for k in range(lost.size):
+                _enlist(state, j, k, i, lost[k])
 
 
 @inlined
