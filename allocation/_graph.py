@@ -152,10 +152,6 @@ def _read_off(state, j):
     """The arcs out of node j from their shortlists, made anew where they have run out; returns the work done."""
     nodes = state.sizes.shape[1]
     work = 2 * nodes
-    if state.visits[j] == _PATIENCE + 1:
-        state.beyond[j, :] = FAR
-        _enlist_everywhere(state, j, _present(state, j))
-        work += 2 * nodes * state.loads[j]
     for k in range(nodes):
         if k == j:
             continue
@@ -173,6 +169,16 @@ def _read_off(state, j):
     return work
 
 
+@inner
+def _visit(state, j):
+    """Count a scan of node j, which gets shortlists once there were many; returns the work done."""
+    state.visits[j] += 1
+    if state.visits[j] != _PATIENCE + 1:
+        return 0
+    _enlist_everywhere(state, j, _present(state, j))
+    return 2 * state.prices.size * state.loads[j]
+
+
 @inlined
 def _leave(state, members, j):
     """Shorten the arcs out of node j to what they cost these members of it; returns the work done."""
@@ -187,9 +193,9 @@ def refresh(state, j):
     """Recompute the arcs out of node j; returns the work done."""
     arcs = state.lengths[j]
     state.stale[j] = False
-    state.visits[j] += 1
+    work = _visit(state, j)
     if _listed(state, j):
-        return _read_off(state, j)
+        return work + _read_off(state, j)
     if j == 0:
         arcs[:] = 0
     else:
@@ -243,6 +249,8 @@ def mover(state, j, k):
     length = state.lengths[j, k]
     if j == 0 and length == 0:
         return -1
+    if not _listed(state, j):
+        _visit(state, j)
     if _listed(state, j):
         last = _last(state, j, k)
         if last >= 0 and state.losses[j, k, last] == length:
