@@ -4,9 +4,9 @@ Each row alternates ours and OR-tools, seed by seed, in CPU time, and checks eve
 OR-tools' to the micro-unit and the certificate must hold.
 
 Growth is read off the same rows, between neighbouring sizes of a kind that differ in N or in M alone: the exponents of
-both times, and the ratio of the two at both ends. Ours must not grow faster than OR-tools', up to `NOISE`; three kinds of
-market do, and are named in `STEEP`. No row may end below `LEAST`, except where agents are as many as requests: what
-they cost there is shown, not promised.
+both times, and the ratio of the two at both ends. Ours must not grow faster than OR-tools', up to `NOISE`; kinds that
+do are named in `STEEP`. No row may end below `LEAST`, except where agents are as many as requests: what they cost there
+is shown, not promised.
 """
 
 import time
