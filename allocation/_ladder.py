@@ -18,8 +18,9 @@ from allocation._shortlist import BudgetSpent
 #: Agents, evenly spread on the ladder, that show a request's taste.
 _SHOWN = 32
 
-#: Share of neighbouring steps and requests that may cross the wrong way: where there is no ladder half of them do.
-_CROSSING = 0.35
+#: How much neighbouring steps and requests may cross the wrong way, as a share of all that they cross: half of it is
+#: wrong where there is no ladder.
+_CROSSING = 0.3
 
 #: How often who is served is guessed, and the share of requests for which the last guess may be wrong: noise does that.
 _GUESSES = 4
@@ -81,7 +82,7 @@ def _ladder(rows: Rows, slack: bool) -> Ladder:
     agents = agents[some[:, agents].max(axis=0) > 0]
     some = some[:, agents]
     mixed = np.diff(np.diff(some[np.argsort(-_tastes(some), kind="stable")], axis=0), axis=1)
-    if agents.size == 0 or np.count_nonzero(mixed < 0) > _CROSSING * np.count_nonzero(mixed):
+    if agents.size == 0 or -mixed[mixed < 0].sum() > _CROSSING * np.abs(mixed).sum():
         raise BudgetSpent
     shown = agents[np.unique(np.linspace(0, agents.size - 1, _SHOWN).astype(np.intp))]
     weights = np.maximum(rows.weights[:, shown], -_HIGHEST)
