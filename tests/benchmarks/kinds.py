@@ -68,6 +68,11 @@ def maxima(rng: Generator, n: int, m: int) -> Matrix:
     return np.maximum(rng.integers(0, 10**6, (n, 1)), rng.integers(0, 10**6, (1, m)))
 
 
+def noisy_maxima(rng: Generator, n: int, m: int) -> Matrix:
+    """A ladder whose many flat steps chance makes rough: nearly everybody is nearly indifferent, in long chains."""
+    return maxima(rng, n, m) + rng.integers(0, 10, (n, m))
+
+
 ORDINARY: dict[str, Callable[[Generator, int, int], Matrix]] = {"uniform": uniform, "structured": structured}
 ADVERSARIAL: dict[str, Callable[[Generator, int, int], Matrix]] = {
     "near-identical": near_identical,
@@ -82,7 +87,11 @@ ADVERSARIAL: dict[str, Callable[[Generator, int, int], Matrix]] = {
 }
 
 #: The hardest known where agents are about as many as requests.
-ALIKE: dict[str, Callable[[Generator, int, int], Matrix]] = {"sums": sums, "maxima": maxima}
+ALIKE: dict[str, Callable[[Generator, int, int], Matrix]] = {
+    "sums": sums,
+    "maxima": maxima,
+    "noisy maxima": noisy_maxima,
+}
 
 
 def make(kind: str, n: int, m: int, seed: int, fill: float = 0.9) -> Market:
