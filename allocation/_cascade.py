@@ -105,11 +105,8 @@ class Solver:
         newton(rows, capacities, prices, 0, 0, 0, at, second, margins)
         level(rows, capacities, prices, at, second, margins)
         crowd = int(n * _CROWD)
-        waiting = repair(rows, capacities, prices, at, margins, crowd, self.effort, self.central)
-        if waiting == 0:
+        if repair(rows, capacities, prices, at, margins, crowd, self.effort // 4, self.central) == 0:
             return at
-        if waiting <= crowd:
-            raise BudgetSpent
         if _listable(rows):
             with suppress(BudgetSpent):
                 return self.settle_from_bids(rows, capacities, prices)
