@@ -32,7 +32,7 @@ BARS = {(1000, 20): 3, (1000, 100): 3, (10000, 20): 10, (10000, 100): 10, (10000
 LEAST = 0.8
 
 #: Kinds of market that take us longer than OR-tools where agents are as many as requests.
-SLOWER = {"noisy maxima"}
+SLOWER = {"noisy sums"}
 
 #: How much higher our growth exponent may come out than theirs, each the quotient of two noisy times.
 NOISE = 0.15

@@ -73,6 +73,11 @@ def noisy_maxima(rng: Generator, n: int, m: int) -> Matrix:
     return maxima(rng, n, m) + rng.integers(0, 10, (n, m))
 
 
+def noisy_sums(rng: Generator, n: int, m: int) -> Matrix:
+    """The same where all steps are flat."""
+    return sums(rng, n, m) + rng.integers(0, 10, (n, m))
+
+
 ORDINARY: dict[str, Callable[[Generator, int, int], Matrix]] = {"uniform": uniform, "structured": structured}
 ADVERSARIAL: dict[str, Callable[[Generator, int, int], Matrix]] = {
     "near-identical": near_identical,
@@ -91,6 +96,7 @@ ALIKE: dict[str, Callable[[Generator, int, int], Matrix]] = {
     "sums": sums,
     "maxima": maxima,
     "noisy maxima": noisy_maxima,
+    "noisy sums": noisy_sums,
 }
 
 
