@@ -1,9 +1,9 @@
 """From a sample to the whole: how `MinCostFlow` finds prices, and how few requests it looks at twice.
 
-1. A random sample is solved exactly, recursively, with capacities in proportion; its prices nearly fit the whole, and
-   show which pairs are promising there: no others are looked at in what follows, but once at the end (`_shortlist`).
-   Where requests are few per agent a sample shows little: there all bid for rough prices first (`_bidding`). Where
-   agents form a ladder it is read off instead (`_ladder`).
+1. A random sample is solved, roughly and recursively, with capacities in proportion; its prices nearly fit the whole,
+   and show which pairs are promising there: no others are looked at in what follows, but once at the end
+   (`_shortlist`). Where requests are few per agent a sample shows little: there all bid for rough prices first
+   (`_bidding`). Where agents form a ladder it is read off instead (`_ladder`).
 2. Newton's method on the dual balances supply and demand on the whole (`_prices`).
 3. Requests whose favourite is far ahead stay there. The others are a market of their own, with the capacity that is
    left: solved the same way, recursively, and exactly at the bottom (`_repair`), where most of those that find no room
@@ -21,8 +21,8 @@ from allocation._bidding import bid_up, increments, level, opening, refine
 from allocation._ladder import climb
 from allocation._prices import newton, strays, window
 from allocation._repair import finish, repair
-from allocation._rows import Integers, Rows, best_offers, dense, sample, shape, take, worth
-from allocation._shortlist import BudgetSpent, Shortlists, packed, positive, promise
+from allocation._rows import Integers, Rows, best_offers, dense, sample, sample_rows, shape, take, worth
+from allocation._shortlist import BudgetSpent, Shortlists, packed, promise
 
 #: Work in entries touched, per arc that a network for another solver would have: what finishing may be worth.
 _EFFORT = 150
@@ -226,11 +226,11 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
         start: (M,) prices of a similar market, or None.
     """
     n, m = weights.shape
-    worthy = positive(weights)
+    worthy = _worthy(weights)
     if worthy == 0 and weights.max(initial=0) <= 0:
         return np.zeros(n, np.int64), np.zeros(m + 1, np.int64)
     effort = _effort(worthy, n, m)
-    rows = packed(weights) if worthy < _SPARSE * n * m else dense(weights)
+    rows = packed(weights, worthy) if worthy < _SPARSE * n * m else dense(weights)
     if rows.first.size == 0 and rows.weights.size >= _LARGE and m >= _HIGH:
         prices = np.zeros(m + 1, np.int64)
         with suppress(BudgetSpent):
@@ -276,6 +276,13 @@ def _sizes(n: int, m: int) -> list[int]:
         n //= 8 if n >= 64 * m else 4
         sizes.append(n)
     return sizes[::-1]
+
+
+def _worthy(weights: Integers) -> int:
+    """About how many pairs are worth something."""
+    n, m = weights.shape
+    rows = weights if n <= 256 else weights[sample_rows(n, 128)]
+    return int(np.count_nonzero(rows > 0) * n * m // max(1, rows.size))
 
 
 def _effort(worthy: int, n: int, m: int) -> int:

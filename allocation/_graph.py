@@ -124,17 +124,11 @@ def _enlist(state, j, k, i, loss):
 @inner
 def _enlist_everywhere(state, j, members):
     """Requests now at node j to the shortlists of all arcs out of it."""
-    rows, worth = state.rows, state.worth
     lost, free = np.empty(state.prices.size, np.int64), np.zeros(state.prices.size, np.int64)
     for i in members:
-        if rows.first.size > 0:
-            _enlist(state, j, 0, i, worth[i])
-            for t in range(rows.first[i], rows.last[i]):
-                _enlist(state, j, rows.nodes[t], i, worth[i] - rows.values[t])
-        else:
-            distances(rows, i, worth[i], free, lost)
-            for k in range(lost.size):
-                _enlist(state, j, k, i, lost[k])
+        distances(state.rows, i, state.worth[i], free, lost)
+        for k in range(lost.size):
+            _enlist(state, j, k, i, lost[k])
 
 
 @inlined

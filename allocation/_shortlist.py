@@ -13,7 +13,7 @@ from llvmlite.ir import Constant, IntType
 from numba import njit
 from numba.extending import intrinsic
 
-from allocation._rows import NEVER, ROWS, Integers, Rows, best_offers, dense, pilot, sample_rows, top
+from allocation._rows import NEVER, ROWS, Integers, Rows, best_offers, dense, pilot, top
 from allocation._types import MATRIX, NUMBER, ROW, inlined
 
 #: Pairs whose marks fit in one word.
@@ -31,18 +31,14 @@ class BudgetSpent(Exception):  # noqa: N818
     """The market is harder than its size suggests; another way, or another solver, should take over."""
 
 
-def positive(weights: Integers) -> int:
-    """About how many of the pairs of `weights` (N, M) are worth something."""
-    n, m = weights.shape
-    rows = weights if n <= 256 else weights[sample_rows(n, 128)]
-    return int(np.count_nonzero(rows > 0) * n * m // max(1, rows.size))
+def packed(weights: Integers, about: int) -> Rows:
+    """The pairs of `weights` (N, M) that are worth something: no other is part of an optimum or bears on its prices.
 
-
-def packed(weights: Integers) -> Rows:
-    """The pairs of `weights` (N, M) that are worth something: no other is part of an optimum or bears on its prices."""
+    Where they are many more than `about` they are looked for twice.
+    """
     n, m = weights.shape
     first, last = np.empty(n, np.int64), np.empty(n, np.int64)
-    for room in (positive(weights) * 5 // 4 + m, n * m + m):
+    for room in (about * 5 // 4 + m, n * m + m):
         nodes, values = np.empty(room, np.int64), np.empty(room, np.int64)
         if _pack(weights, np.zeros(m + 1, np.int64), first, last, nodes, values) == n:
             break

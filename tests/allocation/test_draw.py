@@ -14,7 +14,7 @@ from tests.markets import markets
 def repaired(market: Market, start: np.ndarray) -> tuple[Allocation, int]:
     """From these prices (M,), among the pairs worth something; and how many agents were short of requests at first."""
     n, m = market.shape
-    rows = kernels("_shortlist").packed(market.weights)
+    rows = kernels("_shortlist").packed(market.weights, market.weights.size)
     capacities = np.minimum(market.capacities, n)
     prices = np.concatenate(([0], start)).astype(np.int64)
     at, second, margins = (np.empty(n, np.int64) for _ in range(3))

@@ -24,7 +24,7 @@ def settled(market: Market, *, packed: bool) -> tuple[Array, Array]:
     rows, cascade = kernels("_rows"), kernels("_cascade")
     n, m = market.shape
     prices = np.zeros(m + 1, np.int64)
-    pairs = kernels("_shortlist").packed(market.weights) if packed else rows.dense(market.weights)
+    pairs = kernels("_shortlist").packed(market.weights, 0) if packed else rows.dense(market.weights)
     nodes = cascade.Solver(10**12).settle(pairs, np.minimum(market.capacities, n), prices)
     return nodes - 1, prices[1:]
 
