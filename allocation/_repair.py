@@ -20,8 +20,10 @@ from allocation._types import FLAG, NUMBER, ROW, VECTOR, inner
 #: Bids for each request that waits; a search costs as much as a hundred.
 _BIDS = 8
 
-#: Pairs per arc of the graph up to which agents draw requests in one by one.
+#: Pairs per arc of the graph up to which agents draw requests in one by one, however many; and how many they may draw
+#: where pairs are more, times pairs per arc.
 _FEW = 2
+_DRAWN = 400
 
 #: Rows of the graph that a path costs: a few nodes, with a search for who moves in each.
 _PATH = 10
@@ -130,6 +132,15 @@ def _hungry(state, search):
     for k in range(state.capacities.size):
         search.goal[k + 1] = state.prices[k + 1] > 0 and state.loads[k + 1] < state.capacities[k]
         count += search.goal[k + 1]
+    return count
+
+
+@inner
+def _slots(state):
+    """How many slots of agents that have a price are free."""
+    count = 0
+    for k in range(state.capacities.size):
+        count += state.capacities[k] - state.loads[k + 1] if state.prices[k + 1] > 0 else 0
     return count
 
 
@@ -285,8 +296,10 @@ def finish(rows, capacities, prices, at, pending, waiting, budget, central):
         work += _place(state, search, pending[t])
         if work > budget // 3 + budget // waiting * t:
             return waiting - t
-    few = rows.first.size > 0 and pairs(rows) <= _FEW * capacities.size**2
+    share = pairs(rows) / capacities.size**2 if rows.first.size > 0 else np.inf
+    few = share <= _FEW
     if _hungry(state, search) > 0:
+        few |= share * _slots(state) <= _DRAWN
         spent = draw(state, 2 * budget) if few else fill(state, search, 2 * budget)
         if spent > 2 * budget:
             return 1

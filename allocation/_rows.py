@@ -20,6 +20,9 @@ NEVER = -(2**62)
 #: Requests that stand for all where a mean will do.
 _PILOT = 64
 
+#: So many pairs are looked at sooner than halved: no branch to guess.
+_GLANCE = 16
+
 #: Longer than any path, short enough to be shifted by 16 bits.
 FAR = 2**46
 
@@ -111,12 +114,16 @@ def pairs(rows):
 @inlined
 def _find(nodes, values, begin, end, node):
     """The value of a node in a packed row, which lies from `begin` to before `end`; `NEVER` where it is not there."""
-    size = end - begin
-    while size > 1:
-        half = size >> 1
-        begin += half if nodes[begin + half] <= node else 0
-        size -= half
-    return values[begin] if size == 1 and nodes[begin] == node else NEVER
+    while end - begin > _GLANCE:
+        half = (begin + end) >> 1
+        if nodes[half] <= node:
+            begin = half
+        else:
+            end = half
+    found = np.int64(0)
+    for t in range(begin, end):
+        found += values[t] - NEVER if nodes[t] == node else 0
+    return found + NEVER
 
 
 @inlined
@@ -254,29 +261,39 @@ def shorten(rows, worth, members, arcs):
 
 
 @inlined
-def _there(weights, first, last, nodes, values, i, k):
-    if k == 0:
-        return np.int64(0)
-    return _find(nodes, values, first[i], last[i], k) if first.size > 0 else weights[i, k - 1]
-
-
-@inlined
 def losing(rows, worth, members, k, length):
     """The first of `members` that loses just `length` by moving from where it has `worth` (N,) to node k, or -1."""
     weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
-    for i in members:
-        if worth[i] - _there(weights, first, last, nodes, values, i, k) == length:
-            return i
+    if k == 0:
+        for i in members:
+            if worth[i] == length:
+                return i
+    elif first.size > 0:
+        for i in members:
+            if worth[i] - _find(nodes, values, first[i], last[i], k) == length:
+                return i
+    else:
+        for i in members:
+            if worth[i] - weights[i, k - 1] == length:
+                return i
     return -1
 
 
 @inlined
 def losses(rows, worth, members, k):
     """What each of `members` loses by moving from where it has `worth` (N,) to node k."""
-    weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
     found = np.empty(members.size, np.int64)
-    for t in range(members.size):
-        found[t] = worth[members[t]] - _there(weights, first, last, nodes, values, members[t], k)
+    weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
+    if k == 0:
+        for t in range(members.size):
+            found[t] = worth[members[t]]
+    elif first.size > 0:
+        for t in range(members.size):
+            i = members[t]
+            found[t] = worth[i] - _find(nodes, values, first[i], last[i], k)
+    else:
+        for t in range(members.size):
+            found[t] = worth[members[t]] - weights[members[t], k - 1]
     return found
 
 
@@ -299,10 +316,17 @@ def distances(rows, i, best, prices, found):
 @njit(ROW(ROWS, ROW), cache=True)
 def worth(rows, at):
     """(N,) what each request is worth at its node; 0 for one that is nowhere."""
-    found = np.empty(at.size, np.int64)
+    found = np.zeros(at.size, np.int64)
     weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
-    for i in range(at.size):
-        found[i] = _there(weights, first, last, nodes, values, i, at[i]) if at[i] >= 0 else 0
+    # What kind of rows there are is asked once: asked for each of them it takes three times as long.
+    if first.size > 0:
+        for i in range(at.size):
+            if at[i] > 0:
+                found[i] = _find(nodes, values, first[i], last[i], at[i])
+    else:
+        for i in range(at.size):
+            if at[i] > 0:
+                found[i] = weights[i, at[i] - 1]
     return found
 
 
