@@ -7,6 +7,7 @@ exactly when lengths[j, k] - q_j + q_k >= 0 everywhere, no agent is overfull, an
 
 Rows of `lengths` are recomputed only when a search reaches a node that lost a request. A node that many searches reach
 keeps a shortlist for each arc, the requests that lose least by taking it, and is scanned again only when one runs out.
+Of its arcs only those are looked up that the request which left was the first to take.
 """
 
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation._rows import FAR, Rows, distances, losing, losses, pairs, shorten, weight, worth
+from allocation._rows import FAR, Rows, losing, losses, pairs, shorten, weight, worth
 from allocation._types import inlined, inner
 
 #: Scans of a node before its arcs get shortlists, and how many requests these hold.
@@ -27,6 +28,10 @@ _CROWD = 25
 _CROWD_PACKED = 8
 _AGENTS = 16
 
+#: Instead of a request: one to be looked up on a shortlist; nobody at all.
+UNKNOWN = -1
+_NOBODY = -2
+
 
 class State(NamedTuple):
     """A solve in progress. Requests are worth `worth` (N,) where they are; those at node j are
@@ -35,7 +40,8 @@ class State(NamedTuple):
     `stale` rows of `lengths` wait to be recomputed; `touched` nodes lost or won a request. `visits` counts scans.
 
     The shortlist of arc j -> k is `movers[j, k, : sizes[j, k]]`, by falling `losses`; a request at j that is not on it
-    loses at least `beyond[j, k]`. Those that left j stay on it until they come last.
+    loses at least `beyond[j, k]`. Those that left j stay on it until they come last. `tops[j, k]` is the one that makes
+    `lengths[j, k]` what it is; where it is `UNKNOWN` the arc may have become longer.
     """
 
     rows: Rows
@@ -55,6 +61,7 @@ class State(NamedTuple):
     losses: NDArray[np.int64]
     sizes: NDArray[np.int64]
     beyond: NDArray[np.int64]
+    tops: NDArray[np.int64]
 
 
 class Search(NamedTuple):
@@ -88,7 +95,8 @@ def _present(state, j):
 
 
 @inlined
-def _listed(state, j):
+def listed(state, j):
+    """Whether node j keeps shortlists."""
     return state.visits[j] > _PATIENCE
 
 
@@ -119,16 +127,24 @@ def _enlist(state, j, k, i, loss):
         fell = _enter(state.movers[j, k], state.losses[j, k], size, i, loss)
         state.beyond[j, k] = min(state.beyond[j, k], fell)
         state.sizes[j, k] = min(size + 1, state.losses.shape[2])
+        if loss < state.lengths[j, k]:
+            state.lengths[j, k], state.tops[j, k] = loss, i
 
 
 @inner
 def _enlist_everywhere(state, j, members):
     """Requests now at node j to the shortlists of all arcs out of it."""
-    lost, free = np.empty(state.prices.size, np.int64), np.zeros(state.prices.size, np.int64)
+    first, last, nodes, values = state.rows.first, state.rows.last, state.rows.nodes, state.rows.values
     for i in members:
-        distances(state.rows, i, state.worth[i], free, lost)
-        for k in range(lost.size):
-            _enlist(state, j, k, i, lost[k])
+        here = state.worth[i]
+        _enlist(state, j, 0, i, here)
+        if first.size > 0:
+            for t in range(first[i], last[i]):
+                _enlist(state, j, nodes[t], i, here - values[t])
+        else:
+            row = state.rows.weights[i]
+            for k in range(row.size):
+                _enlist(state, j, k + 1, i, here - row[k])
 
 
 @inlined
@@ -142,25 +158,51 @@ def _last(state, j, k):
 
 
 @inner
-def _read_off(state, j):
-    """The arcs out of node j from their shortlists, made anew where they have run out; returns the work done."""
-    nodes = state.sizes.shape[1]
-    work = 2 * nodes
-    for k in range(nodes):
-        if k == j:
-            continue
-        last = _last(state, j, k)
-        if last < 0 and state.beyond[j, k] < FAR:
-            state.beyond[j, k] = FAR
-            present = _present(state, j)
-            lost = losses(state.rows, state.worth, present, k)
-            for t in range(present.size):
-                _enlist(state, j, k, present[t], lost[t])
-            last = state.sizes[j, k] - 1
-            work += 2 * state.loads[j]
-        length = state.losses[j, k, last] if last >= 0 else FAR
-        state.lengths[j, k] = min(length, 0) if j == 0 else length
+def _look_up(state, j, k):
+    """Who takes arc j -> k first, from its shortlist, which is made anew where it has run out; returns the work done."""
+    last, work = _last(state, j, k), 2
+    if last < 0 and state.beyond[j, k] < FAR:
+        state.beyond[j, k] = FAR
+        present = _present(state, j)
+        lost = losses(state.rows, state.worth, present, k)
+        for t in range(present.size):
+            _enlist(state, j, k, present[t], lost[t])
+        last = state.sizes[j, k] - 1
+        work += 2 * state.loads[j]
+    length = state.losses[j, k, last] if last >= 0 else FAR
+    state.lengths[j, k] = min(length, 0) if j == 0 else length
+    state.tops[j, k] = state.movers[j, k, last] if last >= 0 else _NOBODY
     return work
+
+
+@inner
+def _read_off(state, j):
+    """The arcs out of node j that may have become longer, from their shortlists; returns the work done."""
+    nodes = state.tops.shape[1]
+    work = nodes
+    for k in range(nodes):
+        if state.tops[j, k] == UNKNOWN:
+            work += _look_up(state, j, k)
+    return work
+
+
+@inlined
+def _forget(tops, i):
+    """Whether request i, which leaves, was first to take any arc, or may have been."""
+    any_ = False
+    for k in range(tops.size):
+        gone = (tops[k] == i) | (tops[k] == UNKNOWN)
+        tops[k] = UNKNOWN if gone else tops[k]
+        any_ |= gone
+    return any_
+
+
+@inlined
+def forget_all(state, j):
+    """Whoever was first to take an arc out of node j, which has shortlists, is to be looked up again."""
+    state.tops[j] = UNKNOWN
+    state.tops[j, j] = _NOBODY
+    state.lengths[j, j] = state.beyond[j, j] = 0
 
 
 @inner
@@ -169,6 +211,7 @@ def _visit(state, j):
     state.visits[j] += 1
     if state.visits[j] != _PATIENCE + 1:
         return 0
+    forget_all(state, j)
     _enlist_everywhere(state, j, _present(state, j))
     return 2 * state.prices.size * state.loads[j]
 
@@ -188,7 +231,7 @@ def refresh(state, j):
     arcs = state.lengths[j]
     state.stale[j] = False
     work = _visit(state, j)
-    if _listed(state, j):
+    if listed(state, j):
         return work + _read_off(state, j)
     if j == 0:
         arcs[:] = 0
@@ -206,10 +249,10 @@ def insert(state, j, i):
     state.at[i] = j
     state.worth[i] = weight(state.rows, i, j)
     state.touched[j] = True
-    if not state.stale[j]:
-        _leave(state, state.members[t : t + 1], j)
-    if _listed(state, j):
+    if listed(state, j):
         _enlist_everywhere(state, j, state.members[t : t + 1])
+    elif not state.stale[j]:
+        _leave(state, state.members[t : t + 1], j)
 
 
 @inner
@@ -233,7 +276,7 @@ def remove(state, j, i):
     state.place[last] = state.place[i]
     state.loads[j] -= 1
     state.at[i] = -1
-    state.stale[j] = True
+    state.stale[j] |= _forget(state.tops[j], i) if listed(state, j) else True
     state.touched[j] = True
 
 
@@ -243,12 +286,12 @@ def mover(state, j, k):
     length = state.lengths[j, k]
     if j == 0 and length == 0:
         return -1
-    if not _listed(state, j):
+    if not listed(state, j):
         _visit(state, j)
-    if _listed(state, j):
-        last = _last(state, j, k)
-        if last >= 0 and state.losses[j, k, last] == length:
-            return state.movers[j, k, last]
+    if listed(state, j):
+        if state.tops[j, k] == UNKNOWN:
+            _look_up(state, j, k)
+        return state.tops[j, k] if state.lengths[j, k] == length else -1
     return losing(state.rows, state.worth, _present(state, j), k, length)
 
 
@@ -262,7 +305,7 @@ def begin(rows, capacities, prices, at):
         start[k + 2] = start[k + 1] + min(capacities[k], n) + 1
     crowd = max(m // _AGENTS, _CROWD_PACKED if rows.first.size > 0 else _CROWD)
     short = _SHORT if pairs(rows) >= m * m * crowd else 0
-    listed = m + 1 if short > 0 else 0
+    arcs = m + 1 if short > 0 else 0
     state = State(
         rows,
         capacities,
@@ -277,10 +320,11 @@ def begin(rows, capacities, prices, at):
         np.ones(m + 1, np.bool_),
         np.zeros(m + 1, np.bool_),
         np.full(m + 1, 0 if short > 0 else -FAR),
-        np.empty((listed, listed, short), np.int64),
-        np.empty((listed, listed, short), np.int64),
-        np.zeros((listed, listed), np.int64),
-        np.full((listed, listed), FAR),
+        np.empty((arcs, arcs, short), np.int64),
+        np.empty((arcs, arcs, short), np.int64),
+        np.zeros((arcs, arcs), np.int64),
+        np.full((arcs, arcs), FAR),
+        np.empty((arcs, arcs), np.int64),
     )
     scratch = np.empty((7, m + 1), np.int64)
     return state, Search(

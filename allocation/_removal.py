@@ -7,7 +7,7 @@ each of them takes one shortest path, not a new solve.
 import numpy as np
 from numba import njit
 
-from allocation._graph import begin, copy, insert, refresh, remove, seat
+from allocation._graph import begin, copy, forget_all, insert, listed, refresh, remove, seat
 from allocation._repair import fill
 from allocation._rows import ROWS, weight
 from allocation._types import ROW, VECTOR, inner
@@ -73,5 +73,7 @@ def removals(rows, capacities, prices, home, requests, first):
         for j in range(m + 1):
             if state.touched[j]:
                 copy(lengths[j], state.lengths[j])
+                if listed(state, j):
+                    forget_all(state, j)
                 state.stale[j] = state.touched[j] = False
     return gains
