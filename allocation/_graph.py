@@ -159,7 +159,7 @@ def _last(state, j, k):
 
 @inner
 def _look_up(state, j, k):
-    """Who takes arc j -> k first, from its shortlist, which is made anew where it has run out; returns the work done."""
+    """Who takes arc j -> k first, from its shortlist, made anew where it has run out; returns the work done."""
     last, work = _last(state, j, k), 2
     if last < 0 and state.beyond[j, k] < FAR:
         state.beyond[j, k] = FAR
