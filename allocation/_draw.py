@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation._graph import insert, remove
-from allocation._rows import FAR, bits
+from allocation._rows import FAR, bits, whole
 from allocation._types import inlined, inner
 
 
@@ -43,17 +43,18 @@ def _columns(rows):
     nodes, values = rows.nodes, rows.values
     start = np.zeros(rows.weights.shape[1] + 2, np.int64)
     for i in range(rows.first.size):
-        for t in range(rows.first[i], rows.last[i]):
-            start[nodes[t] + 1] += 1
+        for t in range(whole(rows.first[i]), whole(rows.last[i])):
+            start[whole(nodes[t] + 1)] += 1
     for k in range(start.size - 1):
         start[k + 1] += start[k]
     free = start.copy()
     pairs = np.empty((start[-1], 2), np.int64)
     for i in range(rows.first.size):
-        for t in range(rows.first[i], rows.last[i]):
-            place = free[nodes[t]]
+        for t in range(whole(rows.first[i]), whole(rows.last[i])):
+            k = whole(nodes[t])
+            place = whole(free[k])
             pairs[place, 0], pairs[place, 1] = i, values[t]
-            free[nodes[t]] += 1
+            free[k] += 1
     return Columns(start, pairs)
 
 
@@ -66,9 +67,9 @@ def _reach(state, columns, search, j, dist, shift):
     if base << shift < least[0]:
         least[0] = open_[0] = base << shift
         mover[0], target[0] = -1, j
-    for t in range(columns.start[j], columns.start[j + 1]):
+    for t in range(whole(columns.start[j]), whole(columns.start[j + 1])):
         i = pairs[t, 0]
-        reach = (base + gains[i] - pairs[t, 1]) << shift
+        reach = (base + gains[whole(i)] - pairs[t, 1]) << shift
         if reach < least[0]:
             node = at[i]
             if reach | node < least[node]:
@@ -148,10 +149,10 @@ def lowest(state):
         for place in range(state.start[j], state.start[j] + state.loads[j]):
             i = state.members[place]
             base = dist[j] + worth[i] - prices[j]
-            for t in range(first[i], last[i]):
+            for t in range(whole(first[i]), whole(last[i])):
                 k = nodes[t]
-                reach = base - values[t] + prices[k]
-                if reach < dist[k]:
+                reach = base - values[t] + prices[whole(k)]
+                if reach < dist[whole(k)]:
                     dist[k] = reach
                     open_[k] = (reach << shift) | k
     for k in range(size):

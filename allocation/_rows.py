@@ -112,16 +112,22 @@ def pairs(rows):
 
 
 @inlined
+def whole(index):
+    """An index that is not negative, and so need not be tested whether it counts from the end."""
+    return np.uint64(index)
+
+
+@inlined
 def _find(nodes, values, begin, end, node):
     """The value of a node in a packed row, which lies from `begin` to before `end`; `NEVER` where it is not there."""
     while end - begin > _GLANCE:
         half = (begin + end) >> 1
-        if nodes[half] <= node:
+        if nodes[whole(half)] <= node:
             begin = half
         else:
             end = half
     found = np.int64(0)
-    for t in range(begin, end):
+    for t in range(whole(begin), whole(end)):
         found += values[t] - NEVER if nodes[t] == node else 0
     return found + NEVER
 
@@ -156,9 +162,9 @@ def two_best(row, prices, shift):
 def _ahead_packed(nodes, values, begin, end, prices, shift):
     m = prices.size
     best, second = np.int64(NEVER), np.int64(NEVER)
-    for t in range(begin, end):
+    for t in range(whole(begin), whole(end)):
         k = nodes[t]
-        offer = ((values[t] - prices[k]) << shift) | (m - k)
+        offer = ((values[t] - prices[whole(k)]) << shift) | (m - k)
         second = max(second, min(best, offer))
         best = max(best, offer)
     return _with_node_0(best, second)
@@ -209,8 +215,8 @@ def top(rows, i, prices):
     best = np.int64(0)
     if rows.first.size > 0:
         nodes, values = rows.nodes, rows.values
-        for t in range(rows.first[i], rows.last[i]):
-            best = max(best, values[t] - prices[nodes[t]])
+        for t in range(whole(rows.first[i]), whole(rows.last[i])):
+            best = max(best, values[t] - prices[whole(nodes[t])])
     else:
         row = rows.weights[i]
         for k in range(row.size):
@@ -249,8 +255,9 @@ def shorten(rows, worth, members, arcs):
     beyond, read = arcs[1:], members.size
     for i in members:
         if first.size > 0:
-            for t in range(first[i], last[i]):
-                arcs[nodes[t]] = min(arcs[nodes[t]], worth[i] - values[t])
+            for t in range(whole(first[i]), whole(last[i])):
+                k = whole(nodes[t])
+                arcs[k] = min(arcs[k], worth[i] - values[t])
             read += last[i] - first[i]
         else:
             row, here = weights[i], worth[i]
@@ -338,8 +345,8 @@ def best_offers(rows, prices):
     for i in range(found.size):
         best = np.int64(NEVER)
         if first.size > 0:
-            for t in range(first[i], last[i]):
-                best = max(best, values[t] - prices[nodes[t]])
+            for t in range(whole(first[i]), whole(last[i])):
+                best = max(best, values[t] - prices[whole(nodes[t])])
         else:
             row = weights[i]
             for k in range(row.size):
