@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from allocation._graph import copy
-from allocation._rows import ROWS, offers, top, weight
+from allocation._rows import ROWS, offers, revise, top, weight
 from allocation._types import MATRIX, NUMBER, ROW, VECTOR, inner
 
 #: No pair is worth more, so no price needs to be higher.
@@ -19,28 +19,23 @@ CEILING = 2.0**41
 
 
 @inner
-def scan(rows, capacities, prices, at, second, margins, excess):
-    """Favourite and second favourite node of each request at the prices (M + 1,), and the margin between the two.
+def _weigh(capacities, prices, at, excess):
+    """What agents earn at the prices (M + 1,), and the sum of |excess|.
 
-    Ties go to the first agent; where nothing pays the favourite is node 0. `excess` (M,) becomes load minus capacity,
-    0 for an agent that is not full and has no price.
-
-    Returns:
-        the dual objective, and the sum of |excess|.
+    `excess` (M,) becomes load minus capacity, 0 for an agent that is not full and has no price.
     """
-    dual = offers(rows, prices, at, second, margins)
     excess[:] = 0
     for i in range(at.size):
         if at[i] > 0:
             excess[at[i] - 1] += 1
-    imbalance = 0
+    earned, imbalance = 0.0, 0
     for k in range(excess.size):
-        dual += float(capacities[k]) * float(prices[k + 1])
+        earned += float(capacities[k]) * float(prices[k + 1])
         excess[k] -= capacities[k]
         if excess[k] < 0 and prices[k + 1] == 0:
             excess[k] = 0
         imbalance += abs(excess[k])
-    return dual, imbalance
+    return earned, imbalance
 
 
 @inner
@@ -178,16 +173,20 @@ def newton(rows, capacities, prices, goal, gain, rounds, at, second, margins):
 
     Gives up sooner where a round takes less than `gain`, or less than a 32nd, off the imbalance.
 
-    `at`, `second` and `margins` (N,) describe the requests at the final prices.
+    `at` (N,) becomes a favourite node of each request at the final prices, the first agent where several tie, and node
+    0 where nothing pays. `second` and `margins` (N,) are its second favourite, and how far that is behind: for requests
+    of large margin as they were seen last, and how far it is behind at least.
 
     Returns:
         the imbalance left.
     """
     m = capacities.size
-    excess, step = np.zeros(m, np.int64), np.zeros(m + 1)
-    dual, imbalance = scan(rows, capacities, prices, at, second, margins, excess)
-    kept = prices.copy()
-    share = 1.0
+    excess, step, best = np.zeros(m, np.int64), np.zeros(m + 1), np.empty(at.size, np.int64)
+    gained = offers(rows, prices, at, second, margins, best)
+    earned, imbalance = _weigh(capacities, prices, at, excess)
+    dual = gained + earned
+    kept, drift = prices.copy(), np.zeros(m + 1, np.int64)
+    share, width = 1.0, np.int64(1)
     for _ in range(0 if _tied(margins) else rounds):
         if imbalance <= goal:
             break
@@ -195,11 +194,13 @@ def newton(rows, capacities, prices, goal, gain, rounds, at, second, margins):
             width = window(margins, max(2 * imbalance, 6 * m))
             _direction(at, second, margins, width, excess, kept, step)
         for k in range(1, m + 1):
-            prices[k] = int(min(max(0.0, kept[k] + np.rint(share * step[k])), CEILING))
-        new_dual, new_imbalance = scan(rows, capacities, prices, at, second, margins, excess)
-        if new_dual < dual:
+            price = int(min(max(0.0, kept[k] + np.rint(share * step[k])), CEILING))
+            drift[k], prices[k] = price - prices[k], price
+        gained = revise(rows, prices, drift, width, at, second, margins, best)
+        earned, new_imbalance = _weigh(capacities, prices, at, excess)
+        if gained + earned < dual:
             small = imbalance - new_imbalance < max(gain, imbalance // 32)
-            dual, imbalance, share = new_dual, new_imbalance, 1.0
+            dual, imbalance, share = gained + earned, new_imbalance, 1.0
             copy(prices, kept)
             if small:
                 break
@@ -208,8 +209,10 @@ def newton(rows, capacities, prices, goal, gain, rounds, at, second, margins):
             if share < 0.1:
                 break
     if share != 1.0:
-        copy(kept, prices)
-        _, imbalance = scan(rows, capacities, prices, at, second, margins, excess)
+        for k in range(1, m + 1):
+            drift[k], prices[k] = kept[k] - prices[k], kept[k]
+        revise(rows, prices, drift, width, at, second, margins, best)
+        _, imbalance = _weigh(capacities, prices, at, excess)
     return imbalance
 
 

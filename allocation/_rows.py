@@ -176,6 +176,13 @@ def _node(offer, shift, nodes):
 
 
 @inlined
+def _two_best_of(weights, first, last, nodes, values, i, prices, shift):
+    if first.size > 0:
+        return _ahead_packed(nodes, values, first[i], last[i], prices, shift)
+    return two_best(weights[i], prices, shift)
+
+
+@inlined
 def ahead(rows, i, prices):
     """The best offer to request i at the prices (M + 1,), its node, the second best, and its node.
 
@@ -183,29 +190,51 @@ def ahead(rows, i, prices):
     node is rides in the low bits of what it offers: there is no branch to guess.
     """
     shift = bits(prices.size)
-    if rows.first.size > 0:
-        best, second = _ahead_packed(rows.nodes, rows.values, rows.first[i], rows.last[i], prices, shift)
-    else:
-        best, second = two_best(rows.weights[i], prices, shift)
+    best, second = _two_best_of(rows.weights, rows.first, rows.last, rows.nodes, rows.values, i, prices, shift)
     return best >> shift, _node(best, shift, prices.size), second >> shift, _node(second, shift, prices.size)
 
 
 @inlined
-def offers(rows, prices, at, second, margins):
-    """`ahead` for all: favourite and second favourite node of each request, and the margin between the two; with the
-    sum of all best offers.
+def offers(rows, prices, at, second, margins, best):
+    """`ahead` for all: favourite and second favourite node of each request, the margin between the two, and the best
+    offer; with the sum of these.
     """
     shift = bits(prices.size)
     weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
     total = 0.0
     for i in range(at.size):
-        if first.size > 0:
-            best, next_best = _ahead_packed(nodes, values, first[i], last[i], prices, shift)
+        offer, other = _two_best_of(weights, first, last, nodes, values, i, prices, shift)
+        at[i], second[i] = _node(offer, shift, prices.size), _node(other, shift, prices.size)
+        best[i] = offer >> shift
+        margins[i] = best[i] - (other >> shift)
+        total += best[i]
+    return total
+
+
+@inlined
+def revise(rows, prices, drift, sure, at, second, margins, best):
+    """`offers` again where prices moved by `drift` (M + 1,) to `prices`.
+
+    Requests whose margin is at least `sure` whatever moved are not looked at: they keep their favourite, and their
+    margin becomes what it is at least.
+    """
+    shift = bits(prices.size)
+    weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
+    lowest = drift[0]
+    for k in range(drift.size):
+        lowest = min(lowest, drift[k])
+    total = 0.0
+    for i in range(at.size):
+        rise = drift[at[i]]
+        margin = margins[i] - (rise - lowest)
+        if margin >= sure:
+            margins[i], best[i] = margin, best[i] - rise
         else:
-            best, next_best = two_best(weights[i], prices, shift)
-        at[i], second[i] = _node(best, shift, prices.size), _node(next_best, shift, prices.size)
-        margins[i] = (best >> shift) - (next_best >> shift)
-        total += best >> shift
+            offer, other = _two_best_of(weights, first, last, nodes, values, i, prices, shift)
+            at[i], second[i] = _node(offer, shift, prices.size), _node(other, shift, prices.size)
+            best[i] = offer >> shift
+            margins[i] = best[i] - (other >> shift)
+        total += best[i]
     return total
 
 
