@@ -45,8 +45,9 @@ _MANY = 16
 #: mean. Where lists end nearer than two bids may overshoot they are not to be trusted.
 _FINE = (0.02, 0.005)
 
-#: Agents from which a ladder is high enough for paths along it to be long.
+#: Agents from which a ladder is high enough for paths along it to be long, and pairs from which one is looked for.
 _HIGH = 16
+_MANY_PAIRS = 10_000
 
 #: Share of the requests that may be misplaced on a ladder and be moved one by one.
 _MISPLACED = 0.05
@@ -231,7 +232,7 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
         return np.zeros(n, np.int64), np.zeros(m + 1, np.int64)
     effort = _effort(worthy, n, m)
     rows = packed(weights, worthy) if worthy < _SPARSE * n * m else dense(weights)
-    if rows.first.size == 0 and rows.weights.size >= _LARGE and m >= _HIGH:
+    if rows.first.size == 0 and rows.weights.size >= _MANY_PAIRS and m >= _HIGH:
         prices = np.zeros(m + 1, np.int64)
         with suppress(BudgetSpent):
             return Solver(effort // 8).settle_on_ladder(rows, capacities, prices), prices

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation._rows import Integers, Rows, pilot
+from allocation._rows import Integers, Rows, pilot, sample_rows
 from allocation._shortlist import BudgetSpent
 
 #: Agents, evenly spread on the ladder, that show a request's taste.
@@ -25,6 +25,11 @@ _CROSSING = 0.3
 #: How often who is served is guessed, and the share of requests for which the last guess may be wrong: noise does that.
 _GUESSES = 4
 _WRONG = 0.05
+
+#: Requests that show at a glance whether there may be a ladder, and the share of what depends on both request and agent
+#: that one component must explain: the root of the sum of squares of all components, as a share of their sum.
+_GLANCE = 8
+_PLAIN = 0.85
 
 #: Iterations of the power method: it need not tell components apart that are nearly as large.
 _ITERATIONS = 3
@@ -77,7 +82,10 @@ def climb(rows: Rows, capacities: Integers) -> tuple[Integers, Integers]:
 
 def _ladder(rows: Rows, slack: bool) -> Ladder:
     """The ladder that a few requests show; a free slot is like one to whom nothing is worth anything."""
-    some = np.maximum(pilot(rows).weights, -_HIGHEST).astype(np.float64)
+    n = rows.weights.shape[0]
+    if not _plain(_known(rows.weights[sample_rows(n, min(n, _GLANCE))])):
+        raise BudgetSpent
+    some = _known(pilot(rows).weights)
     agents = np.argsort(-_positions(np.vstack((some, np.zeros_like(some[:1]))) if slack else some), kind="stable")
     agents = agents[some[:, agents].max(axis=0) > 0]
     some = some[:, agents]
@@ -89,19 +97,36 @@ def _ladder(rows: Rows, slack: bool) -> Ladder:
     return Ladder(agents, _tastes(weights), weights.sum(axis=1) // shown.size)
 
 
+def _known(weights: Integers) -> NDArray[np.float64]:
+    """The same, forbidden pairs not too far below the others."""
+    return np.maximum(weights, -_HIGHEST).astype(np.float64)
+
+
+def _mixed(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What depends on both request and agent: what is left without the means of either."""
+    rest: NDArray[np.float64] = weights - weights.mean(axis=0)
+    rest -= rest.mean(axis=1, keepdims=True)
+    return rest
+
+
+def _plain(weights: NDArray[np.float64]) -> bool:
+    """Whether what depends on both request and agent is nearly one product, or nothing."""
+    rest = _mixed(weights)
+    squares = rest @ rest.T
+    return bool(np.vdot(squares, squares) >= (_PLAIN * squares.trace()) ** 2)
+
+
 def _positions(weights: NDArray[np.float64]) -> Integers:
     """(M,) where each agent stands: the first principal component of what depends on both request and agent.
 
     Where nothing does, what agents are worth on average.
     """
-    means = weights.mean(axis=0)
-    rest = weights - means
-    rest -= rest.mean(axis=1, keepdims=True)
+    rest = _mixed(weights)
     axis = rest[np.argmax(np.abs(rest).sum(axis=1))]
     for _ in range(_ITERATIONS):
         axis = rest.T @ (rest @ axis)
     if not axis.any():
-        axis = means
+        axis = weights.mean(axis=0)
     positions: Integers = np.rint(axis * (_FINE / max(np.abs(axis).max(), 1.0))).astype(np.int64)
     return positions
 

@@ -45,8 +45,9 @@ def settled(market: Market) -> Allocation:
 
 def everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything is taken for a ladder, small and low markets too."""
-    monkeypatch.setattr(kernels("_cascade"), "_LARGE", 0)
+    monkeypatch.setattr(kernels("_cascade"), "_MANY_PAIRS", 0)
     monkeypatch.setattr(kernels("_cascade"), "_HIGH", 1)
+    monkeypatch.setattr(kernels("_ladder"), "_PLAIN", 0.0)
     monkeypatch.setattr(kernels("_ladder"), "_CROSSING", 1.0)
     monkeypatch.setattr(kernels("_ladder"), "_WRONG", 1e9)
     monkeypatch.setattr(kernels("_cascade"), "_MISPLACED", 1.0)
@@ -75,12 +76,25 @@ def test_noise_is_mended(noise: int) -> None:
     assert_exact(market, settled(market))
 
 
+@pytest.mark.parametrize("plain", [0.0, 0.85])
 @pytest.mark.parametrize("kind", [*ORDINARY, "near-identical", "twins", "few types", "small integers"])
-def test_what_is_no_ladder_is_refused_before_the_market_is_read(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_ladder_is_refused_before_the_market_is_read(
+    kind: str, plain: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     module = kernels("_ladder")
+    monkeypatch.setattr(module, "_PLAIN", plain)
     monkeypatch.setattr(module, "_rungs", None)
     with pytest.raises(module.BudgetSpent):
         climbed(make(kind, 10_000, 40, 0))
+
+
+@pytest.mark.parametrize("kind", ["uniform", "near-identical", "twins", "small integers"])
+def test_what_is_plainly_no_ladder_is_refused_at_a_glance(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = kernels("_ladder")
+    monkeypatch.setattr(module, "pilot", None)
+    for seed in range(20):
+        with pytest.raises(module.BudgetSpent):
+            climbed(make(kind, 1000, 20, seed))
 
 
 @pytest.mark.parametrize("kind", LADDERS)
