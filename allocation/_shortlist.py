@@ -13,7 +13,7 @@ from llvmlite.ir import Constant, IntType
 from numba import njit
 from numba.extending import intrinsic
 
-from allocation._rows import NEVER, ROWS, Integers, Rows, best_offers, dense, pilot, top
+from allocation._rows import NEVER, ROWS, Integers, Rows, best_offers, dense, pilot, top, whole
 from allocation._types import MATRIX, NUMBER, ROW, inlined
 
 #: Pairs whose marks fit in one word.
@@ -40,7 +40,7 @@ def packed(weights: Integers, about: int) -> Rows:
     first, last = np.empty(n, np.int64), np.empty(n, np.int64)
     for room in (about * 5 // 4 + m, n * m + m):
         nodes, values = np.empty(room, np.int64), np.empty(room, np.int64)
-        if _pack(weights, np.zeros(m + 1, np.int64), first, last, nodes, values) == n:
+        if _pack(weights, first, last, nodes, values) == n:
             break
     return Rows(dense(weights[:0]).weights, first, last, nodes, values)
 
@@ -130,27 +130,31 @@ def _second_best(row, prices):
 def _gather(row, prices, least, marks, nodes, values, t):
     """The pairs of a row that are marked, or offer `least` or more and are worth something, from place t on.
 
-    `marks` has a bit for each agent, and has none left afterwards: to set them takes no branch.
+    Without prices (None) all that are worth something. `marks` has a bit for each agent, and has none left afterwards: to set them takes no branch.
 
     Returns:
         where the pairs end.
     """
     for begin in range(0, row.size, _WORD):
         word = marks[begin // _WORD]
-        for k in range(min(row.size - begin, _WORD)):
-            value = row[begin + k]
-            word |= np.int64((value > 0) & (value - prices[begin + k + 1] >= least)) << k
+        if prices is None:
+            for k in range(min(row.size - begin, _WORD)):
+                word |= np.int64(row[begin + k] > 0) << k
+        else:
+            for k in range(min(row.size - begin, _WORD)):
+                value = row[begin + k]
+                word |= np.int64((value > 0) & (value - prices[begin + k + 1] >= least)) << k
         marks[begin // _WORD] = 0
         while word != 0:
             k = begin + _first_bit(word)
-            nodes[t], values[t] = k + 1, row[k]
+            nodes[whole(t)], values[whole(t)] = k + 1, row[whole(k)]
             t += 1
             word &= word - 1
     return t
 
 
-@njit(NUMBER(MATRIX, ROW, ROW, ROW, ROW, ROW), cache=True)
-def _pack(weights, nothing, first, last, nodes, values):
+@njit(NUMBER(MATRIX, ROW, ROW, ROW, ROW), cache=True)
+def _pack(weights, first, last, nodes, values):
     n, m = weights.shape
     marks = np.zeros(m // _WORD + 1, np.int64)
     t = 0
@@ -158,7 +162,7 @@ def _pack(weights, nothing, first, last, nodes, values):
         if t + m > nodes.size:
             return i
         first[i] = t
-        t = _gather(weights[i], nothing, np.int64(0), marks, nodes, values, t)
+        t = _gather(weights[i], None, None, marks, nodes, values, t)
         last[i] = t
     return n
 
