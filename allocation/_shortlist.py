@@ -137,13 +137,14 @@ def _gather(row, prices, least, marks, nodes, values, t):
     """
     for begin in range(0, row.size, _WORD):
         word = marks[begin // _WORD]
+        part = row[begin : begin + _WORD]
         if prices is None:
-            for k in range(min(row.size - begin, _WORD)):
-                word |= np.int64(row[begin + k] > 0) << k
+            for k in range(part.size):
+                word |= np.int64(part[k] > 0) << k
         else:
-            for k in range(min(row.size - begin, _WORD)):
-                value = row[begin + k]
-                word |= np.int64((value > 0) & (value - prices[begin + k + 1] >= least)) << k
+            costs = prices[begin + 1 : begin + 1 + _WORD]
+            for k in range(part.size):
+                word |= np.int64((part[k] > 0) & (part[k] - costs[k] >= least)) << k
         marks[begin // _WORD] = 0
         while word != 0:
             k = begin + _first_bit(word)
