@@ -10,7 +10,8 @@ of prices end, and only the prices are of use.
 import numpy as np
 from numba import njit
 
-from allocation._rows import ROWS, ahead
+from allocation._offers import ahead
+from allocation._rows import ROWS
 from allocation._types import NUMBER, ROW, VECTOR, inner
 
 

@@ -11,7 +11,8 @@ from contextlib import suppress
 import numpy as np
 
 from allocation._auction import compete
-from allocation._rows import Integers, Rows, best_offers, sample, shape, spread, worth
+from allocation._offers import best_offers, spread
+from allocation._rows import Integers, Rows, sample, shape, worth
 from allocation._shortlist import BudgetSpent, Shortlists, promise
 
 #: What bids exceed indifference by, round by round: a share of how much more the best agent is worth than the mean.

@@ -19,9 +19,10 @@ import numpy as np
 
 from allocation._bidding import bid_up, increments, level, opening, refine
 from allocation._ladder import climb
+from allocation._offers import best_offers
 from allocation._prices import newton, strays, window
 from allocation._repair import finish, repair
-from allocation._rows import Integers, Rows, best_offers, dense, sample, sample_rows, shape, take, worth
+from allocation._rows import Integers, Rows, dense, sample, sample_rows, shape, take, worth
 from allocation._shortlist import BudgetSpent, Shortlists, packed, promise
 
 #: Work in entries touched, per arc that a network for another solver would have: what finishing may be worth.

@@ -11,7 +11,8 @@ import numpy as np
 from numba import njit
 
 from allocation._graph import copy
-from allocation._rows import ROWS, offers, revise, top, weight
+from allocation._offers import offers, revise, top
+from allocation._rows import ROWS, weight
 from allocation._types import MATRIX, NUMBER, ROW, VECTOR, inner
 
 #: No pair is worth more, so no price needs to be higher.

@@ -14,7 +14,8 @@ from numba import njit
 from allocation._auction import compete
 from allocation._draw import draw, lowest
 from allocation._graph import begin, copy, insert, mover, refresh, remove, seat
-from allocation._rows import FAR, ROWS, Integers, Rows, bits, distances, emptiest, pairs, top
+from allocation._offers import distances, emptiest, top
+from allocation._rows import FAR, ROWS, Integers, Rows, bits, pairs
 from allocation._types import FLAG, NUMBER, ROW, VECTOR, inner
 
 #: Bids for each request that waits; a search costs as much as a hundred.

@@ -1,7 +1,7 @@
 """The pairs of a market, request by request: all of them, or only those that may be worth something.
 
-Every kernel looks at rows through the few functions here. A dense row is read without branches, so that the machine
-takes several agents at once; a packed one names its agents and leaves out those that do not count.
+Every kernel looks at rows through the few functions here and in `_offers`. A dense row holds all agents; a packed one
+names its agents and leaves out those that do not count.
 """
 
 from typing import NamedTuple
@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from allocation._types import MATRIX, NUMBER, ROW, inlined
+from allocation._types import MATRIX, ROW, inlined
 
 Integers = NDArray[np.int64]
 
@@ -82,12 +82,6 @@ def pilot(rows: Rows) -> Rows:
     return take(rows, sample_rows(n, min(n, _PILOT)))
 
 
-def spread(rows: Rows) -> int:
-    """How much more its best agent is worth to a request than the mean of all, on average; less than nothing is 0."""
-    amount: int = _spread(pilot(rows))
-    return amount
-
-
 @inlined
 def bits(nodes):
     shift = 1
@@ -140,135 +134,6 @@ def weight(rows, i, node):
     if rows.first.size == 0:
         return rows.weights[i, node - 1]
     return _find(rows.nodes, rows.values, rows.first[i], rows.last[i], node)
-
-
-@inlined
-def _with_node_0(best, second):
-    return (best, max(second, 0)) if best > 0 else (np.int64(0), best)
-
-
-@inlined
-def two_best(row, prices, shift):
-    m, floor = row.size, -(1 << (61 - shift))
-    best, second = np.int64(NEVER), np.int64(NEVER)
-    for k in range(m):
-        offer = ((max(row[k], floor) - prices[k + 1]) << shift) | (m - k)
-        second = max(second, min(best, offer))
-        best = max(best, offer)
-    return _with_node_0(best, second)
-
-
-@inlined
-def _ahead_packed(nodes, values, begin, end, prices, shift):
-    m = prices.size
-    best, second = np.int64(NEVER), np.int64(NEVER)
-    for t in range(whole(begin), whole(end)):
-        k = nodes[t]
-        offer = ((values[t] - prices[whole(k)]) << shift) | (m - k)
-        second = max(second, min(best, offer))
-        best = max(best, offer)
-    return _with_node_0(best, second)
-
-
-@inlined
-def _node(offer, shift, nodes):
-    return nodes - (offer & ((1 << shift) - 1)) if offer != 0 and offer != NEVER else 0
-
-
-@inlined
-def _two_best_of(weights, first, last, nodes, values, i, prices, shift):
-    if first.size > 0:
-        return _ahead_packed(nodes, values, first[i], last[i], prices, shift)
-    return two_best(weights[i], prices, shift)
-
-
-@inlined
-def ahead(rows, i, prices):
-    """The best offer to request i at the prices (M + 1,), its node, the second best, and its node.
-
-    Ties go to the first agent. Node 0 offers 0. How far from the end a
-    node is rides in the low bits of what it offers: there is no branch to guess.
-    """
-    shift = bits(prices.size)
-    best, second = _two_best_of(rows.weights, rows.first, rows.last, rows.nodes, rows.values, i, prices, shift)
-    return best >> shift, _node(best, shift, prices.size), second >> shift, _node(second, shift, prices.size)
-
-
-@inlined
-def offers(rows, prices, at, second, margins, best):
-    """`ahead` for all: favourite and second favourite node of each request, the margin between the two, and the best
-    offer; with the sum of these.
-    """
-    shift = bits(prices.size)
-    weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
-    total = 0.0
-    for i in range(at.size):
-        offer, other = _two_best_of(weights, first, last, nodes, values, i, prices, shift)
-        at[i], second[i] = _node(offer, shift, prices.size), _node(other, shift, prices.size)
-        best[i] = offer >> shift
-        margins[i] = best[i] - (other >> shift)
-        total += best[i]
-    return total
-
-
-@inlined
-def revise(rows, prices, drift, sure, at, second, margins, best):
-    """`offers` again where prices moved by `drift` (M + 1,) to `prices`.
-
-    Requests whose margin is at least `sure` whatever moved are not looked at: they keep their favourite, and their
-    margin becomes what it is at least.
-    """
-    shift = bits(prices.size)
-    weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
-    lowest = drift[0]
-    for k in range(drift.size):
-        lowest = min(lowest, drift[k])
-    total = 0.0
-    for i in range(at.size):
-        rise = drift[at[i]]
-        margin = margins[i] - (rise - lowest)
-        if margin >= sure:
-            margins[i], best[i] = margin, best[i] - rise
-        else:
-            offer, other = _two_best_of(weights, first, last, nodes, values, i, prices, shift)
-            at[i], second[i] = _node(offer, shift, prices.size), _node(other, shift, prices.size)
-            best[i] = offer >> shift
-            margins[i] = best[i] - (other >> shift)
-        total += best[i]
-    return total
-
-
-@inlined
-def top(rows, i, prices):
-    """The best offer alone."""
-    best = np.int64(0)
-    if rows.first.size > 0:
-        nodes, values = rows.nodes, rows.values
-        for t in range(whole(rows.first[i]), whole(rows.last[i])):
-            best = max(best, values[t] - prices[whole(nodes[t])])
-    else:
-        row = rows.weights[i]
-        for k in range(row.size):
-            best = max(best, row[k] - prices[k + 1])
-    return best
-
-
-@inlined
-def emptiest(rows, i, prices, best, room):
-    """The agent with most room among those that offer `best`, -1 if none has any or none is worth its price."""
-    choice, free = -1, 0
-    if rows.first.size > 0:
-        nodes, values = rows.nodes, rows.values
-        for t in range(rows.first[i], rows.last[i]):
-            k = nodes[t] - 1
-            if values[t] - prices[k + 1] == best and room[k] > free and (best > 0 or prices[k + 1] > 0):
-                choice, free = k, room[k]
-    else:
-        row = rows.weights[i]
-        for k in range(row.size):
-            if row[k] - prices[k + 1] == best and room[k] > free and (best > 0 or prices[k + 1] > 0):
-                choice, free = k, room[k]
-    return choice
 
 
 @inlined
@@ -333,22 +198,6 @@ def losses(rows, worth, members, k):
     return found
 
 
-@inlined
-def distances(rows, i, best, prices, found):
-    """How far `found` (M + 1,) each node's offer to request i is behind `best`, at most `FAR`."""
-    if rows.first.size > 0:
-        nodes, values = rows.nodes, rows.values
-        for k in range(found.size):
-            found[k] = FAR
-        for t in range(rows.first[i], rows.last[i]):
-            found[nodes[t]] = best - values[t] + prices[nodes[t]]
-    else:
-        row = rows.weights[i]
-        for k in range(row.size):
-            found[k + 1] = min(FAR, best - row[k] + prices[k + 1])
-    found[0] = best
-
-
 @njit(ROW(ROWS, ROW), cache=True)
 def worth(rows, at):
     """(N,) what each request is worth at its node; 0 for one that is nowhere."""
@@ -364,34 +213,3 @@ def worth(rows, at):
             if at[i] > 0:
                 found[i] = weights[i, at[i] - 1]
     return found
-
-
-@njit(ROW(ROWS, ROW), cache=True)
-def best_offers(rows, prices):
-    """(N,) what the best agent offers each request at the prices (M + 1,), even if less than nothing."""
-    found = np.full(count(rows), NEVER)
-    weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
-    for i in range(found.size):
-        best = np.int64(NEVER)
-        if first.size > 0:
-            for t in range(whole(first[i]), whole(last[i])):
-                best = max(best, values[t] - prices[whole(nodes[t])])
-        else:
-            row = weights[i]
-            for k in range(row.size):
-                best = max(best, row[k] - prices[k + 1])
-        found[i] = best
-    return found
-
-
-@njit(NUMBER(ROWS), cache=True)
-def _spread(rows):
-    n, m = count(rows), rows.weights.shape[1]
-    total = 0.0
-    zero = np.zeros(m + 1, np.int64)
-    for i in range(n):
-        gain = 0.0
-        for k in range(1, m + 1):
-            gain += max(0, weight(rows, i, k))
-        total += top(rows, i, zero) - gain / m
-    return np.int64(total / max(1, n))

@@ -13,7 +13,8 @@ from llvmlite.ir import Constant, IntType
 from numba import njit
 from numba.extending import intrinsic
 
-from allocation._rows import NEVER, ROWS, Integers, Rows, best_offers, dense, pilot, top, whole
+from allocation._offers import best_offers, top
+from allocation._rows import NEVER, ROWS, Integers, Rows, dense, pilot, whole
 from allocation._types import MATRIX, NUMBER, ROW, inlined
 
 #: Pairs whose marks fit in one word.
@@ -118,19 +119,22 @@ def _first_bit(typing, word):
 
 @inlined
 def _second_best(row, prices):
-    best, second = np.int64(NEVER), np.int64(NEVER)
+    due, best, second, ties = prices[1:], np.int64(NEVER), np.int64(NEVER), 0
     for k in range(row.size):
-        offer = row[k] - prices[k + 1]
-        second = max(second, min(best, offer))
-        best = max(best, offer)
-    return max(second, 0) if best > 0 else best
+        best = max(best, row[k] - due[k])
+    for k in range(row.size):
+        offer = row[k] - due[k]
+        ties += offer == best
+        second = max(second, offer if offer < best else NEVER)
+    return max(second if ties == 1 else best, 0) if best > 0 else best
 
 
 @inlined
 def _gather(row, prices, least, marks, nodes, values, t):
     """The pairs of a row that are marked, or offer `least` or more and are worth something, from place t on.
 
-    Without prices (None) all that are worth something. `marks` has a bit for each agent, and has none left afterwards: to set them takes no branch.
+    Without prices (None) all that are worth something. `marks` has a bit for each agent, and has none left afterwards:
+    to set them takes no branch.
 
     Returns:
         where the pairs end.

@@ -32,7 +32,7 @@ def test_prices_after_bids_are_near_the_lowest(kind: str) -> None:
     assert right is not None
 
     def distance(prices: Array) -> float:
-        return float(np.abs(prices[1:] - right).mean() / kernels("_rows").spread(rows))
+        return float(np.abs(prices[1:] - right).mean() / kernels("_offers").spread(rows))
 
     prices = bidding.opening(rows, capacities)
     rough = distance(prices)
