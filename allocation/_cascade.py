@@ -26,10 +26,10 @@ from allocation._rows import Integers, Rows, dense, sample, sample_rows, shape, 
 from allocation._shortlist import BudgetSpent, Shortlists, packed, promise
 
 #: Work in entries touched, per arc that a network for another solver would have: what finishing may be worth.
-_EFFORT = 150
+_EFFORT = 300
 
 #: The same per pair, forbidden or not, for our own passes read them all.
-_EFFORT_DENSE = 24
+_EFFORT_DENSE = 48
 _ROUNDS = 30
 
 #: Share of the pairs worth something below which only these are looked at.
@@ -80,7 +80,7 @@ _BEYOND = 8
 _ROUGH = 0.05
 
 #: Requests per agent from which Newton's method has a curvature to go by.
-_SMOOTH = 4
+_SMOOTH = 8
 
 #: Share of the requests, where they are fewer, that may wait for a search each before all bid anew.
 _CROWD = 0.3

@@ -26,6 +26,9 @@ _BIDS = 8
 _FEW = 2
 _DRAWN = 400
 
+#: Share of the budget for filling agents: an entry touched takes four times as long as where a row is read through.
+_FILLING = 3
+
 #: Rows of the graph that a path costs: a few nodes, with a search for who moves in each.
 _PATH = 10
 
@@ -301,8 +304,9 @@ def finish(rows, capacities, prices, at, pending, waiting, budget, central):
     few = share <= _FEW
     if _hungry(state, search) > 0:
         few |= share * _slots(state) <= _DRAWN
-        spent = draw(state, 2 * budget) if few else fill(state, search, 2 * budget)
-        if spent > 2 * budget:
+        limit = budget // _FILLING
+        spent = draw(state, limit) if few else fill(state, search, limit)
+        if spent > limit:
             return 1
     if few and not central:
         lowest(state)
@@ -327,8 +331,8 @@ def repair(
 ) -> int:
     """Exact optimum from prices and favourites, in place: `at` (N,) nodes, `prices` (M + 1,).
 
-    The budget grows from a third of its size to four thirds as requests find their place, and filling agents may take
-    twice as much: an attempt that came so far is worth more.
+    The budget grows from a third of its size to four thirds as requests find their place: an attempt that came so far
+    is worth more. Filling agents may take a third more.
 
     Args:
         rows: N requests, M agents.
