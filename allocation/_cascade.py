@@ -79,8 +79,12 @@ _BEYOND = 8
 #: Imbalance, as a share of the requests, that will do in a sample: chance makes more of it.
 _ROUGH = 0.05
 
-#: Requests per agent from which Newton's method has a curvature to go by.
-_SMOOTH = 8
+#: Requests per agent from which Newton's method has a curvature to go by, and from which nothing else is tried.
+_SMOOTH = 4
+_PLENTY = 8
+
+#: Imbalance, as a share of the requests, up to which Newton's method has done its work; where it fails all is left.
+_BALANCED = 0.6
 
 #: Share of the requests, where they are fewer, that may wait for a search each before all bid anew.
 _CROWD = 0.3
@@ -100,11 +104,13 @@ class Solver:
             BudgetSpent: the work was not worth it.
         """
         n, m = shape(rows)
-        if n >= _SMOOTH * m:
+        if n >= _PLENTY * m:
             return self._settle_near(rows, capacities, prices)
         before = prices.copy()
         at, second, margins = (np.empty(n, np.int64) for _ in range(3))
-        newton(rows, capacities, prices, 0, 0, 0, at, second, margins)
+        left = newton(rows, capacities, prices, m // 4, m // 4, _rounds(n, m), at, second, margins)
+        if n >= _SMOOTH * m and left <= _BALANCED * n:
+            return self._settle_near(rows, capacities, prices)
         level(rows, capacities, prices, at, second, margins)
         crowd = int(n * _CROWD)
         if repair(rows, capacities, prices, at, margins, crowd, self.effort // 4, self.central) == 0:
@@ -179,9 +185,9 @@ class Solver:
         n, m = shape(rows)
         at, second, margins = (np.empty(n, np.int64) for _ in range(3))
         narrow = (n // 2 - 60 * m) // 8 if n >= _NARROW else 0
-        rounds = _ROUNDS if n >= _SMOOTH * m else 0
         rough = int(n * _ROUGH) if self.central else 0
-        left = newton(rows, capacities, prices, max(2, m // 4, narrow, rough), m // 4, rounds, at, second, margins)
+        goal = max(2, m // 4, narrow, rough)
+        left = newton(rows, capacities, prices, goal, m // 4, _rounds(n, m), at, second, margins)
         if self.central and left <= rough:
             return at
         if 0 < left <= narrow:
@@ -241,7 +247,7 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
         with suppress(BudgetSpent):
             return Solver(effort // 3).settle(rows, capacities, prices), prices
     with suppress(BudgetSpent):
-        if _listable(rows) and _SMOOTH * m <= n < _MANY * m:
+        if _listable(rows) and _PLENTY * m <= n < _MANY * m:
             prices = np.zeros(m + 1, np.int64)
             with suppress(BudgetSpent):
                 return Solver(effort).settle_from_bids(rows, capacities, prices), prices
@@ -264,6 +270,11 @@ def fit(rows: Rows, capacities: Integers, prices: Integers) -> bool:
     some, room = sample(rows, capacities, count) if count < n else (rows, capacities)
     at, second, margins = (np.empty(count, np.int64) for _ in range(3))
     return bool(newton(some, room, prices.copy(), 0, 0, 0, at, second, margins) <= _UNFIT * count)
+
+
+def _rounds(n: int, m: int) -> int:
+    """Rounds of Newton's method, if there may be any."""
+    return _ROUNDS if n >= _SMOOTH * m else 0
 
 
 def _listable(rows: Rows) -> bool:
