@@ -29,7 +29,7 @@ _CROWD_PACKED = 8
 _AGENTS = 16
 
 #: Instead of a request: one to be looked up on a shortlist; nobody at all.
-UNKNOWN = -1
+_UNKNOWN = -1
 _NOBODY = -2
 
 
@@ -41,7 +41,7 @@ class State(NamedTuple):
 
     The shortlist of arc j -> k is `movers[j, k, : sizes[j, k]]`, by falling `losses`; a request at j that is not on it
     loses at least `beyond[j, k]`. Those that left j stay on it until they come last. `tops[j, k]` is the one that makes
-    `lengths[j, k]` what it is; where it is `UNKNOWN` the arc may have become longer.
+    `lengths[j, k]` what it is; where it is `_UNKNOWN` the arc may have become longer.
     """
 
     rows: Rows
@@ -181,7 +181,7 @@ def _read_off(state, j):
     nodes = state.tops.shape[1]
     work = nodes
     for k in range(nodes):
-        if state.tops[j, k] == UNKNOWN:
+        if state.tops[j, k] == _UNKNOWN:
             work += _look_up(state, j, k)
     return work
 
@@ -191,8 +191,8 @@ def _forget(tops, i):
     """Whether request i, which leaves, was first to take any arc, or may have been."""
     any_ = False
     for k in range(tops.size):
-        gone = (tops[k] == i) | (tops[k] == UNKNOWN)
-        tops[k] = UNKNOWN if gone else tops[k]
+        gone = (tops[k] == i) | (tops[k] == _UNKNOWN)
+        tops[k] = _UNKNOWN if gone else tops[k]
         any_ |= gone
     return any_
 
@@ -200,7 +200,7 @@ def _forget(tops, i):
 @inlined
 def forget_all(state, j):
     """Whoever was first to take an arc out of node j, which has shortlists, is to be looked up again."""
-    state.tops[j] = UNKNOWN
+    state.tops[j] = _UNKNOWN
     state.tops[j, j] = _NOBODY
     state.lengths[j, j] = state.beyond[j, j] = 0
 
@@ -289,7 +289,7 @@ def mover(state, j, k):
     if not listed(state, j):
         _visit(state, j)
     if listed(state, j):
-        if state.tops[j, k] == UNKNOWN:
+        if state.tops[j, k] == _UNKNOWN:
             _look_up(state, j, k)
         return state.tops[j, k] if state.lengths[j, k] == length else -1
     return losing(state.rows, state.worth, _present(state, j), k, length)

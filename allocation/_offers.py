@@ -29,7 +29,7 @@ def _offer(weight, price, behind, shift):
 
 
 @inlined
-def two_best(row, prices, shift):
+def _two_best(row, prices, shift):
     # Two passes: in each of them the machine takes several agents at once.
     m, due = row.size, prices[1:]
     best, second = np.int64(NEVER), np.int64(NEVER)
@@ -65,7 +65,7 @@ def ahead(rows, i, prices):
     if rows.first.size > 0:
         best, second = _ahead_packed(rows.nodes, rows.values, rows.first[i], rows.last[i], prices, shift)
     else:
-        best, second = two_best(rows.weights[i], prices, shift)
+        best, second = _two_best(rows.weights[i], prices, shift)
     return best >> shift, _node(best, shift, prices.size), second >> shift, _node(second, shift, prices.size)
 
 
@@ -92,7 +92,7 @@ def offers(rows, prices, at, second, margins, best):
             total += _note(offer, other, shift, size, i, at, second, margins, best)
     else:
         for i in range(at.size):
-            offer, other = two_best(weights[i], prices, shift)
+            offer, other = _two_best(weights[i], prices, shift)
             total += _note(offer, other, shift, size, i, at, second, margins, best)
     return total
 
@@ -125,7 +125,7 @@ def revise(rows, prices, drift, sure, at, second, margins, best):
             total += _note(offer, other, shift, size, i, at, second, margins, best)
     else:
         for i in doubtful[:count]:
-            offer, other = two_best(weights[i], prices, shift)
+            offer, other = _two_best(weights[i], prices, shift)
             total += _note(offer, other, shift, size, i, at, second, margins, best)
     return total
 
