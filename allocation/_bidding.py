@@ -16,15 +16,18 @@ from allocation._rows import Integers, Rows, sample, shape, worth
 from allocation._shortlist import BudgetSpent, Shortlists, promise
 
 #: What bids exceed indifference by, round by round: a share of how much more the best agent is worth than the mean.
-_INCREMENTS = (0.3, 0.08, 0.02)
+_INCREMENTS = (0.2, 0.05, 0.01, 0.002)
 
 #: The same among samples, and how many requests per agent these have.
 _ROUGH = (0.3, 0.1)
 _TIMES = (0.625, 1.25)
 
 #: Bids for each request in each round; fewer where prices are balanced afterwards.
-_BIDS = 100
+_BIDS = 30
 _FEW_BIDS = 20
+
+#: Increments that bids make up for soon: where all prices are further off they rise alike first.
+_REACH = 32
 
 #: Requests to a slot that an agent should be promising to.
 _ENOUGH = 8
@@ -58,6 +61,8 @@ def refine(rows: Rows, capacities: Integers, prices: Integers, step: int) -> Non
 def bid_up(rows: Rows, capacities: Integers, prices: Integers) -> None:
     """Let everybody bid anew from `prices` (M + 1,), in place, in rounds of falling increments."""
     *rounds, last = increments(rows, _INCREMENTS)
+    if (rise := _lacking(rows, capacities, prices)) > _REACH * rounds[0]:
+        _lift(prices, rise)
     for step in rounds:
         _bid(rows, capacities, prices, step, _BIDS)
         _give_back(prices, step)
@@ -66,10 +71,20 @@ def bid_up(rows: Rows, capacities: Integers, prices: Integers) -> None:
 
 def balance(rows: Rows, capacities: Integers, prices: Integers) -> None:
     """Raise or lower all `prices` (M + 1,) alike until as many requests want to be served as there is room for."""
+    _lift(prices, _lacking(rows, capacities, prices))
+
+
+def _lift(prices: Integers, rise: int) -> None:
+    prices[1:] = np.maximum(prices[1:] + rise, 0)
+
+
+def _lacking(rows: Rows, capacities: Integers, prices: Integers) -> int:
+    """How much all `prices` (M + 1,) are to rise alike for no more to want to be served than there is room for.
+
+    Less than 0 where they are to fall, but 0 where there is room for all.
+    """
     excess = shape(rows)[0] - int(capacities.sum())
-    if excess > 0:
-        gains = best_offers(rows, prices)
-        prices[1:] = np.maximum(prices[1:] + np.partition(gains, excess - 1)[excess - 1], 0)
+    return int(np.partition(best_offers(rows, prices), excess - 1)[excess - 1]) if excess > 0 else 0
 
 
 def level(

@@ -68,6 +68,9 @@ _NARROW = 4000
 #: Margin of a request that needs no second look, for it was looked at.
 _SEEN = 2**62
 
+#: However many wait for a search each.
+_ALL = 2**62
+
 #: Requests per agent that show whether prices fit, and the imbalance, as a share of the requests, from which they do
 #: not. Prices of the round before leave 0.4 of it at most, those of another market more than 0.7.
 _SHOWING = 16
@@ -86,8 +89,10 @@ _PLENTY = 8
 #: Imbalance, as a share of the requests, up to which Newton's method has done its work; where it fails all is left.
 _BALANCED = 0.6
 
-#: Share of the requests, where they are fewer, that may wait for a search each before all bid anew.
+#: Share of the requests that may wait for a search each, and slots that may be free of agents that have a price, before
+#: all bid anew; and of requests that may prefer a pair that was not listed, for there all pairs nearly tie.
 _CROWD = 0.3
+_MISLED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +120,6 @@ class Solver:
         crowd = int(n * _CROWD)
         if repair(rows, capacities, prices, at, margins, crowd, self.effort // 4, self.central) == 0:
             return at
-        if _listable(rows):
-            with suppress(BudgetSpent):
-                return self.settle_from_bids(rows, capacities, prices)
         prices[:] = before
         bid_up(rows, capacities, prices)
         return self._settle_near(rows, capacities, prices)
@@ -168,7 +170,7 @@ class Solver:
         for _ in range(_WIDENINGS):
             if not lists.widen(prices):
                 return at
-            self._amend(lists.rows, capacities, prices, at, at.size)
+            self._amend(lists.rows, capacities, prices, at, int(_MISLED * at.size))
         raise BudgetSpent
 
     def _amend(self, rows: Rows, capacities: Integers, prices: Integers, at: Integers, crowd: int) -> None:
@@ -199,7 +201,7 @@ class Solver:
             newton(rows, capacities, prices, 0, 0, 0, at, second, margins)
         if abs(np.count_nonzero(at) - min(n, int(capacities.sum()))) > _BEYOND:
             level(rows, capacities, prices, at, second, margins)
-        if repair(rows, capacities, prices, at, margins, n, self.effort, self.central) > 0:
+        if repair(rows, capacities, prices, at, margins, _ALL, self.effort, self.central) > 0:
             raise BudgetSpent
         return at
 

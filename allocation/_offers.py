@@ -207,8 +207,10 @@ def _spread(rows):
     total = 0.0
     zero = np.zeros(m + 1, np.int64)
     for i in range(n):
-        gain = 0.0
+        gain, worthy = 0.0, 0
         for k in range(1, m + 1):
-            gain += max(0, weight(rows, i, k))
-        total += top(rows, i, zero) - gain / m
+            offer = weight(rows, i, k)
+            gain += max(0, offer)
+            worthy += offer > 0
+        total += top(rows, i, zero) - gain / max(1, worthy)
     return np.int64(total / max(1, n))

@@ -319,6 +319,12 @@ def finish(rows, capacities, prices, at, pending, waiting, budget, central):
     return 0
 
 
+def _vacant(capacities: Integers, prices: Integers, at: Integers) -> int:
+    """How many slots of agents that have a price are free."""
+    loads = np.bincount(at[at > 0], minlength=prices.size)[1:]
+    return int((capacities - loads)[prices[1:] > 0].sum())
+
+
 def repair(
     rows: Rows,
     capacities: Integers,
@@ -340,18 +346,19 @@ def repair(
         prices: (M + 1,) of nodes, node 0 first; afterwards the lowest supporting ones.
         at: (N,) a favourite node of each request at these prices.
         margins: (N,) 0 where a request has several favourites.
-        crowd: how many may wait for a search each; more are a sign that better prices are to be had.
+        crowd: how many may wait for a search each, and how many slots may be free of agents that have a price: more are
+            a sign that better prices are to be had.
         budget: work (entries touched) after which the attempt is given up.
         central: end at prices halfway between lowest and highest: better guesses for a larger market.
 
     Returns:
-        0 where the optimum was reached; how many requests still waited where it was given up.
+        0 where the optimum was reached; else how many requests still waited where it was given up, at least 1.
     """
     pending = np.empty(at.size, np.int64)
     waiting: int = _seat(rows, capacities, prices, at, margins, pending)
     if waiting > 0:
         waiting = compete(rows, capacities, prices, at, margins, pending, waiting, 0, _BIDS * waiting)
-    if waiting > crowd:
-        return waiting
+    if max(waiting, _vacant(capacities, prices, at)) > crowd:
+        return max(1, waiting)
     left: int = finish(rows, capacities, prices, at, pending, waiting, budget, central)
     return left

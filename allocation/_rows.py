@@ -71,9 +71,9 @@ def sample_rows(n: int, count: int) -> NDArray[np.intp]:
 
 
 def sample(rows: Rows, capacities: Integers, count: int) -> tuple[Rows, Integers]:
-    """`count` of the requests, and capacities (M,) in proportion."""
+    """`count` of the requests, and capacities (M,) in proportion, rounded up: room to spare is not lost in a sample."""
     n, _ = shape(rows)
-    return take(rows, sample_rows(n, count)), np.diff(np.cumsum(capacities) * count // n, prepend=0)
+    return take(rows, sample_rows(n, count)), np.diff(-(-np.cumsum(capacities) * count // n), prepend=0)
 
 
 def pilot(rows: Rows) -> Rows:

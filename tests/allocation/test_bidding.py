@@ -50,3 +50,20 @@ def test_an_agent_whose_price_keeps_everybody_away_gets_cheaper() -> None:
     second = np.sort(rows.weights - np.delete(prices, 0), axis=1)[:, -2]
     assert prices[7] < before and np.count_nonzero(prices) == 1
     assert np.count_nonzero(rows.weights[:, 6] - prices[7] >= second) >= 8
+
+
+def test_forbidden_pairs_do_not_make_increments_coarse() -> None:
+    rng = np.random.default_rng(1)
+    weights = rng.integers(10**9, 2 * 10**9, (200, 1)) + rng.integers(0, 10**4, (200, 50))
+    some = np.where(rng.random(weights.shape) < 0.2, weights, -1)
+    for rows in kernels("_rows").dense(some), kernels("_shortlist").packed(some, 2000):
+        assert 3000 < kernels("_offers").spread(rows) < 6000
+    assert kernels("_offers").spread(kernels("_rows").dense(np.full((3, 4), -1))) == 0
+
+
+def test_all_prices_rise_alike_where_bids_would_take_too_many_increments() -> None:
+    market = make("two scales", 300, 30, 0, 0.4)
+    rows, prices = kernels("_rows").dense(market.weights), np.zeros(31, np.int64)
+    kernels("_bidding").bid_up(rows, market.capacities, prices)
+    wanting = np.count_nonzero((market.weights - prices[1:]).max(axis=1) > 0)
+    assert wanting == pytest.approx(market.capacities.sum(), abs=3)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from allocation import Allocation, Market, OrTools, minimal_prices
 from allocation._announce import kernels
-from tests.benchmarks.kinds import ADVERSARIAL, ALIKE, ORDINARY, make
+from tests.benchmarks.kinds import KINDS, make
 from tests.markets import markets
 
 
@@ -20,7 +20,7 @@ def repaired(market: Market, start: np.ndarray) -> tuple[Allocation, int]:
     at, second, margins = (np.empty(n, np.int64) for _ in range(3))
     kernels("_prices").newton(rows, capacities, prices, 0, 0, 0, at, second, margins)
     short = np.count_nonzero((np.bincount(at, minlength=m + 1)[1:] < capacities) & (start > 0))
-    assert kernels("_repair").repair(rows, capacities, prices, at, margins, n, 10**12, False) == 0
+    assert kernels("_repair").repair(rows, capacities, prices, at, margins, 10**12, 10**12, False) == 0
     return Allocation(at - 1, prices[1:]), int(short)
 
 
@@ -30,7 +30,7 @@ def assert_exact(market: Market, found: Allocation) -> None:
     assert minimal_prices(market, Allocation(found.agents)).tolist() == found.prices.tolist()
 
 
-@pytest.mark.parametrize("kind", [*ORDINARY, *ADVERSARIAL, *ALIKE])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("height", [0.3, 0.9, 1.1])
 def test_prices_that_are_too_high_fall_to_the_lowest(kind: str, height: float) -> None:
     for n, m, fill, seed in [(150, 90, 0.9, 0), (60, 70, 1.4, 1)]:

@@ -12,10 +12,8 @@ import allocation.flow
 from allocation import Allocation, BruteForce, Market, MinCostFlow, OrTools, allocate_many, minimal_prices
 from allocation._announce import kernels
 from allocation.flow import TINY
-from tests.benchmarks.kinds import ADVERSARIAL, ALIKE, ORDINARY, make
+from tests.benchmarks.kinds import ADVERSARIAL, KINDS, ORDINARY, make, mixture
 from tests.markets import markets, random_market, stack
-
-KINDS = [*ORDINARY, *ADVERSARIAL, *ALIKE]
 
 
 def assert_exact(market: Market, found: Allocation) -> int:
@@ -129,6 +127,13 @@ def test_a_spent_budget_hands_over_and_stays_exact(monkeypatch: pytest.MonkeyPat
     warm = MinCostFlow().allocate_from(market, np.zeros(20, np.int64))
     assert handed == [market, market]
     assert assert_exact(market, other) == assert_exact(market, own) == market.certify(warm)
+
+
+@pytest.mark.parametrize("seed", [2216, 4602, 2828, 489])
+def test_a_ranking_nearly_all_agree_on_is_not_handed_over(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocation.flow, "_hand_over", lambda market: pytest.fail("handed over"))
+    name, market = mixture(seed)
+    assert assert_exact(market, MinCostFlow().allocate(market)) == market.welfare(OrTools().allocate(market)), name
 
 
 def test_more_agents_than_a_search_can_hold_are_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:

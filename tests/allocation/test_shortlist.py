@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 
 from allocation import Allocation, Market, MinCostFlow, OrTools, minimal_prices
 from allocation._announce import kernels
-from tests.benchmarks.kinds import ADVERSARIAL, ALIKE, ORDINARY, make
+from tests.benchmarks.kinds import KINDS, make
 from tests.markets import markets, random_market
 
-KINDS = [*ORDINARY, *ADVERSARIAL, *ALIKE]
 Array = np.ndarray
 
 
@@ -130,6 +129,8 @@ def listing(monkeypatch: pytest.MonkeyPatch, many: float, shortest: int) -> list
     monkeypatch.setattr(cascade, "_LARGE", 0)
     monkeypatch.setattr(cascade, "_WIDE", 2)
     monkeypatch.setattr(cascade, "_MANY", many)
+    monkeypatch.setattr(cascade, "_PLENTY", 2)
+    monkeypatch.setattr(cascade, "_MISLED", 1.0)
     monkeypatch.setattr(cascade, "_FINE", (0.0,))
     monkeypatch.setattr(cascade, "_COVERED", 0.0)
     monkeypatch.setattr(shortlist, "_SHORTEST", shortest)

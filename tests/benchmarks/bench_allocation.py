@@ -19,7 +19,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from allocation import Market, MinCostFlow
-from tests.benchmarks.kinds import ADVERSARIAL, ALIKE, ORDINARY, make
+from tests.benchmarks.kinds import ADVERSARIAL, KINDS, ORDINARY, make
 from tests.benchmarks.rivals import SLOW, SOLVE_ONLY, or_tools
 
 SQUARE = [(500, 1000), (1000, 1000), (2000, 1000)]
@@ -119,7 +119,7 @@ def test_adversarial(
     assert measure(benchmark, row, "adversarial", kind, n, m, seeds) >= LEAST
 
 
-@pytest.mark.parametrize("kind", [*ORDINARY, *ADVERSARIAL, *ALIKE])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("n", "m"), SQUARE)
 def test_as_many_agents_as_requests(
     benchmark: BenchmarkFixture, row: list[dict[str, object]], full: bool, seeds: int, kind: str, n: int, m: int

@@ -99,13 +99,35 @@ ALIKE: dict[str, Callable[[Generator, int, int], Matrix]] = {
     "noisy sums": noisy_sums,
 }
 
+KINDS = ORDINARY | ADVERSARIAL | ALIKE
+
 
 def make(kind: str, n: int, m: int, seed: int, fill: float = 0.9) -> Market:
     """A market of this kind with room for `fill` of its requests."""
     rng = np.random.default_rng(seed)
-    values = np.rint((ORDINARY | ADVERSARIAL | ALIKE)[kind](rng, n, m)).astype(np.int64)
+    values = np.rint(KINDS[kind](rng, n, m)).astype(np.int64)
     feasible = rng.random((n, m)) >= 0.9 if kind == "90 % forbidden" else None
     room = _spread(int(fill * n), max(1, m // 10) if kind == "90 % without room" else m)
     market = Market(values, np.zeros_like(values), np.pad(room, (0, m - room.size)), feasible)
     _ = market.weights  # derived once, for whoever solves it
     return market
+
+
+def mixture(seed: int) -> tuple[str, Market]:
+    """What it is made of, and the market: 100 to 6,000 requests, 4 to 600 agents, a million pairs at most."""
+    rng = np.random.default_rng(seed)
+    n = int(np.exp(rng.uniform(np.log(100), np.log(6000))))
+    m = int(np.exp(rng.uniform(np.log(4), np.log(min(600, 1_000_000 // n)))))
+    kind = str(rng.choice(list(KINDS)))
+    values = np.rint(KINDS[kind](rng, n, m)).astype(np.int64)
+    if rng.random() < 0.4:
+        values += rng.integers(0, int(10 ** rng.uniform(0, 6)), (n, m))
+    if rng.random() < 0.3:
+        values -= rng.integers(0, 10**6, (1, m))
+    if rng.random() < 0.2:
+        values -= int(np.median(values))
+    feasible = rng.random((n, m)) < rng.uniform(0.05, 1) if rng.random() < 0.4 else None
+    room = rng.multinomial(int(rng.uniform(0.3, 2) * n), rng.dirichlet(np.full(m, 10 ** rng.uniform(-1, 2))))
+    market = Market(values, np.zeros_like(values), room, feasible)
+    _ = market.weights
+    return f"{kind}, seed {seed}, {n}x{m}", market
