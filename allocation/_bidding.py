@@ -15,8 +15,10 @@ from allocation._offers import best_offers, spread
 from allocation._rows import Integers, Rows, sample, shape, worth
 from allocation._shortlist import BudgetSpent, Shortlists, promise
 
-#: What bids exceed indifference by, round by round: a share of how much more the best agent is worth than the mean.
+#: What bids exceed indifference by, round by round: a share of how much more the best agent is worth than the mean. And
+#: the share of the requests that bid, one per agent at least.
 _INCREMENTS = (0.2, 0.05, 0.01, 0.002)
+_SHARES = (0.25, 0.5, 1.0, 1.0)
 
 #: The same among samples, and how many requests per agent these have.
 _ROUGH = (0.3, 0.1)
@@ -41,11 +43,11 @@ def increments(rows: Rows, shares: Iterable[float]) -> list[int]:
 
 def opening(rows: Rows, capacities: Integers) -> Integers:
     """Rough prices (M + 1,) from bids among small samples."""
-    n, m = shape(rows)
+    _, m = shape(rows)
     prices = np.zeros(m + 1, np.int64)
-    balance(*sample(rows, capacities, min(n, m)), prices)
+    balance(*sample(rows, capacities, m), prices)
     for step, times in zip(increments(rows, _ROUGH), _TIMES, strict=True):
-        some, room = sample(rows, capacities, min(n, int(times * m)))
+        some, room = sample(rows, capacities, int(times * m))
         refine(some, room, prices, step)
     _entice(some, room, prices)
     return prices
@@ -60,13 +62,15 @@ def refine(rows: Rows, capacities: Integers, prices: Integers, step: int) -> Non
 
 def bid_up(rows: Rows, capacities: Integers, prices: Integers) -> None:
     """Let everybody bid anew from `prices` (M + 1,), in place, in rounds of falling increments."""
-    *rounds, last = increments(rows, _INCREMENTS)
-    if (rise := _lacking(rows, capacities, prices)) > _REACH * rounds[0]:
+    n, m = shape(rows)
+    steps = increments(rows, _INCREMENTS)
+    if (rise := _lacking(rows, capacities, prices)) > _REACH * steps[0]:
         _lift(prices, rise)
-    for step in rounds:
-        _bid(rows, capacities, prices, step, _BIDS)
-        _give_back(prices, step)
-    _bid(rows, capacities, prices, last, _BIDS)
+    overshot = 0
+    for step, share in zip(steps, _SHARES, strict=True):
+        _give_back(prices, overshot)
+        _bid(*sample(rows, capacities, max(m, int(share * n))), prices, step, _BIDS)
+        overshot = step
 
 
 def balance(rows: Rows, capacities: Integers, prices: Integers) -> None:

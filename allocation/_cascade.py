@@ -57,13 +57,13 @@ _MISPLACED = 0.05
 _COVERED = 0.9
 
 #: Requests per agent that a sample needs to say anything: where slots are fewer than agents some go without a price.
-_SAMPLED = 2
+_SAMPLED = 1.5
 
 #: How often lists may be widened before the pairs are thought too many.
 _WIDENINGS = 6
 
-#: Fewer requests than this are not worth dividing.
-_NARROW = 4000
+#: Requests that are undecided however near to balance the others are: so many per agent, and so many more.
+_UNDECIDED = (8, 1000)
 
 #: Margin of a request that needs no second look, for it was looked at.
 _SEEN = 2**62
@@ -186,7 +186,7 @@ class Solver:
     def _settle_near(self, rows: Rows, capacities: Integers, prices: Integers) -> Integers:
         n, m = shape(rows)
         at, second, margins = (np.empty(n, np.int64) for _ in range(3))
-        narrow = (n // 2 - 60 * m) // 8 if n >= _NARROW else 0
+        narrow = (n // 2 - _undecided(0, m)) // 8
         rough = int(n * _ROUGH) if self.central else 0
         goal = max(2, m // 4, narrow, rough)
         left = newton(rows, capacities, prices, goal, m // 4, _rounds(n, m), at, second, margins)
@@ -211,13 +211,16 @@ class Solver:
         """Settle the requests of smallest margin among themselves, until the others agree; False if they do not."""
         n, m = shape(rows)
         before = prices.copy()
-        undecided = margins < window(margins, 8 * left + 60 * m)
+        undecided = margins < window(margins, _undecided(left, m))
         among_themselves = Solver(self.effort // 3, self.central)
         for _ in range(5):
             chosen = np.flatnonzero(undecided)
             room = capacities - np.bincount(at[~undecided], minlength=m + 1)[1:]
-            if chosen.size > 0.7 * n or room.min() < 0:
+            if chosen.size > 0.7 * n:
                 return False
+            if room.min() < 0:  # who is to make room must be among them
+                undecided |= margins < window(margins, 2 * chosen.size)
+                continue
             at[chosen] = among_themselves.settle(take(rows, chosen), room, prices)
             margins[chosen] = _SEEN
             found = strays(rows, prices, at, margins, prices - before)
@@ -254,7 +257,8 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
             with suppress(BudgetSpent):
                 return Solver(effort).settle_from_bids(rows, capacities, prices), prices
         prices = np.zeros(m + 1, np.int64)
-        for count in _sizes(n, m):
+        fits = fit(rows, capacities, prices)
+        for count in _sizes(n, m, _SMOOTH if fits else _SAMPLED):
             Solver(effort // 2, central=True).settle(*sample(rows, capacities, count), prices)
         if _listable(rows) and n >= _MANY * m:
             before = prices.copy()
@@ -267,9 +271,9 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
 
 def fit(rows: Rows, capacities: Integers, prices: Integers) -> bool:
     """Whether demand at prices (M + 1,) is anywhere near capacities (M,): else it is quicker to start from none."""
-    n, m = shape(rows)
-    count = min(n, _SHOWING * m)
-    some, room = sample(rows, capacities, count) if count < n else (rows, capacities)
+    _, m = shape(rows)
+    some, room = sample(rows, capacities, _SHOWING * m)
+    count, _ = shape(some)
     at, second, margins = (np.empty(count, np.int64) for _ in range(3))
     return bool(newton(some, room, prices.copy(), 0, 0, 0, at, second, margins) <= _UNFIT * count)
 
@@ -284,10 +288,16 @@ def _listable(rows: Rows) -> bool:
     return rows.first.size == 0 and rows.weights.size >= _LARGE and rows.weights.shape[1] >= _WIDE
 
 
-def _sizes(n: int, m: int) -> list[int]:
-    """Sample sizes, smallest first."""
+def _undecided(left: int, m: int) -> int:
+    """How many requests are undecided where the imbalance is `left`."""
+    each, more = _UNDECIDED
+    return 8 * left + each * m + more
+
+
+def _sizes(n: int, m: int, least: float) -> list[int]:
+    """Sample sizes, smallest first, of at least so many requests per agent."""
     sizes = []
-    while n // 4 >= _SAMPLED * m:
+    while n // 4 >= least * m:
         n //= 8 if n >= 64 * m else 4
         sizes.append(n)
     return sizes[::-1]

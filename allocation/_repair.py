@@ -358,7 +358,7 @@ def repair(
     waiting: int = _seat(rows, capacities, prices, at, margins, pending)
     if waiting > 0:
         waiting = compete(rows, capacities, prices, at, margins, pending, waiting, 0, _BIDS * waiting)
-    if max(waiting, _vacant(capacities, prices, at)) > crowd:
+    if waiting > crowd or (crowd < at.size and _vacant(capacities, prices, at) > crowd):
         return max(1, waiting)
     left: int = finish(rows, capacities, prices, at, pending, waiting, budget, central)
     return left

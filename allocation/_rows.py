@@ -71,8 +71,13 @@ def sample_rows(n: int, count: int) -> NDArray[np.intp]:
 
 
 def sample(rows: Rows, capacities: Integers, count: int) -> tuple[Rows, Integers]:
-    """`count` of the requests, and capacities (M,) in proportion, rounded up: room to spare is not lost in a sample."""
+    """`count` of the requests, and capacities (M,) in proportion, rounded up: room to spare is not lost in a sample.
+
+    All of them, as they are, where they are no more than that.
+    """
     n, _ = shape(rows)
+    if count >= n:
+        return rows, capacities
     return take(rows, sample_rows(n, count)), np.diff(-(-np.cumsum(capacities) * count // n), prepend=0)
 
 
