@@ -94,6 +94,9 @@ _BALANCED = 0.6
 _CROWD = 0.3
 _MISLED = 0.5
 
+#: Pairs up to which a search each for all takes less than bids.
+_SOON = 4000
+
 
 @dataclass(frozen=True, slots=True)
 class Solver:
@@ -117,7 +120,7 @@ class Solver:
         if n >= _SMOOTH * m and left <= _BALANCED * n:
             return self._settle_near(rows, capacities, prices)
         level(rows, capacities, prices, at, second, margins)
-        crowd = int(n * _CROWD)
+        crowd = int(n * _CROWD) if n * m > _SOON else _ALL
         if repair(rows, capacities, prices, at, margins, crowd, self.effort // 4, self.central) == 0:
             return at
         prices[:] = before

@@ -23,7 +23,7 @@ Rows = list[dict[str, object]]
 #: What all payments may take of the allocation's time, or else of what np.sum over the costs takes: each served pair's
 #: cost is read from memory once, and at 100000x20 nothing else counts.
 SHARE = 0.05
-PASSES = 1.25
+PASSES = 1.0
 
 
 @pytest.mark.parametrize("kind", ["uniform", "structured"])
