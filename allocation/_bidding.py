@@ -56,6 +56,7 @@ def opening(rows: Rows, capacities: Integers) -> Integers:
 def refine(rows: Rows, capacities: Integers, prices: Integers, step: int) -> None:
     """A round of bids from prices (M + 1,) that are nearly right, with increment `step`; they change in place."""
     _give_back(prices, step)
+    _catch_up(rows, capacities, prices, step)
     _bid(rows, capacities, prices, step, _FEW_BIDS)
     balance(rows, capacities, prices)
 
@@ -64,8 +65,7 @@ def bid_up(rows: Rows, capacities: Integers, prices: Integers) -> None:
     """Let everybody bid anew from `prices` (M + 1,), in place, in rounds of falling increments."""
     n, m = shape(rows)
     steps = increments(rows, _INCREMENTS)
-    if (rise := _lacking(rows, capacities, prices)) > _REACH * steps[0]:
-        _lift(prices, rise)
+    _catch_up(rows, capacities, prices, steps[0])
     overshot = 0
     for step, share in zip(steps, _SHARES, strict=True):
         _give_back(prices, overshot)
@@ -76,6 +76,12 @@ def bid_up(rows: Rows, capacities: Integers, prices: Integers) -> None:
 def balance(rows: Rows, capacities: Integers, prices: Integers) -> None:
     """Raise or lower all `prices` (M + 1,) alike until as many requests want to be served as there is room for."""
     _lift(prices, _lacking(rows, capacities, prices))
+
+
+def _catch_up(rows: Rows, capacities: Integers, prices: Integers, step: int) -> None:
+    """Raise all `prices` alike to where demand fits, if bids of increment `step` would take long to get there."""
+    if (rise := _lacking(rows, capacities, prices)) > _REACH * step:
+        _lift(prices, rise)
 
 
 def _lift(prices: Integers, rise: int) -> None:

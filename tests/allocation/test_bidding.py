@@ -67,3 +67,12 @@ def test_all_prices_rise_alike_where_bids_would_take_too_many_increments() -> No
     kernels("_bidding").bid_up(rows, market.capacities, prices)
     wanting = np.count_nonzero((market.weights - prices[1:]).max(axis=1) > 0)
     assert wanting == pytest.approx(market.capacities.sum(), abs=3)
+
+
+def test_refining_does_not_fight_for_what_all_prices_lack() -> None:
+    market = make("two scales", 300, 30, 0, 0.4)
+    rows, prices = kernels("_rows").dense(market.weights), np.zeros(31, np.int64)
+    kernels("_bidding").refine(rows, market.capacities, prices, 50)
+    right = MinCostFlow().allocate(market).prices
+    assert right is not None
+    assert np.abs(prices[1:] - right).max() < right.max() // 20
