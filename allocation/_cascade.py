@@ -76,6 +76,9 @@ _ALL = 2**62
 _SHOWING = 16
 _UNFIT = 0.55
 
+#: Imbalance at prices of zero, as a share of the requests, up to which Newton's method gets along from there.
+_NEARLY = 0.45
+
 #: Requests too many or too few for the room for which it is not worth it that all prices rise or fall.
 _BEYOND = 8
 
@@ -251,7 +254,7 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
         prices = np.zeros(m + 1, np.int64)
         with suppress(BudgetSpent):
             return Solver(effort // 8).settle_on_ladder(rows, capacities, prices), prices
-    if start is not None and fit(rows, capacities, prices := np.concatenate(([0], start))):
+    if start is not None and fit(rows, capacities, prices := np.concatenate(([0], start)), _UNFIT):
         with suppress(BudgetSpent):
             return Solver(effort // 3).settle(rows, capacities, prices), prices
     with suppress(BudgetSpent):
@@ -260,8 +263,8 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
             with suppress(BudgetSpent):
                 return Solver(effort).settle_from_bids(rows, capacities, prices), prices
         prices = np.zeros(m + 1, np.int64)
-        fits = fit(rows, capacities, prices)
-        for count in _sizes(n, m, _SMOOTH if fits else _SAMPLED):
+        least = _SMOOTH if fit(rows, capacities, prices, _NEARLY) else _SAMPLED
+        for count in _sizes(n, m, least):
             Solver(effort // 2, central=True).settle(*sample(rows, capacities, count), prices)
         if _listable(rows) and n >= _MANY * m:
             before = prices.copy()
@@ -272,13 +275,13 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
     return None
 
 
-def fit(rows: Rows, capacities: Integers, prices: Integers) -> bool:
-    """Whether demand at prices (M + 1,) is anywhere near capacities (M,): else it is quicker to start from none."""
+def fit(rows: Rows, capacities: Integers, prices: Integers, most: float) -> bool:
+    """Whether the imbalance of demand at prices (M + 1,) and capacities (M,) is at most this share of the requests."""
     _, m = shape(rows)
     some, room = sample(rows, capacities, _SHOWING * m)
     count, _ = shape(some)
     at, second, margins = (np.empty(count, np.int64) for _ in range(3))
-    return bool(newton(some, room, prices.copy(), 0, 0, 0, at, second, margins) <= _UNFIT * count)
+    return bool(newton(some, room, prices.copy(), 0, 0, 0, at, second, margins) <= most * count)
 
 
 def _rounds(n: int, m: int) -> int:

@@ -31,7 +31,7 @@ def test_small_samples_are_left_out_where_prices_of_zero_nearly_fit() -> None:
     nothing = np.zeros(21, np.int64)
     for kind, fits in [("uniform", True), ("90 % forbidden", True), ("structured", False), ("noisy sums", False)]:
         market = make(kind, 1000, 20, 0)
-        assert cascade.fit(rows.dense(market.weights), market.capacities, nothing) is fits
+        assert cascade.fit(rows.dense(market.weights), market.capacities, nothing, cascade._NEARLY) is fits
     assert cascade._sizes(1000, 20, cascade._SMOOTH) == [250]
     assert cascade._sizes(1000, 20, cascade._SAMPLED) == [62, 250]
     assert cascade._sizes(100_000, 20, cascade._SAMPLED) == [48, 195, 1562, 12500]
