@@ -71,7 +71,9 @@ def _among_open(weights: Money, capacities: Money, start: Money | None) -> Solut
     room = capacities > 0
     if room.all():
         return _optimum(weights, capacities, start)
-    found = _optimum(np.ascontiguousarray(weights[:, room]), capacities[room], None if start is None else start[room])
+    # An index of booleans along the second axis would take ten times as long, and lie in memory the wrong way.
+    some = weights.compress(room, axis=1)
+    found = _optimum(some, capacities[room], None if start is None else start[room])
     if found is None:
         return None
     nodes, paid = np.concatenate(([0], np.flatnonzero(room) + 1))[found[0]], np.zeros(capacities.size + 1, np.int64)
