@@ -36,7 +36,7 @@ _ENOUGH = 8
 
 
 def increments(rows: Rows, shares: Iterable[float]) -> list[int]:
-    """Shares of how much more its best agent is worth to a request than the mean of all, but at least 1."""
+    """Shares of how much more its best agent is worth to a request than the mean, but at least 1."""
     unit = spread(rows)
     return [1 + int(share * unit) for share in shares]
 

@@ -12,7 +12,7 @@ from allocation._types import NUMBER, ROW, inlined
 
 
 def spread(rows: Rows) -> int:
-    """How much more its best agent is worth to a request than the mean of all, on average; less than nothing is 0."""
+    """How much more its best agent is worth to a request than the mean of those worth something, on average."""
     amount: int = _spread(pilot(rows))
     return amount
 
