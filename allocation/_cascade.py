@@ -68,9 +68,6 @@ _UNDECIDED = (8, 1000)
 #: Margin of a request that needs no second look, for it was looked at.
 _SEEN = 2**62
 
-#: However many wait for a search each.
-_ALL = 2**62
-
 #: Requests per agent that show whether prices fit, and the imbalance, as a share of the requests, from which they do
 #: not. Prices of the round before leave 0.4 of it at most, those of another market more than 0.7.
 _SHOWING = 16
@@ -123,7 +120,7 @@ class Solver:
         if n >= _SMOOTH * m and left <= _BALANCED * n:
             return self._settle_near(rows, capacities, prices)
         level(rows, capacities, prices, at, second, margins)
-        crowd = int(n * _CROWD) if n * m > _SOON else _ALL
+        crowd = int(n * _CROWD) if n * m > _SOON else n
         if repair(rows, capacities, prices, at, margins, crowd, self.effort // 4, self.central) == 0:
             return at
         prices[:] = before
@@ -207,7 +204,7 @@ class Solver:
             newton(rows, capacities, prices, 0, 0, 0, at, second, margins)
         if abs(np.count_nonzero(at) - min(n, int(capacities.sum()))) > _BEYOND:
             level(rows, capacities, prices, at, second, margins)
-        if repair(rows, capacities, prices, at, margins, _ALL, self.effort, self.central) > 0:
+        if repair(rows, capacities, prices, at, margins, n, self.effort, self.central) > 0:
             raise BudgetSpent
         return at
 
@@ -263,8 +260,10 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
             with suppress(BudgetSpent):
                 return Solver(effort).settle_from_bids(rows, capacities, prices), prices
         prices = np.zeros(m + 1, np.int64)
-        least = _SMOOTH if fit(rows, capacities, prices, _NEARLY) else _SAMPLED
-        for count in _sizes(n, m, least):
+        sizes, fewer = _sizes(n, m, _SAMPLED), _sizes(n, m, _SMOOTH)
+        if sizes != fewer and fit(rows, capacities, prices, _NEARLY):
+            sizes = fewer
+        for count in sizes:
             Solver(effort // 2, central=True).settle(*sample(rows, capacities, count), prices)
         if _listable(rows) and n >= _MANY * m:
             before = prices.copy()

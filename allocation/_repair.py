@@ -347,7 +347,7 @@ def repair(
         at: (N,) a favourite node of each request at these prices.
         margins: (N,) 0 where a request has several favourites.
         crowd: how many may wait for a search each, and how many slots may be free of agents that have a price: more are
-            a sign that better prices are to be had.
+            a sign that better prices are to be had. N sets no limit to either.
         budget: work (entries touched) after which the attempt is given up.
         central: end at prices halfway between lowest and highest: better guesses for a larger market.
 

@@ -69,10 +69,13 @@ def test_all_prices_rise_alike_where_bids_would_take_too_many_increments() -> No
     assert wanting == pytest.approx(market.capacities.sum(), abs=3)
 
 
-def test_refining_does_not_fight_for_what_all_prices_lack() -> None:
+def test_refining_does_not_fight_for_what_all_prices_lack(monkeypatch: pytest.MonkeyPatch) -> None:
+    bidding, begun = kernels("_bidding"), []
+    monkeypatch.setattr(bidding, "_bid", lambda rows, room, prices, *_: begun.append(prices.copy()))
     market = make("two scales", 300, 30, 0, 0.4)
     rows, prices = kernels("_rows").dense(market.weights), np.zeros(31, np.int64)
-    kernels("_bidding").refine(rows, market.capacities, prices, 50)
+    bidding.refine(rows, market.capacities, prices, 50)
     right = MinCostFlow().allocate(market).prices
     assert right is not None
     assert np.abs(prices[1:] - right).max() < right.max() // 20
+    assert np.count_nonzero((market.weights - begun[0][1:]).max(axis=1) > 0) <= market.capacities.sum()

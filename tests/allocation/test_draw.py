@@ -20,7 +20,7 @@ def repaired(market: Market, start: np.ndarray) -> tuple[Allocation, int]:
     at, second, margins = (np.empty(n, np.int64) for _ in range(3))
     kernels("_prices").newton(rows, capacities, prices, 0, 0, 0, at, second, margins)
     short = np.count_nonzero((np.bincount(at, minlength=m + 1)[1:] < capacities) & (start > 0))
-    assert kernels("_repair").repair(rows, capacities, prices, at, margins, 10**12, 10**12, False) == 0
+    assert kernels("_repair").repair(rows, capacities, prices, at, margins, n, 10**12, False) == 0
     return Allocation(at - 1, prices[1:]), int(short)
 
 

@@ -193,9 +193,8 @@ def test_prices_far_from_the_right_ones_are_not_started_from(kind: str, n: int, 
     assert right is not None
 
     def fits(prices: np.ndarray) -> bool:
-        return bool(
-            kernels("_cascade").fit(rows, capacities, np.concatenate(([0], prices)), kernels("_cascade")._UNFIT)
-        )
+        cascade = kernels("_cascade")
+        return bool(cascade.fit(rows, capacities, np.concatenate(([0], prices)), cascade._UNFIT))
 
     assert not fits(right + 2 * max(1, int(market.weights.max())))
     if kind == "structured":
