@@ -218,7 +218,7 @@ class Solver:
         among_themselves = Solver(self.effort // 3, self.central)
         for _ in range(5):
             chosen = np.flatnonzero(undecided)
-            room = capacities - np.bincount(at[~undecided], minlength=m + 1)[1:]
+            room = capacities - (np.bincount(at, minlength=m + 1) - np.bincount(at[chosen], minlength=m + 1))[1:]
             if chosen.size > 0.7 * n:
                 return False
             if room.min() < 0:  # who is to make room must be among them

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation._graph import insert, remove
-from allocation._rows import FAR, bits, whole
+from allocation._rows import FAR, bits, node_of, whole
 from allocation._types import inlined, inner
 
 
@@ -40,20 +40,21 @@ class Backwards(NamedTuple):
 
 @inner
 def _columns(rows):
-    nodes, values = rows.nodes, rows.values
-    start = np.zeros(rows.weights.shape[1] + 2, np.int64)
+    words, size = rows.words, rows.weights.shape[1] + 1
+    shift = bits(size)
+    start = np.zeros(size + 1, np.int64)
     for i in range(rows.first.size):
         for t in range(whole(rows.first[i]), whole(rows.last[i])):
-            start[whole(nodes[t] + 1)] += 1
+            start[whole(node_of(words[t], shift, size) + 1)] += 1
     for k in range(start.size - 1):
         start[k + 1] += start[k]
     free = start.copy()
     pairs = np.empty((start[-1], 2), np.int64)
     for i in range(rows.first.size):
         for t in range(whole(rows.first[i]), whole(rows.last[i])):
-            k = whole(nodes[t])
+            k = whole(node_of(words[t], shift, size))
             place = whole(free[k])
-            pairs[place, 0], pairs[place, 1] = i, values[t]
+            pairs[place, 0], pairs[place, 1] = i, words[t] >> shift
             free[k] += 1
     return Columns(start, pairs)
 
@@ -135,7 +136,7 @@ def _move(state, search, goal):
 def lowest(state):
     """Prices to the lowest that support the allocation: Dijkstra from "unserved", over the pairs themselves."""
     rows, worth, prices = state.rows, state.worth, state.prices
-    first, last, nodes, values = rows.first, rows.last, rows.nodes, rows.values
+    first, last, words = rows.first, rows.last, rows.words
     size = prices.size
     shift = bits(size)
     open_, dist = np.empty(size, np.int64), np.empty(size, np.int64)
@@ -150,8 +151,8 @@ def lowest(state):
             i = state.members[place]
             base = dist[j] + worth[i] - prices[j]
             for t in range(whole(first[i]), whole(last[i])):
-                k = nodes[t]
-                reach = base - values[t] + prices[whole(k)]
+                k = node_of(words[t], shift, size)
+                reach = base - (words[t] >> shift) + prices[whole(k)]
                 if reach < dist[whole(k)]:
                     dist[k] = reach
                     open_[k] = (reach << shift) | k

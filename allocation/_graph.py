@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation._rows import FAR, Rows, losing, losses, pairs, shorten, weight, worth
+from allocation._rows import FAR, Rows, bits, losing, losses, node_of, pairs, shorten, weight, worth
 from allocation._types import inlined, inner
 
 #: Scans of a node before its arcs get shortlists, and how many requests these hold.
@@ -134,13 +134,14 @@ def _enlist(state, j, k, i, loss):
 @inner
 def _enlist_everywhere(state, j, members):
     """Requests now at node j to the shortlists of all arcs out of it."""
-    first, last, nodes, values = state.rows.first, state.rows.last, state.rows.nodes, state.rows.values
+    first, last, words = state.rows.first, state.rows.last, state.rows.words
+    size, shift = state.prices.size, bits(state.prices.size)
     for i in members:
         here = state.worth[i]
         _enlist(state, j, 0, i, here)
         if first.size > 0:
             for t in range(first[i], last[i]):
-                _enlist(state, j, nodes[t], i, here - values[t])
+                _enlist(state, j, node_of(words[t], shift, size), i, here - (words[t] >> shift))
         else:
             row = state.rows.weights[i]
             for k in range(row.size):

@@ -7,7 +7,7 @@ there is no branch to guess, and over a dense row the machine takes several agen
 import numpy as np
 from numba import njit
 
-from allocation._rows import FAR, NEVER, ROWS, Rows, bits, count, pilot, weight, whole
+from allocation._rows import AHEAD, FAR, NEVER, ROWS, Rows, bits, count, node_of, pilot, send_for_row, weight, whole
 from allocation._types import NUMBER, ROW, inlined
 
 
@@ -42,12 +42,16 @@ def _two_best(row, prices, shift):
 
 
 @inlined
-def _ahead_packed(nodes, values, begin, end, prices, shift):
-    m = prices.size
+def _offer_packed(word, prices, shift):
+    """The same of a packed pair."""
+    return word - (prices[whole(node_of(word, shift, prices.size))] << shift)
+
+
+@inlined
+def _ahead_packed(words, begin, end, prices, shift):
     best, second = np.int64(NEVER), np.int64(NEVER)
     for t in range(whole(begin), whole(end)):
-        k = nodes[t]
-        offer = ((values[t] - prices[whole(k)]) << shift) | (m - k)
+        offer = _offer_packed(words[t], prices, shift)
         second = max(second, min(best, offer))
         best = max(best, offer)
     return _with_node_0(best, second)
@@ -55,7 +59,7 @@ def _ahead_packed(nodes, values, begin, end, prices, shift):
 
 @inlined
 def _node(offer, shift, nodes):
-    return nodes - (offer & ((1 << shift) - 1)) if offer != 0 and offer != NEVER else 0
+    return node_of(offer, shift, nodes) if offer != 0 and offer != NEVER else 0
 
 
 @inlined
@@ -63,7 +67,7 @@ def ahead(rows, i, prices):
     """The best offer to request i at the prices (M + 1,), its node, the second best, and its node."""
     shift = bits(prices.size)
     if rows.first.size > 0:
-        best, second = _ahead_packed(rows.nodes, rows.values, rows.first[i], rows.last[i], prices, shift)
+        best, second = _ahead_packed(rows.words, rows.first[i], rows.last[i], prices, shift)
     else:
         best, second = _two_best(rows.weights[i], prices, shift)
     return best >> shift, _node(best, shift, prices.size), second >> shift, _node(second, shift, prices.size)
@@ -83,12 +87,13 @@ def offers(rows, prices, at, second, margins, best):
     offer; with the sum of these.
     """
     shift, size = bits(prices.size), prices.size
-    weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
+    weights, first, last, words = rows.weights, rows.first, rows.last, rows.words
     total = 0.0
     # What kind of rows there are is asked once: asked for each of them it takes up to three times as long.
     if first.size > 0:
         for i in range(at.size):
-            offer, other = _ahead_packed(nodes, values, first[i], last[i], prices, shift)
+            send_for_row(words, first, last, i + AHEAD)
+            offer, other = _ahead_packed(words, first[i], last[i], prices, shift)
             total += _note(offer, other, shift, size, i, at, second, margins, best)
     else:
         for i in range(at.size):
@@ -118,10 +123,13 @@ def revise(rows, prices, drift, sure, at, second, margins, best):
         else:
             total += best[i]
     shift, size = bits(prices.size), prices.size
-    weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
+    weights, first, last, words = rows.weights, rows.first, rows.last, rows.words
     if first.size > 0:
-        for i in doubtful[:count]:
-            offer, other = _ahead_packed(nodes, values, first[i], last[i], prices, shift)
+        few = doubtful[:count]
+        for t in range(count):
+            send_for_row(words, first, last, few[min(t + AHEAD, count - 1)])
+            i = few[t]
+            offer, other = _ahead_packed(words, first[i], last[i], prices, shift)
             total += _note(offer, other, shift, size, i, at, second, margins, best)
     else:
         for i in doubtful[:count]:
@@ -139,17 +147,18 @@ def _best(row, prices, least):
 
 
 @inlined
-def _best_packed(nodes, values, begin, end, prices, least):
+def _best_packed(words, begin, end, prices, shift):
+    best = np.int64(NEVER)
     for t in range(whole(begin), whole(end)):
-        least = max(least, values[t] - prices[whole(nodes[t])])
-    return least
+        best = max(best, _offer_packed(words[t], prices, shift))
+    return best if best == NEVER else best >> shift
 
 
 @inlined
 def top(rows, i, prices):
     """The best offer alone."""
     if rows.first.size > 0:
-        return _best_packed(rows.nodes, rows.values, rows.first[i], rows.last[i], prices, np.int64(0))
+        return max(_best_packed(rows.words, rows.first[i], rows.last[i], prices, bits(prices.size)), 0)
     return _best(rows.weights[i], prices, np.int64(0))
 
 
@@ -158,10 +167,11 @@ def emptiest(rows, i, prices, best, room):
     """The agent with most room among those that offer `best`, -1 if none has any or none is worth its price."""
     choice, free = -1, 0
     if rows.first.size > 0:
-        nodes, values = rows.nodes, rows.values
-        for t in range(rows.first[i], rows.last[i]):
-            k = nodes[t] - 1
-            if values[t] - prices[k + 1] == best and room[k] > free and (best > 0 or prices[k + 1] > 0):
+        shift = bits(prices.size)
+        for t in range(whole(rows.first[i]), whole(rows.last[i])):
+            word = rows.words[t]
+            k = node_of(word, shift, prices.size) - 1
+            if (word >> shift) - prices[k + 1] == best and room[k] > free and (best > 0 or prices[k + 1] > 0):
                 choice, free = k, room[k]
     else:
         row = rows.weights[i]
@@ -175,11 +185,12 @@ def emptiest(rows, i, prices, best, room):
 def distances(rows, i, best, prices, found):
     """How far `found` (M + 1,) each node's offer to request i is behind `best`, at most `FAR`."""
     if rows.first.size > 0:
-        nodes, values = rows.nodes, rows.values
+        words, shift = rows.words, bits(prices.size)
         for k in range(found.size):
             found[k] = FAR
-        for t in range(rows.first[i], rows.last[i]):
-            found[nodes[t]] = best - values[t] + prices[nodes[t]]
+        for t in range(whole(rows.first[i]), whole(rows.last[i])):
+            k = whole(node_of(words[t], shift, prices.size))
+            found[k] = best - (words[t] >> shift) + prices[k]
     else:
         row = rows.weights[i]
         for k in range(row.size):
@@ -190,11 +201,12 @@ def distances(rows, i, best, prices, found):
 @njit(ROW(ROWS, ROW), cache=True)
 def best_offers(rows, prices):
     """(N,) what the best agent offers each request at the prices (M + 1,), even if less than nothing."""
-    found = np.empty(count(rows), np.int64)
-    weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
+    found, shift = np.empty(count(rows), np.int64), bits(prices.size)
+    weights, first, last, words = rows.weights, rows.first, rows.last, rows.words
     if first.size > 0:
         for i in range(found.size):
-            found[i] = _best_packed(nodes, values, first[i], last[i], prices, np.int64(NEVER))
+            send_for_row(words, first, last, i + AHEAD)
+            found[i] = _best_packed(words, first[i], last[i], prices, shift)
     else:
         for i in range(found.size):
             found[i] = _best(weights[i], prices, np.int64(NEVER))

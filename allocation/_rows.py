@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
+from allocation._machine import last_bit, send_for
 from allocation._types import MATRIX, ROW, inlined
 
 Integers = NDArray[np.int64]
@@ -23,23 +24,25 @@ _PILOT = 64
 #: So many pairs are looked at sooner than halved: no branch to guess.
 _GLANCE = 16
 
+#: Memory is asked for packed rows so many requests ahead: those of a sample lie far apart, and each would wait.
+AHEAD = 16
+
 #: Longer than any path, short enough to be shifted by 16 bits.
 FAR = 2**46
 
 
 class Rows(NamedTuple):
     """Dense: `weights` (N, M), and nothing else. Packed: `weights` (0, M), and request i owns the pairs from `first[i]`
-    to before `last[i]` of `nodes` and `values`; nodes are agents plus 1, in increasing order.
+    to before `last[i]` of `words` (see `packed_pair`), in increasing order of their nodes, which are agents plus 1.
     """
 
     weights: Integers
     first: Integers
     last: Integers
-    nodes: Integers
-    values: Integers
+    words: Integers
 
 
-ROWS = types.NamedTuple((MATRIX, ROW, ROW, ROW, ROW), Rows)
+ROWS = types.NamedTuple((MATRIX, ROW, ROW, ROW), Rows)
 
 
 def dense(weights: Integers) -> Rows:
@@ -47,19 +50,26 @@ def dense(weights: Integers) -> Rows:
     view = np.ascontiguousarray(weights).view()
     view.setflags(write=False)
     nothing = np.empty(0, np.int64)
-    return Rows(view, nothing, nothing, nothing, nothing)
+    return Rows(view, nothing, nothing, nothing)
 
 
 def take(rows: Rows, chosen: NDArray[np.intp]) -> Rows:
     """The same for some of the requests; packed pairs are shared, not copied."""
     if rows.first.size == 0:
-        return dense(rows.weights[chosen])
-    return rows._replace(first=rows.first[chosen], last=rows.last[chosen])
+        return dense(rows.weights.take(chosen, axis=0))
+    return rows._replace(first=rows.first.take(chosen), last=rows.last.take(chosen))
 
 
 def shape(rows: Rows) -> tuple[int, int]:
     """N and M."""
     return rows.weights.shape[0] + rows.first.size, rows.weights.shape[1]
+
+
+def nodes(rows: Rows) -> Integers:
+    """The nodes of packed pairs, row by row, where `rows` hold all there are."""
+    size = shape(rows)[1] + 1
+    found: Integers = size - (rows.words[: rows.last[-1]] & ((1 << size.bit_length()) - 1))
+    return found
 
 
 def sample_rows(n: int, count: int) -> NDArray[np.intp]:
@@ -88,11 +98,20 @@ def pilot(rows: Rows) -> Rows:
 
 
 @inlined
-def bits(nodes):
-    shift = 1
-    while (1 << shift) <= nodes:
-        shift += 1
-    return shift
+def bits(size):
+    """How many bits hold any number up to `size`, at least 1."""
+    return 1 + last_bit(size)
+
+
+@inlined
+def packed_pair(value, node, shift, size):
+    """What a pair is worth, above the `bits(size)` that say how far from the end its node is, `size` being M + 1."""
+    return (value << shift) | (size - node)
+
+
+@inlined
+def node_of(word, shift, size):
+    return size - (word & ((1 << shift) - 1))
 
 
 @inlined
@@ -117,17 +136,26 @@ def whole(index):
 
 
 @inlined
-def _find(nodes, values, begin, end, node):
+def send_for_row(words, first, last, i):
+    """Have memory bring packed row i, if there is one."""
+    if i < first.size:
+        send_for(words, whole(first[whole(i)]))
+        send_for(words, whole(last[whole(i)]))
+
+
+@inlined
+def _find(words, begin, end, node, shift, size):
     """The value of a node in a packed row, which lies from `begin` to before `end`; `NEVER` where it is not there."""
+    mask, behind = (1 << shift) - 1, size - node
     while end - begin > _GLANCE:
         half = (begin + end) >> 1
-        if nodes[whole(half)] <= node:
+        if words[whole(half)] & mask >= behind:
             begin = half
         else:
             end = half
     found = np.int64(0)
     for t in range(whole(begin), whole(end)):
-        found += values[t] - NEVER if nodes[t] == node else 0
+        found += (words[t] >> shift) - NEVER if words[t] & mask == behind else 0
     return found + NEVER
 
 
@@ -138,7 +166,8 @@ def weight(rows, i, node):
         return 0
     if rows.first.size == 0:
         return rows.weights[i, node - 1]
-    return _find(rows.nodes, rows.values, rows.first[i], rows.last[i], node)
+    size = rows.weights.shape[1] + 1
+    return _find(rows.words, rows.first[i], rows.last[i], node, bits(size), size)
 
 
 @inlined
@@ -150,13 +179,14 @@ def shorten(rows, worth, members, arcs):
     Returns:
         how many entries were read.
     """
-    weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
+    weights, first, last, words = rows.weights, rows.first, rows.last, rows.words
     beyond, read = arcs[1:], members.size
+    size, shift = arcs.size, bits(arcs.size)
     for i in members:
         if first.size > 0:
             for t in range(whole(first[i]), whole(last[i])):
-                k = whole(nodes[t])
-                arcs[k] = min(arcs[k], worth[i] - values[t])
+                k = whole(node_of(words[t], shift, size))
+                arcs[k] = min(arcs[k], worth[i] - (words[t] >> shift))
             read += last[i] - first[i]
         else:
             row, here = weights[i], worth[i]
@@ -169,14 +199,15 @@ def shorten(rows, worth, members, arcs):
 @inlined
 def losing(rows, worth, members, k, length):
     """The first of `members` that loses just `length` by moving from where it has `worth` (N,) to node k, or -1."""
-    weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
+    weights, first, last, words = rows.weights, rows.first, rows.last, rows.words
+    size, shift = weights.shape[1] + 1, bits(weights.shape[1] + 1)
     if k == 0:
         for i in members:
             if worth[i] == length:
                 return i
     elif first.size > 0:
         for i in members:
-            if worth[i] - _find(nodes, values, first[i], last[i], k) == length:
+            if worth[i] - _find(words, first[i], last[i], k, shift, size) == length:
                 return i
     else:
         for i in members:
@@ -189,14 +220,15 @@ def losing(rows, worth, members, k, length):
 def losses(rows, worth, members, k):
     """What each of `members` loses by moving from where it has `worth` (N,) to node k."""
     found = np.empty(members.size, np.int64)
-    weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
+    weights, first, last, words = rows.weights, rows.first, rows.last, rows.words
+    size, shift = weights.shape[1] + 1, bits(weights.shape[1] + 1)
     if k == 0:
         for t in range(members.size):
             found[t] = worth[members[t]]
     elif first.size > 0:
         for t in range(members.size):
             i = members[t]
-            found[t] = worth[i] - _find(nodes, values, first[i], last[i], k)
+            found[t] = worth[i] - _find(words, first[i], last[i], k, shift, size)
     else:
         for t in range(members.size):
             found[t] = worth[members[t]] - weights[members[t], k - 1]
@@ -207,12 +239,14 @@ def losses(rows, worth, members, k):
 def worth(rows, at):
     """(N,) what each request is worth at its node; 0 for one that is nowhere."""
     found = np.zeros(at.size, np.int64)
-    weights, first, last, nodes, values = rows.weights, rows.first, rows.last, rows.nodes, rows.values
+    weights, first, last, words = rows.weights, rows.first, rows.last, rows.words
+    size, shift = weights.shape[1] + 1, bits(weights.shape[1] + 1)
     # What kind of rows there are is asked once: asked for each of them it takes three times as long.
     if first.size > 0:
         for i in range(at.size):
+            send_for_row(words, first, last, i + AHEAD)
             if at[i] > 0:
-                found[i] = _find(nodes, values, first[i], last[i], at[i])
+                found[i] = _find(words, first[i], last[i], at[i], shift, size)
     else:
         for i in range(at.size):
             if at[i] > 0:

@@ -9,12 +9,11 @@ pairs gets them.
 from dataclasses import dataclass
 
 import numpy as np
-from llvmlite.ir import Constant, IntType
 from numba import njit
-from numba.extending import intrinsic
 
+from allocation._machine import first_bit
 from allocation._offers import best_offers, top
-from allocation._rows import NEVER, ROWS, Integers, Rows, dense, pilot, whole
+from allocation._rows import NEVER, ROWS, Integers, Rows, bits, dense, node_of, nodes, packed_pair, pilot, whole
 from allocation._types import MATRIX, NUMBER, ROW, inlined
 
 #: Pairs whose marks fit in one word.
@@ -40,10 +39,10 @@ def packed(weights: Integers, about: int) -> Rows:
     n, m = weights.shape
     first, last = np.empty(n, np.int64), np.empty(n, np.int64)
     for room in (about * 5 // 4 + m, n * m + m):
-        nodes, values = np.empty(room, np.int64), np.empty(room, np.int64)
-        if _pack(weights, first, last, nodes, values) == n:
+        words = np.empty(room, np.int64)
+        if _pack(weights, first, last, words) == n:
             break
-    return Rows(dense(weights[:0]).weights, first, last, nodes, values)
+    return Rows(dense(weights[:0]).weights, first, last, words)
 
 
 @dataclass(slots=True)
@@ -64,14 +63,14 @@ class Shortlists:
         """
         n, m = weights.shape
         first, last, floor = (np.empty(n, np.int64) for _ in range(3))
-        nodes, values = _room(n, m)
-        if _collect(weights, prices, width, first, last, nodes, values, floor) < n:
+        words = _room(n, m)
+        if _collect(weights, prices, width, first, last, words, floor) < n:
             raise BudgetSpent
-        return cls(weights, Rows(dense(weights[:0]).weights, first, last, nodes, values), floor, prices.copy())
+        return cls(weights, Rows(dense(weights[:0]).weights, first, last, words), floor, prices.copy())
 
     def listed(self) -> Integers:
         """(M,) how many requests each agent is promising to."""
-        return np.bincount(self.rows.nodes[: self.rows.last[-1]], minlength=self.prices.size)[1:]
+        return np.bincount(nodes(self.rows), minlength=self.prices.size)[1:]
 
     def widen(self, prices: Integers) -> bool:
         """Add the pairs that offer more at other prices than all of their row that are there; False if there are none.
@@ -87,16 +86,16 @@ class Shortlists:
         if missing.size > 0:
             least, first, last = np.full(n, -NEVER), np.empty(n, np.int64), np.empty(n, np.int64)
             least[missing] = self.floor[missing] = gains[missing] + 1
-            nodes, values = _room(n, m)
-            if _unite(self.rows, self.weights, prices, least, first, last, nodes, values) < n:
+            words = _room(n, m)
+            if _unite(self.rows, self.weights, prices, least, first, last, words) < n:
                 raise BudgetSpent
-            self.rows = Rows(self.rows.weights, first, last, nodes, values)
+            self.rows = Rows(self.rows.weights, first, last, words)
         return bool(missing.size > 0)
 
 
-def _room(n: int, m: int) -> tuple[Integers, Integers]:
-    """Nodes and values of as many pairs as are worth listing, and a row to spare."""
-    return np.empty(n * m // _SHARE + m, np.int64), np.empty(n * m // _SHARE + m, np.int64)
+def _room(n: int, m: int) -> Integers:
+    """For as many pairs as are worth listing, and a row to spare."""
+    return np.empty(n * m // _SHARE + m, np.int64)
 
 
 def promise(rows: Rows, prices: Integers) -> int:
@@ -105,16 +104,6 @@ def promise(rows: Rows, prices: Integers) -> int:
     behind = np.partition(offers, -2, axis=1)[:, -2:-1] - offers
     count = min(behind.size - 1, len(offers) * max(_SHORTEST, offers.shape[1] // _SHORTER))
     return max(0, int(np.partition(behind.ravel(), count)[count]))
-
-
-@intrinsic
-def _first_bit(typing, word):
-    """Index of the lowest bit set in a word that is not 0."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], Constant(IntType(1), 1))
-
-    return NUMBER(NUMBER), generate
 
 
 @inlined
@@ -130,7 +119,7 @@ def _second_best(row, prices):
 
 
 @inlined
-def _gather(row, prices, least, marks, nodes, values, t):
+def _gather(row, prices, least, marks, words, t):
     """The pairs of a row that are marked, or offer `least` or more and are worth something, from place t on.
 
     Without prices (None) all that are worth something. `marks` has a bit for each agent, and has none left afterwards:
@@ -139,6 +128,7 @@ def _gather(row, prices, least, marks, nodes, values, t):
     Returns:
         where the pairs end.
     """
+    size, shift = row.size + 1, bits(row.size + 1)
     for begin in range(0, row.size, _WORD):
         word = marks[begin // _WORD]
         part = row[begin : begin + _WORD]
@@ -151,59 +141,60 @@ def _gather(row, prices, least, marks, nodes, values, t):
                 word |= np.int64((part[k] > 0) & (part[k] - costs[k] >= least)) << k
         marks[begin // _WORD] = 0
         while word != 0:
-            k = begin + _first_bit(word)
-            nodes[whole(t)], values[whole(t)] = k + 1, row[whole(k)]
+            k = begin + first_bit(word)
+            words[whole(t)] = packed_pair(row[whole(k)], k + 1, shift, size)
             t += 1
             word &= word - 1
     return t
 
 
-@njit(NUMBER(MATRIX, ROW, ROW, ROW, ROW), cache=True)
-def _pack(weights, first, last, nodes, values):
+@njit(NUMBER(MATRIX, ROW, ROW, ROW), cache=True)
+def _pack(weights, first, last, words):
     n, m = weights.shape
     marks = np.zeros(m // _WORD + 1, np.int64)
     t = 0
     for i in range(n):
-        if t + m > nodes.size:
+        if t + m > words.size:
             return i
         first[i] = t
-        t = _gather(weights[i], None, None, marks, nodes, values, t)
+        t = _gather(weights[i], None, None, marks, words, t)
         last[i] = t
     return n
 
 
-@njit(NUMBER(MATRIX, ROW, NUMBER, ROW, ROW, ROW, ROW, ROW), cache=True)
-def _collect(weights, prices, width, first, last, nodes, values, floor):
+@njit(NUMBER(MATRIX, ROW, NUMBER, ROW, ROW, ROW, ROW), cache=True)
+def _collect(weights, prices, width, first, last, words, floor):
     n, m = weights.shape
     marks = np.zeros(m // _WORD + 1, np.int64)
     t = 0
     for i in range(n):
-        if t + m > nodes.size:
+        if t + m > words.size:
             return i
         first[i], floor[i] = t, _second_best(weights[i], prices) - width
-        t = _gather(weights[i], prices, floor[i], marks, nodes, values, t)
+        t = _gather(weights[i], prices, floor[i], marks, words, t)
         last[i] = t
     return n
 
 
-@njit(NUMBER(ROWS, MATRIX, ROW, ROW, ROW, ROW, ROW, ROW), cache=True)
-def _unite(rows, weights, prices, least, first, last, nodes, values):
+@njit(NUMBER(ROWS, MATRIX, ROW, ROW, ROW, ROW, ROW), cache=True)
+def _unite(rows, weights, prices, least, first, last, words):
     n, m = weights.shape
     marks = np.zeros(m // _WORD + 1, np.int64)
-    begins, ends, named, kept = rows.first, rows.last, rows.nodes, rows.values
+    begins, ends, kept, shift = rows.first, rows.last, rows.words, bits(m + 1)
     t = 0
     for i in range(n):
-        if t + m > nodes.size:
+        if t + m > words.size:
             return i
         first[i] = t
         if least[i] == -NEVER:
             for s in range(begins[i], ends[i]):
-                nodes[t], values[t] = named[s], kept[s]
+                words[t] = kept[s]
                 t += 1
         else:
             for s in range(begins[i], ends[i]):
-                marks[(named[s] - 1) // _WORD] |= np.int64(1) << ((named[s] - 1) % _WORD)
-            t = _gather(weights[i], prices, least[i], marks, nodes, values, t)
+                k = node_of(kept[s], shift, m + 1) - 1
+                marks[k // _WORD] |= np.int64(1) << (k % _WORD)
+            t = _gather(weights[i], prices, least[i], marks, words, t)
         last[i] = t
     return n
 

@@ -1,32 +1,14 @@
 """The arithmetic of VCG payments, for one market and for a batch of markets with the same costs."""
 
 import numpy as np
-from llvmlite.ir import Constant, FunctionType, IntType, VoidType
 from numba import njit, types
-from numba.core.cgutils import get_or_insert_function
-from numba.extending import intrinsic
 
+from allocation._machine import send_for
 from allocation._rows import whole
 from allocation._types import MATRIX, ROW, TABLE, VECTOR, inlined
 
 #: Requests whose costs are sent for together. They lie far apart in memory: one by one each would wait for the last.
 _TOGETHER = 64
-
-
-@intrinsic
-def _send_for(typing, amounts, place):
-    """Have memory bring an amount as near as the second cache, which waits for more at a time than the first; go on."""
-
-    def generate(context, builder, signature, arguments):
-        pointer, number = IntType(8).as_pointer(), IntType(32)
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        where = builder.bitcast(builder.gep(array.data, [arguments[1]]), pointer)
-        kind = FunctionType(VoidType(), [pointer, number, number, number])
-        prefetch = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        builder.call(prefetch, [where, Constant(number, 0), Constant(number, 2), Constant(number, 1)])
-        return context.get_dummy_value()
-
-    return types.void(amounts, types.uint64), generate
 
 
 @inlined
@@ -45,7 +27,7 @@ def _charge(costs, agents, prices, requests, first, gains, charges, receipts):
         end = begin + _TOGETHER
         for i in range(whole(end), whole(max(end, min(n, end + _TOGETHER)))):
             j, _ = _who(agents, i)
-            _send_for(pairs, i * width + j)
+            send_for(pairs, i * width + j)
         begin, end = max(0, begin), min(n, end)
         # In two loops: the sums have to wait for one another, the costs need not.
         for i in range(whole(begin), whole(end)):

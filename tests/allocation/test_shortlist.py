@@ -61,7 +61,8 @@ def test_the_first_two_offers(data: st.DataObject) -> None:
 
 
 def listed(rows: object) -> list[list[int]]:
-    return [rows.nodes[begin:end].tolist() for begin, end in zip(rows.first, rows.last, strict=True)]  # type: ignore[attr-defined]
+    named = kernels("_rows").nodes(rows)
+    return [named[begin:end].tolist() for begin, end in zip(rows.first, rows.last, strict=True)]  # type: ignore[attr-defined]
 
 
 @pytest.fixture
