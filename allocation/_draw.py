@@ -5,6 +5,9 @@ can draw from: whoever lists it, then whoever lists the agents where those are (
 Bertsekas and Castanon 1992, "A forward/reverse auction algorithm for asymmetric assignment problems"). It needs the
 pairs by agent, which packed rows give in two passes. Prices fall by what is left of the way, so that everybody stays at
 a favourite; one that falls to nothing may keep its slot free.
+
+Paths are short: of a thousand pairs a few cost so little that one may lead along them. Only those that cost a request
+less than some width are looked at, and a search that comes so far that another might matter begins again with more.
 """
 
 from typing import NamedTuple
@@ -13,24 +16,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation._graph import insert, remove
-from allocation._rows import FAR, bits, node_of, whole
+from allocation._prices import window
+from allocation._rows import FAR, Rows, bits, node_of, pairs, whole
 from allocation._types import inlined, inner
+
+#: Pairs per agent that are looked at first, and how many times as wide the next look is; all where one was in vain.
+_CLOSE = 64
+_WIDER = 4
+
+#: Pairs that show how many cost less than what.
+_SHOWN = 4096
+
+#: Nodes whose nearest one is remembered.
+_BLOCK = 5
 
 
 class Columns(NamedTuple):
-    """The pairs by agent: those of node k are `pairs[start[k] : start[k + 1]]`, each a request and what it is worth."""
+    """Pairs by agent: those of node k are `pairs[start[k] : start[k + 1]]`, each a request and what it is worth.
+
+    Left out are pairs that cost a request `width` or more at the `prices` (M + 1,) of then.
+    """
 
     start: NDArray[np.int64]
     pairs: NDArray[np.int64]
+    prices: NDArray[np.int64]
+    width: int
+
+
+class Open(NamedTuple):
+    """Packed distances of open nodes (M + 1,), and the least among every 32 of them."""
+
+    nodes: NDArray[np.int64]
+    blocks: NDArray[np.int64]
 
 
 class Backwards(NamedTuple):
-    """Scratch of one search, an entry per node: packed distances of open nodes; the least known of all; settled nodes
-    in order; the request that would leave each node, -1 where a slot may stay free instead; the node it would go to.
-    And what each request gains (N,) where it is.
+    """Scratch of one search, an entry per node: packed distances, the least known; settled nodes in order; the request
+    that would leave each node, -1 where a slot may stay free instead; the node it would go to. And what each request
+    gains (N,) where it is.
     """
 
-    open: NDArray[np.int64]
+    open: Open
     least: NDArray[np.int64]
     order: NDArray[np.int64]
     mover: NDArray[np.int64]
@@ -39,72 +65,167 @@ class Backwards(NamedTuple):
 
 
 @inner
-def _columns(rows):
-    words, size = rows.words, rows.weights.shape[1] + 1
+def _none_open(size):
+    return Open(np.empty(size, np.int64), np.empty((size >> _BLOCK) + 1, np.int64))
+
+
+@inlined
+def _close_all(open_, never):
+    open_.nodes[:] = never
+    open_.blocks[:] = never
+
+
+@inlined
+def _open(open_, node, distance):
+    open_.nodes[whole(node)] = distance
+    block = whole(node >> _BLOCK)
+    open_.blocks[block] = min(open_.blocks[block], distance)
+
+
+@inlined
+def _close(open_, node, never):
+    open_.nodes[node] = never
+    block = node >> _BLOCK
+    least = never
+    for distance in open_.nodes[block << _BLOCK : (block + 1) << _BLOCK]:
+        least = min(least, distance)
+    open_.blocks[block] = least
+
+
+@inlined
+def _nearest(open_):
+    best = open_.blocks[0]
+    for distance in open_.blocks:
+        best = min(best, distance)
+    return best
+
+
+@inlined
+def _gains(state):
+    """(N,) what each request gains where it is."""
+    gains = np.empty(state.at.size, np.int64)
+    for i in range(gains.size):
+        gains[i] = state.worth[i] - state.prices[state.at[i]]
+    return gains
+
+
+@inlined
+def _cost(word, gain, prices, shift):
+    """What a packed pair costs the request, which gains so much where it is."""
+    return gain - (word >> shift) + prices[whole(node_of(word, shift, prices.size))]
+
+
+@inner
+def _width(rows, gains, prices):
+    """What about `_CLOSE` pairs per agent cost less than, not counting that of each request which costs nothing, for it
+    is there; `FAR` where there are not many more.
+    """
+    total, close, shift = pairs(rows), gains.size + _CLOSE * prices.size, bits(prices.size)
+    if total <= 2 * close:
+        return np.int64(FAR)
+    step = max(1, total // _SHOWN)
+    count = 0
+    for i in range(0, gains.size, step):
+        count += rows.last[i] - rows.first[i]
+    costs, count = np.empty(count, np.int64), 0
+    for i in range(0, gains.size, step):
+        for t in range(whole(rows.first[i]), whole(rows.last[i])):
+            costs[count] = _cost(rows.words[t], gains[i], prices, shift)
+            count += 1
+    return window(costs, count * close // total) if count > 0 else np.int64(FAR)
+
+
+@inlined
+def _wider(width):
+    return min(FAR, _WIDER * width)
+
+
+@inner
+def _cheap(rows, gains, prices, width):
+    """The pairs that cost less than `width`."""
+    if width == FAR:
+        return rows
+    words, shift = rows.words, bits(prices.size)
+    bounds, few = np.empty(gains.size + 1, np.int64), np.empty(pairs(rows) + 1, np.int64)
+    count = 0
+    for i in range(gains.size):
+        bounds[i] = count
+        for t in range(whole(rows.first[i]), whole(rows.last[i])):
+            few[whole(count)] = words[t]
+            count += _cost(words[t], gains[i], prices, shift) < width
+    bounds[gains.size] = count
+    return Rows(rows.weights, bounds[:-1], bounds[1:], few)
+
+
+@inner
+def _columns(rows, prices, width):
+    words, size = rows.words, prices.size
     shift = bits(size)
     start = np.zeros(size + 1, np.int64)
     for i in range(rows.first.size):
         for t in range(whole(rows.first[i]), whole(rows.last[i])):
             start[whole(node_of(words[t], shift, size) + 1)] += 1
-    for k in range(start.size - 1):
+    for k in range(size):
         start[k + 1] += start[k]
     free = start.copy()
-    pairs = np.empty((start[-1], 2), np.int64)
+    found = np.empty((start[size], 2), np.int64)
     for i in range(rows.first.size):
         for t in range(whole(rows.first[i]), whole(rows.last[i])):
             k = whole(node_of(words[t], shift, size))
             place = whole(free[k])
-            pairs[place, 0], pairs[place, 1] = i, words[t] >> shift
+            found[place, 0], found[place, 1] = i, words[t] >> shift
             free[k] += 1
-    return Columns(start, pairs)
+    return Columns(start, found, prices.copy(), width)
 
 
 @inner
 def _reach(state, columns, search, j, dist, shift):
     """Lower the distances of all that can send a request to node j, just settled; returns the work done."""
-    at, gains, pairs = state.at, search.gains, columns.pairs
+    at, gains, listed = state.at, search.gains, columns.pairs
     open_, least, mover, target = search.open, search.least, search.mover, search.target
     base = dist + state.prices[j]
     if base << shift < least[0]:
-        least[0] = open_[0] = base << shift
+        least[0] = base << shift
+        _open(open_, 0, least[0])
         mover[0], target[0] = -1, j
     for t in range(whole(columns.start[j]), whole(columns.start[j + 1])):
-        i = pairs[t, 0]
-        reach = (base + gains[whole(i)] - pairs[t, 1]) << shift
+        i = listed[t, 0]
+        reach = (base + gains[whole(i)] - listed[t, 1]) << shift
         if reach < least[0]:
             node = at[i]
             if reach | node < least[node]:
-                least[node] = open_[node] = reach | node
+                least[node] = reach | node
+                _open(open_, node, least[node])
                 mover[node], target[node] = i, j
     return columns.start[j + 1] - columns.start[j]
 
 
-@inlined
-def _nearest(open_):
-    best = open_[0]
-    for k in range(open_.size):
-        best = min(best, open_[k])
-    return best
-
-
 @inner
 def _search(state, columns, search, goal):
-    """Dijkstra, backwards, from an agent to node 0, which is the last settled: (nodes settled, work)."""
-    size = state.prices.size
-    shift = bits(size)
-    search.open[:] = FAR << shift
-    search.least[:] = FAR << shift
-    search.open[goal] = search.least[goal] = goal
-    count, work = 0, 0
+    """Dijkstra, backwards, from an agent to node 0, which is the last settled: (nodes settled, work).
+
+    No node where pairs that are left out might lead there on a shorter way.
+    """
+    shift = bits(state.prices.size)
+    never = FAR << shift
+    _close_all(search.open, never)
+    search.least[:] = never
+    search.least[goal] = goal
+    _open(search.open, goal, goal)
+    count, work, horizon = 0, 2 * search.least.size, np.int64(FAR)
     while True:
         best = _nearest(search.open)
-        j = best & ((1 << shift) - 1)
+        j, dist = best & ((1 << shift) - 1), best >> shift
+        if dist > horizon:
+            return 0, work
         search.order[count] = j
         count += 1
         if j == 0:
             return count, work
-        search.open[j] = FAR << shift
-        work += size + _reach(state, columns, search, j, best >> shift, shift)
+        _close(search.open, j, never)
+        # Since then costs fell by no more than the price of where they lead.
+        horizon = min(horizon, dist + columns.width - (columns.prices[j] - state.prices[j]))
+        work += search.open.blocks.size + (1 << _BLOCK) + _reach(state, columns, search, j, dist, shift)
 
 
 @inner
@@ -133,31 +254,45 @@ def _move(state, search, goal):
 
 
 @inner
-def lowest(state):
-    """Prices to the lowest that support the allocation: Dijkstra from "unserved", over the pairs themselves."""
-    rows, worth, prices = state.rows, state.worth, state.prices
+def _way(state, gains, width):
+    """(M + 1,) how far each node is from "unserved" along pairs that cost less than `width`, or by giving up its price.
+
+    From `width` on that is a bound alone.
+    """
+    prices, size = state.prices, state.prices.size
+    rows = _cheap(state.rows, gains, prices, width)
     first, last, words = rows.first, rows.last, rows.words
-    size = prices.size
     shift = bits(size)
-    open_, dist = np.empty(size, np.int64), np.empty(size, np.int64)
+    never, mask = FAR << shift, (1 << shift) - 1
+    dist, open_ = prices.copy(), _none_open(size)
+    _close_all(open_, never)
     for k in range(size):
-        dist[k] = prices[k]
-        open_[k] = (prices[k] << shift) | k
+        _open(open_, k, (prices[k] << shift) | k)
     for _ in range(size):
-        best = _nearest(open_)
-        j = best & ((1 << shift) - 1)
-        open_[j] = FAR << shift
+        j = _nearest(open_) & mask
+        _close(open_, j, never)
         for place in range(state.start[j], state.start[j] + state.loads[j]):
             i = state.members[place]
-            base = dist[j] + worth[i] - prices[j]
+            base = dist[j] + gains[i]
             for t in range(whole(first[i]), whole(last[i])):
-                k = node_of(words[t], shift, size)
-                reach = base - (words[t] >> shift) + prices[whole(k)]
-                if reach < dist[whole(k)]:
+                reach, k = _cost(words[t], base, prices, shift), whole(node_of(words[t], shift, size))
+                if reach < dist[k]:
                     dist[k] = reach
-                    open_[k] = (reach << shift) | k
-    for k in range(size):
-        prices[k] -= dist[k]
+                    _open(open_, k, (reach << shift) | np.int64(k))
+    return dist
+
+
+@inner
+def lowest(state):
+    """Prices to the lowest that support the allocation: Dijkstra from "unserved", over the pairs themselves."""
+    gains = _gains(state)
+    width = _width(state.rows, gains, state.prices)
+    falls = _way(state, gains, width)
+    while falls.max() > width:
+        width = _wider(width)
+        falls = _way(state, gains, width)
+    for k in range(falls.size):
+        state.prices[k] -= falls[k]
 
 
 @inner
@@ -166,17 +301,23 @@ def draw(state, budget):
 
     Nobody may wait.
     """
-    n, size = state.at.size, state.prices.size
-    columns = _columns(state.rows)
-    scratch = np.empty((5, size), np.int64)
-    search = Backwards(scratch[0], scratch[1], scratch[2], scratch[3], scratch[4], np.empty(n, np.int64))
-    for i in range(n):
-        search.gains[i] = state.worth[i] - state.prices[state.at[i]]
-    work = 2 * columns.pairs.shape[0] + n
+    rows, prices, size = state.rows, state.prices, state.prices.size
+    scratch = np.empty((4, size), np.int64)
+    search = Backwards(_none_open(size), scratch[0], scratch[1], scratch[2], scratch[3], _gains(state))
+    width = _width(rows, search.gains, prices)
+    columns = _columns(_cheap(rows, search.gains, prices, width), prices, width)
+    once = 2 * pairs(rows) + state.at.size
+    work, drawn = once, 0
     for k in range(1, size):
-        while state.prices[k] > 0 and state.loads[k] < state.capacities[k - 1] and work <= budget:
+        while prices[k] > 0 and state.loads[k] < state.capacities[k - 1] and work <= budget:
             count, spent = _search(state, columns, search, k)
             work += spent
+            if count == 0:
+                width, drawn = _wider(width) if drawn > 0 else np.int64(FAR), 0
+                columns = _columns(_cheap(rows, search.gains, prices, width), prices, width)
+                work += once
+                continue
             _cheapen(state, search, count)
             _move(state, search, k)
+            drawn += 1
     return work
