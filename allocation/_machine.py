@@ -19,17 +19,6 @@ def first_bit(typing, word):
 
 
 @intrinsic
-def last_bit(typing, word):
-    """Index of the highest bit set in a word that is not 0."""
-
-    def generate(context, builder, signature, arguments):
-        above = builder.ctlz(arguments[0], Constant(IntType(1), 1))
-        return builder.sub(Constant(IntType(64), 63), above)
-
-    return NUMBER(NUMBER), generate
-
-
-@intrinsic
 def send_for(typing, amounts, place):
     """Have memory bring an amount as near as the second cache, which waits for more at a time than the first; go on."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from allocation._machine import last_bit, send_for
+from allocation._machine import send_for
 from allocation._types import MATRIX, ROW, inlined
 
 Integers = NDArray[np.int64]
@@ -100,7 +100,10 @@ def pilot(rows: Rows) -> Rows:
 @inlined
 def bits(size):
     """How many bits hold any number up to `size`, at least 1."""
-    return 1 + last_bit(size)
+    shift = 1
+    while (1 << shift) <= size:
+        shift += 1
+    return shift
 
 
 @inlined
