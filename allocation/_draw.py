@@ -254,6 +254,23 @@ def _move(state, search, goal):
 
 
 @inner
+def _invite(state, columns, search, k):
+    """Requests that nobody serves and that node k is worth just its price to go there while there is room: the work."""
+    price, room = state.prices[k], state.capacities[k - 1] - state.loads[k]
+    if price == 0 or room == 0:
+        return 0
+    for t in range(whole(columns.start[k]), whole(columns.start[k + 1])):
+        i = columns.pairs[t, 0]
+        if columns.pairs[t, 1] == price and state.at[whole(i)] == 0:
+            remove(state, 0, i)
+            insert(state, k, i)
+            room -= 1
+            if room == 0:
+                break
+    return columns.start[k + 1] - columns.start[k]
+
+
+@inner
 def _way(state, gains, width):
     """(M + 1,) how far each node is from "unserved" along pairs that cost less than `width`, or by giving up its price.
 
@@ -319,5 +336,6 @@ def draw(state, budget):
                 continue
             _cheapen(state, search, count)
             _move(state, search, k)
+            work += _invite(state, columns, search, k)
             drawn += 1
     return work
