@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from allocation._graph import insert, remove
 from allocation._prices import window
-from allocation._rows import FAR, Rows, bits, node_of, pairs, whole
+from allocation._rows import AHEAD, FAR, Rows, bits, node_of, pairs, send_for_row, whole
 from allocation._types import inlined, inner
 
 #: Pairs per agent that are looked at first, and how many times as wide the next look is; all where one was in vain.
@@ -133,11 +133,6 @@ def _width(rows, gains, prices):
             costs[count] = _cost(rows.words[t], gains[i], prices, shift)
             count += 1
     return window(costs, count * close // total) if count > 0 else np.int64(FAR)
-
-
-@inlined
-def _wider(width):
-    return min(FAR, _WIDER * width)
 
 
 @inner
@@ -288,8 +283,10 @@ def _way(state, gains, width):
     for _ in range(size):
         j = _nearest(open_) & mask
         _close(open_, j, never)
-        for place in range(state.start[j], state.start[j] + state.loads[j]):
-            i = state.members[place]
+        here = state.members[state.start[j] : state.start[j] + state.loads[j]]
+        for place in range(here.size):
+            send_for_row(words, first, last, here[min(place + AHEAD, here.size - 1)])
+            i = here[place]
             base = dist[j] + gains[i]
             for t in range(whole(first[i]), whole(last[i])):
                 reach, k = _cost(words[t], base, prices, shift), whole(node_of(words[t], shift, size))
@@ -305,9 +302,9 @@ def lowest(state):
     gains = _gains(state)
     width = _width(state.rows, gains, state.prices)
     falls = _way(state, gains, width)
-    while falls.max() > width:
-        width = _wider(width)
-        falls = _way(state, gains, width)
+    if falls.max() > width:
+        # With more pairs no way is longer: none that costs more than this bears on any.
+        falls = _way(state, gains, falls.max())
     for k in range(falls.size):
         state.prices[k] -= falls[k]
 
@@ -330,7 +327,7 @@ def draw(state, budget):
             count, spent = _search(state, columns, search, k)
             work += spent
             if count == 0:
-                width, drawn = _wider(width) if drawn > 0 else np.int64(FAR), 0
+                width, drawn = min(FAR, _WIDER * width) if drawn > 0 else np.int64(FAR), 0
                 columns = _columns(_cheap(rows, search.gains, prices, width), prices, width)
                 work += once
                 continue

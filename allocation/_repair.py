@@ -21,10 +21,10 @@ from allocation._types import FLAG, NUMBER, ROW, VECTOR, inner
 #: Bids for each request that waits; a search costs as much as a hundred.
 _BIDS = 8
 
-#: Pairs per arc of the graph up to which agents draw requests in one by one, however many; and how many they may draw
-#: where pairs are more, times pairs per arc.
-_FEW = 2
-_DRAWN = 400
+#: Looking at pairs, not at the arcs of the graph, costs as much as so many searches for each pair that an arc has. A
+#: search is due for each agent short of requests, and as much as two of them for the lowest prices.
+_SEARCHES = 8
+_LOWEST = 2
 
 #: Share of the budget for filling agents: an entry touched takes four times as long as where a row is read through.
 _FILLING = 3
@@ -136,15 +136,6 @@ def _hungry(state, search):
     for k in range(state.capacities.size):
         search.goal[k + 1] = state.prices[k + 1] > 0 and state.loads[k + 1] < state.capacities[k]
         count += search.goal[k + 1]
-    return count
-
-
-@inner
-def _slots(state):
-    """How many slots of agents that have a price are free."""
-    count = 0
-    for k in range(state.capacities.size):
-        count += state.capacities[k] - state.loads[k + 1] if state.prices[k + 1] > 0 else 0
     return count
 
 
@@ -301,9 +292,9 @@ def finish(rows, capacities, prices, at, pending, waiting, budget, central):
         if work > budget // 3 + budget // waiting * t:
             return waiting - t
     share = pairs(rows) / capacities.size**2 if rows.first.size > 0 else np.inf
-    few = share <= _FEW
-    if _hungry(state, search) > 0:
-        few |= share * _slots(state) <= _DRAWN
+    hungry = _hungry(state, search)
+    few = hungry + _LOWEST > _SEARCHES * share
+    if hungry > 0:
         limit = budget // _FILLING
         spent = draw(state, limit) if few else fill(state, search, limit)
         if spent > limit:

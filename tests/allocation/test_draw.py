@@ -10,6 +10,8 @@ from allocation._announce import kernels
 from tests.benchmarks.kinds import KINDS, make
 from tests.markets import markets
 
+REPAIR = kernels("_repair")
+
 
 def repaired(market: Market, start: np.ndarray) -> tuple[Allocation, int]:
     """From these prices (M,), among the pairs worth something; and how many agents were short of requests at first."""
@@ -20,8 +22,15 @@ def repaired(market: Market, start: np.ndarray) -> tuple[Allocation, int]:
     at, second, margins = (np.empty(n, np.int64) for _ in range(3))
     kernels("_prices").newton(rows, capacities, prices, 0, 0, 0, at, second, margins)
     short = np.count_nonzero((np.bincount(at, minlength=m + 1)[1:] < capacities) & (start > 0))
-    assert kernels("_repair").repair(rows, capacities, prices, at, margins, n, 10**12, False) == 0
+    assert REPAIR.repair(rows, capacities, prices, at, margins, n, 10**12, False) == 0
     return Allocation(at - 1, prices[1:]), int(short)
+
+
+def among_many(market: Market, more: int) -> Market:
+    """The same market among so many agents that are worth nothing: there requests are drawn in, not searched for."""
+    nothing = np.zeros((market.shape[0], more), np.int64)
+    values, costs = np.hstack([market.values, nothing]), np.hstack([market.costs, nothing])
+    return Market(values, costs, [*market.capacities.tolist(), *[1] * more])
 
 
 def assert_exact(market: Market, found: Allocation) -> None:
@@ -35,10 +44,11 @@ def assert_exact(market: Market, found: Allocation) -> None:
 def test_prices_that_are_too_high_fall_to_the_lowest(kind: str, height: float) -> None:
     # The last has so many pairs that cheap ones are looked at first.
     for n, m, fill, seed in [(150, 90, 0.9, 0), (60, 70, 1.4, 1), (300, 150, 0.9, 2)]:
-        market = make(kind, n, m, seed, fill)
-        assert np.count_nonzero(market.weights > 0) <= kernels("_repair")._FEW * m * m
-        found, short = repaired(market, np.full(m, int(height * max(1, market.weights.max()))))
-        assert short > 0
+        market = among_many(make(kind, n, m, seed, fill), m)
+        start = np.full(m, int(height * max(1, market.weights.max())))
+        found, short = repaired(market, np.concatenate([start, np.zeros(m)]))
+        share = np.count_nonzero(market.weights > 0) / (2 * m) ** 2
+        assert short + REPAIR._LOWEST > REPAIR._SEARCHES * share
         assert_exact(market, found)
 
 
@@ -49,3 +59,4 @@ def test_small_markets_from_any_prices(market: Market, data: st.DataObject) -> N
     top = max(0, int(market.weights.max(initial=0)))
     start = data.draw(st.lists(st.integers(0, 2 * top + 2), min_size=m, max_size=m))
     assert_exact(market, repaired(market, np.array(start, np.int64))[0])
+    assert_exact(among_many(market, 30), repaired(among_many(market, 30), np.array([*start, *[0] * 30], np.int64))[0])
