@@ -300,13 +300,38 @@ def _way(state, gains, width):
 def lowest(state):
     """Prices to the lowest that support the allocation: Dijkstra from "unserved", over the pairs themselves."""
     gains = _gains(state)
-    width = _width(state.rows, gains, state.prices)
-    falls = _way(state, gains, width)
-    if falls.max() > width:
-        # With more pairs no way is longer: none that costs more than this bears on any.
-        falls = _way(state, gains, falls.max())
+    width, enough = _width(state.rows, gains, state.prices), False
+    while not enough:
+        falls = _way(state, gains, width)
+        # With more pairs no way is longer: none that costs more than the longest bears on any.
+        longest = falls.max()
+        width, enough = longest, longest <= width
     for k in range(falls.size):
         state.prices[k] -= falls[k]
+
+
+@inner
+def _draw_among(state, columns, search, begin, budget):
+    """`draw` for agents from node `begin` on, until one of them needs pairs that are left out.
+
+    Returns:
+        that node, or M + 1 where there is none or the budget is spent; how many searches came to an end; and the work.
+    """
+    prices, size = state.prices, state.prices.size
+    work, drawn = np.int64(0), 0
+    for k in range(begin, size):
+        while prices[k] > 0 and state.loads[k] < state.capacities[k - 1]:
+            if work > budget:
+                return size, drawn, work
+            count, spent = _search(state, columns, search, k)
+            work += spent
+            if count == 0:
+                return k, drawn, work
+            _cheapen(state, search, count)
+            _move(state, search, k)
+            work += _invite(state, columns, search, k)
+            drawn += 1
+    return size, drawn, work
 
 
 @inner
@@ -319,20 +344,10 @@ def draw(state, budget):
     scratch = np.empty((4, size), np.int64)
     search = Backwards(_none_open(size), scratch[0], scratch[1], scratch[2], scratch[3], _gains(state))
     width = _width(rows, search.gains, prices)
-    columns = _columns(_cheap(rows, search.gains, prices, width), prices, width)
-    once = 2 * pairs(rows) + state.at.size
-    work, drawn = once, 0
-    for k in range(1, size):
-        while prices[k] > 0 and state.loads[k] < state.capacities[k - 1] and work <= budget:
-            count, spent = _search(state, columns, search, k)
-            work += spent
-            if count == 0:
-                width, drawn = min(FAR, _WIDER * width) if drawn > 0 else np.int64(FAR), 0
-                columns = _columns(_cheap(rows, search.gains, prices, width), prices, width)
-                work += once
-                continue
-            _cheapen(state, search, count)
-            _move(state, search, k)
-            work += _invite(state, columns, search, k)
-            drawn += 1
+    work, k = np.int64(0), np.int64(1)
+    while k < size:
+        columns = _columns(_cheap(rows, search.gains, prices, width), prices, width)
+        k, drawn, spent = _draw_among(state, columns, search, k, budget - work)
+        work += spent + 2 * pairs(rows) + state.at.size
+        width = min(FAR, _WIDER * width) if drawn > 0 else np.int64(FAR)
     return work
