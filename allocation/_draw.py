@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation._graph import insert, remove
-from allocation._prices import window
+from allocation._prices import select
 from allocation._rows import AHEAD, FAR, Rows, bits, node_of, pairs, send_for_row, whole
 from allocation._types import inlined, inner
 
@@ -132,7 +132,7 @@ def _width(rows, gains, prices):
         for t in range(whole(rows.first[i]), whole(rows.last[i])):
             costs[count] = _cost(rows.words[t], gains[i], prices, shift)
             count += 1
-    return window(costs, count * close // total) if count > 0 else np.int64(FAR)
+    return max(1, select(costs, count * close // total)) if count > 0 else np.int64(FAR)
 
 
 @inner

@@ -40,7 +40,7 @@ def _weigh(capacities, prices, at, excess):
 
 
 @inner
-def _select(values, k):
+def select(values, k):
     """The k-th smallest (Hoare 1961); reorders `values`."""
     low, high = 0, values.size - 1
     while low < high:
@@ -68,7 +68,7 @@ def window(margins, count):
     """A margin, at least 1, below which about `count` requests lie."""
     step = max(1, margins.size // 2048)
     few = margins[::step].copy()
-    return max(1, _select(few, min(few.size - 1, count // step)))
+    return max(1, select(few, min(few.size - 1, count // step)))
 
 
 @njit(fastmath={"reassoc"})
