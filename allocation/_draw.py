@@ -27,7 +27,7 @@ _WIDER = 4
 #: Pairs that show how many cost less than what.
 _SHOWN = 4096
 
-#: Nodes whose nearest one is remembered.
+#: The nearest of every two to this power nodes is remembered.
 _BLOCK = 5
 
 
@@ -44,7 +44,7 @@ class Columns(NamedTuple):
 
 
 class Open(NamedTuple):
-    """Packed distances of open nodes (M + 1,), and the least among every 32 of them."""
+    """Packed distances of open nodes (M + 1,), and the least in each block of them."""
 
     nodes: NDArray[np.int64]
     blocks: NDArray[np.int64]
@@ -117,8 +117,9 @@ def _cost(word, gain, prices, shift):
 
 @inner
 def _width(rows, gains, prices):
-    """What about `_CLOSE` pairs per agent cost less than, not counting that of each request which costs nothing, for it
-    is there; `FAR` where there are not many more.
+    """What about `_CLOSE` pairs per agent cost less than, besides that where each request is, which costs it nothing.
+
+    `FAR` where there are not many more.
     """
     total, close, shift = pairs(rows), gains.size + _CLOSE * prices.size, bits(prices.size)
     if total <= 2 * close:

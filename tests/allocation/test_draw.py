@@ -42,7 +42,7 @@ def assert_exact(market: Market, found: Allocation) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("height", [0.3, 0.9, 1.1])
 def test_prices_that_are_too_high_fall_to_the_lowest(kind: str, height: float) -> None:
-    # The last has so many pairs that cheap ones are looked at first.
+    # The last has so many pairs, but where most are forbidden, that cheap ones are looked at first.
     for n, m, fill, seed in [(150, 90, 0.9, 0), (60, 70, 1.4, 1), (300, 150, 0.9, 2)]:
         market = among_many(make(kind, n, m, seed, fill), m)
         start = np.full(m, int(height * max(1, market.weights.max())))
