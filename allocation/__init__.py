@@ -5,25 +5,22 @@
 | `money` | int64 micro-units, and the one door from floats |
 | `market` | `Market`, `Allocation`, welfare, feasibility, the optimality certificate |
 | `allocator` | the protocol that every allocator follows |
-| `flow` | `MinCostFlow`, ours, the default |
-| `programs` | `LinearProgram` (PuLP), `ConvexProgram` (cvxpy) |
-| `networks` | `NetworkFlow` (networkx), `OrTools` |
-| `simple` | `BruteForce`, `Greedy`, `Random` |
-| `duals` | minimal supporting prices; externalities; repair of any allocation to an optimal one |
+| `exact/` | greatest welfare with its proof: `MinCostFlow` (ours, the default), other people's solvers, duals, batches |
 | `ties` | every allocation that another tie-break would choose; the protocol `TieAware` |
-| `batch` | `allocate_many`: many small markets in one call |
+| `heuristic/` | allocations that claim no optimum: `Greedy`, `Random`, hubs; `BruteForce` |
+| `kernels/` | the machine code of `MinCostFlow`, arrays only |
 """
 
 from allocation.allocator import Allocator, WarmAllocator, stands_for
-from allocation.batch import allocate_many
-from allocation.duals import externalities, improve, minimal_prices
 from allocation.errors import CertificateError, MarketError, SolverError, TieError
-from allocation.flow import MinCostFlow
+from allocation.exact.batch import allocate_many
+from allocation.exact.duals import externalities, improve, minimal_prices
+from allocation.exact.min_cost_flow import MinCostFlow
+from allocation.exact.networks import NetworkFlow, OrTools
+from allocation.exact.programs import ConvexProgram, LinearProgram
+from allocation.heuristic.simple import BruteForce, Greedy, Random
 from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market
 from allocation.money import MAX_AMOUNT, MICROS, to_micros
-from allocation.networks import NetworkFlow, OrTools
-from allocation.programs import ConvexProgram, LinearProgram
-from allocation.simple import BruteForce, Greedy, Random
 from allocation.ties import TieAware, optimal_allocations, tied_allocations
 
 __all__ = [

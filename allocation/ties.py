@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation.allocator import Allocator, stands_for
-from allocation.duals import minimal_prices
 from allocation.errors import CertificateError, TieError
-from allocation.flow import MinCostFlow
+from allocation.exact.duals import minimal_prices
+from allocation.exact.min_cost_flow import MinCostFlow
 from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market, Mask
 from allocation.money import Money
 

@@ -3,9 +3,9 @@
 import numpy as np
 from numba import njit, types
 
-from allocation._machine import send_for
-from allocation._rows import whole
-from allocation._types import MATRIX, ROW, TABLE, VECTOR, inlined
+from allocation.kernels.compile.intrinsics import send_for
+from allocation.kernels.compile.signatures import MATRIX, ROW, TABLE, VECTOR, inlined
+from allocation.kernels.pairs.rows import whole
 
 #: Requests whose costs are sent for together. They lie far apart in memory: one by one each would wait for the last.
 _TOGETHER = 64

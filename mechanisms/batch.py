@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation import Market, MinCostFlow, allocate_many, externalities, stands_for
-from allocation.duals import Lowest
+from allocation.exact.duals import Lowest
 from allocation.money import Money, as_money
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from allocation import Allocation, Allocator, Market, MinCostFlow
-from allocation.hubs import ByCost, ByOwner, Cheapest, MaximalInRange, Range, welfare_bound, within
+from allocation.heuristic.ranges import ByCost, ByOwner, Cheapest, MaximalInRange, Range, welfare_bound, within
 from mechanisms.errors import MechanismError
 from mechanisms.mechanism import Mechanism
 from mechanisms.outcome import Outcome
@@ -67,7 +67,7 @@ def partition_loss(market: Market, range_: Range, allocator: Allocator | None = 
     """Allocate inside the range, and certify from its own dual prices how much welfare the partition can have lost.
 
     Each agent is in one hub, so the hubs' prices make one price per agent; any prices bound the whole market's welfare
-    (`allocation.hubs.welfare_bound`), and nobody has to solve the whole.
+    (`allocation.heuristic.ranges.welfare_bound`), and nobody has to solve the whole.
 
     Args:
         market: the whole market.

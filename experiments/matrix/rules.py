@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from allocation.hubs import ByCost, ByOwner, Cheapest, FavouriteHub
+from allocation.heuristic.ranges import ByCost, ByOwner, Cheapest, FavouriteHub
 from experiments.matrix.cells import Cell, Progress, Remembered, Trial, trial
 from experiments.matrix.refused import RefusedRow
 from experiments.matrix.spaces import (

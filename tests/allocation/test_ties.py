@@ -20,7 +20,7 @@ from allocation import (
     optimal_allocations,
     tied_allocations,
 )
-from allocation.hubs import Cheapest, MaximalInRange
+from allocation.heuristic.ranges import Cheapest, MaximalInRange
 from tests.allocation.ties import agents_of, by_orders, every_allocation
 from tests.markets import markets
 

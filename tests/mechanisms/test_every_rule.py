@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from allocation import Market, MinCostFlow
-from allocation.hubs import ByCost, ByOwner, Cheapest, FavouriteHub
+from allocation.heuristic.ranges import ByCost, ByOwner, Cheapest, FavouriteHub
 from mechanisms import (
     VCG,
     DirectMechanism,

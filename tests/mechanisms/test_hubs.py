@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given, settings
 
 from allocation import Allocation, Greedy, Market, MarketError, MinCostFlow
-from allocation.hubs import ByCost, ByOwner, Cheapest, FavouriteHub, MaximalInRange, Range, welfare_bound, within
+from allocation.heuristic.ranges import (
+    ByCost,
+    ByOwner,
+    Cheapest,
+    FavouriteHub,
+    MaximalInRange,
+    Range,
+    welfare_bound,
+    within,
+)
 from mechanisms import VCG, Mechanism, MechanismError
 from mechanisms.hubs import LocalVCG, partition_loss
 from proofs import Grid, audit

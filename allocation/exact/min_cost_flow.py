@@ -1,0 +1,106 @@
+"""`MinCostFlow`: our exact allocator, and the way it hands over what is too hard for it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocation.errors import MarketError
+from allocation.exact.duals import Lowest
+from allocation.kernels.compile.loading import kernels
+from allocation.market import MAX_PRICE, Allocation, Market
+from allocation.money import MAX_AMOUNT, Money
+
+#: Nodes (N,), 0 for unserved and k + 1 for agent k, and the lowest supporting prices (M,).
+Solution = tuple[NDArray[np.int64], Money]
+
+#: Up to this many pairs a market is solved from zero prices, without sampling.
+TINY = 512
+
+#: The same for up to this many requests if agents are no fewer: a table of all pairs of agents would cost more.
+FEW = 200
+
+#: With more agents than this a search does not fit in its words; OR-tools takes such markets.
+MAX_AGENTS = 2**13
+
+
+@dataclass(frozen=True, slots=True)
+class MinCostFlow:
+    """Welfare-maximising allocation as a minimum-cost flow on M + 1 nodes, with the lowest dual prices.
+
+    A request with several best offers goes to the agent with most room, the first among equals; one that is worth
+    exactly nothing stays unserved. A market that turns out much harder than its size suggests is handed over to
+    OR-tools, which is decided by counting work, never by a clock: the same market always gives the same allocation.
+
+    Source: Ahuja, Magnanti and Orlin, Network Flows (1993), chapter 9; Jonker and Volgenant (1987).
+    """
+
+    exact: ClassVar[bool] = True
+
+    def allocate(self, market: Market) -> Allocation:
+        """An optimal allocation with the lowest supporting prices."""
+        return _solve(market, None)
+
+    def allocate_from(self, market: Market, prices: Money) -> Allocation:
+        """The same from the prices (M,) of an earlier, similar market: faster where they still fit.
+
+        Raises:
+            MarketError: the prices have the wrong shape or lie outside [0, MAX_PRICE).
+        """
+        start = np.asarray(prices)
+        if start.shape != (market.shape[1],) or start.dtype.kind not in "iu":
+            raise MarketError(
+                f"prices of shape {start.shape} and type {start.dtype}; expected ({market.shape[1]},) integers"
+            )
+        if start.size and (start.min() < 0 or start.max() >= MAX_PRICE):
+            raise MarketError(f"prices reach from {start.min()} to {start.max()}, outside [0, {MAX_PRICE})")
+        return _solve(market, np.minimum(start, 2 * MAX_AMOUNT).astype(np.int64))
+
+
+def _solve(market: Market, start: Money | None) -> Allocation:
+    n, m = market.shape
+    capacities = np.minimum(market.capacities, n)
+    tiny = n * m <= TINY
+    found = _one_by_one(market.weights, capacities) if tiny else _among_open(market.weights, capacities, start)
+    return _hand_over(market) if found is None else Lowest.of(market, found[0] - 1, found[1])
+
+
+def _among_open(weights: Money, capacities: Money, start: Money | None) -> Solution | None:
+    """The optimum among agents with room; the price of one without is the least that keeps everybody away."""
+    room = capacities > 0
+    if room.all():
+        return _optimum(weights, capacities, start)
+    # An index of booleans along the second axis would take ten times as long, and lie in memory the wrong way.
+    some = weights.compress(room, axis=1)
+    found = _optimum(some, capacities[room], None if start is None else start[room])
+    if found is None:
+        return None
+    nodes, paid = np.concatenate(([0], np.flatnonzero(room) + 1))[found[0]], np.zeros(capacities.size + 1, np.int64)
+    paid[1:][room] = found[1]
+    gains = np.where(nodes > 0, weights[np.arange(nodes.size), nodes - 1] - paid[nodes], 0)
+    paid[1:][~room] = kernels("prices.newton").deterring(weights, gains)[~room]
+    return nodes, paid[1:]
+
+
+def _optimum(weights: Money, capacities: Money, start: Money | None) -> Solution | None:
+    n, m = weights.shape
+    if n * m <= TINY or n <= min(FEW, m):
+        return _one_by_one(weights, capacities)
+    if m > MAX_AGENTS:
+        return None
+    found = kernels("cascade").optimum(weights, capacities, start)
+    return None if found is None else (found[0], found[1][1:])
+
+
+def _one_by_one(weights: Money, capacities: Money) -> Solution:
+    n, m = weights.shape
+    nodes, prices = np.empty((1, n), np.int64), np.empty((1, m + 1), np.int64)
+    kernels("paths.tiny").solve_many(weights[None], capacities, nodes, prices)
+    return nodes[0], prices[0, 1:]
+
+
+def _hand_over(market: Market) -> Allocation:
+    from allocation.exact.networks import OrTools
+
+    return OrTools().allocate(market)

@@ -1,0 +1,1 @@
+"""How kernels are typed, compiled, announced and kept fresh. Imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""Exact by shortest paths: residual graph, augmenting, removals, tiny markets. Imports the kernels before it."""
