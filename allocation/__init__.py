@@ -5,7 +5,7 @@
 | `money` | int64 micro-units, and the one door from floats |
 | `market` | `Market`, `Allocation`, welfare, feasibility, the optimality certificate |
 | `allocator` | the protocol that every allocator follows |
-| `exact/` | greatest welfare with its proof: `MinCostFlow` (ours, the default), other people's solvers, duals, batches |
+| `exact/` | greatest welfare with its proof: `MinCostFlow` (the default), other solvers, duals, batches |
 | `ties` | every allocation that another tie-break would choose; the protocol `TieAware` |
 | `heuristic/` | allocations that claim no optimum: `Greedy`, `Random`, hubs; `BruteForce` |
 | `kernels/` | the machine code of `MinCostFlow`, arrays only |

@@ -14,7 +14,7 @@ _PATIENCE = 2.0
 
 @cache
 def kernels(name: str) -> ModuleType:
-    """Import `allocation.kernels.NAME`; numba compiles what it has not cached, and stderr says so if that takes long."""
+    """Import `allocation.kernels.NAME`; numba compiles what is not cached, and stderr says so if that takes long."""
     _drop_stale()
     notice = Timer(_PATIENCE, _notify)
     notice.daemon = True
