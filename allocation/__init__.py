@@ -11,9 +11,8 @@
 | `kernels/` | the machine code of `MinCostFlow`, arrays only |
 """
 
-from allocation.allocator import Allocator, WarmAllocator, stands_for
+from allocation.allocator import Allocator, BatchAllocator, WarmAllocator, stands_for
 from allocation.errors import CertificateError, MarketError, SolverError, TieError
-from allocation.exact.batch import allocate_many
 from allocation.exact.duals import externalities, improve, minimal_prices
 from allocation.exact.min_cost_flow import MinCostFlow
 from allocation.exact.networks import NetworkFlow, OrTools
@@ -30,6 +29,7 @@ __all__ = [
     "UNSERVED",
     "Allocation",
     "Allocator",
+    "BatchAllocator",
     "BruteForce",
     "CertificateError",
     "ConvexProgram",
@@ -45,7 +45,6 @@ __all__ = [
     "TieAware",
     "TieError",
     "WarmAllocator",
-    "allocate_many",
     "externalities",
     "improve",
     "minimal_prices",

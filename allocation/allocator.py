@@ -2,7 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
-from allocation.market import Allocation, Market
+from allocation.market import Agents, Allocation, Market
 from allocation.money import Money
 
 
@@ -16,6 +16,15 @@ class Allocator(Protocol):
 
     def allocate(self, market: Market) -> Allocation:
         """Serve requests of this market."""
+        ...
+
+
+@runtime_checkable
+class BatchAllocator(Allocator, Protocol):
+    """An allocator that can decide many markets at once; it must decide each as it would alone."""
+
+    def allocate_many(self, values: Money, template: Market) -> tuple[Agents, Money]:
+        """Agents (B, N) and lowest supporting prices (B, M) of the markets `template.replace(values=values[b])`."""
         ...
 
 

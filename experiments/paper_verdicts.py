@@ -2,7 +2,7 @@
 
 from mechanisms import VCG, DirectMechanism, Mechanism
 from mechanisms.catalogue import find_allocator
-from mechanisms.paper import PaperRouter
+from mechanisms.rules.paper import PaperRouter
 from proofs import Grid, Report, audit
 
 #: Agents that could take both requests, of which the router auctions one slot each; serving costs a tick.

@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.errors import StudyError
 from mechanisms import Preferences
-from mechanisms.paper import PAPER
+from mechanisms.rules.paper import PAPER
 from prediction import TokenPrices
 from runtime import Rounds
 

@@ -21,20 +21,20 @@ from allocation import (
     OrTools,
     Random,
 )
-from mechanisms.affine import AffineMaximizer, ReserveVCG
-from mechanisms.critical import ByValue, CriticalValue, Vickrey
 from mechanisms.errors import MechanismError
 from mechanisms.mechanism import DirectMechanism, Mechanism, PaymentRule
 from mechanisms.pairs import AWAY, EXACT
-from mechanisms.paper import PaperRouter
-from mechanisms.pricing import ClearingPrice, HighestClearingPrice, SecondPrice
 from mechanisms.promises import Domain, Promises, promises_of
-from mechanisms.redistribution import Redistribution
+from mechanisms.rules.affine import AffineMaximizer, ReserveVCG
+from mechanisms.rules.critical import ByValue, CriticalValue, Vickrey
+from mechanisms.rules.paper import PaperRouter
+from mechanisms.rules.pricing import ClearingPrice, HighestClearingPrice, SecondPrice
+from mechanisms.rules.redistribution import Redistribution
+from mechanisms.rules.sharing import Free, ProportionalShare, RandomPriority
+from mechanisms.rules.simple import FirstCome, PayAsBid, PostedPrice
+from mechanisms.rules.two_sided import ProcurementVCG, TradeReduction, TwoSidedVCG
+from mechanisms.rules.vcg import VCG
 from mechanisms.settlement import ExecutionContingent, OnDelivery, OnMeasurement, OnPrediction, Settlement
-from mechanisms.sharing import Free, ProportionalShare, RandomPriority
-from mechanisms.simple import FirstCome, PayAsBid, PostedPrice
-from mechanisms.two_sided import ProcurementVCG, TradeReduction, TwoSidedVCG
-from mechanisms.vcg import VCG
 
 ALLOCATORS: dict[str, Callable[[], Allocator]] = {
     "min-cost-flow": MinCostFlow,

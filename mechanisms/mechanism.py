@@ -3,10 +3,20 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from allocation import Allocation, Allocator, Market, MarketError, tied_allocations
-from allocation.money import Money
-from mechanisms.batch import Outcomes, run_many
-from mechanisms.outcome import Outcome, Payments
+import numpy as np
+from numpy.typing import NDArray
+
+from allocation import (
+    Allocation,
+    Allocator,
+    BatchAllocator,
+    Market,
+    MarketError,
+    stands_for,
+    tied_allocations,
+)
+from allocation.money import Money, as_money
+from mechanisms.outcome import Outcome, Outcomes, Payments
 
 
 @runtime_checkable
@@ -22,11 +32,38 @@ class PaymentRule(Protocol):
 
 
 @runtime_checkable
+class BatchRule(PaymentRule, Protocol):
+    """A rule that can charge for many optimal allocations at once; it must charge each as it would alone."""
+
+    def charge_many(
+        self, values: Money, template: Market, agents: NDArray[np.int64], prices: Money
+    ) -> tuple[Money, Money]:
+        """Charges (B, N) and receipts (B, M) of the markets `template.replace(values=values[b])`.
+
+        Args:
+            values: (B, N, M) micro-units.
+            template: costs, capacities, feasible pairs and bidders that all of them share.
+            agents: (B, N) optimal allocations, `UNSERVED` included.
+            prices: (B, M) the lowest prices that support them.
+        """
+        ...
+
+
+@runtime_checkable
 class DirectMechanism(Protocol):
     """Anything that turns a reported market into an outcome: what is audited, and what serves."""
 
     def run(self, market: Market) -> Outcome:
         """Allocate and charge."""
+        ...
+
+
+@runtime_checkable
+class BatchMechanism(Protocol):
+    """A mechanism that can run many markets at once; it must decide each as it would alone."""
+
+    def run_many(self, values: Money, template: Market) -> Outcomes:
+        """Outcomes of the markets `template.replace(values=values[b])`."""
         ...
 
 
@@ -98,7 +135,47 @@ class Mechanism:
         Raises:
             CertificateError, MarketError: as `run`.
         """
-        return run_many(self, values, template)
+        rule, allocator = self.rule, self.allocator
+        if not (isinstance(rule, BatchRule) and isinstance(allocator, BatchAllocator) and has_batch_path(self)):
+            return run_each(self, values, template)
+        agents, prices = allocator.allocate_many(values, template)
+        return Outcomes(agents, *rule.charge_many(values, template, agents, prices))
 
     def __str__(self) -> str:
         return f"{type(self.rule).__name__} over {type(self.allocator).__name__}"
+
+
+def has_batch_path(mechanism: DirectMechanism) -> bool:
+    """Whether `run_many` of the mechanism is its own and faster than a loop over `run`.
+
+    A subclass that overrides `run`, `allocate` or `charge` has no batch path until it brings one of its own.
+    """
+    if isinstance(mechanism, Mechanism):
+        # A subclass may run otherwise; what it does one by one is then done one by one.
+        return (
+            type(mechanism) is Mechanism
+            and isinstance(mechanism.rule, BatchRule)
+            and isinstance(mechanism.allocator, BatchAllocator)
+            and stands_for(mechanism.rule, "charge_many", "charge")
+            and stands_for(mechanism.allocator, "allocate_many", "allocate")
+        )
+    return isinstance(mechanism, BatchMechanism) and stands_for(mechanism, "run_many", "run")
+
+
+def run_each(mechanism: DirectMechanism, values: Money, template: Market) -> Outcomes:
+    """Outcomes of the markets `template.replace(values=values[b])`, one `run` after the other.
+
+    Args:
+        mechanism: anything with `run`.
+        values: (B, N, M) micro-units.
+        template: costs, capacities, feasible pairs and bidders that all of them share; its values are not read.
+    """
+    amounts = as_money(values, name="values", ndim=3)
+    n, m = template.shape
+    agents, charges = (np.empty((amounts.shape[0], n), np.int64) for _ in range(2))
+    receipts = np.empty((amounts.shape[0], m), np.int64)
+    for b in range(amounts.shape[0]):
+        outcome = mechanism.run(template.replace(values=amounts[b]))
+        agents[b] = outcome.allocation.agents
+        charges[b], receipts[b] = outcome.payments.charges, outcome.payments.receipts
+    return Outcomes(agents, charges, receipts)

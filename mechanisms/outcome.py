@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from allocation import Allocation, Market, MarketError
 from allocation.money import Money
@@ -77,6 +78,15 @@ class Outcome:
         """(M,) receipts minus the true cost of what each agent serves, in micro-units."""
         market = self.reported if truth is None else truth
         return self.payments.receipts - serving_costs(market, self.allocation)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes:
+    """Outcomes of B markets: who serves whom (B, N), what requests pay (B, N), what agents are paid (B, M)."""
+
+    agents: NDArray[np.int64]
+    charges: Money
+    receipts: Money
 
 
 def _frozen(amounts: Money) -> Money:

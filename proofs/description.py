@@ -18,7 +18,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from allocation import UNSERVED, Greedy, stands_for
 from mechanisms import VCG, FirstCome, Mechanism, PayAsBid, PostedPrice
-from mechanisms.two_sided import ProcurementVCG, TwoSidedVCG
+from mechanisms.rules.two_sided import ProcurementVCG, TwoSidedVCG
 from proofs._linear import AtLeast, Condition, Either, Every, Greatest, Linear, Rational
 from proofs.errors import AuditError
 

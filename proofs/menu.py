@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from allocation.money import Money
 from mechanisms import DirectMechanism
-from mechanisms.batch import has_batch_path
+from mechanisms.mechanism import has_batch_path
 from proofs.checkpoint import Checkpoint, fingerprint
 from proofs.counterexample import Counterexample
 from proofs.engine import Progress

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from allocation import UNSERVED, Allocation, Market
 from allocation.money import Money
 from mechanisms import BatchMechanism, DirectMechanism, Outcome, Outcomes, Payments
-from mechanisms.batch import has_batch_path
+from mechanisms.mechanism import has_batch_path
 from proofs.counterexample import Answer
 from proofs.errors import AuditError
 from proofs.profiles import alike, values_of

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation.errors import MarketError
-from allocation.exact.duals import Lowest
+from allocation.exact.duals import Lowest, minimal_prices
 from allocation.kernels.compile.loading import kernels
-from allocation.market import MAX_PRICE, Allocation, Market
-from allocation.money import MAX_AMOUNT, Money
+from allocation.market import FORBIDDEN, MAX_PRICE, Agents, Allocation, Market
+from allocation.money import MAX_AMOUNT, Money, as_money
 
 #: Nodes (N,), 0 for unserved and k + 1 for agent k, and the lowest supporting prices (M,).
 Solution = tuple[NDArray[np.int64], Money]
@@ -56,6 +56,37 @@ class MinCostFlow:
         if start.size and (start.min() < 0 or start.max() >= MAX_PRICE):
             raise MarketError(f"prices reach from {start.min()} to {start.max()}, outside [0, {MAX_PRICE})")
         return _solve(market, np.minimum(start, 2 * MAX_AMOUNT).astype(np.int64))
+
+    def allocate_many(self, values: Money, template: Market) -> tuple[Agents, Money]:
+        """What `allocate` does with each of the markets `template.replace(values=values[b])`, in one call.
+
+        Args:
+            values: (B, N, M) micro-units.
+            template: costs, capacities and feasible pairs that all of them share; its values are not read.
+
+        Returns:
+            agents (B, N), `UNSERVED` included, and the lowest supporting prices (B, M).
+
+        Raises:
+            MarketError: values do not fit the template, or an entry is no amount of money.
+        """
+        amounts = as_money(values, name="values", ndim=3)
+        n, m = template.shape
+        if amounts.shape[1:] != (n, m):
+            raise MarketError(f"values has shape {amounts.shape}, expected (markets, {n}, {m}) like the template")
+        agents, prices = np.empty((amounts.shape[0], n), np.int64), np.empty((amounts.shape[0], m + 1), np.int64)
+        if n * m > TINY:
+            for b in range(amounts.shape[0]):
+                market = template.replace(values=amounts[b])
+                found = self.allocate(market)
+                agents[b], prices[b, 1:] = found.agents, minimal_prices(market, found)
+        elif amounts.shape[0]:
+            weights = amounts - template.costs
+            if template.feasible is not None:
+                weights[:, ~template.feasible] = FORBIDDEN
+            kernels("paths.tiny").solve_many(weights, np.minimum(template.capacities, n), agents, prices)
+            agents -= 1
+        return agents, prices[:, 1:]
 
 
 def _solve(market: Market, start: Money | None) -> Allocation:

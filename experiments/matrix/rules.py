@@ -20,9 +20,9 @@ from experiments.matrix.spaces import (
 )
 from mechanisms import VCG, DirectMechanism, ExpectedExternality, Mechanism, MechanismError
 from mechanisms.catalogue import ALLOCATORS, HOME, RULES, WHOLE, find_mechanism, promised, refuses
-from mechanisms.hubs import LocalVCG
-from mechanisms.paper import PaperRouter
 from mechanisms.promises import Domain, Promises, entailed, promises_of
+from mechanisms.rules.hubs import LocalVCG
+from mechanisms.rules.paper import PaperRouter
 from proofs import (
     AgentsRational,
     Balanced,

@@ -5,7 +5,7 @@ import numpy as np
 from allocation import Allocation, Market, MinCostFlow
 from allocation.money import Money
 from mechanisms import Outcome, Payments, serving_costs
-from mechanisms.paper import PaperRouter
+from mechanisms.rules.paper import PaperRouter
 
 
 class WelfareFirst(PaperRouter):

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 
 from allocation import Greedy, Market, MarketError, MinCostFlow, OrTools
-from mechanisms import VCG, BatchMechanism, Mechanism, PayAsBid, run_many
+from mechanisms import VCG, BatchMechanism, Mechanism, PayAsBid
+from mechanisms.mechanism import run_each
 from tests.benchmarks.kinds import ADVERSARIAL, ORDINARY, make
 from tests.markets import markets
 
@@ -35,7 +36,7 @@ def test_a_mechanism_is_a_batch_mechanism_and_others_go_one_by_one() -> None:
     template = Market([[5, 3], [4, 1]], [[1, 1], [1, 1]], [1, 1])
     assert isinstance(Mechanism(MinCostFlow(), VCG()), BatchMechanism)
     assert not isinstance(Nobody(), BatchMechanism)
-    assert run_many(Nobody(), template.values[None], template).charges.tolist() == [[3, 4]]  # type: ignore[arg-type]
+    assert run_each(Nobody(), template.values[None], template).charges.tolist() == [[3, 4]]  # type: ignore[arg-type]
 
 
 def test_values_that_do_not_fit_are_refused() -> None:

@@ -4,9 +4,9 @@ import pytest
 
 from allocation import BruteForce, Greedy, Market, MinCostFlow
 from mechanisms import VCG, FirstCome, Mechanism, MechanismError, PostedPrice, find_allocator, find_mechanism
-from mechanisms.affine import ReserveVCG
 from mechanisms.catalogue import ALLOCATORS, RULES, WHOLE, promised, refuses
 from mechanisms.promises import Domain
+from mechanisms.rules.affine import ReserveVCG
 
 pytestmark = pytest.mark.usefixtures("replayed_here")
 

@@ -14,10 +14,10 @@ from experiments.matrix.settled import SettledRow
 from experiments.matrix.spaces import AVERAGE, SPACES, TWO_SIDED
 from mechanisms import VCG, FirstCome, Mechanism, MechanismError, PostedPrice, find_allocator, find_mechanism
 from mechanisms.catalogue import ALLOCATORS, HOME, RULES, SETTLEMENTS, WHOLE, promised, refuses
-from mechanisms.critical import ByValue
 from mechanisms.pairs import AWAY, EXACT
 from mechanisms.promises import Domain, entailed
-from mechanisms.sharing import RandomPriority
+from mechanisms.rules.critical import ByValue
+from mechanisms.rules.sharing import RandomPriority
 from proofs import Grid
 
 

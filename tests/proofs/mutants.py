@@ -21,11 +21,11 @@ from mechanisms import (
     Payments,
     serving_costs,
 )
-from mechanisms.critical import ByValue, CriticalValue
-from mechanisms.pricing import ClearingPrice
+from mechanisms.rules.critical import ByValue, CriticalValue
+from mechanisms.rules.pricing import ClearingPrice
+from mechanisms.rules.sharing import RandomPriority
+from mechanisms.rules.two_sided import _one_good
 from mechanisms.settlement import Execution, OnMeasurement
-from mechanisms.sharing import RandomPriority
-from mechanisms.two_sided import _one_good
 
 EXACT = Mechanism(MinCostFlow(), VCG())
 

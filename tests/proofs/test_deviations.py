@@ -10,7 +10,7 @@ import pytest
 
 from allocation import Greedy, Market, MinCostFlow
 from mechanisms import VCG, DirectMechanism, Mechanism, PayAsBid, Prior
-from mechanisms.two_sided import TwoSidedVCG
+from mechanisms.rules.two_sided import TwoSidedVCG
 from proofs import (
     AgentLie,
     AuditError,

@@ -17,12 +17,12 @@ from mechanisms import (
     TradeReduction,
     TwoSidedVCG,
 )
-from mechanisms.affine import AffineMaximizer, ReserveVCG
-from mechanisms.critical import ByValue, CriticalValue, Vickrey
-from mechanisms.pricing import SecondPrice
-from mechanisms.redistribution import Redistribution
+from mechanisms.rules.affine import AffineMaximizer, ReserveVCG
+from mechanisms.rules.critical import ByValue, CriticalValue, Vickrey
+from mechanisms.rules.pricing import SecondPrice
+from mechanisms.rules.redistribution import Redistribution
+from mechanisms.rules.sharing import Free, ProportionalShare, RandomPriority
 from mechanisms.settlement import OnMeasurement
-from mechanisms.sharing import Free, ProportionalShare, RandomPriority
 from proofs import (
     ALL,
     AgentsRational,

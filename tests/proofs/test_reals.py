@@ -11,7 +11,7 @@ import pytest
 
 from allocation import UNSERVED, Allocation, Allocator, Greedy, Market, MinCostFlow, Random
 from mechanisms import VCG, FirstCome, Mechanism, Outcome, PayAsBid, Payments, PostedPrice, serving_costs
-from mechanisms.two_sided import ProcurementVCG, TwoSidedVCG
+from mechanisms.rules.two_sided import ProcurementVCG, TwoSidedVCG
 from proofs import (
     PROVABLE,
     AuditError,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from allocation import Greedy, Market, MinCostFlow
 from mechanisms import VCG, Mechanism, Outcome, Outcomes, Payments, TwoSidedVCG
-from mechanisms.batch import has_batch_path
+from mechanisms.mechanism import has_batch_path
 from proofs import ALL, AgentsRational, AuditError, Balanced, Efficient, Grid, NoDeficit, audit
 from proofs import table as tables
 from proofs.oracle import optima, optimum

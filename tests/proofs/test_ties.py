@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from allocation import Allocation, BruteForce, Greedy, Market, MinCostFlow
 from mechanisms import VCG, DirectMechanism, IrresoluteMechanism, Mechanism, Outcome, PayAsBid, Payments, find_mechanism
-from mechanisms.affine import AffineMaximizer, ReserveVCG
-from mechanisms.pricing import HighestClearingPrice, SecondPrice
-from mechanisms.simple import FirstCome, PostedPrice
-from mechanisms.two_sided import ProcurementVCG, TwoSidedVCG
+from mechanisms.rules.affine import AffineMaximizer, ReserveVCG
+from mechanisms.rules.pricing import HighestClearingPrice, SecondPrice
+from mechanisms.rules.simple import FirstCome, PostedPrice
+from mechanisms.rules.two_sided import ProcurementVCG, TwoSidedVCG
 from proofs import (
     Approximation,
     AuditError,

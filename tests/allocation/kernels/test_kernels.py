@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 import allocation.exact.min_cost_flow
-from allocation import Allocation, BruteForce, Market, MinCostFlow, OrTools, allocate_many, minimal_prices
+from allocation import Allocation, BruteForce, Market, MinCostFlow, OrTools, minimal_prices
 from allocation.exact.min_cost_flow import TINY
 from allocation.kernels.compile.loading import kernels
 from tests.benchmarks.kinds import ADVERSARIAL, KINDS, ORDINARY, make, mixture
@@ -151,7 +151,7 @@ def test_the_same_market_is_always_allocated_the_same_way() -> None:
 @given(market=markets())
 def test_a_batch_is_allocated_as_its_members_are(market: Market) -> None:
     values = np.stack([market.values, market.values[::-1], market.values * 0])
-    agents, prices = allocate_many(values, market)
+    agents, prices = MinCostFlow().allocate_many(values, market)
     for b in range(3):
         alone = MinCostFlow().allocate(market.replace(values=values[b]))
         assert alone.prices is not None
@@ -160,11 +160,14 @@ def test_a_batch_is_allocated_as_its_members_are(market: Market) -> None:
 
 def test_a_batch_of_larger_markets_and_an_empty_one() -> None:
     template = make("uniform", TINY // 8 + 1, 8, 0)
-    agents, prices = allocate_many(np.stack([template.values, template.values + 1]), template)
+    agents, prices = MinCostFlow().allocate_many(np.stack([template.values, template.values + 1]), template)
     alone = MinCostFlow().allocate(template)
     assert alone.prices is not None
     assert (agents[0].tolist(), prices[0].tolist()) == (alone.agents.tolist(), alone.prices.tolist())
-    assert [part.shape for part in allocate_many(template.values[None][:0], template)] == [(0, TINY // 8 + 1), (0, 8)]
+    assert [part.shape for part in MinCostFlow().allocate_many(template.values[None][:0], template)] == [
+        (0, TINY // 8 + 1),
+        (0, 8),
+    ]
 
 
 def test_compilation_is_announced_on_stderr_when_it_takes_long(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from allocation import BruteForce, Market, MinCostFlow
 from mechanisms import Mechanism, MechanismError, Prior
-from mechanisms.two_sided import ExpectedExternality, ProcurementVCG, TradeReduction, TwoSidedVCG
+from mechanisms.rules.two_sided import ExpectedExternality, ProcurementVCG, TradeReduction, TwoSidedVCG
 from proofs import (
     AgentsRational,
     Balanced,

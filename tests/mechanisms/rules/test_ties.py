@@ -6,9 +6,9 @@ from hypothesis import assume, given, settings
 
 from allocation import UNSERVED, Allocator, Greedy, Market, MinCostFlow, tied_allocations
 from mechanisms import VCG, FirstCome, IrresoluteMechanism, Mechanism, PayAsBid
-from mechanisms.affine import AffineMaximizer, ReserveVCG
-from mechanisms.critical import ByValue
-from mechanisms.sharing import RandomPriority
+from mechanisms.rules.affine import AffineMaximizer, ReserveVCG
+from mechanisms.rules.critical import ByValue
+from mechanisms.rules.sharing import RandomPriority
 from tests.allocation.ties import agents_of, by_orders
 from tests.markets import markets
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 
 from allocation import Allocation, BruteForce, Greedy, Market, MinCostFlow, minimal_prices
 from mechanisms import VCG, Mechanism
-from mechanisms.affine import AffineMaximizer, ReserveVCG
-from mechanisms.critical import ByValue, CriticalValue, Vickrey
-from mechanisms.pricing import ClearingPrice, HighestClearingPrice, SecondPrice, maximal_prices
-from mechanisms.redistribution import Redistribution
-from mechanisms.sharing import Free, ProportionalShare, RandomPriority
+from mechanisms.rules.affine import AffineMaximizer, ReserveVCG
+from mechanisms.rules.critical import ByValue, CriticalValue, Vickrey
+from mechanisms.rules.pricing import ClearingPrice, HighestClearingPrice, SecondPrice, maximal_prices
+from mechanisms.rules.redistribution import Redistribution
+from mechanisms.rules.sharing import Free, ProportionalShare, RandomPriority
 from proofs import Grid, implementability
 from tests.markets import markets
 

@@ -11,7 +11,7 @@ from mechanisms.errors import MechanismError
 from mechanisms.mechanism import Mechanism
 from mechanisms.outcome import Outcome
 from mechanisms.promises import Domain, Promises
-from mechanisms.vcg import VCG
+from mechanisms.rules.vcg import VCG
 
 __all__ = ["ByCost", "ByOwner", "Cheapest", "LocalVCG", "MaximalInRange", "PartitionLoss", "partition_loss"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from allocation.money import Money
-from mechanisms._charges import _TOGETHER, charge, charge_many
+from mechanisms.rules.charge_kernels import _TOGETHER, charge, charge_many
 
 
 def by_hand(costs: Money, agents: Money, prices: Money) -> tuple[list[int], list[int]]:

@@ -21,8 +21,8 @@ from mechanisms import (
     find_mechanism,
 )
 from mechanisms.catalogue import ALLOCATORS, HOME, RULES, WHOLE, refuses
-from mechanisms.hubs import LocalVCG
-from mechanisms.paper import PaperRouter
+from mechanisms.rules.hubs import LocalVCG
+from mechanisms.rules.paper import PaperRouter
 from mechanisms.settlement import (
     CERTAIN,
     Execution,

@@ -1,4 +1,4 @@
-"""VCG: each bidder pays what his presence costs the others.
+"""VCG: each bidder pays what their presence costs the others.
 
 With an optimal allocation a bidder with ONE request at agent j pays the pair's cost plus the minimal dual price of j
 (Leonard 1983; Demange, Gale and Sotomayor 1986), so one shortest-path pass prices every such bidder. A bidder with
@@ -10,7 +10,12 @@ from functools import cache
 from importlib import import_module
 from types import ModuleType
 
+import numpy as np
+from numpy.typing import NDArray
+
 from allocation import Allocation, Allocator, Market, externalities, minimal_prices
+from allocation.exact.duals import Lowest
+from allocation.money import Money
 from mechanisms.outcome import Payments, serving_costs
 
 
@@ -36,10 +41,24 @@ class VCG:
         charge = _kernels().charge
         return Payments.of_fresh(*charge(market.costs, allocation.agents, prices, requests, first, gains))
 
+    def charge_many(
+        self, values: Money, template: Market, agents: NDArray[np.int64], prices: Money
+    ) -> tuple[Money, Money]:
+        """Charges (B, N) and receipts (B, M) for many optimal allocations, as in `BatchRule`."""
+        requests, first = template.shared
+        gains = np.zeros((agents.shape[0], first.size - 1), np.int64)
+        for b in range(agents.shape[0] if first.size > 1 else 0):
+            market = template.replace(values=values[b])
+            gains[b] = externalities(market, Lowest.of(market, agents[b], prices[b]), requests, first)
+        charges, receipts = _kernels().charge_many(
+            template.costs, agents, np.ascontiguousarray(prices), requests, first, gains
+        )
+        return charges, receipts
+
 
 @cache
 def _kernels() -> ModuleType:
-    return import_module("mechanisms._charges")
+    return import_module("mechanisms.rules.charge_kernels")
 
 
 def _by_running_again(market: Market, allocation: Allocation, allocator: Allocator) -> Payments:

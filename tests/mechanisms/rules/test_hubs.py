@@ -16,7 +16,7 @@ from allocation.heuristic.ranges import (
     within,
 )
 from mechanisms import VCG, Mechanism, MechanismError
-from mechanisms.hubs import LocalVCG, partition_loss
+from mechanisms.rules.hubs import LocalVCG, partition_loss
 from proofs import Grid, audit
 from tests.markets import markets, random_market
 

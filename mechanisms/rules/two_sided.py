@@ -25,7 +25,7 @@ from mechanisms.errors import MechanismError
 from mechanisms.outcome import Outcome, Payments, serving_costs
 from mechanisms.prior import Prior, State, state_of
 from mechanisms.promises import Domain, Promises
-from mechanisms.vcg import VCG
+from mechanisms.rules.vcg import VCG
 
 
 @dataclass(frozen=True, slots=True)

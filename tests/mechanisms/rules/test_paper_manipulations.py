@@ -3,7 +3,7 @@
 import pytest
 
 from mechanisms import DirectMechanism
-from mechanisms.paper import PaperRouter
+from mechanisms.rules.paper import PaperRouter
 from proofs import Counterexample, Grid, Lie, Property, Sample, SplitProof, Status, audit, find_property, shrink
 from proofs.batches import Capacity
 from tests.mechanisms.routers import NoFreeService, PerOwner, WelfareFirst

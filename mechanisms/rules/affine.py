@@ -17,7 +17,7 @@ from allocation.money import Money
 from mechanisms.errors import MechanismError
 from mechanisms.outcome import Outcome, Payments, serving_costs
 from mechanisms.promises import Domain, Promises
-from mechanisms.vcg import VCG
+from mechanisms.rules.vcg import VCG
 
 
 @dataclass(frozen=True, slots=True)

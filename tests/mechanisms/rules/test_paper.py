@@ -5,7 +5,7 @@ import pytest
 
 from allocation import Market
 from mechanisms import MechanismError
-from mechanisms.paper import PAPER, PaperRouter
+from mechanisms.rules.paper import PAPER, PaperRouter
 
 ROUTER = PaperRouter(slots=1, grain=1)
 

@@ -7,7 +7,7 @@ from allocation import Allocation, Allocator, Market
 from mechanisms.errors import MechanismError
 from mechanisms.outcome import Payments
 from mechanisms.promises import Domain, Promises
-from mechanisms.vcg import VCG
+from mechanisms.rules.vcg import VCG
 
 
 @dataclass(frozen=True, slots=True)
