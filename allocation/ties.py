@@ -116,7 +116,7 @@ def greedy_allocations(market: Market, ranks: Money, eligible: Mask, limit: int 
 
     Args:
         market: N requests, M agents.
-        ranks: (N, M) ticks; pairs of one rank may be taken in any order.
+        ranks: (N, M) micro-units; pairs of one rank may be taken in any order.
         eligible: (N, M) which pairs may be taken at all.
         limit: how many allocations, complete or partial, may be held.
 

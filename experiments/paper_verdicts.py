@@ -5,7 +5,7 @@ from mechanisms.catalogue import find_allocator
 from mechanisms.rules.paper import PaperRouter
 from proofs import Grid, Report, audit
 
-#: Agents that could take both requests, of which the router auctions one slot each; serving costs a tick.
+#: Agents that could take both requests, of which the router auctions one slot each; serving costs a micro-unit.
 SPACE = Grid(bidders=2, agents=2, values=range(5), costs=1, capacities=2)
 
 ROUTER = PaperRouter(slots=1, grain=1)

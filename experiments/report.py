@@ -93,12 +93,10 @@ def _despite(result: StudyResult) -> str:
     names = escape(", ".join(finding.property.name for finding in refuted)) or "no property is named"
     evidence = "\n".join(f"<pre>{escape(str(finding.counterexample))}</pre>" for finding in refuted)
     return f"""<div class="despite" role="alert"><div>
-<strong>Served despite a failed audit. Refuted: {names}</strong>
-<p>{escape(result.mechanism)} does not keep what a mechanism promises. Its bidders may have reason to lie, and figures
-below that rest on true reports may mean nothing. The audit found:</p>
-{evidence}
-</div></div>
-<div class="despite-strip">✗ Served despite a failed audit. Refuted: {names}</div>
+<strong>Served despite a failed audit. Refuted: {names}</strong> <p>{escape(result.mechanism)} does not keep what a
+mechanism promises. Its bidders may have reason to misreport, and figures below that rest on true reports may mean
+nothing. The audit found:</p> {evidence} </div></div> <div class="despite-strip">✗ Served despite a failed audit.
+Refuted: {names}</div>
 """
 
 
@@ -149,7 +147,7 @@ def _finding(finding: Finding) -> str:
     refuted = finding.counterexample is not None
     evidence = (
         f'<tr class="evidence"><td colspan="5"><pre>{escape(str(finding.counterexample))}\n'
-        f"{escape(f'worst seen {finding.worst} ticks; {finding.note}')}</pre></td></tr>"
+        f"{escape(f'worst seen {finding.worst} micro-units; {finding.note}')}</pre></td></tr>"
         if refuted
         else ""
     )

@@ -83,7 +83,7 @@ def audit_table(report: Report) -> "Table":
     )
     table.add_column("property")
     table.add_column("finding")
-    for heading in ("cases", "seconds", "worst, ticks"):
+    for heading in ("cases", "seconds", "worst, micro-units"):
         table.add_column(heading, justify="right")
     for finding in report.findings:
         table.add_row(

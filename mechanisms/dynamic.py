@@ -61,7 +61,7 @@ class DynamicMechanism(Protocol):
 class PerRound:
     """The same mechanism in every round, blind to what the round does to later ones: how auctions are run in practice.
 
-    Even where each round is truthful by itself, the sequence is not: a lie today may buy tomorrow's cache.
+    Even where each round is truthful by itself, the sequence is not: a misreport today may buy tomorrow's cache.
     """
 
     mechanism: DirectMechanism
@@ -121,7 +121,7 @@ class _Plan:
     made: dict[tuple[History, int | None], tuple[int, tuple[int, ...]]] = field(default_factory=dict)
 
     def welfare(self, history: History, absent: int | None) -> int:
-        """Most welfare of all rounds after this history, without the requests of `absent`, in ticks."""
+        """Most welfare of all rounds after this history, without the requests of `absent`, in micro-units."""
         return 0 if len(history) == self.world.rounds else self.best(history, absent)[0]
 
     def best(self, history: History, absent: int | None) -> tuple[int, tuple[int, ...]]:

@@ -13,8 +13,8 @@ from allocation.money import Money
 class Payments:
     """Who pays and who receives, in micro-units.
 
-    `charges` (N,) are paid to the house for each request; a bidder pays the sum over his requests, and how it is
-    spread over them is bookkeeping. `receipts` (M,) are paid by the house to each agent.
+    `charges` (N,) are paid to the auctioneer for each request; a bidder pays the sum over his requests, and how it is
+    spread over them is bookkeeping. `receipts` (M,) are paid by the auctioneer to each agent.
     """
 
     charges: Money
@@ -39,7 +39,7 @@ class Payments:
 
     @property
     def surplus(self) -> int:
-        """What the house keeps: charges minus receipts."""
+        """What the auctioneer keeps: charges minus receipts."""
         return int(self.charges.sum()) - int(self.receipts.sum())
 
 
@@ -58,7 +58,7 @@ class Outcome:
 
     @property
     def surplus(self) -> int:
-        """What the house keeps, in micro-units; negative is a deficit."""
+        """What the auctioneer keeps, in micro-units; negative is a deficit."""
         return self.payments.surplus
 
     def bidder_utilities(self, truth: Market | None = None) -> dict[int, int]:

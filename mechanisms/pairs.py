@@ -7,7 +7,8 @@ Every promise is about all markets of its domain, and rests on one of these:
   there cover costs, and so do cost alone, cost plus a lower bid, and shares of the whole cost in proportion to values;
   where no cost is negative, no value is either, and what is free harms nobody. `random` and `random-priority` may serve
   at a loss.
-- `random` reads no bid, and a charge that does not read the payer's own bid either leaves him nothing to lie about.
+- `random` reads no bid, and a charge that does not read the payer's own bid either leaves him nothing to misreport
+  about.
 - `greedy` gains welfare with every request and with every slot, since what either displaces is worth less. So nobody's
   externality is negative, nor any agent's contribution; and without an agent welfare falls by no more than that agent
   serves, so that contributions add up to no more than the bids.

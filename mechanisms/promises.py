@@ -3,8 +3,8 @@
 Mechanisms make promises, only findings make claims: a rule says in its `promises` which property it is built to have,
 and on which markets. Names of properties are those of the proofs room, and say whose side they are about: `truthful`
 and `individually-rational` are about bidders, `truthful-agents` and `agents-rational` about agents, `no-deficit` and
-`balanced` about the house. A domain prints as the statement that it is and knows which markets it speaks of, so that an
-audit can hold a rule to its word there and nowhere else.
+`balanced` about the auctioneer. A domain prints as the statement that it is and knows which markets it speaks of, so
+that an audit can hold a rule to its word there and nowhere else.
 """
 
 from collections.abc import Mapping

@@ -6,10 +6,10 @@ measured.
 
 | settlement | clients pay | agents receive | who bears a wrong prediction |
 |---|---|---|---|
-| `OnPrediction` | as auctioned | measured cost | the house |
+| `OnPrediction` | as auctioned | measured cost | the auctioneer |
 | `OnMeasurement` | measured cost plus the auction's price | measured cost | the clients |
 | `OnDelivery` | upon success, charge over its chance | upon success, predicted cost over its chance | the agents |
-| `ExecutionContingent` | as auctioned | what all got, less what was possible without them | the house, the agents |
+| `ExecutionContingent` | as auctioned | what all got, less what was possible without them | auctioneer, agents |
 """
 
 from dataclasses import dataclass, field
@@ -83,7 +83,7 @@ class Settlement(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OnPrediction:
-    """Clients pay what the auction said; agents are paid what it cost. The house insures both sides."""
+    """Clients pay what the auction said; agents are paid what it cost. The auctioneer insures both sides."""
 
     per_request: ClassVar[bool] = True
     promises: ClassVar[Promises] = dict.fromkeys(
@@ -99,8 +99,8 @@ class OnPrediction:
 class OnMeasurement:
     """Clients pay measured cost plus the price of the slot: the charge with the predicted cost swapped for the real.
 
-    The house keeps exactly what the auction promised it, whatever is measured. A client whose request runs dear can end
-    below zero; truth-telling stays dominant in expectation where predictions are unbiased and read no report.
+    The auctioneer keeps exactly what the auction promised it, whatever is measured. A client whose request runs dear
+    can end below zero; truth-telling stays dominant in expectation where predictions are unbiased and read no report.
     """
 
     per_request: ClassVar[bool] = True
@@ -123,7 +123,7 @@ class OnDelivery:
     """No success, no payment, in either direction; success pays the predicted amounts over the chance of success.
 
     Expected charges are the auctioned ones where chances are calibrated, and in every realisation no client pays for a
-    failure, none with a single request ends below zero (but for rounding), and the house covers
+    failure, none with a single request ends below zero (but for rounding), and the auctioneer covers
     what it pays out, if no charge was below its predicted cost. Agents bear the risk: one whose chance was overstated
     is paid too little on average. Charges round up, receipts down.
     """
@@ -190,7 +190,7 @@ class ExecutionContingent:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Balance:
-    """What a settlement leaves, measured, in micro-units: to the house, to each bidder, to each agent (M,)."""
+    """What a settlement leaves, measured, in micro-units: to the auctioneer, to each bidder, to each agent (M,)."""
 
     house: int
     bidders: dict[int, int]

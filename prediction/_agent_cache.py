@@ -114,6 +114,6 @@ class AgentCache:
 
 def _common(a: bytes, b: bytes) -> int:
     length = min(len(a), len(b))
-    # The highest set bit of the difference of two big-endian numbers lies in their first differing byte.
+    # The highest set bit of the difference of two big-endian numbers is in their first differing byte.
     difference = int.from_bytes(a[:length], "big") ^ int.from_bytes(b[:length], "big")
     return length - (difference.bit_length() + 7) // 8

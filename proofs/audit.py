@@ -6,22 +6,22 @@ from pathlib import Path
 from time import perf_counter
 
 from mechanisms import DirectMechanism
-from proofs.checkpoint import Checkpoint
-from proofs.engine import Engine, Progress
+from proofs.claims.property import ALL, Property, find_property
 from proofs.errors import AuditError
-from proofs.finding import Finding, Report
-from proofs.menu import Exhaustive
-from proofs.properties import ALL, Property, find_property
-from proofs.scope import Grid, Scope
-from proofs.search import Search
-from proofs.shrink import shrink
-from proofs.smt import Symbolic
-from proofs.subject import Subject
-from proofs.ties import Irresolute
-from proofs.workers import Pool, Processes, Serial
+from proofs.evidence.engine import Engine, Progress
+from proofs.evidence.finding import Finding, Report
+from proofs.evidence.shrink import shrink
+from proofs.grids.checkpoint import Checkpoint
+from proofs.grids.exhaustive import Exhaustive
+from proofs.grids.workers import Pool, Processes, Serial
+from proofs.reals.symbolic import Symbolic
+from proofs.samples.random_search import Search
+from proofs.scopes.grid import Grid, Scope
+from proofs.subject.subject import Subject
+from proofs.ties.all_ties import AllTies
 
 #: Asked in this order; the first that accepts a property over a scope examines it.
-ENGINES: tuple[Engine, ...] = (Exhaustive(), Irresolute(), Search(), Symbolic())
+ENGINES: tuple[Engine, ...] = (Exhaustive(), AllTies(), Search(), Symbolic())
 
 #: 3 bidders, 2 agents with one slot each, values 0 to 3: seconds, and known to expose what coarser grids hide.
 SMALL = Grid()
@@ -45,7 +45,7 @@ def audit(
 
     Args:
         mechanism: an object with `run(market)`, or a name as `mechanisms.find_mechanism` takes it.
-        scope: which markets and lies exist.
+        scope: which markets and misreports exist.
         properties: objects, shipped names, or `module:Class`.
         progress: called with (done, total) steps.
         allocator: for a mechanism given by name, the allocator to run it over.

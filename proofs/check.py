@@ -1,11 +1,11 @@
 """Check a certificate: `python -m proofs.check FILE`; the standard library alone.
 
 A claim: if requests, each owned by a bidder, go to agents within their capacities so that W, the sum of their weights
-(value minus cost), is greatest, ties broken in any way, and each pays his cost plus what the others lose by him
+(value minus cost), is greatest, ties broken in any way, and each pays the cost plus what the others lose by them
 (Clarke), then for all real values and costs the property holds. It splits into obligations:
 
-  truthful               for bidder i, choice a on the truth, b on any lie of his: W_a >= W_b at the true weights (he
-                         gets W minus the others' optimum without him, which no report of his moves)
+  truthful               for bidder i, choice a on the truth, b on any report of theirs: W_a >= W_b at the true weights
+                         (they get W minus the others' optimum without them, which no report of theirs moves)
   individually-rational  for bidder i, choice a, choice b without i: W_a >= W_b
   no-deficit             for choice a, h_i the others' optimum without i: sum over i of h_i - W_a(others) >= 0
 
@@ -35,9 +35,9 @@ def minus(left: Expression, right: Expression, factor: int | Fraction = 1) -> Ex
     return {key: number for key, number in total.items() if number}
 
 
-def welfare(agents: tuple[int, ...], requests: Iterable[int], lie: Iterable[int] = ()) -> Expression:
-    """W of the requests; the weights of those in `lie` are the reported ones."""
-    return {("lie" if i in lie else "true", i, agents[i]): 1 for i in requests if agents[i] >= 0}
+def welfare(agents: tuple[int, ...], requests: Iterable[int], misreport: Iterable[int] = ()) -> Expression:
+    """W of the requests; the weights of those in `misreport` are the reported ones."""
+    return {("misreport" if i in misreport else "true", i, agents[i]): 1 for i in requests if agents[i] >= 0}
 
 
 def obligations(name: str, owners: list[int], capacities: list[int]) -> Iterator[Obligation]:

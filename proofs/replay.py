@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mechanisms import DirectMechanism, MechanismError
-from proofs.counterexample import Counterexample
 from proofs.errors import ReplayError
-from proofs.subject import Subject
+from proofs.evidence.counterexample import Counterexample
+from proofs.subject.subject import Subject
 
 REPLAYED, DIFFERS, OUT_OF_REACH = 0, 3, 4
 

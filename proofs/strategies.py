@@ -1,4 +1,4 @@
-"""Hypothesis strategies for markets, lies and priors: `from proofs.strategies import markets`.
+"""Hypothesis strategies for markets, misreports and priors: `from proofs.strategies import markets`.
 
     @given(markets(values=range(6)))
     def test_nobody_pays_more_than_he_bids(market):
@@ -6,8 +6,8 @@
 
 Sizes vary. A request's numbers are drawn together, and an agent is there or not by one draw of its own, so that a
 failing example shrinks to fewer requests and agents, not merely to smaller numbers. What can only leave together, such
-as a bidder and the slot that he fills, stays: `proofs.shrink` finishes the work on a `Counterexample`. Amounts are
-ticks; wherever they are asked for, give one integer, several, or a strategy.
+as a bidder and the slot that he fills, stays: `proofs.evidence.shrink` finishes the work on a `Counterexample`. Amounts
+    are micro-units; wherever they are asked for, give one integer, several, or a strategy.
 
 Hypothesis is in the `test` extra; nothing else of this room needs it.
 """
@@ -21,8 +21,8 @@ from allocation import Market
 from allocation.money import Money
 from mechanisms import Prior
 from proofs.errors import AuditError
-from proofs.lies import Lie
-from proofs.scope import Grid
+from proofs.misreports.misreport import Misreport
+from proofs.scopes.grid import Grid
 
 try:
     from hypothesis import assume
@@ -33,7 +33,7 @@ except ImportError as error:
 #: One integer, several to choose from, or a strategy.
 Amounts: TypeAlias = int | Sequence[int] | st.SearchStrategy[int]
 
-#: What the numbers of a pair are and which do not vary; those of each pair; the owner; whether he may be the liar.
+#: What the numbers of a pair are and which do not vary; those of each pair; the owner; whether he may be the deviator.
 _Request: TypeAlias = tuple[tuple[tuple[str, ...], dict[str, int]], list[tuple[int, ...]], int | None, bool]
 
 
@@ -60,13 +60,13 @@ def markets(
     Raises:
         AuditError: amounts that are no integers, or none at all.
     """
-    request = _request(max_agents, bidders, values, costs, forbidden, lying=False)
+    request = _request(max_agents, bidders, values, costs, forbidden, deviating=False)
     rows = st.lists(request, min_size=min_requests, max_size=max_requests)
     return _sized(rows, max_agents, _entries(capacities, "capacities")).map(lambda drawn: drawn[0])
 
 
 @st.composite
-def lies(
+def misreports(
     draw: st.DrawFn,
     max_requests: int = 4,
     max_agents: int = 3,
@@ -76,8 +76,8 @@ def lies(
     costs: Amounts = 0,
     capacities: Amounts = range(4),
     forbidden: bool = False,
-) -> tuple[Market, Lie]:
-    """A true market and a lie in it, drawn together: where an example shrinks, the lie shrinks along with the market.
+) -> tuple[Market, Misreport]:
+    """A true market and a misreport in it, drawn together, so that they shrink together.
 
     Args:
         max_requests, max_agents, bidders, values, costs, capacities, forbidden: as in `markets`; reported entries are
@@ -86,12 +86,12 @@ def lies(
     Raises:
         AuditError: as `markets`.
     """
-    request = _request(max_agents, bidders, values, costs, forbidden, lying=True)
+    request = _request(max_agents, bidders, values, costs, forbidden, deviating=True)
     rows = st.lists(request, min_size=1, max_size=max_requests)
-    market, said, liar = draw(_sized(rows, max_agents, _entries(capacities, "capacities")))
-    mine = market.requests_of(liar)
+    market, said, deviator = draw(_sized(rows, max_agents, _entries(capacities, "capacities")))
+    mine = market.requests_of(deviator)
     assume((said[mine] != market.values[mine]).any())
-    return market, Lie.of(liar, said[mine])
+    return market, Misreport.of(deviator, said[mine])
 
 
 def profiles(grid: Grid) -> st.SearchStrategy[Market]:
@@ -102,7 +102,7 @@ def profiles(grid: Grid) -> st.SearchStrategy[Market]:
 
 
 @st.composite
-def misreports(draw: st.DrawFn, market: Market, values: Amounts | None = None) -> Lie:
+def misreports_of(draw: st.DrawFn, market: Market, values: Amounts | None = None) -> Misreport:
     """Lies of the bidders of one market, never the truth.
 
     Args:
@@ -113,7 +113,7 @@ def misreports(draw: st.DrawFn, market: Market, values: Amounts | None = None) -
         AuditError: the market has no bidder, or `values` leaves him nothing but the truth to report.
     """
     if not market.players:
-        raise AuditError("nobody can lie in a market without requests; draw markets with min_requests >= 1")
+        raise AuditError("nobody can misreport in a market without requests; draw markets with min_requests >= 1")
     if values is None:
         values = range(min(0, int(market.values.min())), int(market.values.max()) + 2)
     bidder = draw(st.sampled_from(market.players))
@@ -123,7 +123,7 @@ def misreports(draw: st.DrawFn, market: Market, values: Amounts | None = None) -
     size = true.shape[1]
     entries = st.lists(_entries(values, "values"), min_size=size, max_size=size)
     rows = st.lists(entries, min_size=true.shape[0], max_size=true.shape[0])
-    return Lie.of(bidder, draw(rows.filter(lambda said: said != true.tolist())))
+    return Misreport.of(bidder, draw(rows.filter(lambda said: said != true.tolist())))
 
 
 @st.composite
@@ -141,7 +141,7 @@ def priors(draw: st.DrawFn, grid: Grid, max_states: int = 4, max_weight: int = 3
 
 
 def _request(
-    agents: int, bidders: int | None, values: Amounts, costs: Amounts, forbidden: bool, *, lying: bool
+    agents: int, bidders: int | None, values: Amounts, costs: Amounts, forbidden: bool, *, deviating: bool
 ) -> st.SearchStrategy[_Request]:
     """All that is drawn for one request; what cannot vary costs no draw."""
     worth, price = _entries(values, "values"), _entries(costs, "costs")
@@ -151,20 +151,20 @@ def _request(
     if forbidden:
         # False is the simpler boolean, and an open pair the simpler pair.
         parts["shut"] = st.booleans()
-    if lying:
+    if deviating:
         parts["said"] = worth
     pairs = st.lists(st.tuples(*parts.values()), min_size=agents, max_size=agents)
     fixed = {"costs": costs} if isinstance(costs, int) else {}
     owner = st.just(None) if bidders is None else st.integers(0, bidders - 1)
-    liar = st.booleans() if lying else st.just(False)
-    return st.tuples(st.just((tuple(parts), fixed)), pairs, owner, liar)
+    deviator = st.booleans() if deviating else st.just(False)
+    return st.tuples(st.just((tuple(parts), fixed)), pairs, owner, deviator)
 
 
 @st.composite
 def _sized(
     draw: st.DrawFn, requests: st.SearchStrategy[list[_Request]], max_agents: int, capacity: st.SearchStrategy[int]
 ) -> tuple[Market, Money, int]:
-    """The market of the agents that are there, the (N, M) values that liars report, and the liar."""
+    """The market of the agents that are there, the (N, M) values that deviators report, and the deviator."""
     rows = draw(requests)
     there = draw(st.lists(st.tuples(st.booleans(), capacity), min_size=max_agents, max_size=max_agents))
     agents = [agent for agent, (here, _) in enumerate(there) if here] or [0]
@@ -185,8 +185,8 @@ def _sized(
         ~shut if shut.any() else None,
         np.array(owners, np.int64),
     )
-    liars = [owner for owner, (_, _, _, liar) in zip(owners, rows, strict=True) if liar]
-    return market, matrix("said"), (liars or owners or [0])[0]
+    deviators = [owner for owner, (_, _, _, deviator) in zip(owners, rows, strict=True) if deviator]
+    return market, matrix("said"), (deviators or owners or [0])[0]
 
 
 def _entries(amounts: Amounts, name: str) -> st.SearchStrategy[int]:

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from mechanisms import DirectMechanism, Mechanism
 from mechanisms.catalogue import promised
 from mechanisms.promises import Promises, promises_of
-from proofs._encoding import PROVABLE
 from proofs.audit import SMALL, audit
+from proofs.claims.property import ALL, Property, Truthful, find_property
 from proofs.errors import AuditError
-from proofs.properties import ALL, Property, Truthful, find_property
-from proofs.reals import Reals
-from proofs.scope import Scope
-from proofs.subject import Subject
+from proofs.reals.encoding import PROVABLE
+from proofs.reals.scope import Reals
+from proofs.scopes.grid import Scope
+from proofs.subject.subject import Subject
 
 
 def assert_holds(mechanism: DirectMechanism | str, properties: Iterable[Property | str], scope: Scope = SMALL) -> None:
@@ -30,7 +30,7 @@ def assert_holds(mechanism: DirectMechanism | str, properties: Iterable[Property
 
 
 def assert_truthful(mechanism: DirectMechanism | str, scope: Scope = SMALL) -> None:
-    """Raise `AssertionError` with a counterexample if any bidder can gain by a lie.
+    """Raise `AssertionError` with a counterexample if any bidder can gain by a misreport.
 
     Raises:
         AssertionError: somebody can.
@@ -44,15 +44,15 @@ def assert_truthful(mechanism: DirectMechanism | str, scope: Scope = SMALL) -> N
     assert_holds(mechanism, [Truthful()], scope)
 
 
-#: Promises about lies of agents.
+#: Promises about misreports of agents.
 _AGENTS_LIE = ("truthful-agents", "truthful-both")
 
 
 def promised_on(mechanism: DirectMechanism | str, scope: Scope, allocator: str | None = None) -> list[Property]:
     """What a mechanism promises on the markets of a scope, as properties to audit; `ALL` if it makes no promise.
 
-    What it promises about agents' lies counts where the scope has such lies: where costs or capacities are private.
-    Over `Reals` these are `PROVABLE`, promised or not.
+    What it promises about agents' misreports counts where the scope has such misreports: where costs or capacities are
+    private. Over `Reals` these are `PROVABLE`, promised or not.
 
     Args:
         mechanism, scope, allocator: as in `audit`.

@@ -24,7 +24,7 @@ class Auction:
         model: makes the predictor for a fleet; default Hoeffding trees.
         name: what reports call the policy.
 
-    A bidder with several requests in a round is one player. A prediction sees no report, so no lie can move the
+    A bidder with several requests in a round is one player. A prediction sees no report, so no misreport can move the
     terms it is judged by. An agent's room is its slots minus what is in flight; dead agents have none.
     """
 

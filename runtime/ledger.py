@@ -36,7 +36,7 @@ class Totals:
 
     @property
     def surplus(self) -> int:
-        """What the house keeps once agents were paid."""
+        """What the auctioneer keeps once agents were paid."""
         return self.charges - self.receipts
 
 

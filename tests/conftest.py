@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from proofs import fresh, replay
+from proofs import replay
+from proofs.evidence import fresh_process
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def replayed_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Those are started in test_audit.py, test_counterexample.py and test_implementable.py of proofs.
     """
-    for module in (replay, fresh):
+    for module in (replay, fresh_process):
         monkeypatch.setattr(module, "subprocess", SimpleNamespace(run=_run))
 
 

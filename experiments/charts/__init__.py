@@ -72,7 +72,7 @@ def charts(result: StudyResult) -> list[Chart]:
         ),
         Chart(
             f"Charge against cost{of}",
-            "One point per request. Above the dashed line the house gains on it, below it loses."
+            "One point per request. Above the dashed line the auctioneer gains on it, below it loses."
             f"{auction.thinned(study)}",
             auction.charges(study),
         ),

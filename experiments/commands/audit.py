@@ -1,4 +1,4 @@
-"""`iemas audit`: can anyone gain by lying to this mechanism, and does the house lose money?"""
+"""`iemas audit`: can anyone gain by misreporting to this mechanism, and does the auctioneer lose money?"""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from proofs import Engine, Finding, Report, Scope
-    from proofs.workers import Pool
+    from proofs import Finding, Report, Scope
+    from proofs.evidence.engine import Engine
+    from proofs.grids.workers import Pool
 
 #: A progress bar for anything shorter would only flicker.
 _PATIENCE_S = 2.0
@@ -34,9 +35,9 @@ def audit(
     agents: Annotated[int, typer.Option(help="Agents that serve.")] = 2,
     values: Annotated[
         str | None,
-        typer.Option(help="What a pair may be worth, in ticks: 0..3 or 0,2,5; by default 0..3, sampled 0..1000."),
+        typer.Option(help="What a pair may be worth, in micro-units: 0..3 or 0,2,5; by default 0..3, sampled 0..1000."),
     ] = None,
-    costs: Annotated[str, typer.Option(help="Cost of serving, in ticks: one, or one per agent, 1,2.")] = "0",
+    costs: Annotated[str, typer.Option(help="Cost of serving, in micro-units: one, or one per agent, 1,2.")] = "0",
     capacity: Annotated[str, typer.Option(help="Slots: one number for all agents, or one per agent, 1,2.")] = "1",
     requests_per_bidder: Annotated[int, typer.Option(help="Requests that each player owns.")] = 1,
     private_costs: Annotated[
@@ -57,7 +58,7 @@ def audit(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the random markets.")] = 0,
     guided: Annotated[
-        bool, typer.Option("--guided", help="With --sample: let Hypothesis draw, towards lies that almost pay.")
+        bool, typer.Option("--guided", help="With --sample: let Hypothesis draw, towards misreports that almost pay.")
     ] = False,
     ties: Annotated[
         str, typer.Option(help="On a grid: first, as the allocator breaks them; all ways; or refuse markets with ties.")
@@ -82,7 +83,7 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     save: Annotated[Path | None, typer.Option(help="Also write the JSON here, for python -m proofs.replay.")] = None,
 ) -> None:
-    """Find a lie that pays, an honest bidder who loses, a deficit, or prove that this scope has none.
+    """Find a misreport that pays, an honest bidder who loses, a deficit, or prove that this scope has none.
 
     Exit code 1 if anything is refuted, 2 if the question makes no sense or the audited code raises, 130 if interrupted.
 
@@ -91,6 +92,8 @@ def audit(
     from rich.console import Console
 
     import proofs
+    from proofs.properties.agents import AgentsRational, TruthfulAgents
+    from proofs.reals.encoding import PROVABLE
 
     if save is not None and (save.is_dir() or not save.parent.is_dir()):
         why = f"{save} is a folder" if save.is_dir() else f"there is no folder {save.parent}"
@@ -105,7 +108,7 @@ def audit(
         other = "covers every tie-break anyway" if reals else "knows the allocator's own ties alone"
         raise typer.BadParameter(f"{'--reals' if reals else '--sample'} {other}; leave it out", param_hint="--ties")
     scope: Scope
-    promised = proofs.PROVABLE if reals else proofs.ALL
+    promised = PROVABLE if reals else proofs.ALL
     costs_each, capacities = _one_or_many(costs, "--costs"), _one_or_many(capacity, "--capacity")
     hidden_costs = None if private_costs is None else _integers(private_costs, "--private-costs")
     hidden_rooms = None if private_capacities is None else _integers(private_capacities, "--private-capacities")
@@ -113,7 +116,7 @@ def audit(
     if two_sided and reals:
         raise typer.BadParameter("agents' private types are for grids and samples", param_hint="--reals")
     if two_sided:
-        promised = (*promised, proofs.TruthfulAgents(), proofs.AgentsRational())
+        promised = (*promised, TruthfulAgents(), AgentsRational())
     if reals:
         box = None if values is None else _ends(_integers(values, "--values"))
         scope = proofs.Reals(
@@ -192,7 +195,7 @@ def _show(report: "Report", console: "Console", name: str, allocator: str | None
     table = Table(title=escape(str(report.subject)), title_justify="left", caption=f"{report.seconds:.1f} s in all")
     for column in ("property", "finding"):
         table.add_column(column)
-    for column in ("cases", "seconds", "worst, ticks"):
+    for column in ("cases", "seconds", "worst, micro-units"):
         table.add_column(column, justify="right")
     for finding in report.findings:
         table.add_row(
@@ -230,7 +233,7 @@ def _coloured(finding: "Finding") -> str:
 
 def _engines(guided: bool) -> "Sequence[Engine]":
     from proofs.audit import ENGINES
-    from proofs.guided import Guided
+    from proofs.samples.guided_search import Guided
 
     return (Guided(),) if guided else ENGINES
 
@@ -240,7 +243,7 @@ def _pool(workers: int, ray: bool) -> "int | Pool":
         raise typer.BadParameter("--workers are processes here, --ray is a cluster; give one", param_hint="--ray")
     if not ray:
         return workers
-    from proofs.cluster import RayCluster
+    from proofs.grids.ray_cluster import RayCluster
 
     return RayCluster()
 

@@ -4,7 +4,7 @@
 |---|---|
 | `cells` | `Cell`: what the trials of one row say about one property; `Trial`, `Evidence` |
 | `spaces` | the grids on which rules are tried |
-| `rules` | auctions, every rule over every allocator: bidders lie, agents lie, both on average over a prior |
+| `rules` | auctions, every rule over every allocator: misreports of bidders, of agents, both on average over a prior |
 | `refused` | pairs of rule and allocator that the rule declines |
 | `settled` | settlements: costs off their predictions, requests that fail |
 | `played` | several rounds with a memory |

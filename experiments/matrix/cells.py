@@ -8,7 +8,7 @@ from allocation import Market
 from mechanisms import DirectMechanism, Outcome
 from mechanisms.promises import Domain
 from proofs import Counterexample, Finding, Status, shrink
-from proofs.shrink import simplicity
+from proofs.evidence.shrink import simplicity
 
 #: Told how many steps were made.
 Progress = Callable[[int], None]
@@ -27,7 +27,7 @@ class Evidence:
 class Trial:
     """One property on one space: whether the promise speaks of it, and the failure, if there is one.
 
-    `worst` is the largest violation in ticks; `evidence` shrinks it when asked, and is None where nothing failed.
+    `worst` is the largest violation in micro-units; `evidence` shrinks it when asked, and is None where nothing failed.
     """
 
     space: str
@@ -133,4 +133,4 @@ def smallest(cell: Cell) -> Evidence | None:
 def _shrunk(found: Counterexample, mechanism: Remembered) -> Evidence:
     small = shrink(found, mechanism)
     small.replay(mechanism.mechanism)
-    return Evidence(str(small), small.as_dict(), simplicity(small.truth, small.lie))
+    return Evidence(str(small), small.as_dict(), simplicity(small.truth, small.misreport))

@@ -10,8 +10,10 @@ from mechanisms import VCG, DynamicMechanism, DynamicPivot, Mechanism, PerRound
 from mechanisms.catalogue import promised
 from mechanisms.dynamic import over_rounds
 from mechanisms.promises import Promises, promises_of
-from proofs import Conversations, Gambit, PlayFinding, RoundsFinding, Shortfall, audit_plays, audit_rounds
-from proofs.plays import OVER_ROUNDS
+from proofs import audit_plays, audit_rounds
+from proofs.rounds.conversations import Conversations
+from proofs.rounds.sums import OVER_ROUNDS, PlayFinding, Shortfall
+from proofs.rounds.truthful import MultiRoundDeviation, RoundsFinding
 
 TRUTHFUL = "truthful-over-rounds"
 
@@ -41,7 +43,7 @@ class RoundsRow:
         return sum(_profiles(world, values) for world, values in self.worlds)
 
     def examine(self, progress: Progress = lambda steps: None) -> tuple[Cell, ...]:
-        """Play every world: every sequence of lies, and every honest profile.
+        """Play every world: every sequence of misreports, and every honest profile.
 
         Raises:
             AuditError: the mechanism is infeasible.
@@ -49,15 +51,15 @@ class RoundsRow:
         found: dict[str, list[Trial]] = {name: [] for name in (TRUTHFUL, *OVER_ROUNDS)}
         for world, values in self.worlds:
             space = f"{world.bidders} bidders x {world.agents} agents, values {list(values)}; {world}"
-            lies = audit_rounds(self.mechanism, world, values)
-            found[TRUTHFUL].append(self._trial(TRUTHFUL, space, lies, lies.gambit))
+            misreports = audit_rounds(self.mechanism, world, values)
+            found[TRUTHFUL].append(self._trial(TRUTHFUL, space, misreports, misreports.gambit))
             for play in audit_plays(self.mechanism, world, values):
                 found[play.name].append(self._trial(play.name, space, play, play.shortfall))
             progress(_profiles(world, values))
         return tuple(Cell(name, self.promises.get(name), tuple(trials)) for name, trials in found.items())
 
     def _trial(
-        self, name: str, space: str, finding: RoundsFinding | PlayFinding, found: Gambit | Shortfall | None
+        self, name: str, space: str, finding: RoundsFinding | PlayFinding, found: MultiRoundDeviation | Shortfall | None
     ) -> Trial:
         evidence = None
         if found is not None:

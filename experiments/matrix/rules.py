@@ -23,25 +23,13 @@ from mechanisms.catalogue import ALLOCATORS, HOME, RULES, WHOLE, find_mechanism,
 from mechanisms.promises import Domain, Promises, entailed, promises_of
 from mechanisms.rules.hubs import LocalVCG
 from mechanisms.rules.paper import PaperRouter
-from proofs import (
-    AgentsRational,
-    Balanced,
-    BayesianTruthful,
-    Efficient,
-    Grid,
-    IndividuallyRational,
-    InterimRational,
-    NoDeficit,
-    Property,
-    Status,
-    Truthful,
-    TruthfulAgents,
-    TruthfulBoth,
-    grid_prior,
-)
-from proofs.menu import Exhaustive
+from proofs import Efficient, Grid, IndividuallyRational, NoDeficit, Property, Status, Truthful
+from proofs.grids.exhaustive import Exhaustive
+from proofs.properties.agents import AgentsRational, TruthfulAgents, TruthfulBoth
+from proofs.properties.bayesian import BayesianTruthful, InterimRational, grid_prior
+from proofs.properties.budget import Balanced
 
-#: About bidders, the house and welfare, whatever agents are.
+#: About bidders, the auctioneer and welfare, whatever agents are.
 OF_BIDDERS: tuple[Property, ...] = (Truthful(), IndividuallyRational(), NoDeficit(), Balanced(), Efficient())
 
 #: About agents, where they are players.
@@ -50,7 +38,7 @@ OF_AGENTS: tuple[Property, ...] = (TruthfulAgents(), TruthfulBoth(), AgentsRatio
 #: On average over a uniform prior, bidders and agents alike.
 ON_AVERAGE = ("bayesian-truthful", "interim-rational")
 
-#: Rules made for agents that lie; all that they promise holds whatever agents report, and is tried there too.
+#: Rules made for agents that misreport; all that they promise holds whatever agents report, and is tried there too.
 _FOR_AGENTS = ("two-sided-vcg", "procurement-vcg", "trade-reduction", "expected-externality")
 
 _SLOW = ("linear-program", "convex-program", "network-flow", "or-tools")
@@ -69,8 +57,8 @@ _SHOWN: Mapping[str, tuple[str, ...]] = {
 class RuleRow:
     """One mechanism: its label, how it is built for a space, what it promises, where it is tried.
 
-    `spaces` have public terms, `two_sided` agents that lie; on `average` a uniform prior is assumed. A row that is
-    `brief` comes to the same verdicts with less work: small spaces first, what is not promised on a space is asked
+    `spaces` have public terms, `two_sided` agents that misreport; on `average` a uniform prior is assumed. A row that
+    is `brief` comes to the same verdicts with less work: small spaces first, what is not promised on a space is asked
     until one refutes it, and few markets are asked twice.
     """
 

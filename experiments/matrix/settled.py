@@ -9,28 +9,27 @@ from mechanisms import VCG, Mechanism
 from mechanisms.catalogue import SETTLEMENTS
 from mechanisms.promises import Domain, Promises, promises_of
 from mechanisms.settlement import CERTAIN, Settlement
-from proofs import (
+from proofs import Grid, Property
+from proofs.claims.execution_risk import ExecutionRisk
+from proofs.grids.exhaustive import Exhaustive
+from proofs.properties.realised import (
     AgentsRationalRealised,
-    Grid,
-    Luck,
     NoDeficitInAnyRun,
-    Property,
     RationalRealised,
     TruthfulAgentsRealised,
     TruthfulRealised,
 )
-from proofs.menu import Exhaustive
 
 #: One in two, which divides every amount, and three in four, which makes settlements round.
-HALF, MOST = Luck(), Luck(chance=CERTAIN * 3 // 4)
+HALF, MOST = ExecutionRisk(), ExecutionRisk(chance=CERTAIN * 3 // 4)
 
 #: Where three requests run at once and errors of costs would make too many ways.
-FAILING = Luck((0,))
+FAILING = ExecutionRisk((0,))
 
 _APART = [[True, False], [False, True], [True, False]]
 
-#: Single requests; a bidder with two, of which one is contested; agents that lie about the cost of each.
-SPACES: tuple[tuple[Grid, Luck], ...] = (
+#: Single requests; a bidder with two, of which one is contested; agents that misreport about the cost of each.
+SPACES: tuple[tuple[Grid, ExecutionRisk], ...] = (
     (Grid(2, 1, range(4), costs=1), HALF),
     (Grid(2, 1, range(4), costs=1), MOST),
     (Grid(2, 2, (1, 4), owners=(0, 0, 1), feasible=_APART), FAILING),
@@ -51,7 +50,7 @@ class SettledRow:
     rule: str
     settlement: Settlement
     promises: Promises
-    spaces: tuple[tuple[Grid, Luck], ...] = SPACES
+    spaces: tuple[tuple[Grid, ExecutionRisk], ...] = SPACES
     few: bool = False
 
     @property
@@ -82,8 +81,8 @@ class SettledRow:
         return f"vcg settled {self.rule}" if self.rule.startswith("on-") else f"vcg, {self.rule}"
 
 
-def properties(settlement: Settlement, luck: Luck, *, agents: bool) -> tuple[Property, ...]:
-    """What is asked of a settlement; of agents' lies only where they have types."""
+def properties(settlement: Settlement, luck: ExecutionRisk, *, agents: bool) -> tuple[Property, ...]:
+    """What is asked of a settlement; of agents' misreports only where they have types."""
     asked: tuple[Property, ...] = (TruthfulRealised(settlement, luck), RationalRealised(settlement, luck))
     asked += (TruthfulAgentsRealised(settlement, luck),) if agents else ()
     return (*asked, AgentsRationalRealised(settlement, luck), NoDeficitInAnyRun(settlement, luck))

@@ -10,7 +10,7 @@ from proofs import Grid
 _TORN = [[True, True, False, True], [False, True, True, False], [True, False, False, False]]
 _LAST = [False, False, False, True]
 
-#: Bidders lie, agents' terms are public.
+#: Bidders misreport, agents' terms are public.
 SPACES: tuple[Grid, ...] = (
     Grid(bidders=2, agents=2, values=range(3)),
     Grid(bidders=2, agents=2, values=(0, 2, 3), costs=(0, 2)),
@@ -30,7 +30,7 @@ SPACES: tuple[Grid, ...] = (
     Grid(3, 4, (8,), [[6] * 4] * 4 + [[1] * 4], owners=(0, 1, 1, 1, 2), feasible=[_TORN[2], *_TORN, _LAST]),
 )
 
-#: Agents are players too: they may lie about their costs and their capacity.
+#: Agents are players too: they may misreport about their costs and their capacity.
 TWO_SIDED: tuple[Grid, ...] = (
     Grid(2, 1, range(3), private_costs=range(3), private_capacities=range(3), costs_per_pair=True),
     Grid(2, 2, range(2), private_costs=range(2), private_capacities=range(2)),
@@ -44,7 +44,7 @@ ONE_GOOD: tuple[Grid, ...] = (
     Grid(2, 3, range(3), one_good=True, private_costs=range(3)),
 )
 
-#: Where a uniform prior gives every expected externality as a whole number of ticks.
+#: Where a uniform prior gives every expected externality as a whole number of micro-units.
 AVERAGE: tuple[Grid, ...] = (
     Grid(2, 1, (0, 18, 36), private_costs=(0, 18)),
     Grid(2, 1, (0, 16), private_costs=(0, 8), requests_per_bidder=2),

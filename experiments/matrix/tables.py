@@ -10,20 +10,20 @@ from experiments.matrix.settled import HALF, properties, settlements
 from mechanisms import MechanismError
 from mechanisms.catalogue import ALLOCATORS
 from mechanisms.settlement import OnPrediction
-from proofs.plays import OVER_ROUNDS
+from proofs.rounds.sums import OVER_ROUNDS
 
 
 @dataclass(frozen=True)
 class Table:
-    """Some properties, under a title that says who lies, and when it is settled."""
+    """Some properties, under a title that says who misreports, and when it is settled."""
 
     title: str
     properties: tuple[str, ...]
 
 
 TABLES: tuple[Table, ...] = (
-    Table("bidders may lie; the house, and welfare", tuple(prop.name for prop in OF_BIDDERS)),
-    Table("agents may lie about costs and capacity", tuple(prop.name for prop in OF_AGENTS)),
+    Table("bidders may misreport; the auctioneer, and welfare", tuple(prop.name for prop in OF_BIDDERS)),
+    Table("agents may misreport about costs and capacity", tuple(prop.name for prop in OF_AGENTS)),
     Table("on average over a uniform prior, both sides", ON_AVERAGE),
     Table("the rule declines the allocator, whatever the market", (REFUSED,)),
     Table(

@@ -32,7 +32,7 @@ class AffineMaximizer:
         weights: how often a bidder's welfare counts, integers >= 1, by bidder; 1 for bidders not named. A sequence
             weighs bidders 0, 1, and so on.
         boosts: (M,) micro-units per slot at each agent, or one for all; may be negative. A positive one is a subsidy
-            that the house pays, and the promise of no deficit is void.
+            that the auctioneer pays, and the promise of no deficit is void.
 
     Raises:
         MechanismError: a weight is no integer >= 1, or a boost no integer.
@@ -127,7 +127,7 @@ class ReserveVCG:
     """VCG in which no slot goes for less than its cost plus a reserve (Vickrey 1961; Myerson 1981 for why).
 
     The allocation maximises the welfare above reserves; a bidder pays the greater of cost plus reserve and his
-    externality, as VCG would if the reserve were a cost. The house keeps the reserve.
+    externality, as VCG would if the reserve were a cost. The auctioneer keeps the reserve.
 
     Args:
         allocator: must be exact.

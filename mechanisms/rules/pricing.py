@@ -53,7 +53,7 @@ class ClearingPrice:
 
     Clearing prices form a lattice (Shapley and Shubik 1971). The lowest are the VCG payments of bidders with one
     request (Leonard 1983; Demange, Gale and Sotomayor 1986), hence truthful for them; a bidder with several requests
-    moves the price that he pays on all of them. The highest are best for the house and truthful for nobody.
+    moves the price that he pays on all of them. The highest are best for the auctioneer and truthful for nobody.
 
     Args:
         end: `lowest` or `highest`.

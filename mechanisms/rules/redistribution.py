@@ -16,8 +16,8 @@ class Redistribution:
 
     Cavallo (2006) rebates 1/n of the least surplus over all of a bidder's reports. Here that is the same: welfare of
     these markets is submodular in bidders, so VCG's surplus grows with each of them (Ausubel and Milgrom 2002), and
-    staying away is the report that makes it least. The rebates therefore never add up to more than the surplus.
-    Agents are paid their cost before anything is shared out. Shares are rounded down, in the house's favour; a rebate
+    staying away is the report that makes it least. The rebates therefore never add up to more than the surplus. Agents
+    are paid their cost before anything is shared out. Shares are rounded down, in the auctioneer's favour; a rebate
     appears as a deduction from the bidder's first request, served or not. Costs n auctions per round.
     """
 

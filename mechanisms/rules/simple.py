@@ -47,7 +47,7 @@ class PostedPrice:
 
     @property
     def promises(self) -> Promises:
-        """Without a markup the house keeps nothing as well."""
+        """Without a markup the auctioneer keeps nothing as well."""
         names = ("truthful", "individually-rational", "agents-rational", "no-deficit" if self.markup else "balanced")
         return dict.fromkeys(names, Domain.EVERYWHERE)
 

@@ -5,7 +5,7 @@ Each of these gives up something else:
 
 | rule | gives up |
 |---|---|
-| `TwoSidedVCG` | the budget: the house subsidises trade |
+| `TwoSidedVCG` | the budget: the auctioneer subsidises trade |
 | `ProcurementVCG` | truthfulness of bidders, who pay their bids |
 | `TradeReduction` | the least valuable trade, and every market that is not of one good |
 | `ExpectedExternality` | dominant strategies and rationality, for averages over a prior |
@@ -32,8 +32,8 @@ from mechanisms.rules.vcg import VCG
 class TwoSidedVCG:
     """Bidders pay, and agents are paid, by their externalities (Clarke 1971); agents may misstate costs and capacity.
 
-    An agent is paid its cost plus the welfare that would be missing without it. The house runs a deficit whenever a
-    trade is worth anything and nobody competes: one bidder, one agent, value 1, cost 0. The allocator must be exact.
+    An agent is paid its cost plus the welfare that would be missing without it. The auctioneer runs a deficit whenever
+    a trade is worth anything and nobody competes: one bidder, one agent, value 1, cost 0. The allocator must be exact.
     """
 
     promises: ClassVar[Promises] = dict.fromkeys(
@@ -69,11 +69,12 @@ class ProcurementVCG:
 class TradeReduction:
     """The double auction of McAfee (1992): all efficient trades at one price, or all but the least valuable.
 
-    For one good alone: each bidder has one request, worth the same at every agent; each agent has one slot, or none,
-    of the same cost for every request. Values and costs of pairs make another good of every pair, and then a bid moves
-    not only whether its bidder trades but who else trades with whom, so that dropping the last trade no longer makes
-    prices independent of those who pay them; such markets are refused. Where the price between the first excluded
-    bidder and agent falls between two ticks, bidders pay the upper, agents get the lower, and the house keeps the tick.
+    For one good alone: each bidder has one request, worth the same at every agent; each agent has one slot, or none, of
+    the same cost for every request. Values and costs of pairs make another good of every pair, and then a bid moves not
+    only whether its bidder trades but who else trades with whom, so that dropping the last trade no longer makes prices
+    independent of those who pay them; such markets are refused. Where the price between the first excluded bidder and
+    agent falls between two micro-units, bidders pay the upper, agents get the lower, and the auctioneer keeps the
+    micro-unit.
     """
 
     promises: ClassVar[Promises] = dict.fromkeys(
@@ -112,8 +113,8 @@ class ExpectedExternality:
     """Everybody is paid what he is expected to be worth to the others (d'Aspremont and Gerard-Varet 1979; Arrow 1979).
 
     The expectation is over the prior, given one's own report; what one player is paid, the others pay in equal parts,
-    odd ticks by the first of them. Charges equal receipts to the tick and honesty is best on average, if others are
-    honest; a player may lose. Every bidder and every agent is a player.
+    odd micro-units by the first of them. Charges equal receipts to the micro-unit and honesty is best on average, if
+    others are honest; a player may lose. Every bidder and every agent is a player.
 
     Args:
         prior: independent types; states of the markets that are run.
@@ -131,8 +132,8 @@ class ExpectedExternality:
         """Allocate and charge.
 
         Raises:
-            MechanismError: the market has not the prior's shape; or an expectation is no whole number of ticks, and
-                the message says by what to multiply all amounts.
+            MechanismError: the market has not the prior's shape; or an expectation is no whole number of micro-units,
+                and the message says by what to multiply all amounts.
         """
         if market.shape != self.prior.shape:
             raise MechanismError(f"the prior is about markets of shape {self.prior.shape}, this one has {market.shape}")
@@ -267,7 +268,7 @@ def _expected(
     if rest:
         factor = prior.total // math.gcd(prior.total, rest)
         raise MechanismError(
-            f"an expected externality is {worth}/{prior.total} ticks; multiply all amounts by {factor}"
+            f"an expected externality is {worth}/{prior.total} micro-units; multiply all amounts by {factor}"
         )
     return due
 

@@ -14,7 +14,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from mechanisms import BatchMechanism, find_mechanism
 from proofs import Finding, Grid, Reals, Status, audit
-from proofs.profiles import values_of
+from proofs.scopes.profiles import values_of
 
 Rows = list[dict[str, object]]
 
@@ -60,7 +60,7 @@ def test_against_mechaudit(benchmark: BenchmarkFixture, row: Rows, full: bool) -
     ours /= 20
     row.append(
         {
-            "table": "truthfulness of VCG, every pair of profile and lie",
+            "table": "truthfulness of VCG, every pair of profile and misreport",
             "size": f"3x2x{len(grid.values)}",
             "pairs": grid.pairs,
             "ours CPU s": ours,
@@ -84,7 +84,7 @@ def test_pairs_per_second(
     assert finding.status is Status.VERIFIED and finding.cases == grid.pairs
     row.append(
         {
-            "table": "pairs of profile and lie, VCG over MinCostFlow",
+            "table": "pairs of profile and misreport, VCG over MinCostFlow",
             "size": f"{n}x{m}x{values}",
             "profiles": grid.profiles,
             "pairs": grid.pairs,

@@ -152,9 +152,13 @@ def test_a_strangers_rule_in_a_file_of_his_own(
     assert result.exit_code == 1, result.output
     truthful = json.loads(result.stdout)["findings"][0]
     assert truthful["note"] == "replayed in a fresh process"
-    lie = truthful["counterexample"]
-    assert lie["amount"] == violation(
-        "truthful", "rules_of_a_stranger:HalfPrice", bidder=lie["lie"]["bidder"], lie=lie["lie"]["rows"], **lie["truth"]
+    misreport = truthful["counterexample"]
+    assert misreport["amount"] == violation(
+        "truthful",
+        "rules_of_a_stranger:HalfPrice",
+        bidder=misreport["misreport"]["bidder"],
+        misreport=misreport["misreport"]["rows"],
+        **misreport["truth"],
     )
 
 

@@ -171,7 +171,7 @@ class Careless:
         (["quits:Rule"], "quits:Rule: importing quits raises SystemExit"),
         ([":"], "':' names no module"),
         (["vcg", "--values", ""], "expected integers such as"),
-        (["vcg", "--values", "0..1000000000"], "more than 4,194,304 ticks"),
+        (["vcg", "--values", "0..1000000000"], "more than 4,194,304 micro-units"),
         (["vcg", "--reals", "--values", "1..0"], "expected integers such as"),
         (["vcg", "--save", "."], "is a folder"),
     ],

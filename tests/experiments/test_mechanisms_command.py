@@ -26,10 +26,14 @@ def test_the_matrix_of_one_rule_with_its_smallest_counterexample(command: typer.
     result = CliRunner().invoke(command, ["--rule", "paper-router"])
     assert result.exit_code == 0, result.output
     assert "paper-router: truthful fails: bidder 0 reports [0] instead of [2] and gains 1" in result.output
-    assert "paper-router: no-deficit fails: the house takes 0, pays 1 and loses 1" in result.output
+    assert "paper-router: no-deficit fails: the auctioneer takes 0, pays 1 and loses 1" in result.output
     assert "paper-router: individually-rational fails" in result.output and "fails 2/2" in result.output
     assert "paper-router: truthful-agents fails: agent 0 reports costs" in result.output
-    titles = ("bidders may lie", "agents may lie about costs and capacity", "on average over a uniform prior")
+    titles = (
+        "bidders may misreport",
+        "agents may misreport about costs and capacity",
+        "on average over a uniform prior",
+    )
     assert all(title in result.output for title in titles) and "over two and three rounds" not in result.output
 
 
@@ -44,7 +48,7 @@ def test_agv_is_honest_on_average_alone(command: typer.Typer) -> None:
 def test_settlements_are_rows_with_their_own_properties(command: typer.Typer) -> None:
     result = CliRunner().invoke(command, ["--rule", "on-prediction"])
     assert result.exit_code == 0, result.output
-    assert "no-deficit-in-any-run fails: the house loses 1 where request 0 costs 2 and succeeds" in result.output
+    assert "no-deficit-in-any-run fails: the auctioneer loses 1 where request 0 costs 2 and succeeds" in result.output
     assert "costs off by -1 or 1, success 3/4" in result.output
 
 

@@ -10,7 +10,7 @@ from allocation import BruteForce, Market, MinCostFlow
 from allocation.money import Money
 from mechanisms import VCG, DynamicMechanism, DynamicPivot, Mechanism, PerRound, World
 from mechanisms.dynamic import History
-from proofs import Conversations
+from proofs.rounds.conversations import Conversations
 from tests.markets import markets
 
 PLANNED = DynamicPivot()

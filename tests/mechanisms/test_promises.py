@@ -24,7 +24,9 @@ from proofs import Grid
 @pytest.fixture(autouse=True)
 def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replays here: a fresh process takes seconds, and a test of `audit_rounds` has one."""
-    monkeypatch.setattr("proofs.rounds.evaluated_afresh", lambda expression, amount: f"{eval(expression) - amount} off")
+    monkeypatch.setattr(
+        "proofs.rounds.truthful.evaluated_afresh", lambda expression, amount: f"{eval(expression) - amount} off"
+    )
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from mechanisms import DirectMechanism
 from proofs import ALL, Finding, Grid, Property, Sample
-from proofs.menu import Exhaustive
-from proofs.search import Search
+from proofs.grids.exhaustive import Exhaustive
+from proofs.samples.random_search import Search
 
 
 def examined(
@@ -18,14 +18,14 @@ def examined(
 
 
 def worst_gain(mechanism: DirectMechanism, grid: Grid) -> tuple[int, int]:
-    """(largest gain of any bidder from any lie, number of pairs tried)."""
+    """(largest gain of any bidder from any misreport, number of pairs tried)."""
     worst = pairs = 0
     for profile in range(grid.profiles):
         truth = grid.market(profile)
         honest = mechanism.run(truth).bidder_utilities(truth)
         for bidder in range(grid.bidders):
-            for lie in grid.lies(profile, bidder):
-                lying = mechanism.run(lie.applied(truth)).bidder_utilities(truth)
-                worst = max(worst, lying[bidder] - honest[bidder])
+            for misreport in grid.misreports(profile, bidder):
+                deviating = mechanism.run(misreport.applied(truth)).bidder_utilities(truth)
+                worst = max(worst, deviating[bidder] - honest[bidder])
                 pairs += 1
     return worst, pairs

@@ -62,7 +62,7 @@ class Spoiled:
                 rest = market.without(market.players[-1])
                 stale = minimal_prices(rest, allocator.allocate(rest))
                 charges = costs + served * stale[allocation.agents]
-            case "one tick less":
+            case "one micro-unit less":
                 charges = right.charges - served
             case "one price for all, the highest":
                 charges = costs + served * int((served * beyond).max(initial=0))
@@ -152,7 +152,7 @@ class VickreyWrong:
 
 @dataclass(frozen=True)
 class CriticalShifted:
-    """Critical values off by some ticks."""
+    """Critical values off by some micro-units."""
 
     ticks: int
 

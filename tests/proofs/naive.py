@@ -7,17 +7,19 @@ import numpy as np
 
 from allocation import Market
 from mechanisms import DirectMechanism, Outcome, Prior
-from proofs import AgentLie, Grid, Identities, Lie
+from proofs import Grid, Misreport
+from proofs.misreports.coalition import AgentMisreport
+from proofs.misreports.identity import FalseNames
 
 
-def utility(outcome: Outcome, truth: Market, lie: Lie | AgentLie) -> int | None:
-    """What the liar has; None where an agent is sent more than it can serve."""
-    if isinstance(lie, Lie):
-        return outcome.bidder_utilities(truth)[lie.bidder]
-    served = outcome.allocation.agents == lie.agent
-    if served.sum() > truth.capacities[lie.agent]:
+def utility(outcome: Outcome, truth: Market, misreport: Misreport | AgentMisreport) -> int | None:
+    """What the deviator has; None where an agent is sent more than it can serve."""
+    if isinstance(misreport, Misreport):
+        return outcome.bidder_utilities(truth)[misreport.bidder]
+    served = outcome.allocation.agents == misreport.agent
+    if served.sum() > truth.capacities[misreport.agent]:
         return None
-    return int(outcome.payments.receipts[lie.agent] - truth.costs[served, lie.agent].sum())
+    return int(outcome.payments.receipts[misreport.agent] - truth.costs[served, misreport.agent].sum())
 
 
 def worst_agent_gain(mechanism: DirectMechanism, grid: Grid) -> tuple[int, int]:
@@ -26,10 +28,10 @@ def worst_agent_gain(mechanism: DirectMechanism, grid: Grid) -> tuple[int, int]:
         truth = grid.market(profile)
         honest = mechanism.run(truth)
         for player in range(grid.bidders, len(grid.sizes)):
-            for lie in grid.lies(profile, player):
+            for misreport in grid.misreports(profile, player):
                 pairs += 1
-                after = utility(mechanism.run(lie.applied(truth)), truth, lie)
-                before = utility(honest, truth, lie)
+                after = utility(mechanism.run(misreport.applied(truth)), truth, misreport)
+                before = utility(honest, truth, misreport)
                 if after is not None and before is not None:
                     worst = max(worst, after - before)
     return worst, pairs
@@ -43,12 +45,15 @@ def worst_coalition(mechanism: DirectMechanism, grid: Grid, size: int, how: str)
         honest = mechanism.run(truth)
         for members in combinations(range(len(grid.sizes)), count):
             for reports in product(*(range(grid.sizes[member]) for member in members)):
-                lies = [grid.lie(member, report) for member, report in zip(members, reports, strict=True)]
+                misreports = [grid.misreport(member, report) for member, report in zip(members, reports, strict=True)]
                 market = truth
-                for lie in lies:
-                    market = lie.applied(market)
-                lying = mechanism.run(market)
-                pairs = [(utility(lying, truth, lie), utility(honest, truth, lie)) for lie in lies]
+                for misreport in misreports:
+                    market = misreport.applied(market)
+                deviating = mechanism.run(market)
+                pairs = [
+                    (utility(deviating, truth, misreport), utility(honest, truth, misreport))
+                    for misreport in misreports
+                ]
                 if any(after is None for after, _ in pairs):
                     continue
                 gains = [after - before for after, before in pairs if after is not None and before is not None]
@@ -69,7 +74,7 @@ def worst_names(mechanism: DirectMechanism, grid: Grid) -> int:
         honest = mechanism.run(truth).bidder_utilities(truth)[bidder]
         types = [tuple(map(tuple, rows)) for rows in grid.types(bidder).tolist()]
         for names in product(types, repeat=2):
-            outcome = mechanism.run(Identities(bidder, names).applied(truth))
+            outcome = mechanism.run(FalseNames(bidder, names).applied(truth))
             mine = [bidder, len(truth.players)]
             won = [agent for agent in outcome.allocation.agents[mine].tolist() if agent >= 0]
             best = max((int(truth.values[bidder, agent]) for agent in won), default=0)
@@ -78,7 +83,7 @@ def worst_names(mechanism: DirectMechanism, grid: Grid) -> int:
 
 
 def worst_obvious(mechanism: DirectMechanism, grid: Grid) -> int:
-    """Greatest excess of a lie at its best over honesty at its worst."""
+    """Greatest excess of a misreport at its best over honesty at its worst."""
     worst = 0
     outcomes = [(grid.rows(profile), mechanism.run(grid.market(profile))) for profile in range(grid.profiles)]
     for bidder in range(grid.bidders):
@@ -94,7 +99,7 @@ def worst_obvious(mechanism: DirectMechanism, grid: Grid) -> int:
 
 
 def worst_interim_gain(mechanism: DirectMechanism, grid: Grid, prior: Prior) -> Fraction:
-    """Greatest expected gain of a bidder's lie, times the probability of his type."""
+    """Greatest expected gain of a bidder's misreport, times the probability of his type."""
     worst = Fraction(0)
     states = list(prior.markets(grid.template))
     for bidder in range(grid.bidders):
@@ -103,9 +108,11 @@ def worst_interim_gain(mechanism: DirectMechanism, grid: Grid, prior: Prior) -> 
             gain = Fraction(0)
             for market, weight in states:
                 if (market.values[mine] == true).all():
-                    lying = mechanism.run(Lie.of(bidder, said).applied(market)).bidder_utilities(market)[bidder]
+                    deviating = mechanism.run(Misreport.of(bidder, said).applied(market)).bidder_utilities(market)[
+                        bidder
+                    ]
                     gain += Fraction(weight, prior.total) * (
-                        lying - mechanism.run(market).bidder_utilities(market)[bidder]
+                        deviating - mechanism.run(market).bidder_utilities(market)[bidder]
                     )
             worst = max(worst, gain)
     return worst

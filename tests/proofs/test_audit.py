@@ -20,7 +20,6 @@ from proofs import (
     Grid,
     IndividuallyRational,
     NoDeficit,
-    NoDeficitRealised,
     Sample,
     Status,
     Truthful,
@@ -29,6 +28,7 @@ from proofs import (
     assert_truthful,
     audit,
 )
+from proofs.properties.budget import NoDeficitRealised
 from tests.proofs.helpers import examined
 from tests.proofs.rules import EXACT, Dictators, Nobody, PerRequest, Whisper
 

@@ -23,24 +23,11 @@ from mechanisms.rules.pricing import SecondPrice
 from mechanisms.rules.redistribution import Redistribution
 from mechanisms.rules.sharing import Free, ProportionalShare, RandomPriority
 from mechanisms.settlement import OnMeasurement
-from proofs import (
-    ALL,
-    AgentsRational,
-    AuditError,
-    Balanced,
-    BayesianTruthful,
-    Counterexample,
-    Grid,
-    NoDeficitRealised,
-    Property,
-    Status,
-    TruthfulAgents,
-    TruthfulBoth,
-    audit,
-    find_property,
-    grid_prior,
-)
-from proofs.subject import Subject
+from proofs import ALL, AuditError, Counterexample, Grid, Property, Status, audit, find_property
+from proofs.properties.agents import AgentsRational, TruthfulAgents, TruthfulBoth
+from proofs.properties.bayesian import BayesianTruthful, grid_prior
+from proofs.properties.budget import Balanced, NoDeficitRealised
+from proofs.subject.subject import Subject
 from tests.proofs import mutants as m
 from tests.proofs.rules import PerRequest
 
@@ -125,7 +112,7 @@ MUTANTS = (
     vcg("charging the unserved", ONE, "truthful", "individually-rational"),
     vcg("price of the next agent", SQUARE, "truthful", "individually-rational"),
     vcg("price before the last bidder came", ONE, "truthful"),
-    vcg("one tick less", ONE, "truthful", "no-deficit"),
+    vcg("one micro-unit less", ONE, "truthful", "no-deficit"),
     vcg("one price for all, the highest", SQUARE, "truthful", "individually-rational"),
     vcg("between the lowest and the highest clearing price", SQUARE, "truthful"),
     Mutant("price of the round before", Mechanism(MinCostFlow(), m.Remembering()), m.EXACT, ONE),

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from allocation import Greedy, Market, MinCostFlow
 from mechanisms import VCG, DirectMechanism, Mechanism, PayAsBid, TwoSidedVCG
-from proofs import AuditError, BayesianTruthful, Counterexample, Grid, Lie, Status, Truthful, shrink
-from proofs.strategies import lies, markets, misreports, priors, profiles
+from proofs import AuditError, Counterexample, Grid, Misreport, Status, Truthful, shrink
+from proofs.properties.bayesian import BayesianTruthful
+from proofs.strategies import markets, misreports, misreports_of, priors, profiles
 from tests.proofs.helpers import examined
 
 EXACT = Mechanism(MinCostFlow(), VCG())
-Case = tuple[Market, Lie]
+Case = tuple[Market, Misreport]
 T = TypeVar("T")
 
 
@@ -35,16 +36,16 @@ def _smallest(of: st.SearchStrategy[T], fails: Callable[[T], bool]) -> T:
 
 
 def test_pay_as_bid_shrinks_to_one_bidder_and_one_agent() -> None:
-    market, lie = smallest(lies(max_requests=5, costs=range(3)), Mechanism(MinCostFlow(), PayAsBid()))
+    market, misreport = smallest(misreports(max_requests=5, costs=range(3)), Mechanism(MinCostFlow(), PayAsBid()))
     assert market.shape == (1, 1) and market.capacities.tolist() == [1] and not market.costs.any()
-    assert market.values.tolist() == [[2]] and lie == Lie(0, ((1,),))
+    assert market.values.tolist() == [[2]] and misreport == Misreport(0, ((1,),))
 
 
 def test_greedy_with_vcg_shrinks_to_two_bidders_and_two_agents() -> None:
     rule = Mechanism(Greedy(), VCG())
-    market, lie = smallest(lies(3, 2, values=range(4), capacities=1), rule)
+    market, misreport = smallest(misreports(3, 2, values=range(4), capacities=1), rule)
     assert market.shape == (2, 2)
-    found = Counterexample.of(Truthful(), rule, market, lie)
+    found = Counterexample.of(Truthful(), rule, market, misreport)
     assert found is not None and shrink(found, rule).truth.values.max() == 2
 
 
@@ -70,11 +71,11 @@ def test_markets_keep_to_what_was_asked(market: Market) -> None:
 
 
 @settings(deadline=None)
-@given(case=lies(bidders=2) | markets().flatmap(lambda market: st.tuples(st.just(market), misreports(market))))
+@given(case=misreports(bidders=2) | markets().flatmap(lambda market: st.tuples(st.just(market), misreports_of(market))))
 def test_exact_vcg_survives_every_drawn_lie(case: Case) -> None:
-    market, lie = case
-    assert lie.rows != tuple(map(tuple, market.values[market.requests_of(lie.bidder)].tolist()))
-    assert Counterexample.of(Truthful(), EXACT, market, lie) is None
+    market, misreport = case
+    assert misreport.rows != tuple(map(tuple, market.values[market.requests_of(misreport.bidder)].tolist()))
+    assert Counterexample.of(Truthful(), EXACT, market, misreport) is None
 
 
 def test_profiles_are_the_markets_of_the_grid() -> None:
@@ -106,8 +107,11 @@ def test_dominant_strategies_are_best_under_every_prior(prior: object) -> None:
         (lambda: markets(values=0.5), "values = 0.5; expected an integer, several"),
         (lambda: markets(costs=[]), r"costs = \[\]"),
         (lambda: markets(capacities=[True]), "capacities"),
-        (lambda: misreports(Market(np.zeros((0, 1), int), np.zeros((0, 1), int), [1])), "nobody can lie"),
-        (lambda: misreports(Market([[3]], [[0]], [1]), values=3), "nothing but 3, which is true"),
+        (
+            lambda: misreports_of(Market(np.zeros((0, 1), int), np.zeros((0, 1), int), [1])),
+            "nobody can misreport",
+        ),
+        (lambda: misreports_of(Market([[3]], [[0]], [1]), values=3), "nothing but 3, which is true"),
     ],
 )
 def test_senseless_strategies_are_refused(strategy: Callable[[], st.SearchStrategy[object]], message: str) -> None:

@@ -107,7 +107,7 @@ def test_an_outcome_that_adds_up_or_a_refusal_that_says_why(name: str) -> None:
 
 
 def adds_up(market: Market, outcome: Outcome) -> None:
-    """Feasible, integer, and what bidders, agents and the house end up with is the welfare."""
+    """Feasible, integer, and what bidders, agents and the auctioneer end up with is the welfare."""
     market.check(outcome.allocation)
     assert (outcome.payments.charges.size, outcome.payments.receipts.size) == market.shape
     utilities = outcome.bidder_utilities()

@@ -43,10 +43,10 @@ def test_ranges_read_public_terms_request_by_request() -> None:
         market = random_market(rng, 6, 3)
         for range_ in RANGES:
             pairs = within(market, range_).feasible
-            lied = within(market.replace(values=-market.values), range_).feasible
+            deviated = within(market.replace(values=-market.values), range_).feasible
             alone = within(market.without(2), range_).feasible
-            assert pairs is not None and lied is not None and alone is not None
-            assert (pairs == lied).all() and (np.delete(pairs, 2, axis=0) == alone).all()
+            assert pairs is not None and deviated is not None and alone is not None
+            assert (pairs == deviated).all() and (np.delete(pairs, 2, axis=0) == alone).all()
 
 
 def test_what_each_range_keeps() -> None:

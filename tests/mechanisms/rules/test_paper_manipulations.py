@@ -4,8 +4,8 @@ import pytest
 
 from mechanisms import DirectMechanism
 from mechanisms.rules.paper import PaperRouter
-from proofs import Counterexample, Grid, Lie, Property, Sample, SplitProof, Status, audit, find_property, shrink
-from proofs.batches import Capacity
+from proofs import Counterexample, Grid, Misreport, Property, Sample, Status, audit, find_property, shrink
+from proofs.properties.split_batches import Capacity, SplitProof
 from tests.mechanisms.routers import NoFreeService, PerOwner, WelfareFirst
 from tests.proofs.helpers import examined
 
@@ -38,8 +38,8 @@ def test_free_fallback_makes_zero_the_best_report() -> None:
     scope = Grid(bidders=2, agents=1, values=range(4), costs=1, capacities=2)
     finding = audit(ROUTER, scope, [TRUTHFUL])["truthful"]
     case = finding.counterexample
-    assert finding.note == "replayed in a fresh process" and case is not None and case.lying is not None
-    assert (case.truth.values.tolist(), case.lie, case.lying.charges) == ([[2]], Lie(0, ((0,),)), (0,))
+    assert finding.note == "replayed in a fresh process" and case is not None and case.deviating is not None
+    assert (case.truth.values.tolist(), case.misreport, case.deviating.charges) == ([[2]], Misreport(0, ((0,),)), (0,))
     assert holds(NoFreeService(slots=1, grain=1), scope, TRUTHFUL)
 
 
@@ -54,7 +54,7 @@ def test_rounding_charges_a_bidder_whom_nobody_competes_with() -> None:
     scope = Grid(bidders=1, agents=1, values=(0, 400, 600, 1400, 1600))
     case = found(PaperRouter(slots=1, grain=1000), scope, TRUTHFUL)
     assert case.truth.shape == (1, 1) and case.honest.charges[0] > 0
-    assert case.lying is not None and case.lying.charges == (0,)
+    assert case.deviating is not None and case.deviating.charges == (0,)
     assert holds(ROUTER, scope, TRUTHFUL)
 
 

@@ -191,8 +191,11 @@ def test_rebates_leave_the_house_whole_and_ignore_the_receivers_report(market: M
         rebate = outcome.bidder_utilities()[bidder] - plain.bidder_utilities()[bidder]
         values = market.values.copy()
         values[market.bidders == bidder] = 1
-        lie = market.replace(values=values)
-        again = mechanism.run(lie).bidder_utilities(market)[bidder] - EXACT.run(lie).bidder_utilities(market)[bidder]
+        misreport = market.replace(values=values)
+        again = (
+            mechanism.run(misreport).bidder_utilities(market)[bidder]
+            - EXACT.run(misreport).bidder_utilities(market)[bidder]
+        )
         assert rebate == again >= 0
 
 

@@ -8,22 +8,10 @@ import pytest
 from allocation import BruteForce, Market, MinCostFlow
 from mechanisms import Mechanism, MechanismError, Prior
 from mechanisms.rules.two_sided import ExpectedExternality, ProcurementVCG, TradeReduction, TwoSidedVCG
-from proofs import (
-    AgentsRational,
-    Balanced,
-    BayesianTruthful,
-    Efficient,
-    Grid,
-    IndividuallyRational,
-    InterimRational,
-    NoDeficit,
-    Property,
-    Truthful,
-    TruthfulAgents,
-    TruthfulBoth,
-    audit,
-    grid_prior,
-)
+from proofs import Efficient, Grid, IndividuallyRational, NoDeficit, Property, Truthful, audit
+from proofs.properties.agents import AgentsRational, TruthfulAgents, TruthfulBoth
+from proofs.properties.bayesian import BayesianTruthful, InterimRational, grid_prior
+from proofs.properties.budget import Balanced
 from tests.markets import random_market
 from tests.proofs.helpers import examined
 
@@ -69,7 +57,7 @@ def test_every_rule_keeps_its_promises_and_nothing_else_holds_everywhere(
 def test_the_smallest_deficit_of_two_sided_vcg_is_one_bidder_and_one_agent() -> None:
     found = audit(Mechanism(MinCostFlow(), TwoSidedVCG()), SQUARE, [NoDeficit()])["no-deficit"].counterexample
     assert found is not None and found.truth.values.tolist() == [[1]] and found.truth.costs.tolist() == [[0]]
-    assert found.text == "the house takes 0, pays 1 and loses 1"
+    assert found.text == "the auctioneer takes 0, pays 1 and loses 1"
 
 
 def test_agents_are_paid_cost_plus_what_would_be_missing_without_them() -> None:
@@ -92,7 +80,7 @@ def test_agents_are_paid_cost_plus_what_would_be_missing_without_them() -> None:
     ("values", "costs", "charges", "receipts"),
     [
         ((9, 8, 3), (1, 2, 5), [4, 4, 0], [4, 4, 0]),
-        # The price falls between two ticks: the house keeps one per trade.
+        # The price falls between two micro-units: the auctioneer keeps one per trade.
         ((9, 8, 4), (1, 2, 5), [5, 5, 0], [4, 4, 0]),
         # The excluded pair's price, 6, is below the second agent's cost: the second trade is given up.
         ((9, 8, 3), (1, 7, 9), [8, 0, 0], [7, 0, 0]),
@@ -140,7 +128,7 @@ def test_expected_externalities_need_independent_types_and_whole_ticks() -> None
     with pytest.raises(MechanismError, match="correlated"):
         ExpectedExternality(Prior.over(markets)).run(markets[0])
     thirds = Prior.over([Market([[value]], [[0]], [1]) for value in (0, 1)], (1, 2))
-    with pytest.raises(MechanismError, match="2/3 ticks; multiply all amounts by 3"):
+    with pytest.raises(MechanismError, match="2/3 micro-units; multiply all amounts by 3"):
         ExpectedExternality(thirds).run(Market([[0]], [[0]], [1]))
     with pytest.raises(MechanismError, match="shape"):
         ExpectedExternality(thirds).run(markets[0])

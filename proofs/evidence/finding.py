@@ -1,0 +1,128 @@
+"""`Finding`: what an audit established about one property; `Report`: the findings of one audit.
+
+Mechanisms promise, findings claim. A finding always carries its scope and says how it was reached by its status.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from proofs.claims.property import Property
+from proofs.errors import AuditError
+from proofs.evidence.counterexample import Counterexample
+from proofs.scopes.grid import Scope
+from proofs.subject.subject import Subject
+from proofs.symbols.certificate import Certificate
+
+
+class Status(StrEnum):
+    """How much a finding establishes."""
+
+    PROVED = "PROVED"
+    """No real numbers of the scope violate the property of the described rule, however ties are broken."""
+    VERIFIED = "VERIFIED"
+    """Every case of a finite scope was examined, in exact integers; none violates the property."""
+    REFUTED = "REFUTED"
+    """A counterexample exists, and replays."""
+    UNKNOWN = "UNKNOWN"
+    """Cases were sampled and none violates the property, which proves nothing."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """What was found about one property over one scope. Truthy where the property is established.
+
+    `cases` were examined in `seconds`, a sweep that several findings share counted in each. `worst` is the largest
+    violation seen, in micro-units: on an enumerated scope the maximum over the scope, for a sample only a lower bound.
+    The `counterexample` may be of a smaller market than the scope's: it was shrunk. A `certificate` proves the property
+    again, to `python -m proofs.check` and in exact arithmetic alone.
+    """
+
+    property: Property
+    status: Status
+    scope: Scope
+    cases: int
+    seconds: float
+    worst: int = 0
+    counterexample: Counterexample | None = None
+    note: str = ""
+    certificate: Certificate | None = None
+
+    def __post_init__(self) -> None:
+        if (self.status is Status.REFUTED) != (self.counterexample is not None):
+            raise AuditError(
+                f"{self.property.name} is {self.status} "
+                f"{'without a' if self.counterexample is None else 'despite its'} counterexample"
+            )
+
+    def __bool__(self) -> bool:
+        return self.status in (Status.VERIFIED, Status.PROVED)
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain lists, numbers and strings, ready for JSON."""
+        return {
+            "property": self.property.name,
+            "status": str(self.status),
+            "cases": self.cases,
+            "seconds": round(self.seconds, 6),
+            "worst": self.worst,
+            "counterexample": None if self.counterexample is None else self.counterexample.as_dict(),
+            "note": self.note,
+            "certificate": None if self.certificate is None else self.certificate.claim,
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report(Mapping[str, Finding]):
+    """The findings of one audit, by property name, in the order in which the properties were asked for."""
+
+    subject: Subject
+    scope: Scope
+    findings: tuple[Finding, ...]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether every property is established; a sample never is."""
+        return all(self.findings)
+
+    @property
+    def refuted(self) -> tuple[Finding, ...]:
+        """The findings with a counterexample."""
+        return tuple(finding for finding in self.findings if finding.status is Status.REFUTED)
+
+    def __getitem__(self, name: str) -> Finding:
+        for finding in self.findings:
+            if finding.property.name == name:
+                return finding
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (finding.property.name for finding in self.findings)
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    def to_json(self) -> str:
+        """The report as a JSON object that `python -m proofs.replay` reads."""
+        return json.dumps(
+            {
+                "mechanism": {"is": str(self.subject), "name": self.subject.name, "allocator": self.subject.allocator},
+                "scope": str(self.scope),
+                "seconds": round(self.seconds, 6),
+                "findings": [finding.as_dict() for finding in self.findings],
+            },
+            indent=2,
+        )
+
+    def __str__(self) -> str:
+        lines = [str(self.subject), str(self.scope), ""]
+        width = max((len(name) for name in self), default=0)
+        lines += [
+            f"{name:<{width}}  {found.status:<8}  {found.cases:>13,} cases  {found.seconds:7.2f} s"
+            for name, found in self.items()
+        ]
+        for finding in self.refuted:
+            lines += ["", str(finding.counterexample), f"worst seen {finding.worst}; {finding.note}"]
+        return "\n".join(lines)

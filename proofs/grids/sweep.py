@@ -1,0 +1,151 @@
+"""`GridOutcomes`: a grid played out once, and what properties with sweeps of their own read from it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocation import UNSERVED, Allocation, Market
+from allocation.money import Money
+from mechanisms import DirectMechanism, Outcome, Payments
+from proofs.claims.property import DeviationProperty, Property, Violation
+from proofs.grids.table import Table
+from proofs.misreports.misreport import Deviation
+from proofs.scopes.grid import Grid
+from proofs.subject.subject import outcome_of
+
+#: Worth of serving more requests than there is room for; below every payment, with room for a difference.
+IMPOSSIBLE = -(2**60)
+
+#: Bundles are told apart by a table of at most this many codes, or by sorting them.
+_CODES = 2**20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlayerOutcomes:
+    """What one player gets in every profile.
+
+    `options` (P,) is an index of what he receives, or serves, `payments` (P,) what he pays for it, and `worth` (T, O)
+    what each option is worth to each of his types.
+    """
+
+    options: NDArray[np.intp]
+    payments: Money
+    worth: Money
+
+    @classmethod
+    def of(cls, table: Table, grid: Grid, player: int) -> "PlayerOutcomes":
+        """The seat of a bidder, or, numbered after the bidders, of an agent."""
+        return _bidder(table, grid, player) if player < grid.bidders else _agent(table, grid, player - grid.bidders)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepResult:
+    """What a sweep found: `cases` examined, the largest violation, where it happens, and a note for the finding."""
+
+    cases: int
+    worst: int = 0
+    truth: Market | None = None
+    deviation: Deviation | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GridOutcomes:
+    """A mechanism, a grid, its answers to every profile, and a memory of the other markets it was asked about.
+
+    `interchangeable` bidders need not all be examined (`symmetry.orbits`); None where nobody asked which they are.
+    """
+
+    mechanism: DirectMechanism
+    grid: Grid
+    table: Table
+    interchangeable: tuple[tuple[int, ...], ...] | None = None
+    _memory: dict[bytes, Outcome] = field(default_factory=dict)
+
+    def seat(self, player: int) -> PlayerOutcomes:
+        """What a player gets in every profile."""
+        return PlayerOutcomes.of(self.table, self.grid, player)
+
+    def outcome(self, profile: int) -> Outcome:
+        """The answer to one profile."""
+        allocation = Allocation(self.table.agents[profile])
+        payments = Payments(self.table.charges[profile], self.table.receipts[profile])
+        return Outcome(self.grid.market(profile), allocation, payments)
+
+    def run(self, market: Market) -> Outcome:
+        """The answer to any market, asked for once."""
+        parts = (market.values, market.costs, market.capacities, market.bidders, market.weights)
+        key = b"".join(part.tobytes() for part in parts)
+        if key not in self._memory:
+            self._memory[key] = outcome_of(self.mechanism, market)
+        return self._memory[key]
+
+
+@runtime_checkable
+class Swept(Property, Protocol):
+    """A claim that knows how to examine a whole grid."""
+
+    def sweep(self, played: GridOutcomes) -> SweepResult:
+        """Examine every case of the grid.
+
+        Raises:
+            AuditError: the claim makes no sense on this grid.
+        """
+        ...
+
+
+def tried(
+    played: GridOutcomes,
+    deviations: Callable[[int, Market, Outcome], Iterable[Deviation]],
+    found: Callable[[Market, Any, Outcome], Violation | None],
+) -> SweepResult:
+    """Every deviation of every profile, one after the other: `found` judges it beside the honest outcome."""
+    worst, cases = SweepResult(0), 0
+    for profile in range(played.grid.profiles):
+        truth, honest = played.grid.market(profile), played.outcome(profile)
+        for deviation in deviations(profile, truth, honest):
+            violation = found(truth, deviation, honest)
+            cases += 1
+            if violation is not None and violation.amount > worst.worst:
+                worst = SweepResult(0, violation.amount, truth, deviation)
+    return SweepResult(cases, worst.worst, worst.truth, worst.deviation)
+
+
+def compared(played: GridOutcomes, prop: DeviationProperty) -> Callable[[Market, Any, Outcome], Violation | None]:
+    """A judge for `tried`: what the property finds between honesty and the deviation."""
+    return lambda truth, deviation, honest: prop.compare(truth, deviation, honest, played.run(deviation.applied(truth)))
+
+
+def _bidder(table: Table, grid: Grid, bidder: int) -> PlayerOutcomes:
+    mine = grid.template.requests_of(bidder)
+    bundles, options = _bundles(table.agents[:, mine], UNSERVED, grid.agents)
+    types = grid.types(bidder)
+    # One column of zeros at the end, where UNSERVED = -1 finds it.
+    values = np.concatenate([types, np.zeros((*types.shape[:2], 1), np.int64)], axis=2)
+    worth = values[:, np.arange(mine.size), bundles].sum(axis=2)
+    return PlayerOutcomes(options, table.charges[:, mine].sum(axis=1, dtype=np.int64), worth)
+
+
+def _agent(table: Table, grid: Grid, agent: int) -> PlayerOutcomes:
+    bundles, options = _bundles((table.agents == agent).view(np.int8), 0, 2)
+    types = grid.agent_types[agent]
+    worth = np.where(bundles.sum(axis=1) <= types.room[:, None], -(types.rows @ bundles.T), IMPOSSIBLE)
+    return PlayerOutcomes(options, -table.receipts[:, agent].astype(np.int64), worth)
+
+
+def _bundles(rows: NDArray[np.signedinteger], least: int, beyond: int) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """(O, K) the different rows among (P, K) of integers in [least, beyond), in order; and (P,) which each one is."""
+    base, columns = beyond - least, rows.shape[1]
+    if base**columns > _CODES:
+        bundles, options = np.unique(rows, axis=0, return_inverse=True)
+        return bundles.astype(np.int64), options.reshape(-1)
+    codes = np.zeros(rows.shape[0], np.intp)
+    for column in range(columns):
+        codes = codes * base + (rows[:, column] - least)
+    found = np.zeros(base**columns, np.bool_)
+    found[codes] = True
+    digits = np.flatnonzero(found)[:, None] // base ** np.arange(columns)[::-1] % base
+    return digits + least, (np.cumsum(found) - 1)[codes]

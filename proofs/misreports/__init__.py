@@ -1,0 +1,1 @@
+"""What may somebody report instead of the truth: one bidder, an agent, a coalition, other names? Imports `errors`."""

@@ -1,0 +1,1 @@
+"""All real values and every tie-break, by solvers. Imports `symbols`, `evidence`."""

@@ -1,0 +1,1 @@
+"""Beyond any grid: searches that refute or do not know. Imports `evidence`, `properties`."""

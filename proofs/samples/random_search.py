@@ -1,0 +1,131 @@
+"""`Search`: random markets and cunning misreports, for mechanisms beyond any grid. It refutes, or it does not know."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from allocation import Market
+from mechanisms import DirectMechanism, Outcome
+from proofs.claims.property import Attempting, DeviationProperty, ExpectedProperty, OutcomeProperty, Property
+from proofs.errors import AuditError
+from proofs.evidence.counterexample import Answer, Counterexample
+from proofs.evidence.engine import Progress
+from proofs.evidence.finding import Finding, Status
+from proofs.grids.table import unstable
+from proofs.misreports.misreport import Deviation, tempting_misreports
+from proofs.scopes.grid import Sample, Scope
+from proofs.subject.subject import outcome_of
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """One property being hunted down: cases and seconds spent so far, and the first violation, which ends the hunt."""
+
+    prop: Property
+    cases: int = 0
+    seconds: float = 0.0
+    caught: Counterexample | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The engine of `Sample`.
+
+    Args:
+        deviators: bidders, drawn anew in each market, that try to misreport.
+        reruns: how many markets are asked twice, to catch mechanisms that are not deterministic.
+    """
+
+    deviators: int = 3
+    reruns: int = 8
+
+    def accepts(self, prop: Property, scope: Scope) -> bool:
+        """All properties of outcomes and of misreports, over samples; others where they say which deviations to try."""
+        if isinstance(prop, ExpectedProperty):
+            return isinstance(scope, Sample) and isinstance(prop, Attempting)
+        return isinstance(scope, Sample) and isinstance(prop, OutcomeProperty | DeviationProperty)
+
+    def examine(
+        self, mechanism: DirectMechanism, scope: Scope, properties: Sequence[Property], progress: Progress
+    ) -> list[Finding]:
+        """One finding per property, REFUTED or UNKNOWN; a property is left alone once refuted.
+
+        Raises:
+            AuditError: the mechanism misbehaves, or answers the same market differently twice.
+        """
+        if not isinstance(scope, Sample):
+            raise AuditError(f"{type(scope).__name__} cannot be sampled; give a Sample")
+        hunts = [_Candidate(prop) for prop in properties]
+        for draw in range(scope.draws):
+            if all(candidate.caught for candidate in hunts):
+                break
+            truth = scope.market(draw)
+            honest = outcome_of(mechanism, truth)
+            if draw < self.reruns and Answer.of(outcome_of(mechanism, truth)) != Answer.of(honest):
+                raise unstable(mechanism, truth)
+            for candidate in hunts:
+                if candidate.caught is None:
+                    started = perf_counter()
+                    self._pursue(candidate, mechanism, scope, draw, truth, honest)
+                    candidate.seconds += perf_counter() - started
+            progress(draw + 1, scope.draws)
+        progress(scope.draws, scope.draws)
+        return [_finding(candidate, scope) for candidate in hunts]
+
+    def _pursue(
+        self,
+        candidate: _Candidate,
+        mechanism: DirectMechanism,
+        sample: Sample,
+        draw: int,
+        truth: Market,
+        honest: Outcome,
+    ) -> None:
+        prop = candidate.prop
+        if isinstance(prop, DeviationProperty):
+            rng = np.random.default_rng([sample.seed, draw, 1])
+            for misreport in self._attempts(prop, rng, truth, sample):
+                deviating = outcome_of(mechanism, misreport.applied(truth))
+                found = prop.compare(truth, misreport, honest, deviating)
+                candidate.cases += 1
+                if found is not None:
+                    candidate.caught = Counterexample.from_violation(prop, truth, misreport, found, honest, deviating)
+                    return
+        elif isinstance(prop, ExpectedProperty):
+            rng = np.random.default_rng([sample.seed, draw, 1])
+            for misreport in self._attempts(prop, rng, truth, sample):
+                candidate.cases += 1
+                candidate.caught = Counterexample.of(prop, mechanism, truth, misreport)
+                if candidate.caught is not None:
+                    return
+        elif isinstance(prop, OutcomeProperty):
+            found = prop.check(honest, truth)
+            candidate.cases += 1
+            if found is not None:
+                candidate.caught = Counterexample.from_violation(prop, truth, None, found, honest, None)
+
+    def _attempts(self, prop: Property, rng: np.random.Generator, truth: Market, sample: Sample) -> Iterator[Deviation]:
+        if isinstance(prop, Attempting):
+            costs = sample.private_costs or (int(truth.costs.min()), int(truth.costs.max()))
+            capacities = sample.private_capacities or (0, int(truth.capacities.max()))
+            yield from prop.attempts(rng, truth, (sample.values, costs, capacities))
+            return
+        for deviator in rng.permutation(len(truth.players))[: self.deviators].tolist():
+            yield from tempting_misreports(rng, truth, truth.players[deviator], *sample.values)
+
+
+def _finding(candidate: _Candidate, sample: Sample) -> Finding:
+    if candidate.caught is None:
+        note = "no violation among the cases tried; that proves nothing beyond them"
+        return Finding(candidate.prop, Status.UNKNOWN, sample, candidate.cases, candidate.seconds, note=note)
+    return Finding(
+        candidate.prop,
+        Status.REFUTED,
+        sample,
+        candidate.cases,
+        candidate.seconds,
+        worst=candidate.caught.amount,
+        counterexample=candidate.caught,
+    )

@@ -1,0 +1,1 @@
+"""A mechanism in symbols (linear conditions), and a proof as numbers. Imports `claims`."""

@@ -1,0 +1,1 @@
+"""The same grid under every tie-break. Imports `grids`, `properties`."""
