@@ -17,7 +17,7 @@ lint: .venv/dev
 	$(BIN)/lint-imports
 
 vllm: .venv/core
-	$(BIN)/python -m runtime.vllm_setup .venv-vllm
+	$(BIN)/python -m runtime.engines.vllm.setup .venv-vllm
 
 test-vllm: .venv/test vllm
 	$(BIN)/pytest -m vllm

@@ -1,15 +1,13 @@
-"""What happens at scale? Data, baselines, studies, reports, and the `iemas` command.
+"""What happens at scale? Data, routers, worlds, studies, reports, and the `iemas` command.
 
-| module | idea |
+| sub-room | question |
 |---|---|
-| `data` | dialogues: official layouts, checksums, chats, start times |
-| `scoring` | how good an answer is |
-| `study` | the same world under one policy after another |
-| `baselines` | routing without prices |
-| `fleets` | ready-made engines, simulated or real, and their price lists |
-| `measures` | from what was served to the figures of the table |
-| `results` | all that a study found, ready for `report` and `table` |
-| `calibration` | a simulated engine's speed, fitted to a real one |
-| `demo` | audit, then serve |
-| `cli`, `commands` | `iemas` |
+| `data/` | dialogues: layouts, catalogue, fetching, the chats they become, how answers are scored |
+| `routers/` | routing without prices, to compare the auction with |
+| `worlds/` | who asks what of whom, and one run of it under one policy |
+| `results/` | from what was served to figures |
+| `studies/` | questions: audit then serve, the matrix of rules, a simulated engine's speed |
+| `reports/` | figures for people: terminal, HTML, charts |
+| `cli`, `commands/` | `iemas` |
+| `pytest_plugin` | audits as tests |
 """

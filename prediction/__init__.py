@@ -16,10 +16,11 @@ The room imports nothing of ours, and river only when a `HoeffdingQoS` is built.
 from prediction.errors import PredictionError
 from prediction.hoeffding import HoeffdingQoS
 from prediction.prefix import PrefixIndex
-from prediction.qos import Features, Frozen, Measured, QoS, QoSModel, TokenPrices
+from prediction.qos import RIGHT, Features, Frozen, Measured, QoS, QoSModel, TokenPrices
 from prediction.scores import ErrorMeter
 
 __all__ = [
+    "RIGHT",
     "ErrorMeter",
     "Features",
     "Frozen",

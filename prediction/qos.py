@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from prediction.errors import PredictionError
 
+#: Quality (token F1) from which an answer counts as right; the published router takes 0.3 of ROUGE-L.
+RIGHT = 0.3
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QoS:

@@ -1,29 +1,23 @@
-"""The auction serving real traffic: engines, rounds, the books.
+"""The auction serving real traffic: engines, rounds, accounts.
 
-| module | idea |
+| sub-room | question |
 |---|---|
-| `engine` | the protocol: `Request` in, measured `Completion` out |
-| `vllm` | `VllmEngine`: a server we launch, or a URL |
-| `simulated` | `SimulatedEngine`: vLLM's scheduler on any clock; `block_cache`, `step_time`: its cache and speed |
-| `virtual_time` | an event loop whose clock jumps |
-| `policy` | the protocol of whatever decides a round |
-| `auction` | `Auction`: predict, price, match, charge |
-| `affinity` | whose cache holds how much of a prompt |
-| `router` | `Router`: the round loop; `rounds`: its rules and records |
-| `settling` | what a served request finally costs its bidder, and brings its agent |
-| `ledger` | charges held, settled, released, in SQLite |
-| `models` | package-borne models for machines without a hub |
+| `engines/` | what serves: the protocol (`Request` in, measured `Completion` out), simulated engines, vLLM |
+| `models/` | package-borne models for machines without a hub |
+| `policies/` | who decides a round: the protocol, cache affinity, the auction |
+| `accounts/` | who owes what: settlement of a request, the ledger |
+| `rounds/` | the round loop `Router`, its rules and records |
 """
 
-from runtime.auction import Auction
-from runtime.engine import Completion, Engine, EngineInfo, Message, Request, running
+from runtime.accounts.ledger import Ledger
+from runtime.engines.engine import Completion, Engine, EngineInfo, Message, Request, running
+from runtime.engines.simulated.engine import EngineShape, SimulatedEngine
+from runtime.engines.simulated.step_time import StepTime, calibration
 from runtime.errors import EngineError, LedgerError, ModelError, RequestError, ServingError
-from runtime.ledger import Ledger
-from runtime.policy import Decision, Fleet, Offer, Policy
-from runtime.rounds import Declined, Rounds, Served
-from runtime.router import Router
-from runtime.simulated import EngineShape, SimulatedEngine
-from runtime.step_time import StepTime, calibration
+from runtime.policies.auction import Auction
+from runtime.policies.policy import Decision, Fleet, Offer, Policy
+from runtime.rounds.records import Declined, Rounds, Served
+from runtime.rounds.router import Router
 
 __all__ = [
     "Auction",

@@ -1,1 +1,1 @@
-"""The subcommands of `iemas`, one module each."""
+"""One module per subcommand of `iemas`. Imports every other folder."""

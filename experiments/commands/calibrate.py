@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
 
-    from experiments.calibration import Conversation, Fit, Run
+    from experiments.studies.calibration import Conversation, Fit, Run
     from runtime import Engine
 
 
@@ -43,7 +43,7 @@ def calibrate(
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from experiments.calibration import Run, fit
+    from experiments.studies.calibration import Run, fit
 
     if sum(given is not None for given in (model, url, fit_only)) != 1:
         raise typer.BadParameter("give one of --model, --url and --fit-only")
@@ -74,9 +74,9 @@ def _measured(model: str | None, url: str | None, path: Path, max_tokens: int, b
     """The runs in the file, after all bursts that it lacked were measured and appended to it."""
     import asyncio
 
-    from experiments.calibration import Run, plan
     from experiments.errors import CalibrationError
-    from experiments.fleets import connected_fleet, launched_fleet
+    from experiments.studies.calibration import Run, plan
+    from experiments.worlds.fleets import connected_fleet, launched_fleet
 
     known = Run.load(path) if path.exists() else []
     done = {one.burst for one in known}
@@ -110,7 +110,7 @@ async def _measure(
     check: "Callable[[str], None]",
     note: "Callable[[list[Run]], None]",
 ) -> "list[Run]":
-    from experiments.calibration import measure
+    from experiments.studies.calibration import measure
     from runtime import Message, Request, running
 
     found = []

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from experiments.demo import Plan
-    from experiments.fleets import PricedEngines
+    from experiments.studies.demo import Plan
+    from experiments.worlds.fleets import PricedEngines
 
 
 #: What `--engine vllm` launches if no model is named: one small, one large.
@@ -80,10 +80,10 @@ def demo(
     """
     from rich.console import Console
 
-    from experiments.demo import Plan, check, examine, serve, simulate
     from experiments.errors import AuditRefusedError
-    from experiments.report import write_report
-    from experiments.table import audit_table, policy_table
+    from experiments.reports.html import write_report
+    from experiments.reports.terminal import audit_table, policy_table
+    from experiments.studies.demo import Plan, check, examine, serve, simulate
 
     real = engine is EngineKind.VLLM
     plan = Plan(
@@ -163,7 +163,7 @@ def _progress(bar: "Progress") -> Callable[[str, int, int], None]:
 
 
 def _real_fleet(model: list[str] | None, url: list[str] | None, plan: "Plan", bar: "Progress") -> "PricedEngines":
-    from experiments.fleets import connected_fleet, launched_fleet
+    from experiments.worlds.fleets import connected_fleet, launched_fleet
 
     if url:
         return connected_fleet(url, plan.slots)

@@ -11,7 +11,7 @@ from experiments.commands.audit import _PatientBar
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from experiments.matrix import Cell, Evidence, Examined
+    from experiments.studies.matrix import Cell, Evidence, Examined
 
 _LEGEND = (
     "kept n/n: promised, or entailed by what is promised, and held on all n spaces that the rule accepts;\n"
@@ -41,7 +41,7 @@ def mechanisms(
     """
     from rich.console import Console
 
-    from experiments.matrix import examined, rows
+    from experiments.studies.matrix import examined, rows
 
     chosen = rows(rule, allocator, pairs)
     total, done = sum(row.steps for row in chosen), 0
@@ -80,7 +80,7 @@ def mark(cell: "Cell") -> str:
 
 def _tables(found: "Sequence[Examined]") -> "Iterator[tuple[str, list[str], list[tuple[str, list[Cell]]]]]":
     """Title, properties, and the rows that were asked about any of them."""
-    from experiments.matrix import TABLES
+    from experiments.studies.matrix import TABLES
 
     for table in TABLES:
         rows = []
@@ -160,7 +160,7 @@ def _markdown(found: "Sequence[Examined]") -> Iterator[str]:
 def _print_json(found: "Sequence[Examined]") -> None:
     import json
 
-    from experiments.matrix import TABLES
+    from experiments.studies.matrix import TABLES
 
     titles = {name: table.title for table in TABLES for name in table.properties}
     typer.echo(

@@ -10,11 +10,11 @@ them, `place` finds them, `workload` turns dialogues into chats and start times.
 """
 
 from experiments.data.catalogue import KNOWN, OFFICIAL, SUBSETS, KnownFile
-from experiments.data.dialogue import UNANSWERABLE, Corpus, Dialogue, Turn
+from experiments.data.chats import Schedule, arrivals, conversation, gold_replies
 from experiments.data.fetch import fetch
+from experiments.data.layouts.dialogue import UNANSWERABLE, Corpus, Dialogue, Turn
 from experiments.data.loading import SHIPPED, load, shipped
 from experiments.data.place import cache_folder, find_real, locate
-from experiments.data.workload import Schedule, arrivals, conversation, gold_replies
 
 __all__ = [
     "KNOWN",

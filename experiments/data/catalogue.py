@@ -7,12 +7,12 @@ were taken from public lists or from a copy, as `checksum_from` tells. Where nob
 
 from dataclasses import dataclass, replace
 
-from experiments.data.coqa import COQA
-from experiments.data.hotpotqa import HOTPOTQA, HOTPOTQA_COLUMNS
-from experiments.data.inscit import INSCIT
-from experiments.data.layout import Layout
-from experiments.data.quac import QUAC
-from experiments.data.sgd import SGD
+from experiments.data.layouts.coqa import COQA
+from experiments.data.layouts.hotpotqa import HOTPOTQA, HOTPOTQA_COLUMNS
+from experiments.data.layouts.inscit import INSCIT
+from experiments.data.layouts.quac import QUAC
+from experiments.data.layouts.reading import Layout
+from experiments.data.layouts.sgd import SGD
 from experiments.errors import DatasetError
 
 

@@ -5,14 +5,14 @@ import json
 from pathlib import Path
 
 from experiments.data.catalogue import known
-from experiments.data.coqa import COQA
-from experiments.data.dialogue import Corpus, distinct
-from experiments.data.hotpotqa import HOTPOTQA, HOTPOTQA_COLUMNS
-from experiments.data.inscit import INSCIT
-from experiments.data.layout import Json, Layout, describe
-from experiments.data.native import NATIVE
-from experiments.data.quac import QUAC
-from experiments.data.sgd import SGD
+from experiments.data.layouts.coqa import COQA
+from experiments.data.layouts.dialogue import Corpus, distinct
+from experiments.data.layouts.hotpotqa import HOTPOTQA, HOTPOTQA_COLUMNS
+from experiments.data.layouts.inscit import INSCIT
+from experiments.data.layouts.native import NATIVE
+from experiments.data.layouts.quac import QUAC
+from experiments.data.layouts.reading import Json, Layout, describe
+from experiments.data.layouts.sgd import SGD
 from experiments.errors import DatasetError
 
 LAYOUTS: tuple[Layout, ...] = (NATIVE, COQA, QUAC, HOTPOTQA, HOTPOTQA_COLUMNS, INSCIT, SGD)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from runtime.errors import ModelError
-from runtime.models import _architectures, _tokenizer
-from runtime.models._weights import (
+from runtime.models import architectures, tokenizer
+from runtime.models.weights import (
     STORED,
     Dtype,
     Float32,
@@ -67,11 +67,11 @@ def convert(
     both = any(tensor.name == "output.weight" for tensor in reader.tensors)
     template = fields.get("tokenizer.chat_template") or chat_template
     try:
-        config = _architectures.config_for(fields, precision.dtype, tied=tied or not both)
+        config = architectures.config_for(fields, precision.dtype, tied=tied or not both)
         documents = {
             "generation_config.json": _generation(config, fields),
-            "tokenizer.json": _tokenizer.tokenizer_json(fields),
-            "tokenizer_config.json": _tokenizer.tokenizer_config(fields, template),
+            "tokenizer.json": tokenizer.tokenizer_json(fields),
+            "tokenizer_config.json": tokenizer.tokenizer_config(fields, template),
         }
     except KeyError as missing:
         raise ModelError(f"{gguf_file} has no field {missing}; it is damaged or of a newer kind") from None
@@ -89,7 +89,7 @@ def _generation(config: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[st
     return {
         "bos_token_id": config["bos_token_id"],
         "pad_token_id": config["pad_token_id"],
-        "eos_token_id": _tokenizer.stop_tokens(fields),
+        "eos_token_id": tokenizer.stop_tokens(fields),
     }
 
 
@@ -103,7 +103,7 @@ def _tensors(
         if replace_input and tensor.name == "token_embd.weight":
             continue
         source = "token_embd.weight" if replace_input and tensor.name == "output.weight" else tensor.name
-        name = _architectures.huggingface_name(source, family)
+        name = architectures.huggingface_name(source, family)
         if name is not None:
             tensors |= _stored_as(name, tensor, family, config, precision)
     return tensors
@@ -115,7 +115,7 @@ def _stored_as(
     shape = tuple(int(size) for size in reversed(tensor.shape))
 
     def values() -> Float32:
-        return _architectures.huggingface_layout(_dequantised(tensor, shape), name, family, config)
+        return architectures.huggingface_layout(_dequantised(tensor, shape), name, family, config)
 
     if precision.int8 and name.endswith("_proj.weight"):
         return {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.paper_verdicts import verdicts
+from experiments.studies.paper_verdicts import verdicts
 
 pytestmark = pytest.mark.usefixtures("replayed_here")
 
@@ -53,4 +53,6 @@ def test_the_page_on_ties_prints_what_it_says() -> None:
 def test_the_published_rules_verdicts_are_those_of_a_fresh_audit() -> None:
     fresh = verdicts()
     assert fresh.count("REFUTED") == 4 and fresh.count("VERIFIED") == 4
-    assert fresh in (DOCS / "paper-router.md").read_text(), "paste the output of python -m experiments.paper_verdicts"
+    assert fresh in (DOCS / "paper-router.md").read_text(), (
+        "paste what `python -m experiments.studies.paper_verdicts` prints"
+    )

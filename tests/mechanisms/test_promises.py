@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from allocation import Allocation, Allocator, BruteForce, Greedy, Market, Random
-from experiments.matrix import TABLES, Row, examined, rows, smallest
-from experiments.matrix.played import RoundsRow
-from experiments.matrix.refused import RefusedRow
-from experiments.matrix.rules import RuleRow, auctions, pairs
-from experiments.matrix.settled import SettledRow
-from experiments.matrix.spaces import AVERAGE, SPACES, TWO_SIDED
+from experiments.studies.matrix import TABLES, Row, examined, rows, smallest
+from experiments.studies.matrix.refused import RefusedRow
+from experiments.studies.matrix.rounds import RoundsRow
+from experiments.studies.matrix.rules import RuleRow, auctions, pairs
+from experiments.studies.matrix.settlements import SettledRow
+from experiments.studies.matrix.spaces import AVERAGE, SPACES, TWO_SIDED
 from mechanisms import VCG, FirstCome, Mechanism, MechanismError, PostedPrice, find_allocator, find_mechanism
 from mechanisms.catalogue import ALLOCATORS, HOME, RULES, SETTLEMENTS, WHOLE, promised, refuses
 from mechanisms.pairs import AWAY, EXACT

@@ -23,7 +23,7 @@ from proofs.grids.ray_cluster import RayCluster
 from proofs.grids.table import Block, Enumeration
 from proofs.grids.workers import Pool, Processes, Serial
 from tests.proofs.rules import EXACT, Dice, Dictators, Overbooked
-from tests.runtime.processes import members
+from tests.runtime.engines.vllm.processes import members
 
 GRID = Grid(bidders=2, agents=2, values=range(5))
 CLAIMS = tuple(prop for prop in ALL if isinstance(prop, OutcomeProperty))

@@ -1,0 +1,53 @@
+"""Schema-Guided Dialogue (DSTC8): people book tables, rides and flights with a system's help.
+
+Rastogi et al., "Towards Scalable Multi-Domain Conversational Agents: The Schema-Guided Dialogue Dataset", AAAI 2020.
+A user's utterance is the question and the system's next one the recorded reply. A recorded reply is one of many
+that would have done, so these dialogues are not graded. There is no document: the context names the services.
+"""
+
+from collections.abc import Iterator
+
+from experiments.data.layouts.dialogue import Dialogue, Turn
+from experiments.data.layouts.reading import Json, Layout, spoken
+from experiments.errors import DatasetError
+
+
+def _turns(utterances: Json) -> Iterator[Turn]:
+    question: str | None = None
+    for entry in utterances.each():
+        speaker, text = entry.at("speaker").text(), entry.at("utterance").text()
+        if speaker == "USER":
+            if question is not None:
+                yield Turn(question)
+            question = text
+        elif speaker == "SYSTEM" and question is not None:
+            yield Turn(question, spoken((text,)))
+            question = None
+        else:
+            raise DatasetError(
+                f"{entry.where}: {speaker!r} speaks, which answers no user; speakers must alternate, USER first"
+            )
+    if question is not None:
+        yield Turn(question)
+
+
+def _dialogues(raw: Json) -> Iterator[Dialogue]:
+    for entry in raw.each():
+        services = ", ".join(name.partition("_")[0] for name in entry.at("services").texts())
+        yield Dialogue(
+            id=entry.at("dialogue_id").text(),
+            context=f"You are an assistant with access to these services: {services}.",
+            turns=tuple(_turns(entry.at("turns"))),
+            source=f"SGD layout, {services}",
+            graded=False,
+        )
+
+
+SGD = Layout(
+    name="Schema-Guided Dialogue",
+    licence="CC BY-SA 4.0",
+    recognises=lambda raw: (
+        isinstance(raw.value, list) and raw.first().peek("turns").first().has("speaker", "utterance")
+    ),
+    dialogues=_dialogues,
+)

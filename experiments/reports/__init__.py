@@ -1,0 +1,1 @@
+"""Figures for people: terminal, HTML, charts. Imports `results`; no study imports it."""

@@ -1,0 +1,249 @@
+"""A study as one HTML file that needs nothing else: no network, no fonts, no second file.
+
+    write_report(result, Path("report.html"))
+
+What comes from data is escaped, and the page forbids itself (by its Content-Security-Policy) to load anything.
+"""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from experiments.reports.charts import Chart, Look, Study, charts
+from experiments.results.columns import BEST, COLUMNS, MARKET, NONE, SERVICE, Cell, Column
+from experiments.results.results import StudyResult
+from proofs import Finding, Report, Status
+
+SIMULATED = (
+    "Simulated engines: cache and scheduler as vLLM's; speed fitted (see engines, with their errors); "
+    "answer quality follows assumed skills."
+)
+
+_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+
+#: A word and a sign, so that nobody depends on the colour.
+_SIGNS = {Status.PROVED: "✓", Status.VERIFIED: "✓", Status.REFUTED: "✗", Status.UNKNOWN: "?"}
+
+_CHOSEN = ' class="chosen"'
+
+_DRAW = """
+const figures = JSON.parse(document.getElementById("figures").textContent);
+const config = {displaylogo: false, responsive: true, showSendToCloud: false, plotlyServerURL: "", showTips: false,
+  toImageButtonOptions: {format: "svg"},
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"]};
+const plots = Object.entries(figures).map(([id, figure]) => {
+  Plotly.newPlot(id, figure.data, figure.layout, config);
+  return document.getElementById(id);
+});
+window.addEventListener("beforeprint", () => {
+  document.querySelectorAll("figure").forEach(figure => {
+    const width = figure.classList.contains("wide") ? 700 : 338;
+    figure.querySelectorAll(".plot").forEach(plot => Plotly.relayout(plot, {width}));
+  });
+});
+window.addEventListener("afterprint", () => {
+  plots.forEach(plot => Plotly.relayout(plot, {autosize: true, width: null}));
+});
+"""
+
+
+def write_report(result: StudyResult, path: Path) -> Path:
+    """Write the study to `path` as a self-contained page of about 5 MB, most of it plotly; returns the path."""
+    from plotly.offline import get_plotlyjs
+
+    study = Study(result)
+    drawn = charts(result)
+    figures = ",\n".join(f'"plot-{k}": {chart.figure.to_json()}' for k, chart in enumerate(drawn) if chart.figure)
+    figures = figures.replace("<", r"\u003c")
+    page = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{escape(result.mechanism)}: IEMAS study</title>
+<style>
+{files("experiments").joinpath("report.css").read_text(encoding="utf-8")}</style>
+</head>
+<body>
+{_despite(result)}<main>
+{_head(result)}
+{_audit(result.audit)}
+{_tables(study)}
+{_charts(drawn, result.simulated)}
+{_glossary(result.simulated)}
+</main>
+<script>{get_plotlyjs()}</script>
+<script type="application/json" id="figures">{{{figures}}}</script>
+<script>{_DRAW}</script>
+</body>
+</html>
+"""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _despite(result: StudyResult) -> str:
+    if not result.despite_audit:
+        return ""
+    refuted = result.audit.refuted
+    names = escape(", ".join(finding.property.name for finding in refuted)) or "no property is named"
+    evidence = "\n".join(f"<pre>{escape(str(finding.counterexample))}</pre>" for finding in refuted)
+    return f"""<div class="despite" role="alert"><div>
+<strong>Served despite a failed audit. Refuted: {names}</strong> <p>{escape(result.mechanism)} does not keep what a
+mechanism promises. Its bidders may have reason to misreport, and figures below that rest on true reports may mean
+nothing. The audit found:</p> {evidence} </div></div> <div class="despite-strip">✗ Served despite a failed audit.
+Refuted: {names}</div>
+"""
+
+
+def _head(result: StudyResult) -> str:
+    settings = "\n".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in result.settings.items()
+    )
+    engines = "\n".join(f"<li>{escape(line)}</li>" for line in result.engines)
+    banner = f'<div class="simulated">{escape(SIMULATED)}</div>' if result.simulated else ""
+    return f"""<header>
+<p class="kicker">IEMAS study</p>
+<h1>{escape(result.mechanism)}</h1>
+<p class="subject">{escape(str(result.audit.subject))}</p>
+{banner}
+<p class="small-title">Workload</p>
+<p class="workload">{escape(result.workload)}</p>
+<dl class="settings">
+{settings}
+</dl>
+<p class="small-title">Engines</p>
+<ul class="engines">
+{engines}
+</ul>
+</header>"""
+
+
+def _audit(report: Report) -> str:
+    rows = "\n".join(_finding(finding) for finding in report.findings)
+    return f"""<section>
+<h2>Audit</h2>
+<p class="lead">Of the very object that served. VERIFIED: every case of the scope was examined, in exact integers, and
+none violates the property; the finding speaks about that scope and no other. REFUTED: the counterexample happens, and
+was replayed in a fresh process. UNKNOWN: cases were sampled and none violates it, which proves nothing.</p>
+<div class="scroll"><table class="audit">
+<thead><tr>
+<th scope="col">Property</th><th scope="col">Finding</th><th scope="col">Scope</th>
+<th scope="col" class="number">Cases</th><th scope="col" class="number">Time<span class="unit">s</span></th>
+</tr></thead>
+<tbody>
+{rows}
+</tbody>
+</table></div>
+</section>"""
+
+
+def _finding(finding: Finding) -> str:
+    status = finding.status
+    refuted = finding.counterexample is not None
+    evidence = (
+        f'<tr class="evidence"><td colspan="5"><pre>{escape(str(finding.counterexample))}\n'
+        f"{escape(f'worst seen {finding.worst} micro-units; {finding.note}')}</pre></td></tr>"
+        if refuted
+        else ""
+    )
+    return f"""<tr{' class="refuted"' if refuted else ""}><td>{escape(finding.property.name)}</td>
+<td class="status {status}">{_SIGNS[status]} {status}</td><td class="scope">{escape(str(finding.scope))}</td>
+<td class="number">{finding.cases:,}</td><td class="number">{finding.seconds:.2f}</td></tr>{evidence}"""
+
+
+def _tables(study: Study) -> str:
+    seeds = study.result.seeds
+    many = f" Means of {len(seeds)} seeds, ± one standard deviation." if study.several_seeds else ""
+    tag = _tag(study.result.simulated)
+    return f"""<section>
+<h2>Policies{tag}</h2>
+<p class="lead">The same dialogues, bidders and engines under each policy.{many} {BEST} best of its column as printed,
+with no regard to spread. {NONE} the policy has no such figure.</p>
+{_table(study, "Service", SERVICE)}
+{_table(study, "Market and predictions", MARKET)}
+</section>"""
+
+
+def _table(study: Study, title: str, columns: Sequence[Column]) -> str:
+    head = "".join(
+        f'<th scope="col" class="number">{escape(one.title)}<span class="unit">{escape(one.unit)}</span></th>'
+        for one in columns
+    )
+    cells = [study.cells(one.figure) for one in columns]
+    rows = "\n".join(
+        f"<tr{_CHOSEN if policy == study.chosen else ''}>"
+        f'<th scope="row">{_swatch(study.looks[policy])}{escape(policy)}</th>'
+        f"{''.join(_cell(column[policy]) for column in cells)}</tr>"
+        for policy in study.result.policies
+    )
+    return f"""<div class="scroll"><table class="figures">
+<caption>{escape(title)}</caption>
+<thead><tr><th scope="col">Policy</th>{head}</tr></thead>
+<tbody>
+{rows}
+</tbody>
+</table></div>"""
+
+
+def _swatch(look: Look) -> str:
+    return f'<span class="swatch" style="background:{look.colour}"></span>'
+
+
+def _cell(cell: Cell) -> str:
+    classes = "number" + (" best" if cell.best else "") + (" none" if cell.text == NONE else "")
+    star = f'<span class="star" title="best of its column">{BEST}</span>' if cell.best else ""
+    spread = f'<span class="spread">± {cell.spread}</span>' if cell.spread else ""
+    return f'<td class="{classes}">{star}{cell.text}{spread}</td>'
+
+
+def _charts(drawn: Sequence[Chart], simulated: bool) -> str:
+    return f"""<section>
+<h2>Charts{_tag(simulated)}</h2>
+<p class="lead">Every policy has one colour throughout. <span class="screen">Point at a chart for its figures, drag to
+zoom, double-click to reset, click a legend's entry to hide it; the camera saves the chart as SVG.</span></p>
+<noscript><p class="empty">The charts need JavaScript; the tables above do not.</p></noscript>
+<div class="charts">
+{"".join(_chart(k, chart) for k, chart in enumerate(drawn))}</div>
+</section>"""
+
+
+def _chart(k: int, chart: Chart) -> str:
+    plot = f'<div class="plot" id="plot-{k}"></div>' if chart.figure else '<p class="empty">Nothing to draw.</p>'
+    return f"""<figure{' class="wide"' if chart.wide else ""}>
+<figcaption><h3>{escape(chart.title)}</h3><p>{escape(chart.caption)}</p></figcaption>
+{plot}
+</figure>
+"""
+
+
+def _glossary(simulated: bool) -> str:
+    entries = "\n".join(f"<dt>{escape(term)}</dt><dd>{escape(meaning)}</dd>" for term, meaning in _terms())
+    actual = (
+        "Engines were simulated: “cost”, “wait” and “actual” mean what the simulation yielded."
+        if simulated
+        else "“Cost”, “wait” and “actual” mean what the engines measured."
+    )
+    return f"""<footer>
+<h2>How each figure is computed</h2>
+<p class="lead">{actual} Each figure is computed per seed, then averaged. Money is in credits, time in seconds.</p>
+<dl class="glossary">
+{entries}
+</dl>
+</footer>"""
+
+
+def _terms() -> Iterator[tuple[str, str]]:
+    yield from ((one.title, one.how) for one in COLUMNS)
+    yield (
+        "Utility",
+        "Of a bidder: over his served requests, the sum of true value (see social welfare) minus charge.",
+    )
+
+
+def _tag(simulated: bool) -> str:
+    return '<span class="tag">simulated engines</span>' if simulated else ""

@@ -1,0 +1,1 @@
+"""Routing policies to compare the auction with. Imports `runtime`."""

@@ -1,0 +1,126 @@
+"""Routing without prices, as routers in use do it; and the auction's own predictions without its matching.
+
+All see what the auction sees and learn from the same completions. The routers charge nothing and make nobody wait.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocation import UNSERVED
+from mechanisms import FirstCome, Mechanism, PostedPrice
+from prediction import Measured
+from runtime import Auction, Completion, Decision, Fleet, Offer, Policy
+from runtime.policies.affinity import Affinity
+from runtime.policies.policy import Agent
+
+#: Chooses one of the living agents for an offer, given the requests in flight (M,), this round's picks included.
+Pick = Callable[[Offer, NDArray[np.int64], NDArray[np.intp]], int]
+
+
+class Blind:
+    """A policy that picks an agent for one request after the other and learns nothing."""
+
+    def __init__(self, name: str, make: Callable[[Sequence[Agent]], Pick]) -> None:
+        self.name = name
+        self._make = make
+
+    def attach(self, agents: Sequence[Agent]) -> None:
+        """Start afresh."""
+        self._pick = self._make(agents)
+
+    def decide(self, offers: Sequence[Offer], fleet: Fleet) -> Decision:
+        """Give every request to a living agent."""
+        return _one_by_one(self._pick, offers, fleet)
+
+    def learn(self, offer: Offer, agent: int, completion: Completion, measured: Measured) -> None:
+        """Nothing is learnt."""
+
+
+class CacheAware:
+    """The agent that holds most of the prompt, unless it is much busier than another; then the least loaded.
+
+    The rule of vLLM's and SGLang's routers: affinity counts from a share `match` of the prompt, and yields where the
+    busiest agent has `absolute` more requests in flight than the idlest, and `relative` times as many.
+    """
+
+    name = "cache-aware"
+
+    def __init__(self, match: float = 0.3, absolute: int = 8, relative: float = 1.5) -> None:
+        self._match, self._absolute, self._relative = match, absolute, relative
+
+    def attach(self, agents: Sequence[Agent]) -> None:
+        """Start with empty caches."""
+        self._affinity = Affinity(agents)
+        self._slots = np.array([agent.slots for agent in agents])
+        self._believed: dict[str, NDArray[np.int64]] = {}
+
+    def decide(self, offers: Sequence[Offer], fleet: Fleet) -> Decision:
+        """Give every request to a living agent."""
+        return _one_by_one(self._pick, offers, fleet)
+
+    def learn(self, offer: Offer, agent: int, completion: Completion, measured: Measured) -> None:
+        """Take note of what the agent holds now."""
+        self._affinity.learn(offer, agent, completion, int(self._believed.pop(offer.request.id)[agent]))
+
+    def _pick(self, offer: Offer, load: NDArray[np.int64], living: NDArray[np.intp]) -> int:
+        cached = self._affinity.cached_tokens([offer])[0]
+        self._believed[offer.request.id] = cached
+        busiest, idlest = load[living].max(), load[living].min()
+        balanced = busiest - idlest <= self._absolute or busiest <= self._relative * idlest
+        held = cached[living]
+        lengths = np.array([len(offer.tokens[j]) for j in living])
+        if balanced and (held / lengths).max() > self._match:
+            best = living[held == held.max()]
+            return int(best[np.argmin(load[best] / self._slots[best])])
+        return int(living[np.argmin(load[living] / self._slots[living])])
+
+
+def baselines(seed: int = 0) -> list[Policy]:
+    """What the auction is compared with.
+
+    The last one, `first-come`, has the auction's predictor and preferences, but each request takes its own best agent
+    at cost, in order of arrival: what the auction gains over it is due to the matching.
+    """
+    return [
+        Blind("random", lambda agents: _random(seed)),
+        Blind("round-robin", lambda agents: _round_robin()),
+        Blind("sticky", lambda agents: _sticky),
+        CacheAware(),
+        Blind("least-loaded", _least_loaded),
+        Auction(Mechanism(FirstCome(), PostedPrice()), name="first-come"),
+    ]
+
+
+def _one_by_one(pick: Pick, offers: Sequence[Offer], fleet: Fleet) -> Decision:
+    load = fleet.inflight.copy()
+    living = np.flatnonzero(fleet.alive)
+    agents = np.full(len(offers), UNSERVED)
+    for i, offer in enumerate(offers):
+        agents[i] = pick(offer, load, living)
+        load[agents[i]] += 1
+    return Decision(agents, np.zeros(len(offers), np.int64))
+
+
+def _random(seed: int) -> Pick:
+    rng = np.random.default_rng(seed)
+    return lambda offer, load, living: int(rng.choice(living))
+
+
+def _round_robin() -> Pick:
+    turns = count()
+    return lambda offer, load, living: int(living[next(turns) % living.size])
+
+
+def _sticky(offer: Offer, load: NDArray[np.int64], living: NDArray[np.intp]) -> int:
+    """All turns of a dialogue to one agent, by rendezvous hashing (Thaler and Ravishankar 1998)."""
+    keys = [hashlib.blake2b(f"{offer.request.dialogue}/{j}".encode(), digest_size=8).digest() for j in living]
+    return int(living[max(range(living.size), key=keys.__getitem__)])
+
+
+def _least_loaded(agents: Sequence[Agent]) -> Pick:
+    slots = np.array([agent.slots for agent in agents])
+    return lambda offer, load, living: int(living[np.argmin(load[living] / slots[living])])

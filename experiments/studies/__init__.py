@@ -1,0 +1,1 @@
+"""Questions, one module or folder each: demo, calibration, matrix, the paper's verdicts. Imports `results`."""

@@ -1,0 +1,258 @@
+"""The demonstration: audit a mechanism, then hold real dialogues with it and with other routers, and report."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.data import Corpus, arrivals, cache_folder, find_real, load, locate
+from experiments.errors import AuditRefusedError, StudyError
+from experiments.results.results import StudyResult
+from experiments.routers.plain import baselines
+from experiments.worlds.fleets import FLEET, PricedEngines, simulated_fleet
+from experiments.worlds.presets import find_preset
+from experiments.worlds.run import PolicyRun, Workload, run_policy, workload
+from mechanisms import DirectMechanism, find_mechanism, find_settlement
+from prediction import TokenPrices
+from proofs import Grid, Report, audit
+from runtime import Auction, Engine, Ledger, Policy, calibration, running
+from runtime.accounts.settling import require_per_request
+from runtime.engines.simulated.virtual_time import run
+
+#: A mechanism that lacks one of these is not run at scale unless the user insists.
+REQUIRED = ("truthful", "individually-rational", "no-deficit")
+
+#: What the audit enumerates before anything is served.
+SCOPE = Grid(bidders=3, agents=2, values=range(4))
+
+#: Told what is being done and how many requests of how many are done with.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a demonstration runs; times in seconds.
+
+    `data` holds names, files or folders (empty: the shipped dialogues and whatever real files are found); `dialogues`,
+    `turns` and `context_words` cut each file; `rate` is how many dialogues begin per second; `slots` caps what an agent
+    serves at once. `settlement` turns what the auction decided into what is paid; `preset` names preferences, prices
+    and rounds. `books` keeps each run's ledger in a file of its own below that folder.
+    """
+
+    mechanism: str = "vcg"
+    allocator: str | None = None
+    settlement: str = "on-prediction"
+    preset: str = "varied"
+    despite_audit: bool = False
+    data: tuple[str, ...] = ()
+    dialogues: int = 20
+    turns: int = 12
+    context_words: int = 400
+    max_tokens: int = 48
+    rate: float = 0.15
+    think_time_s: float = 5.0
+    bidders: int = 12
+    slots: int = 4
+    seeds: tuple[int, ...] = (0, 1, 2)
+    policies: tuple[str, ...] = ()
+    books: Path | None = None
+
+
+def check(plan: Plan) -> None:
+    """Refuse a plan that could not be run, before anything long begins.
+
+    Raises:
+        MechanismError, DatasetError, StudyError: naming what does not exist.
+        EngineError: the settlement needs to see whole rounds.
+    """
+    find_corpora(plan)
+    choose_policies(plan, find_mechanism(plan.mechanism, plan.allocator), seed=0)
+    require_per_request(find_settlement(plan.settlement))
+    find_preset(plan.preset)
+
+
+def examine(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Report:
+    """Audit the plan's mechanism.
+
+    Raises:
+        AuditRefusedError: a required property is refuted and the plan does not insist.
+    """
+    report = audit(plan.mechanism, SCOPE, progress=progress, allocator=plan.allocator)
+    broken = [name for name in REQUIRED if report[name] in report.refuted]
+    if broken and not plan.despite_audit:
+        raise AuditRefusedError(report, broken)
+    return report
+
+
+def simulate(plan: Plan, report: Report, progress: Progress) -> StudyResult:
+    """Run every policy and seed on simulated engines, in virtual time."""
+    corpora = find_corpora(plan)
+    runs = []
+    for seed in plan.seeds:
+        requests = make_workload(plan, corpora, seed)
+        for policy in choose_policies(plan, report.subject.mechanism, seed):
+            engines, prices = simulated_fleet(requests, seed=seed)
+            runs.append(run(_simulate(plan, policy, requests, engines, prices, seed, progress), virtual=True))
+    engines_said = tuple(
+        f"{agent.name}: simulated, {calibration(agent.calibration)}; assumed skill {agent.skill:.0%}" for agent in FLEET
+    )
+    return _result(plan, report, corpora, engines_said, runs, simulated=True)
+
+
+def serve(plan: Plan, report: Report, fleet: PricedEngines, progress: Progress) -> StudyResult:
+    """Run every policy on real engines, one after the other, with empty caches each."""
+    corpora = find_corpora(plan)
+    runs, said = run(_serve_all(plan, report, corpora, fleet, progress), virtual=False)
+    return _result(plan, report, corpora, said, runs, simulated=False)
+
+
+async def _serve_all(
+    plan: Plan, report: Report, corpora: Sequence[Corpus], fleet: PricedEngines, progress: Progress
+) -> tuple[list[PolicyRun], tuple[str, ...]]:
+    runs = []
+    engines, prices = fleet
+    async with running(engines) as infos:
+        for seed in plan.seeds:
+            requests = make_workload(plan, corpora, seed)
+            for policy in choose_policies(plan, report.subject.mechanism, seed):
+                for engine in engines:
+                    await engine.reset_cache()
+                runs.append(await _serve(plan, policy, requests, engines, prices, seed, progress))
+        said = tuple(
+            f"{engine.name}: {info.model} on vLLM, {info.cache_blocks} blocks of {info.block_size} tokens"
+            for engine, info in zip(engines, infos, strict=True)
+        )
+    return runs, said
+
+
+async def _simulate(
+    plan: Plan,
+    policy: Policy,
+    requests: Workload,
+    engines: Sequence[Engine],
+    prices: Sequence[TokenPrices],
+    seed: int,
+    progress: Progress,
+) -> PolicyRun:
+    async with running(engines):
+        return await _serve(plan, policy, requests, engines, prices, seed, progress)
+
+
+async def _serve(
+    plan: Plan,
+    policy: Policy,
+    requests: Workload,
+    engines: Sequence[Engine],
+    prices: Sequence[TokenPrices],
+    seed: int,
+    progress: Progress,
+) -> PolicyRun:
+    done = 0
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        progress(f"{policy.name}, seed {seed}", done, requests.turns)
+
+    preset = find_preset(plan.preset)
+    path = ":memory:" if plan.books is None else plan.books / f"{policy.name}-{seed}.sqlite"
+    with Ledger(path) as ledger:
+        return await run_policy(
+            policy,
+            requests,
+            engines,
+            prices if preset.prices is None else [preset.prices] * len(engines),
+            seed=seed,
+            rounds=preset.rounds(plan.slots),
+            ledger=ledger,
+            settlement=find_settlement(plan.settlement),
+            progress=tick,
+        )
+
+
+def find_corpora(plan: Plan) -> list[Corpus]:
+    """The plan's dialogues, cut as it says, under titles that say how they were cut.
+
+    Raises:
+        DatasetError: a name, file or folder holds no dialogues.
+    """
+    if plan.data:
+        paths = [path for name in plan.data for path in _paths(name)]
+    else:
+        folders = [cache_folder(), Path("datasets"), *map(Path, filter(None, [os.environ.get("IEMAS_DATASETS")]))]
+        paths = [locate("shipped"), *find_real(folders)]
+    corpora = [load(path).first(plan.dialogues).shortened(plan.turns) for path in paths]
+    return [
+        corpus.capped(plan.context_words)
+        if any(len(one.context.split()) > plan.context_words for one in corpus.dialogues)
+        else corpus
+        for corpus in corpora
+    ]
+
+
+def _paths(name: str) -> list[Path]:
+    if not Path(name).is_dir():
+        return [locate(name)]
+    found = find_real([name])
+    if not found:
+        raise StudyError(f"folder {name} holds no known dialogue file; see `iemas data list`, or name a file")
+    return found
+
+
+def make_workload(plan: Plan, corpora: Sequence[Corpus], seed: int) -> Workload:
+    """Who talks about what, and when: the same for every policy."""
+    dialogues = sum(len(corpus.dialogues) for corpus in corpora)
+    schedule = arrivals(dialogues, rate_per_s=plan.rate, think_time_s=plan.think_time_s, seed=seed)
+    return workload(
+        corpora,
+        schedule,
+        bidders=plan.bidders,
+        preferences=find_preset(plan.preset).draw,
+        max_tokens=plan.max_tokens,
+        seed=seed,
+    )
+
+
+def choose_policies(plan: Plan, mechanism: DirectMechanism, seed: int) -> list[Policy]:
+    """The auction with the audited mechanism, then what it is compared with.
+
+    Raises:
+        StudyError: the plan names a policy that does not exist.
+    """
+    every: list[Policy] = [Auction(mechanism), *baselines(seed)]
+    names = [policy.name for policy in every]
+    unknown = set(plan.policies) - set(names)
+    if unknown:
+        raise StudyError(f"no policy {', '.join(sorted(unknown))}; there are: {', '.join(names)}")
+    return [policy for policy in every if not plan.policies or policy.name in plan.policies]
+
+
+def _result(
+    plan: Plan,
+    report: Report,
+    corpora: Sequence[Corpus],
+    engines: tuple[str, ...],
+    runs: Sequence[PolicyRun],
+    *,
+    simulated: bool,
+) -> StudyResult:
+    settings = {
+        "dialogues begin": f"{plan.rate:g} per second (Poisson)",
+        "think time": f"{plan.think_time_s:g} s",
+        "bidders": str(plan.bidders),
+        "slots per agent": str(plan.slots),
+        "settlement": plan.settlement,
+        "longest answer": f"{plan.max_tokens} tokens",
+        "preferences": find_preset(plan.preset).said,
+        "seeds": ", ".join(map(str, plan.seeds)),
+    }
+    return StudyResult(
+        mechanism=str(report.subject),
+        audit=report,
+        despite_audit=any(report[name] in report.refuted for name in REQUIRED),
+        workload="; ".join(corpus.title for corpus in corpora),
+        settings=settings,
+        engines=engines,
+        simulated=simulated,
+        runs=tuple(runs),
+    )

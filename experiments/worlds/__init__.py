@@ -1,0 +1,1 @@
+"""Who asks what of whom, and one run of it under one policy. Imports `data`."""

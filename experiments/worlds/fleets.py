@@ -1,0 +1,107 @@
+"""Ready-made fleets for studies: two small and two large engines, simulated or real.
+
+Simulated engines have the cache sizes and the fitted speed of the real ones on a CPU. They have no model: whether an
+answer is right is drawn from the agent's assumed skill, so the quality column of a simulated table shows what routing
+does with given skills, and says nothing about any model.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.worlds.run import Workload, answers_of
+from prediction import TokenPrices
+from runtime import Engine, EngineShape, Request, SimulatedEngine, calibration
+
+#: Engines and, in the same order, their price lists.
+PricedEngines = tuple[Sequence[Engine], Sequence[TokenPrices]]
+
+_WRONG = "I am not sure about that."
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedAgent:
+    """One engine of a simulated fleet.
+
+    `skill` is the assumed chance of a right answer; `prices` are credits per token.
+    """
+
+    name: str
+    calibration: str
+    shape: EngineShape
+    prices: TokenPrices
+    skill: float
+
+
+#: 512 MiB of float32 KV cache hold this many blocks of 32 tokens of either model, as vLLM reports them on a CPU.
+_SMALL = EngineShape(block_size=32, cache_blocks=364)
+_LARGE = EngineShape(block_size=32, cache_blocks=682)
+SMALL_PRICES = TokenPrices(fresh=0.01, cached=0.001, output=0.02)
+LARGE_PRICES = TokenPrices(fresh=0.02, cached=0.002, output=0.04)
+
+FLEET = (
+    SimulatedAgent("small-a", "smollm2-135m-cpu", _SMALL, SMALL_PRICES, 0.45),
+    SimulatedAgent("small-b", "smollm2-135m-cpu", _SMALL, SMALL_PRICES, 0.45),
+    SimulatedAgent("large-a", "qwen2.5-0.5b-cpu", _LARGE, LARGE_PRICES, 0.75),
+    SimulatedAgent("large-b", "qwen2.5-0.5b-cpu", _LARGE, LARGE_PRICES, 0.75),
+)
+
+
+def simulated_fleet(
+    load: Workload, *, seed: int, fleet: tuple[SimulatedAgent, ...] = FLEET
+) -> tuple[list[SimulatedEngine], list[TokenPrices]]:
+    """Engines with empty caches and their price lists; seed, agent and request alone decide which answers are right."""
+    answers = answers_of(load)
+    engines = [
+        SimulatedEngine(agent.name, _Replies(agent, answers, seed), calibration(agent.calibration), agent.shape)
+        for agent in fleet
+    ]
+    return engines, [agent.prices for agent in fleet]
+
+
+@dataclass(frozen=True, slots=True)
+class _Replies:
+    agent: SimulatedAgent
+    answers: Mapping[str, tuple[str, ...]]
+    seed: int
+
+    def __call__(self, request: Request) -> str:
+        draw = hashlib.blake2b(f"{self.seed}/{self.agent.name}/{request.id}".encode(), digest_size=8).digest()
+        known = self.answers[request.id]
+        right = int.from_bytes(draw) < self.agent.skill * 2**64
+        return known[0] if right and known else _WRONG
+
+
+def launched_fleet(models: Sequence[str], tell: Callable[[str], None]) -> PricedEngines:
+    """vLLM servers on this machine, one per model: a catalogue name (fetched if need be), a model folder or a hub id.
+
+    Nothing is started yet. Catalogue models above 300 million parameters are priced as large, all others as small.
+
+    Raises:
+        ModelError: a catalogue model cannot be fetched.
+    """
+    from runtime.engines.vllm.engine import VllmEngine
+    from runtime.models import CATALOGUE, fetch
+
+    packages = {package.name: package for package in CATALOGUE}
+    engines, prices = [], []
+    for k, model in enumerate(models):
+        package = packages.get(model)
+        where = model if package is None else fetch(model, progress=lambda doing, fraction: tell(doing))
+        label = f"{Path(model).name}-{k}"
+        engines.append(VllmEngine.launch(label, where, progress=_starting(label, tell)))
+        prices.append(LARGE_PRICES if package is not None and package.parameters_m > 300 else SMALL_PRICES)
+    return engines, prices
+
+
+def connected_fleet(urls: Sequence[str], slots: int) -> PricedEngines:
+    """vLLM servers that run already, all priced as small; nothing is contacted yet."""
+    from runtime.engines.vllm.engine import VllmEngine
+
+    engines = [VllmEngine.connect(f"server-{k}", url, slots=slots) for k, url in enumerate(urls)]
+    return engines, [SMALL_PRICES for _ in urls]
+
+
+def _starting(label: str, tell: Callable[[str], None]) -> Callable[[float, str], None]:
+    return lambda seconds, line: tell(f"starting {label}, {seconds:.0f} s")

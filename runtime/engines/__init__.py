@@ -1,0 +1,1 @@
+"""What serves: the protocol, and its implementations. Imports `models`, `errors`."""

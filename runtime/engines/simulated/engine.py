@@ -1,0 +1,292 @@
+"""`SimulatedEngine`: vLLM's scheduler and prefix cache on whatever clock the loop has, virtual or real.
+
+Token counts, cache hits, queueing, chunked prefill and preemption follow vLLM 0.32.0's rules; step durations come
+from a `StepTime` fitted to a real engine; what is answered comes from a function, for there is no model here.
+"""
+
+import asyncio
+import contextlib
+from bisect import insort
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count as count_up
+
+from runtime.engines.engine import Completion, EngineInfo, Message, Request
+from runtime.engines.simulated.block_cache import BlockCache, Holding
+from runtime.engines.simulated.step_time import StepTime
+from runtime.engines.simulated.tokens import END, VOCABULARY, cut_answer, encode_chat
+from runtime.errors import EngineError, RequestError
+
+Reply = Callable[[Request], str]
+FirstToken = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineShape:
+    """Sizes of an engine, with vLLM's names where it has them."""
+
+    block_size: int = 16
+    cache_blocks: int = 2048
+    max_num_seqs: int = 16
+    max_num_batched_tokens: int = 2048
+    max_model_len: int = 4096
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if getattr(self, name) < 1:
+                raise EngineError(f"{name} = {getattr(self, name)}; expected at least 1")
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+    ticket: int
+    arrived: float
+    done: "asyncio.Future[Completion]"
+    tell: FirstToken | None
+    holding: Holding | None = None
+    computed: int = 0
+    produced: int = 0
+    first_token: float = 0.0
+    cached: int | None = None
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        return self.prompt + self.answer[: self.produced]
+
+    @property
+    def length(self) -> int:
+        return len(self.prompt) + self.produced
+
+
+@dataclass(slots=True)
+class _Step:
+    work: list[tuple[_Running, int]] = field(default_factory=list)
+
+    def seconds(self, step_time: StepTime) -> float:
+        prompt = pairs = context = 0
+        for one, count in self.work:
+            if one.produced > 0 and count == 1:
+                context += one.length
+            else:
+                prompt += count
+                pairs += count * (2 * one.computed + count + 1) // 2
+        return step_time.seconds(prompt, len(self.work), context, pairs)
+
+
+class SimulatedEngine:
+    """An agent that behaves as vLLM would and answers as `reply` says.
+
+    Args:
+        name: what reports call it.
+        reply: the answer's text for a request; must be a pure function, or runs do not repeat.
+        step_time: durations, fitted to a real engine.
+        shape: sizes of the cache and of a step.
+    """
+
+    def __init__(self, name: str, reply: Reply, step_time: StepTime, shape: EngineShape | None = None) -> None:
+        self.name = name
+        self.shape = shape or EngineShape()
+        self.step_time = step_time
+        self._reply = reply
+        self._cache = BlockCache(self.shape.cache_blocks, self.shape.block_size)
+        self._waiting: deque[_Running] = deque()
+        self._tickets = count_up()
+        self._last_arrival = float("-inf")
+        self._running: list[_Running] = []
+        self._wake = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+
+    async def start(self) -> EngineInfo:
+        """Start the scheduler."""
+        if self._worker is None:
+            self._last_arrival = float("-inf")
+            self._worker = asyncio.create_task(self._serve(), name=f"engine {self.name}")
+        return EngineInfo(
+            model=f"simulated ({self.step_time.fitted_to})",
+            block_size=self.shape.block_size,
+            cache_blocks=self.shape.cache_blocks,
+            max_model_len=self.shape.max_model_len,
+            slots=self.shape.max_num_seqs,
+            tokenizer=VOCABULARY,
+            simulated=True,
+        )
+
+    async def stop(self) -> None:
+        """Stop the scheduler; whatever is still running fails with `EngineError`."""
+        if self._worker is None:
+            return
+        self._worker.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._worker
+        self._worker = None
+        for one in [*self._running, *self._waiting]:
+            self._forget(one)
+            if not one.done.done():
+                one.done.set_exception(EngineError(f"engine {self.name} was stopped"))
+
+    async def tokenize(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """Token ids of the prompt."""
+        return encode_chat(messages)
+
+    async def reset_cache(self) -> None:
+        """Forget every cached prefix.
+
+        Raises:
+            EngineError: requests are in flight.
+        """
+        if self._running or self._waiting:
+            raise EngineError(f"engine {self.name} is serving {len(self._running)} requests; wait for them first")
+        self._cache = BlockCache(self.shape.cache_blocks, self.shape.block_size)
+
+    async def generate(self, request: Request, first_token: FirstToken | None = None) -> Completion:
+        """Queue the request, and return once its last token was computed.
+
+        Raises:
+            RequestError: the prompt leaves no room for one token of answer.
+            EngineError: the engine is not running.
+        """
+        prompt = encode_chat(request.messages)
+        room = self._room(request.id, prompt, request.max_tokens)
+        text, answer = cut_answer(self._reply(request), min(request.max_tokens, room))
+        completion = await self.generate_tokens(prompt, answer, name=request.id, first_token=first_token)
+        return replace(completion, text=text, finish_reason="stop" if answer[-1] == END else "length")
+
+    async def generate_tokens(
+        self,
+        prompt: Sequence[int],
+        answer: Sequence[int],
+        *,
+        name: str = "",
+        first_token: FirstToken | None = None,
+    ) -> Completion:
+        """The same for token ids: the prompt's, and those that the engine is to generate.
+
+        Raises:
+            RequestError: the prompt leaves no room for the answer, or either is empty.
+            EngineError: the engine is not running.
+        """
+        if self._worker is None:
+            raise EngineError(f"engine {self.name} is not running; start it first")
+        if not prompt or len(answer) > self._room(name, prompt, len(answer)):
+            raise RequestError(f"request {name} has {len(prompt)} prompt tokens and {len(answer)} to generate: no room")
+        loop = asyncio.get_running_loop()
+        ticket = next(self._tickets)
+        one = _Running(tuple(prompt), tuple(answer), ticket, loop.time(), loop.create_future(), first_token)
+        await asyncio.sleep(self._until_arrival(loop.time()))
+        # First come, first served; of sleepers that end together, a loop may wake any first.
+        insort(self._waiting, one, key=lambda other: other.ticket)
+        self._wake.set()
+        try:
+            return await one.done
+        finally:
+            self._forget(one)
+
+    def _until_arrival(self, now: float) -> float:
+        """Seconds until a request sent now reaches the scheduler."""
+        soonest = self._last_arrival + self.step_time.arrival_gap_s
+        self._last_arrival = max(now + self.step_time.overhead_s, soonest)
+        return self._last_arrival - now
+
+    def _room(self, name: str, prompt: Sequence[int], wanted: int) -> int:
+        """Tokens of answer that fit behind the prompt, at least 1."""
+        room = min(self.shape.max_model_len, (self.shape.cache_blocks - 1) * self.shape.block_size) - len(prompt)
+        if room < 1 or wanted < 1:
+            raise RequestError(
+                f"request {name} has {len(prompt)} prompt tokens and asks for {wanted}; "
+                f"engine {self.name} takes {self.shape.max_model_len} in all"
+            )
+        return room
+
+    def _forget(self, one: _Running) -> None:
+        if one in self._running:
+            self._running.remove(one)
+        elif one in self._waiting:
+            self._waiting.remove(one)
+        if one.holding is not None:
+            self._cache.release(one.holding)
+            one.holding = None
+
+    async def _serve(self) -> None:
+        while True:
+            step = self._plan()
+            if not step.work:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            await asyncio.sleep(step.seconds(self.step_time))
+            self._finish(step, asyncio.get_running_loop().time())
+
+    def _plan(self) -> _Step:
+        """Running sequences first, then waiting ones, in the token budget; the youngest yields when blocks run out."""
+        step = _Step()
+        budget = self.shape.max_num_batched_tokens
+        position = 0
+        preempted = False
+        while position < len(self._running) and budget > 0:
+            one = self._running[position]
+            count = min(one.length - one.computed, budget)
+            assert one.holding is not None
+            if not self._cache.reserve(one.holding, one.computed + count):
+                preempted = True
+                self._preempt()
+                continue
+            step.work.append((one, count))
+            budget -= count
+            position += 1
+        while self._waiting and not preempted and budget > 0 and len(self._running) < self.shape.max_num_seqs:
+            one = self._waiting[0]
+            one.holding = self._cache.admit(one.tokens)
+            if one.holding is None:
+                break
+            self._waiting.popleft()
+            self._running.append(one)
+            one.computed = one.holding.cached_tokens
+            one.cached = one.cached if one.cached is not None else one.computed
+            count = min(one.length - one.computed, budget)
+            self._cache.reserve(one.holding, one.computed + count)
+            step.work.append((one, count))
+            budget -= count
+        return self._plan() if preempted and not step.work else step
+
+    def _preempt(self) -> None:
+        victim = self._running.pop()
+        assert victim.holding is not None
+        self._cache.release(victim.holding)
+        victim.holding = None
+        victim.computed = 0
+        self._waiting.appendleft(victim)
+
+    def _finish(self, step: _Step, now: float) -> None:
+        for one, count in step.work:
+            if one.holding is None:
+                continue
+            one.computed += count
+            if one.computed < one.length:
+                continue
+            one.holding.names.extend(one.answer[one.produced : one.produced + 1])
+            one.produced += 1
+            if one.produced == 1:
+                one.first_token = now
+                if one.tell is not None:
+                    one.tell()
+            if one.produced == len(one.answer):
+                self._complete(one, now)
+
+    def _complete(self, one: _Running, now: float) -> None:
+        self._forget(one)
+        if one.done.done():
+            return
+        one.done.set_result(
+            Completion(
+                text="",
+                prompt_tokens=len(one.prompt),
+                cached_tokens=one.cached or 0,
+                output_tokens=len(one.answer),
+                first_token_s=one.first_token - one.arrived,
+                latency_s=now - one.arrived,
+                token_ids=one.prompt + one.answer,
+            )
+        )

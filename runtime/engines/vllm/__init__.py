@@ -1,0 +1,1 @@
+"""Real vLLM servers: launched here, or by URL. Imports the protocol and `models`."""

@@ -1,0 +1,1 @@
+"""Who decides a round: the protocol, cache affinity, the auction. Imports `engines`."""

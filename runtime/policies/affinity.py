@@ -1,0 +1,46 @@
+"""`Affinity`: how much of each prompt each agent of a mixed fleet is believed to hold, in that agent's own tokens."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prediction import PrefixIndex
+from runtime.engines.engine import Completion
+from runtime.policies.policy import Agent, Offer
+
+
+class Affinity:
+    """One `PrefixIndex` for every group of agents that share a vocabulary and a block size."""
+
+    def __init__(self, agents: Sequence[Agent]) -> None:
+        groups: dict[tuple[str, int], list[int]] = {}
+        for j, agent in enumerate(agents):
+            groups.setdefault((agent.info.tokenizer, agent.info.block_size), []).append(j)
+        self._groups = [
+            (
+                np.array(members),
+                PrefixIndex(len(members), size, capacity_blocks=[agents[j].info.cache_blocks - 1 for j in members]),
+            )
+            for (_, size), members in groups.items()
+        ]
+        self._place = {int(j): (index, k) for members, index in self._groups for k, j in enumerate(members)}
+
+    def cached_tokens(self, offers: Sequence[Offer]) -> NDArray[np.int64]:
+        """(N, M) tokens of each offer's prompt believed cached at each agent."""
+        cached = np.zeros((len(offers), len(self._place)), np.int64)
+        for members, index in self._groups:
+            for i, offer in enumerate(offers):
+                cached[i, members] = index.match(offer.tokens[members[0]])
+        return cached
+
+    def learn(self, offer: Offer, agent: int, completion: Completion, believed: int) -> None:
+        """Take note of what an agent holds now, and of a hit short of the tokens `believed` cached at dispatch.
+
+        Only a shortfall against that belief disproves it: what was inserted since may be there all the same.
+        """
+        index, k = self._place[agent]
+        prompt = offer.tokens[agent]
+        if completion.cached_tokens < believed:
+            index.observe(k, prompt, completion.cached_tokens)
+        index.insert(k, completion.token_ids or prompt)

@@ -1,0 +1,1 @@
+"""The round loop and its records. Imports `policies` and `accounts`."""

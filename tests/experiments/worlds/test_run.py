@@ -1,0 +1,147 @@
+import json
+from math import isnan
+from pathlib import Path
+
+import pytest
+
+from allocation import MICROS
+from experiments.data import Corpus, Dialogue, Turn, arrivals
+from experiments.results.measures import averaged, measure, true_value
+from experiments.worlds.fleets import simulated_fleet
+from experiments.worlds.run import PolicyRun, Workload, run_policy, workload
+from mechanisms import Preferences, find_mechanism
+from runtime import Auction, Ledger, Policy, Rounds, running
+from runtime.engines.simulated.virtual_time import run
+
+
+def corpus(*, graded: bool = True, dialogues: int = 3) -> Corpus:
+    made = tuple(
+        Dialogue(
+            f"d{k}",
+            f"Document {k}. The ferry leaves at {k} o'clock from the old quay. " * 6,
+            tuple(Turn(f"When does ferry {t} leave?", (f"{k} o'clock",)) for t in range(3)),
+            "test",
+            graded,
+        )
+        for k in range(dialogues)
+    )
+    return Corpus("made up", made, "none", "a test", "0" * 64, "native")
+
+
+def load(corpora: list[Corpus], seed: int = 0) -> Workload:
+    count = sum(len(one.dialogues) for one in corpora)
+    return workload(
+        corpora,
+        arrivals(count, rate_per_s=0.5, think_time_s=1.0, seed=seed),
+        bidders=2,
+        preferences=lambda rng: Preferences.paper(float(rng.uniform(0.6, 0.9))),
+        max_tokens=16,
+        seed=seed,
+    )
+
+
+def hold(policy: Policy, requests: Workload, books: Ledger | None = None) -> PolicyRun:
+    engines, prices = simulated_fleet(requests, seed=1)
+
+    async def main() -> PolicyRun:
+        async with running(engines):
+            return await run_policy(
+                policy, requests, engines, prices, seed=1, rounds=Rounds(slots=2), ledger=books or Ledger()
+            )
+
+    return run(main(), virtual=True)
+
+
+def auction() -> Auction:
+    return Auction(find_mechanism("vcg"))
+
+
+def test_every_turn_is_asked_in_order_with_the_replies_received() -> None:
+    requests = load([corpus()])
+    done = hold(auction(), requests)
+    assert len(done.served) + len(done.declined) == requests.turns == 9
+    by_id = {one.request.id: one for one in done.served}
+    for one in requests.conversations:
+        earlier = [by_id[f"{one.name}/{turn}"] for turn in range(2)]
+        last = by_id[f"{one.name}/2"].request.messages
+        assert [message.content for message in last if message.role == "assistant"] == [
+            served.completion.text for served in earlier
+        ]
+        assert earlier[0].arrived_s >= one.starts_s
+
+
+def test_the_same_seed_gives_the_same_world_and_the_same_figures() -> None:
+    one, two = (measure(hold(auction(), load([corpus()]))) for _ in range(2))
+    same = {name for name in one.as_dict() if name != "decide_ms"}
+    assert {name: one.as_dict()[name] for name in same} == pytest.approx(
+        {name: two.as_dict()[name] for name in same}, nan_ok=True
+    )
+    assert load([corpus()]).conversations == load([corpus()]).conversations
+    assert load([corpus()]).conversations != load([corpus()], seed=1).conversations
+
+
+def test_measures_are_what_they_say() -> None:
+    done = hold(auction(), load([corpus()]))
+    figures = measure(done)
+    served = done.served
+    assert figures.hit_rate == sum(s.completion.cached_tokens for s in served) / sum(
+        s.completion.prompt_tokens for s in served
+    )
+    welfare = sum(true_value(s, done.preferences[s.request.bidder]) - s.cost / MICROS for s in served)
+    assert figures.welfare == pytest.approx(welfare)
+    assert figures.surplus == pytest.approx(figures.payments - sum(s.cost for s in served) / MICROS)
+    assert figures.auction_surplus >= 0
+    assert 0 < figures.latency_nmae < 2
+
+
+def test_books_and_measures_agree() -> None:
+    with Ledger() as books:
+        done = hold(auction(), load([corpus()]), books)
+        totals = books.totals()
+    assert totals.entries == len(done.served)
+    assert totals.charges == sum(one.charge for one in done.served)
+    assert totals.costs == sum(one.cost for one in done.served)
+
+
+def test_ungraded_answers_make_no_claim_of_quality() -> None:
+    done = hold(auction(), load([corpus(graded=False)]))
+    assert all(one.quality is None for one in done.served)
+    assert isnan(measure(done).quality)
+
+
+def test_a_bidder_who_wants_nothing_is_declined_and_his_dialogue_ends() -> None:
+    requests = workload(
+        [corpus(dialogues=1)],
+        arrivals(1, rate_per_s=1.0, think_time_s=1.0, seed=0),
+        bidders=1,
+        preferences=lambda rng: Preferences(0.0, 1.0),
+        max_tokens=16,
+        seed=0,
+    )
+    done = hold(auction(), requests)
+    assert (len(done.served), len(done.declined)) == (0, 1)
+    assert measure(done).requests == 0
+
+
+def test_averages_over_seeds() -> None:
+    figures = measure(hold(auction(), load([corpus()])))
+    mean, spread = averaged([figures, figures])
+    assert mean.welfare == pytest.approx(figures.welfare)
+    assert spread.welfare == 0
+
+
+def test_results_are_saved_as_plain_data(tmp_path: Path) -> None:
+    from experiments.studies.demo import Plan, examine, simulate
+
+    plan = Plan(data=("shipped",), dialogues=2, turns=2, seeds=(0,), policies=("iemas", "sticky"), rate=1.0)
+    ticks: list[tuple[str, int, int]] = []
+    result = simulate(plan, examine(plan), lambda *tick: ticks.append(tick))
+    result.save(tmp_path)
+    saved = json.loads((tmp_path / "results.json").read_text())
+    assert list(saved["policies"]) == ["iemas", "sticky"]
+    assert saved["policies"]["sticky"]["mean"]["payments"] is None
+    assert saved["simulated"] is True
+    assert "first 2 of" in saved["workload"]
+    rows = [json.loads(line) for line in (tmp_path / "requests.jsonl").read_text().splitlines()]
+    assert len(rows) == 8
+    assert ticks[-1][1:] == (4, 4)

@@ -1,0 +1,49 @@
+import asyncio
+import time
+
+import pytest
+
+from runtime.engines.simulated.virtual_time import run
+
+
+def test_sleeping_costs_no_real_time_and_keeps_order() -> None:
+    seen: list[tuple[str, float]] = []
+
+    async def sleeper(name: str, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        seen.append((name, asyncio.get_running_loop().time()))
+
+    async def main() -> float:
+        await asyncio.gather(sleeper("late", 3600.0), sleeper("early", 60.0), sleeper("middle", 61.5))
+        return asyncio.get_running_loop().time()
+
+    before = time.perf_counter()
+    assert run(main(), virtual=True) == pytest.approx(3600.0)
+    assert time.perf_counter() - before < 60
+    assert [name for name, _ in seen] == ["early", "middle", "late"]
+    assert [at for _, at in seen] == pytest.approx([60.0, 61.5, 3600.0])
+
+
+def test_a_timeout_fires_in_virtual_time() -> None:
+    async def main() -> None:
+        async with asyncio.timeout(5):
+            await asyncio.sleep(6)
+
+    with pytest.raises(TimeoutError):
+        run(main(), virtual=True)
+
+
+def test_a_deadlock_is_an_error_and_not_a_hang() -> None:
+    async def main() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(RuntimeError, match="nothing can ever happen again"):
+        run(main(), virtual=True)
+
+
+def test_real_time_is_asyncios_own() -> None:
+    async def main() -> str:
+        await asyncio.sleep(0)
+        return type(asyncio.get_running_loop()).__name__
+
+    assert "Virtual" not in run(main(), virtual=False)
