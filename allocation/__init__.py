@@ -8,16 +8,18 @@
 | `exact/` | greatest welfare with its proof: `MinCostFlow` (the default), other solvers, duals, batches |
 | `ties` | every allocation that another tie-break would choose; the protocol `TieAware` |
 | `heuristic/` | allocations that claim no optimum: `Greedy`, `Random`, hubs; `BruteForce` |
+| `laws` | `check_allocator`: what every allocator owes, anybody's |
 | `kernels/` | the machine code of `MinCostFlow`, arrays only |
 """
 
 from allocation.allocator import Allocator, BatchAllocator, WarmAllocator, stands_for
-from allocation.errors import CertificateError, MarketError, SolverError, TieError
+from allocation.errors import CertificateError, LawError, MarketError, SolverError, TieError
 from allocation.exact.duals import externalities, improve, minimal_prices
 from allocation.exact.min_cost_flow import MinCostFlow
 from allocation.exact.networks import NetworkFlow, OrTools
 from allocation.exact.programs import ConvexProgram, LinearProgram
 from allocation.heuristic.simple import BruteForce, Greedy, Random
+from allocation.laws import check_allocator
 from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market
 from allocation.money import MAX_AMOUNT, MICROS, to_micros
 from allocation.ties import TieAware, optimal_allocations, tied_allocations
@@ -34,6 +36,7 @@ __all__ = [
     "CertificateError",
     "ConvexProgram",
     "Greedy",
+    "LawError",
     "LinearProgram",
     "Market",
     "MarketError",
@@ -45,6 +48,7 @@ __all__ = [
     "TieAware",
     "TieError",
     "WarmAllocator",
+    "check_allocator",
     "externalities",
     "improve",
     "minimal_prices",

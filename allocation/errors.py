@@ -21,6 +21,10 @@ class TieError(ValueError):
     """Ties that cannot be listed: there are too many, or an allocator does not say which there are."""
 
 
+class LawError(AssertionError):
+    """An allocator, a rule or another part that breaks what every one of its kind owes."""
+
+
 def unsolved(solver: str, status: str, shape: tuple[int, int]) -> SolverError:
     """The error of a library that ended anywhere but at an optimum."""
     return SolverError(f"{solver} ended as {status!r} on a market of shape {shape}; try MinCostFlow()")

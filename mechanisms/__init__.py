@@ -6,6 +6,7 @@
 | `mechanism` | `Mechanism` = allocator + rule; protocols `PaymentRule`, `DirectMechanism`, batches of markets |
 | `rules/` | who pays what: VCG, first and second prices, posted and critical prices, two-sided rules, hubs |
 | `preferences` | `Preferences`: from quality and latency to money |
+| `laws` | `check_rule`, `check_mechanism`: what every one owes, anybody's |
 | `settlement` | from predicted to measured: who bears the difference |
 | `prior` | `Prior`: what everybody believes about everybody's types |
 | `promises`, `pairs` | what a rule promises, in which `Domain`, and over which allocator |
@@ -17,6 +18,7 @@
 from mechanisms.catalogue import find_allocator, find_mechanism, find_settlement, load_object
 from mechanisms.dynamic import DynamicMechanism, DynamicPivot, PerRound, World
 from mechanisms.errors import MechanismError
+from mechanisms.laws import check_mechanism, check_rule
 from mechanisms.mechanism import (
     BatchMechanism,
     BatchRule,
@@ -57,6 +59,8 @@ __all__ = [
     "TradeReduction",
     "TwoSidedVCG",
     "World",
+    "check_mechanism",
+    "check_rule",
     "find_allocator",
     "find_mechanism",
     "find_settlement",
