@@ -1,5 +1,6 @@
 """The pages of docs/ say what the code does: their code runs, their verdicts come out of a fresh audit."""
 
+import doctest
 import re
 from contextlib import redirect_stdout
 from io import StringIO
@@ -29,6 +30,9 @@ def test_the_page_on_writing_a_rule_runs(tmp_path: Path, monkeypatch: pytest.Mon
     with redirect_stdout(printed):
         exec(compile(question, "writing-a-rule.md", "exec"), {})
     assert printed.getvalue() == answer
+    [session] = blocks("writing-a-rule.md", "pycon")
+    examples = doctest.DocTestParser().get_doctest(session, {}, "writing-a-rule.md", None, 0)
+    assert doctest.DocTestRunner().run(examples) == (0, 3)
 
 
 def test_the_page_on_large_sweeps_prints_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
