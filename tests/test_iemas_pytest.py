@@ -23,7 +23,7 @@ def run(pytester: pytest.Pytester, text: str, *options: str) -> pytest.RunResult
     # The suite around this one may have loaded the plugin already, and a module is rewritten but once.
     warnings = ("-W", "error", "-W", "ignore::pytest.PytestAssertRewriteWarning")
     strict = ("--strict-markers", *warnings, "-p", "no:cacheprovider")
-    return pytester.runpytest_inprocess("-p", "experiments.pytest_plugin", *strict, *options)
+    return pytester.runpytest_inprocess("-p", "iemas_pytest", *strict, *options)
 
 
 def test_one_test_per_promise(pytester: pytest.Pytester) -> None:
@@ -205,7 +205,7 @@ def test_other_peoples_fixtures_of_the_same_names_stay_theirs(pytester: pytest.P
 
 def test_whoever_does_not_use_it_pays_nothing() -> None:
     code = (
-        "import sys, experiments.pytest_plugin\n"
+        "import sys, iemas_pytest\n"
         "print([name for name in ('numpy', 'numba', 'z3', 'proofs', 'mechanisms') if name in sys.modules])"
     )
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

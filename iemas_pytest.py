@@ -10,11 +10,13 @@ promises on such markets, or `proofs.ALL` where it promises nothing; and `alloca
 tests that share a mark. Where a refuted test fails, its report shows the shrunk counterexample and an expression to
 paste. Over a `Sample` a finding is never truthy; there assert `not report.refuted`.
 
-pytest loads this module in every project of the environment, so it imports nothing of ours before a test carries the
-mark, and lives beside the command line, in a room whose import is free.
+pytest loads this module in every project of the environment. So it has a name that nobody else has, and imports
+nothing of ours before a test carries the mark: a project's own folders may be called `proofs` or `experiments`.
 """
 
 from collections.abc import Generator
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -116,6 +118,7 @@ def _question(
     **grid: Any,
 ) -> "tuple[Any, Scope, list[Property], str | None]":
     """What a mark asks: mechanism, scope, properties, allocator."""
+    _need_ours()
     from proofs import Grid, find_property
     from proofs.testing import promised_on
 
@@ -128,6 +131,24 @@ def _question(
     if not asked:
         raise ValueError("properties is empty; leave it out to audit what the rule promises")
     return mechanism, space, asked, allocator
+
+
+def _need_ours() -> None:
+    """Look where `proofs` and the rooms below it would come from, before one of them is imported.
+
+    Raises:
+        ValueError: another folder hides one of them.
+    """
+    home = Path(__file__).parent
+    for room in ("allocation", "mechanisms", "prediction", "proofs"):
+        spec = find_spec(room)
+        origin = None if spec is None or spec.origin is None else Path(spec.origin).parent.parent
+        if origin != home:
+            where = "a folder without __init__.py" if origin is None else origin / room
+            raise ValueError(
+                f"{where} hides iemas's own package {room!r} from this test run; rename the folder, or run pytest from "
+                "where it is not importable (pytest instead of python -m pytest, --import-mode=importlib)"
+            )
 
 
 def _told(whole: "Report", each: "Finding") -> str:
