@@ -83,7 +83,7 @@ def demo(
     from experiments.errors import AuditRefusedError
     from experiments.reports.html import write_report
     from experiments.reports.terminal import audit_table, policy_table
-    from experiments.studies.demo import Plan, check, examine, serve, simulate
+    from experiments.studies.demo import Plan, check, examine, find_files, serve, simulate
 
     real = engine is EngineKind.VLLM
     plan = Plan(
@@ -103,6 +103,8 @@ def demo(
         books=_fresh_folder(out / "books"),
     )
     check(plan)
+    for remark in find_files(plan)[1]:
+        typer.secho(f"iemas: {remark}", fg="yellow", err=True)
     # A pipe has no width of its own, and the table needs some.
     console = Console(quiet=as_json, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     notes = Console(stderr=True)

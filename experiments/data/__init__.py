@@ -14,7 +14,7 @@ from experiments.data.chats import Schedule, arrivals, conversation, gold_replie
 from experiments.data.fetch import fetch
 from experiments.data.layouts.dialogue import UNANSWERABLE, Corpus, Dialogue, Turn
 from experiments.data.loading import SHIPPED, load, shipped
-from experiments.data.place import cache_folder, find_real, locate
+from experiments.data.place import cache_folder, find_own, find_real, locate
 
 __all__ = [
     "KNOWN",
@@ -31,6 +31,7 @@ __all__ = [
     "cache_folder",
     "conversation",
     "fetch",
+    "find_own",
     "find_real",
     "gold_replies",
     "load",

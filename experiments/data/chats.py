@@ -20,7 +20,8 @@ def conversation(dialogue: Dialogue, turn_index: int, replies: Sequence[str]) ->
 
     `replies` are those really received for the turns before, in order; pass `gold_replies(dialogue, turn_index)` to
     replay the recorded dialogue instead. Each turn's messages extend those of the turn before, so a prefix
-    cache can reuse all of them. An ungraded dialogue gets no instructions: it is not a quiz.
+    cache can reuse all of them. An ungraded dialogue gets no instructions: it is not a quiz;
+    without a context it has no system message.
 
     Raises `IndexError` if there is no such turn, `ValueError` if `replies` are not `turn_index` many.
     """
@@ -31,7 +32,7 @@ def conversation(dialogue: Dialogue, turn_index: int, replies: Sequence[str]) ->
             f"turn {turn_index} of dialogue {dialogue.id!r} follows {turn_index} replies, but {len(replies)} were given"
         )
     system = f"{INSTRUCTIONS}\n\n{dialogue.context}" if dialogue.graded else dialogue.context
-    messages = [Message("system", system)]
+    messages = [Message("system", system)] if system else []
     for turn, reply in zip(dialogue.turns, replies, strict=False):
         messages += [Message("user", turn.question), Message("assistant", reply)]
     return (*messages, Message("user", dialogue.turns[turn_index].question))

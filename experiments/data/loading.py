@@ -5,17 +5,29 @@ import json
 from pathlib import Path
 
 from experiments.data.catalogue import known
-from experiments.data.layouts.coqa import COQA
+from experiments.data.layouts.chats import CHATS
+from experiments.data.layouts.coqa import COQA, COQA_COLUMNS
 from experiments.data.layouts.dialogue import Corpus, distinct
 from experiments.data.layouts.hotpotqa import HOTPOTQA, HOTPOTQA_COLUMNS
 from experiments.data.layouts.inscit import INSCIT
 from experiments.data.layouts.native import NATIVE
-from experiments.data.layouts.quac import QUAC
+from experiments.data.layouts.quac import QUAC, QUAC_COLUMNS
 from experiments.data.layouts.reading import Json, Layout, describe
 from experiments.data.layouts.sgd import SGD
 from experiments.errors import DatasetError
 
-LAYOUTS: tuple[Layout, ...] = (NATIVE, COQA, QUAC, HOTPOTQA, HOTPOTQA_COLUMNS, INSCIT, SGD)
+LAYOUTS: tuple[Layout, ...] = (
+    NATIVE,
+    COQA,
+    COQA_COLUMNS,
+    QUAC,
+    QUAC_COLUMNS,
+    HOTPOTQA,
+    HOTPOTQA_COLUMNS,
+    INSCIT,
+    SGD,
+    CHATS,
+)
 
 SHIPPED = Path(__file__).with_name("shipped.json")
 """The dialogues written for this project, which come with it and need no download."""
@@ -34,7 +46,7 @@ def load(path: str | Path, *, context_words: int | None = None) -> Corpus:
     content = _read(path)
     checksum = hashlib.sha256(content).hexdigest()
     raw = Json(_decode(path, content), path.name)
-    layout = _recognise(path, raw)
+    layout, raw = _recognise(path, raw)
     try:
         dialogues = distinct(layout.dialogues(raw))
     except DatasetError:
@@ -83,14 +95,33 @@ def _decode(path: Path, content: bytes) -> object:
     try:
         value: object = json.loads(content)
     except (ValueError, RecursionError) as error:
+        lines = content.split(b"\n")
+        if len(lines) > 1 and _is_json(lines[0]):
+            return [_line(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
         raise DatasetError(f"{path} is not whole JSON ({error}; {len(content)} bytes); {_AGAIN}") from error
     return value
 
 
-def _recognise(path: Path, raw: Json) -> Layout:
-    for layout in LAYOUTS:
-        if layout.recognises(raw):
-            return layout
+def _is_json(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _line(path: Path, number: int, line: bytes) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{path}, line {number} is not JSON ({error}); {_AGAIN}") from error
+
+
+def _recognise(path: Path, raw: Json) -> tuple[Layout, Json]:
+    # One object may be the only line of a file with one entry a line.
+    for read in (raw, Json([raw.value], raw.where)):
+        for layout in LAYOUTS:
+            if layout.recognises(read):
+                return layout, read
     names = "; ".join(layout.name for layout in LAYOUTS)
     raise DatasetError(
         f"{path} is JSON in no known layout: it holds {describe(raw.value)}, "

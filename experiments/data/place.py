@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from experiments.data.catalogue import KNOWN, KnownFile, named
-from experiments.data.loading import SHIPPED
+from experiments.data.loading import SHIPPED, load
 from experiments.errors import DatasetError
 
 
@@ -48,6 +48,37 @@ def find_real(folders: Iterable[str | Path]) -> list[Path]:
                 if file is not None:
                     found.setdefault(file.name, path)
     return [found[file.name] for file in KNOWN if file.name in found]
+
+
+def find_own(folder: str | Path) -> tuple[list[Path], list[str]]:
+    """The dialogue files of a folder: known real ones as `find_real`, and whatever lies in it in a known layout.
+
+    Returns:
+        the paths, each content once, and a sentence for each file that was passed over.
+
+    Raises:
+        DatasetError: none is there; the message says what was wrong with those that were tried.
+    """
+    real = find_real([folder])
+    found, contents, remarks = list(real), {checksum(path): path for path in real}, []
+    for path in sorted(each for end in ("*.json", "*.jsonl") for each in Path(folder).glob(end)):
+        if path in real:
+            continue
+        content = checksum(path)
+        if content in contents:
+            remarks.append(f"{path} is {contents[content]} again, and is left out")
+            continue
+        contents[content] = path
+        try:
+            load(path)
+        except DatasetError as error:
+            remarks.append(f"left out: {error}")
+        else:
+            found.append(path)
+    if not found:
+        tried = "; ".join(remarks) or "there is no .json or .jsonl file in it"
+        raise DatasetError(f"folder {folder} holds no dialogues: {tried}. docs/data.md has the layouts")
+    return found, remarks
 
 
 def checksum(path: Path) -> str:

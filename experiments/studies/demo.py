@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.data import Corpus, arrivals, cache_folder, find_real, load, locate
+from experiments.data import Corpus, arrivals, cache_folder, find_own, find_real, load, locate
 from experiments.errors import AuditRefusedError, StudyError
 from experiments.results.results import StudyResult
 from experiments.routers.plain import baselines
@@ -176,11 +176,7 @@ def find_corpora(plan: Plan) -> list[Corpus]:
     Raises:
         DatasetError: a name, file or folder holds no dialogues.
     """
-    if plan.data:
-        paths = [path for name in plan.data for path in _paths(name)]
-    else:
-        folders = [cache_folder(), Path("datasets"), *map(Path, filter(None, [os.environ.get("IEMAS_DATASETS")]))]
-        paths = [locate("shipped"), *find_real(folders)]
+    paths, _ = find_files(plan)
     corpora = [load(path).first(plan.dialogues).shortened(plan.turns) for path in paths]
     return [
         corpus.capped(plan.context_words)
@@ -190,13 +186,28 @@ def find_corpora(plan: Plan) -> list[Corpus]:
     ]
 
 
-def _paths(name: str) -> list[Path]:
-    if not Path(name).is_dir():
-        return [locate(name)]
-    found = find_real([name])
-    if not found:
-        raise StudyError(f"folder {name} holds no known dialogue file; see `iemas data list`, or name a file")
-    return found
+def find_files(plan: Plan) -> tuple[list[Path], list[str]]:
+    """The files that the plan means, each once, and a sentence for each that was passed over.
+
+    Raises:
+        DatasetError: as `find_corpora`.
+    """
+    named = os.environ.get("IEMAS_DATASETS")
+    if not plan.data:
+        nowhere = [f"IEMAS_DATASETS={named} is no folder"] if named and not Path(named).is_dir() else []
+        folders = [cache_folder(), Path("datasets"), *map(Path, filter(None, [named]))]
+        return [locate("shipped"), *find_real(folders)], nowhere
+    found: dict[Path, str] = {}
+    remarks = []
+    for name in plan.data:
+        # A name that ships is not to be shadowed by an output folder of the same name.
+        paths, passed = ([locate(name)], []) if name == "shipped" or not Path(name).is_dir() else find_own(name)
+        remarks += passed
+        for path in paths:
+            if path.resolve() in found:
+                remarks.append(f"{path} is named a second time, and counts once")
+            found.setdefault(path.resolve(), name)
+    return list(found), remarks
 
 
 def make_workload(plan: Plan, corpora: Sequence[Corpus], seed: int) -> Workload:

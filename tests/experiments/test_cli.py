@@ -91,7 +91,7 @@ def test_a_refuted_mechanism_is_not_run_unless_the_user_insists(here: Command, t
     ("arguments", "message"),
     [
         (["demo", "--data", "no-such-file.json"], "neither a file nor a name"),
-        (["demo", "--data", "."], "holds no known dialogue file"),
+        (["demo", "--data", "."], "holds no dialogues"),
         (["demo", "--mechanism", "vgc"], "no 'vgc' here; shipped: "),
         (["demo", "--policy", "psychic", "--seeds", "1"], "no policy psychic"),
         (["demo", "--settlement", "on-time"], "no 'on-time' here; shipped: on-prediction"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import count
 
 UNANSWERABLE = "unknown"
 """The gold answer of a question that its document does not answer (CoQA's own convention)."""
@@ -121,11 +122,17 @@ class Corpus:
 
 def distinct(dialogues: Iterable[Dialogue]) -> tuple[Dialogue, ...]:
     """The same dialogues with ids made unique by a suffix, since replies are filed under them."""
-    seen: dict[str, int] = {}
+    given = tuple(dialogues)
+    taken = {dialogue.id for dialogue in given}
+    seen: set[str] = set()
     renamed: list[Dialogue] = []
-    for dialogue in dialogues:
-        seen[dialogue.id] = again = seen.get(dialogue.id, 0) + 1
-        renamed.append(dialogue if again == 1 else replace(dialogue, id=f"{dialogue.id}#{again}"))
+    for dialogue in given:
+        name = dialogue.id
+        if name in seen:
+            name = next(name for again in count(2) if (name := f"{dialogue.id}#{again}") not in taken)
+            taken.add(name)
+        seen.add(dialogue.id)
+        renamed.append(dialogue if name == dialogue.id else replace(dialogue, id=name))
     return tuple(renamed)
 
 

@@ -37,16 +37,15 @@ def _columns(raw: Json) -> Iterator[Dialogue]:
         yield _dialogue(index, entry, list(zip(context.at("title").texts(), sentences, strict=True)))
 
 
-def _question(raw: Json) -> Json:
-    return raw.first() if isinstance(raw.value, list) and raw.first().has("question") else Json(None, raw.where)
+def _contexts(raw: Json) -> Iterator[Json]:
+    return (entry.peek("context") for entry in raw.some() if entry.has("question"))
 
 
 HOTPOTQA = Layout(
     name="HotpotQA, original",
     licence=_LICENCE,
-    recognises=lambda raw: (
-        isinstance(_question(raw).peek("context").first().value, list)
-        and not isinstance(_question(raw).peek("context").value, dict)
+    recognises=lambda raw: any(
+        isinstance(context.value, list) and isinstance(context.first().value, list) for context in _contexts(raw)
     ),
     dialogues=_original,
 )
@@ -54,6 +53,6 @@ HOTPOTQA = Layout(
 HOTPOTQA_COLUMNS = Layout(
     name="HotpotQA, hub columns",
     licence=_LICENCE,
-    recognises=lambda raw: _question(raw).peek("context").has("title", "sentences"),
+    recognises=lambda raw: any(context.has("title", "sentences") for context in _contexts(raw)),
     dialogues=_columns,
 )

@@ -36,6 +36,12 @@ class Json:
             inside = next(iter(self.value.values()), None)
         return Json(inside, f"{self.where}[0]")
 
+    def some(self, most: int = 100) -> Iterator["Json"]:
+        """The first elements of a list, to look at; nothing where it is none."""
+        elements = self.value[:most] if isinstance(self.value, list) else []
+        for index, value in enumerate(elements):
+            yield Json(value, f"{self.where}[{index}]")
+
     def at(self, key: str) -> "Json":
         """The value under `key`, which must be there."""
         if not self.has(key):
@@ -60,6 +66,19 @@ class Json:
         """A string."""
         if not isinstance(self.value, str):
             self._refuse("a string")
+        try:
+            self.value.encode()
+        except UnicodeEncodeError as error:
+            raise DatasetError(
+                f"{self.where}: character {error.start} is the lone surrogate U+{ord(self.value[error.start]):04X}, "
+                "which is no text and cannot be sent; mend or remove it"
+            ) from None
+        return self.value
+
+    def number(self) -> int:
+        """A whole number."""
+        if not isinstance(self.value, int) or isinstance(self.value, bool):
+            self._refuse("a whole number")
         return self.value
 
     def texts(self) -> tuple[str, ...]:

@@ -2,19 +2,21 @@
 
 Rastogi et al., "Towards Scalable Multi-Domain Conversational Agents: The Schema-Guided Dialogue Dataset", AAAI 2020.
 A user's utterance is the question and the system's next one the recorded reply. A recorded reply is one of many
-that would have done, so these dialogues are not graded. There is no document: the context names the services.
+that would have done, so these dialogues are not graded. There is no document: the context names the services, and holds
+what a system says before anybody asks.
 """
 
 from collections.abc import Iterator
+from itertools import takewhile
 
 from experiments.data.layouts.dialogue import Dialogue, Turn
 from experiments.data.layouts.reading import Json, Layout, spoken
 from experiments.errors import DatasetError
 
 
-def _turns(utterances: Json) -> Iterator[Turn]:
+def _turns(utterances: list[Json]) -> Iterator[Turn]:
     question: str | None = None
-    for entry in utterances.each():
+    for entry in utterances:
         speaker, text = entry.at("speaker").text(), entry.at("utterance").text()
         if speaker == "USER":
             if question is not None:
@@ -33,11 +35,18 @@ def _turns(utterances: Json) -> Iterator[Turn]:
 
 def _dialogues(raw: Json) -> Iterator[Dialogue]:
     for entry in raw.each():
+        utterances = list(entry.at("turns").each())
+        greetings = list(takewhile(lambda each: each.peek("speaker").value == "SYSTEM", utterances))
         services = ", ".join(name.partition("_")[0] for name in entry.at("services").texts())
         yield Dialogue(
             id=entry.at("dialogue_id").text(),
-            context=f"You are an assistant with access to these services: {services}.",
-            turns=tuple(_turns(entry.at("turns"))),
+            context="\n\n".join(
+                [
+                    f"You are an assistant with access to these services: {services}.",
+                    *(each.at("utterance").text() for each in greetings),
+                ]
+            ),
+            turns=tuple(_turns(utterances[len(greetings) :])),
             source=f"SGD layout, {services}",
             graded=False,
         )
@@ -46,8 +55,6 @@ def _dialogues(raw: Json) -> Iterator[Dialogue]:
 SGD = Layout(
     name="Schema-Guided Dialogue",
     licence="CC BY-SA 4.0",
-    recognises=lambda raw: (
-        isinstance(raw.value, list) and raw.first().peek("turns").first().has("speaker", "utterance")
-    ),
+    recognises=lambda raw: any(entry.peek("turns").first().has("speaker", "utterance") for entry in raw.some()),
     dialogues=_dialogues,
 )

@@ -183,9 +183,9 @@ def test_sgd_replies_are_recorded_but_not_graded(tmp_path: Path) -> None:
     assert "Restaurants, RideSharing" in dialogue.context
 
 
-def test_sgd_refuses_a_system_that_speaks_first(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"turns\[0\]: 'SYSTEM' speaks"):
-        read(tmp_path, [{**SGD[0], "turns": [{"speaker": "SYSTEM", "utterance": "Hello."}, *SGD[0]["turns"]]}])
+def test_sgd_refuses_a_system_that_answers_nobody(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"turns\[2\]: 'SYSTEM' speaks"):
+        read(tmp_path, [{**SGD[0], "turns": [*SGD[0]["turns"][:2], {"speaker": "SYSTEM", "utterance": "Hello?"}]}])
 
 
 def test_our_own_layout_states_its_licence_and_shares_its_preambles(tmp_path: Path) -> None:
@@ -207,7 +207,8 @@ def test_repeated_ids_are_told_apart(tmp_path: Path) -> None:
         ("<!DOCTYPE html><html><title>coqa-dev-v1.0.json</title></html>", "is a web page"),
         ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"),
         (json.dumps(COQA)[:-40], "not whole JSON"),
-        ('{"id": 1}\n{"id": 2}\n', "not whole JSON"),
+        ('{"id": 1}\n{"id": 2}\n', "no known layout: it holds a list of 2 elements"),
+        ('{"id": 1}\n{"id": \n', "line 2 is not JSON"),
         ("[" * 100_000, "not whole JSON"),
         ("{}", "no known layout: it holds an empty object"),
         ("[]", "no known layout: it holds an empty list"),
@@ -244,7 +245,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         ({"data": [COQA["data"][0], {"story": 3, "questions": [], "answers": []}]}, r"data\[1\]"),
         ([*HOTPOTQA, {"question": "?", "context": [["title", "no list"]]}], r"\[1\].context\[0\]"),
         ([{**HOTPOTQA_COLUMNS[0], "context": {"title": ["one"], "sentences": []}}], "shorter"),
-        ([{"dialogue_id": "x", "services": [], "turns": []}, *SGD], "no known layout"),
+        ([{"dialogue_id": "x", "services": [], "turns": []}, *SGD], "'x' has no turns"),
         ([*SGD, {"dialogue_id": "x", "services": [], "turns": []}], "'x' has no turns"),
         ({"dial1": {**INSCIT["dial1"], "seedArticle": None}}, "dial1.seedArticle: expected an object"),
         ({**NATIVE, "documents": {}}, "documents: expected an object with the key 'bo'"),
