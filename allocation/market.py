@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from allocation.errors import CertificateError, MarketError
-from allocation.money import MAX_AMOUNT, Money, as_money
+from allocation.money import MAX_AMOUNT, Money, as_array, as_money
 
 UNSERVED = -1
 
@@ -42,16 +42,22 @@ class Allocation:
     prices: Money | None = None
 
     def __post_init__(self) -> None:
-        raw = np.asarray(self.agents)
+        raw = as_array(self.agents, "agents")
         if raw.size and raw.dtype.kind not in "iu":
-            raise MarketError(f"agents holds {raw.dtype} ({raw.flat[0]}); expected indices of agents, or {UNSERVED}")
+            odd = raw.ravel().tolist()[0]
+            raise MarketError(f"agents holds {odd!r} ({raw.dtype}); expected indices of agents, or {UNSERVED}")
         agents = np.array(raw, dtype=np.int64, copy=True)
         if agents.ndim != 1:
             raise MarketError(f"agents has shape {agents.shape}, expected one agent (or {UNSERVED}) per request")
         agents.setflags(write=False)
         object.__setattr__(self, "agents", agents)
         if self.prices is not None:
-            prices = np.array(self.prices, dtype=np.int64, copy=True)
+            given = as_array(self.prices, "prices")
+            if given.size and given.dtype.kind not in "iu":
+                raise MarketError(
+                    f"prices holds {given.ravel().tolist()[0]!r}; expected integers, or None for no proof"
+                )
+            prices = np.array(given, dtype=np.int64, copy=True)
             prices.setflags(write=False)
             object.__setattr__(self, "prices", prices)
 
@@ -152,8 +158,15 @@ class Market:
         return _frozen(requests[owned[owner[requests]] > 1]), _frozen(first)
 
     def requests_of(self, bidder: int) -> NDArray[np.intp]:
-        """Indices of a bidder's requests."""
-        return np.flatnonzero(self.bidders == bidder)
+        """Indices of a bidder's requests.
+
+        Raises:
+            MarketError: no request here is that bidder's.
+        """
+        found = np.flatnonzero(self.bidders == bidder)
+        if found.size == 0:
+            raise MarketError(f"no bidder {bidder!r}; bidders here are {list(self.players)}")
+        return found
 
     def loads(self, allocation: Allocation) -> NDArray[np.int64]:
         """(M,) how many requests each agent serves."""
@@ -178,6 +191,8 @@ class Market:
 
     def check(self, allocation: Allocation) -> None:
         """Raise `CertificateError`, naming the request or agent at fault, unless the allocation is feasible here."""
+        if not isinstance(allocation, Allocation):
+            raise MarketError(f"{allocation!r} is no Allocation; write Allocation(agents)")
         n, m = self.shape
         agents = allocation.agents
         if agents.shape != (n,):
@@ -249,8 +264,15 @@ class Market:
         return Market._of_checked(*parts) if keep.ndim == 1 and keep.size <= self.shape[0] else Market(*parts)
 
     def without(self, bidder: int) -> "Market":
-        """The market without any request of `bidder`."""
-        return self.requests(np.flatnonzero(self.bidders != bidder))
+        """The market without any request of `bidder`.
+
+        Raises:
+            MarketError: no request here is that bidder's.
+        """
+        mine = self.bidders == bidder
+        if not mine.any():
+            raise MarketError(f"no bidder {bidder!r}; bidders here are {list(self.players)}")
+        return self.requests(np.flatnonzero(~mine))
 
     def replace(
         self, *, values: ArrayLike | None = None, costs: ArrayLike | None = None, capacities: ArrayLike | None = None
@@ -316,11 +338,11 @@ def _peak(values: Money, costs: Money) -> int:
 
 
 def _integers(raw: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[np.int64]:
-    array = np.asarray(raw)
+    array = as_array(raw, name)
+    if array.size and array.dtype.kind not in "iu":
+        raise MarketError(f"{name} holds {array.ravel().tolist()[0]!r}; expected integers")
     if array.shape != shape:
         raise MarketError(f"{name} has shape {array.shape}, expected {shape}")
-    if array.size and array.dtype.kind not in "iu":
-        raise MarketError(f"{name} holds {array.dtype} ({array.flat[0]}), expected integers")
     return _frozen(array)
 
 
@@ -339,11 +361,11 @@ def _bidders(raw: ArrayLike | None, n: int) -> NDArray[np.int64]:
 def _feasible(raw: ArrayLike | None, shape: tuple[int, int]) -> Mask | None:
     if raw is None:
         return None
-    array = np.asarray(raw)
+    array = as_array(raw, "feasible")
     if array.shape != shape:
         raise MarketError(f"feasible has shape {array.shape}, expected {shape} like values")
     if array.dtype.kind != "b":
-        raise MarketError(f"feasible holds {array.dtype}, expected booleans")
+        raise MarketError(f"feasible holds {array.ravel().tolist()[:1]}, {array.dtype}; expected booleans")
     array = array.copy()
     array.setflags(write=False)
     return array

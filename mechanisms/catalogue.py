@@ -216,6 +216,8 @@ def load_object(name: str, **arguments: object) -> object:
 
 
 def _find(name: str, shipped: Mapping[str, Callable[[], object]]) -> object:
+    if not isinstance(name, str):
+        raise MechanismError(f"{name!r} is no name; give a string, such as {next(iter(shipped))!r}")
     if name in shipped:
         return shipped[name]()
     if name in _UNFINISHED:

@@ -16,6 +16,7 @@ from allocation import (
     tied_allocations,
 )
 from allocation.money import Money, as_money
+from mechanisms.errors import MechanismError
 from mechanisms.outcome import Outcome, Outcomes, Payments
 
 
@@ -84,6 +85,9 @@ class IrresoluteMechanism(DirectMechanism, Protocol):
 class Mechanism:
     """An allocator and a payment rule.
 
+    Raises:
+        MechanismError: one of them is a class, or lacks its method.
+
     Example:
         >>> from allocation import Market, MinCostFlow
         >>> from mechanisms import VCG
@@ -95,6 +99,15 @@ class Mechanism:
     allocator: Allocator
     rule: PaymentRule
 
+    def __post_init__(self) -> None:
+        for part, method in ((self.allocator, "allocate"), (self.rule, "charge")):
+            if isinstance(part, type):
+                raise MechanismError(f"{part.__name__} is a class; give an instance, {part.__name__}(...)")
+            if not callable(getattr(part, method, None)):
+                raise MechanismError(
+                    f"{type(part).__name__} has no {method}(...); write Mechanism(allocator, rule), in that order"
+                )
+
     def run(self, market: Market) -> Outcome:
         """Allocate and charge.
 
@@ -102,6 +115,8 @@ class Mechanism:
             CertificateError: the allocator broke a capacity or matched a forbidden pair.
             MarketError: the rule returned payments of the wrong shape.
         """
+        if not isinstance(market, Market):
+            raise MarketError(f"{market!r} is no Market; write Market(values, costs, capacities)")
         return self._charged(market, self.allocator.allocate(market))
 
     def outcomes(self, market: Market) -> tuple[Outcome, ...]:

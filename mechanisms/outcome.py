@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation import Allocation, Market, MarketError
-from allocation.money import Money
+from allocation.money import Money, as_array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,11 +22,12 @@ class Payments:
 
     def __post_init__(self) -> None:
         for name in ("charges", "receipts"):
-            amounts = np.asarray(getattr(self, name))
-            if amounts.ndim != 1 or (amounts.size and amounts.dtype.kind not in "iu"):
-                raise MarketError(
-                    f"{name} has shape {amounts.shape} and type {amounts.dtype}; expected a row of int64 micro-units"
-                )
+            amounts = as_array(getattr(self, name), name)
+            if amounts.size and amounts.dtype.kind not in "iu":
+                odd = amounts.ravel().tolist()[0]
+                raise MarketError(f"{name} holds {odd!r} ({amounts.dtype}); expected a row of int64 micro-units")
+            if amounts.ndim != 1:
+                raise MarketError(f"{name} has shape {amounts.shape}; expected a row of int64 micro-units")
             object.__setattr__(self, name, _frozen(amounts.astype(np.int64)))
 
     @classmethod

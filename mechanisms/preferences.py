@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import inf
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,16 +29,16 @@ class Preferences:
     def __post_init__(self) -> None:
         for name in ("worth", "delay_cost"):
             amount = getattr(self, name)
-            if not (np.isfinite(amount) and amount >= 0):
-                raise MechanismError(f"{name} = {amount}; expected a finite number of credits >= 0")
-        if not self.deadline > 0:
-            raise MechanismError(f"deadline = {self.deadline}; expected seconds > 0, or math.inf for none")
+            if not (_is_number(amount) and np.isfinite(amount) and amount >= 0):
+                raise MechanismError(f"{name} = {amount!r}; expected a finite number of credits >= 0")
+        if not (_is_number(self.deadline) and self.deadline > 0):
+            raise MechanismError(f"deadline = {self.deadline!r}; expected seconds > 0, or math.inf for none")
 
     @classmethod
     def paper(cls, weight: float = 0.5, *, worth: float = 100.0, delay_cost: float = 5.0) -> "Preferences":
         """The form of IEMAS (arXiv:2603.17302): `weight * 100 * quality - (1 - weight) * 5 * seconds`."""
-        if not 0 <= weight <= 1:
-            raise MechanismError(f"weight = {weight}; expected a number in [0, 1]")
+        if not (_is_number(weight) and 0 <= weight <= 1):
+            raise MechanismError(f"weight = {weight!r}; expected a number in [0, 1]")
         return cls(weight * worth, (1 - weight) * delay_cost)
 
     def value(self, quality: ArrayLike, latency_s: ArrayLike) -> Money:
@@ -49,3 +50,7 @@ class Preferences:
         seconds = np.asarray(latency_s, float)
         credits = self.worth * np.asarray(quality, float) - self.delay_cost * seconds
         return to_micros(np.where(seconds > self.deadline, 0.0, credits), name="value")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

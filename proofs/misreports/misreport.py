@@ -89,7 +89,7 @@ class Misreport:
         Raises:
             AuditError: the bidder owns no request here, or the rows do not fit his requests, or hold no integers.
         """
-        mine = truth.requests_of(self.bidder)
+        mine = np.flatnonzero(truth.bidders == self.bidder)
         shape = (mine.size, truth.shape[1])
         rows = np.array(self.rows)
         if mine.size == 0 or rows.shape != shape or rows.dtype.kind not in "iu":

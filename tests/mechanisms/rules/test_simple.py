@@ -66,8 +66,8 @@ def test_an_allocator_that_breaks_a_capacity_is_caught() -> None:
 @pytest.mark.parametrize(
     ("charges", "receipts", "message"),
     [
-        ([1.5], [0], "charges has shape"),
         ([[1]], [0], "charges has shape"),
+        ([1.5], [0], "charges holds 1.5"),
         ([1, 2], [0], "2 charges and 1 receipts"),
         ([1], [], "1 charges and 0 receipts"),
     ],
