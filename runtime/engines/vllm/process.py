@@ -90,7 +90,8 @@ SMALL_CPU = ServerOptions()
 def find_python(explicit: str | Path | None) -> Path:
     """The Python that has vLLM: the one given, else IEMAS_VLLM_PYTHON, else `.venv-vllm` here or in the project.
 
-    Raises `EngineError` when there is none.
+    Raises:
+        EngineError: there is none.
     """
     for source, choice in (("python", explicit), ("IEMAS_VLLM_PYTHON", os.environ.get("IEMAS_VLLM_PYTHON"))):
         if choice:
