@@ -56,6 +56,10 @@ class Scaled:
 
     Raises:
         MechanismError: the factor is negative or not finite.
+
+    Example:
+        >>> Scaled(0.5).report(Preferences(worth=10.0, delay_cost=1.0))
+        Preferences(worth=5.0, delay_cost=0.5, deadline=inf)
     """
 
     factor: float

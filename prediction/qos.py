@@ -150,6 +150,10 @@ class TokenPrices:
 
     Raises:
         PredictionError: a price is negative or not finite.
+
+    Example:
+        >>> TokenPrices(fresh=0.01, cached=0.001, output=0.02).cost(100, cached_tokens=0, output_tokens=50)
+        2.0
     """
 
     fresh: float

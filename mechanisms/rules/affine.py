@@ -135,6 +135,11 @@ class ReserveVCG:
 
     Raises:
         MechanismError: a reserve is no integer >= 0.
+
+    Example:
+        >>> market = Market(values=[[9], [7], [4]], costs=[[1], [1], [1]], capacities=[2])
+        >>> ReserveVCG(reserve=5).run(market).payments.charges.tolist()
+        [6, 6, 0]
     """
 
     allocator: Allocator = field(default_factory=MinCostFlow)

@@ -25,6 +25,13 @@ class SecondPrice:
     their welfare there. A served request pays its cost plus the welfare of the next in rank that belongs to another
     bidder, or its cost alone where no such bid is positive. Units of an agent's capacity are alike, so a bidder gains
     by sinking to the last of them, whose price is lowest: the rule is not truthful even with one agent.
+
+    Example:
+        >>> from allocation import MinCostFlow
+        >>> from mechanisms import Mechanism
+        >>> market = Market(values=[[9], [7], [4]], costs=[[1], [1], [1]], capacities=[2])
+        >>> Mechanism(MinCostFlow(), SecondPrice()).run(market).payments.charges.tolist()
+        [7, 4, 0]
     """
 
     promises: ClassVar[Promises] = {
@@ -60,6 +67,13 @@ class ClearingPrice:
 
     Raises:
         MechanismError: `end` is neither.
+
+    Example:
+        >>> from allocation import MinCostFlow
+        >>> from mechanisms import Mechanism
+        >>> market = Market(values=[[9], [7], [4]], costs=[[1], [1], [1]], capacities=[2])
+        >>> [Mechanism(MinCostFlow(), ClearingPrice(end)).run(market).payments.charges.tolist() for end in ENDS]
+        [[4, 4, 0], [7, 7, 0]]
     """
 
     end: str = "lowest"

@@ -16,7 +16,14 @@ from mechanisms.promises import Domain, Promises
 
 @dataclass(frozen=True, slots=True)
 class PayAsBid:
-    """Every served request pays its reported value: the first-price rule, under which understating gains."""
+    """Every served request pays its reported value: the first-price rule, under which understating gains.
+
+    Example:
+        >>> from mechanisms import Mechanism
+        >>> market = Market(values=[[9], [7], [4]], costs=[[1], [1], [1]], capacities=[2])
+        >>> Mechanism(MinCostFlow(), PayAsBid()).run(market).payments.charges.tolist()
+        [9, 7, 0]
+    """
 
     promises: ClassVar[Promises] = {
         "individually-rational": Domain.EVERYWHERE,
@@ -38,6 +45,12 @@ class PostedPrice:
 
     Args:
         markup: micro-units per request served, >= 0.
+
+    Example:
+        >>> from mechanisms import Mechanism
+        >>> market = Market(values=[[9], [7], [4]], costs=[[1], [1], [1]], capacities=[2])
+        >>> Mechanism(FirstCome(markup=2), PostedPrice(markup=2)).run(market).payments.charges.tolist()
+        [3, 3, 0]
     """
 
     markup: int = 0

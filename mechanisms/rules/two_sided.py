@@ -34,6 +34,12 @@ class TwoSidedVCG:
 
     An agent receives its cost plus the welfare that would be missing without it. The auctioneer runs a deficit whenever
     a trade has welfare and nobody competes: one bidder, one agent, value 1, cost 0. The allocator must be exact.
+
+    Example:
+        >>> from mechanisms import Mechanism
+        >>> outcome = Mechanism(MinCostFlow(), TwoSidedVCG()).run(Market([[1]], [[0]], [1]))
+        >>> outcome.payments.charges.tolist(), outcome.payments.receipts.tolist(), outcome.surplus
+        ([0], [1], -1)
     """
 
     promises: ClassVar[Promises] = dict.fromkeys(

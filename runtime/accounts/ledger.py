@@ -41,7 +41,18 @@ class Totals:
 
 
 class Ledger:
-    """Books in a file, or in memory by default; use as a context manager or `close` it."""
+    """Books in a file, or in memory by default; use as a context manager or `close` it.
+
+    Raises:
+        LedgerError: the file cannot be opened or written.
+
+    Example:
+        >>> with Ledger() as ledger:
+        ...     ledger.hold("r1", bidder="alice", agent="a", charge=5)
+        ...     ledger.settle("r1", cost=3)
+        ...     ledger.totals().surplus
+        2
+    """
 
     def __init__(self, path: Path | str = ":memory:") -> None:
         try:

@@ -14,6 +14,10 @@ class RoundRules:
         max_batch: requests at which it closes before.
         patience_s: seconds after which a request that still waits is declined.
         slots: the most requests an agent may serve at once, its capacity; None takes the engine's own number.
+
+    Example:
+        >>> RoundRules(slots=2)
+        RoundRules(window_s=0.01, max_batch=16, patience_s=120.0, slots=2)
     """
 
     window_s: float = 0.01
