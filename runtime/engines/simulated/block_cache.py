@@ -8,7 +8,7 @@ Rules, as vLLM 0.32.0 has them (Kwon et al. 2023, and the source of its KV cache
 - A finished request returns its blocks, last first: unnamed ones to the head of the queue, named ones to its tail.
 - One block is never used, and the same content may sit in several blocks.
 
-`tests/runtime/test_simulated_equals_vllm.py` holds it to that: equal hits on every request of random traces.
+`tests/runtime/engines/simulated/test_equals_vllm.py` holds it to that: equal hits on every request of random traces.
 """
 
 import hashlib
