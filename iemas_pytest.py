@@ -89,7 +89,7 @@ def pytest_runtest_makereport(
         whole, findings = item.stash[_HANDED_OUT]
         for each in findings:
             if each.counterexample is not None:
-                outcome.sections.append((f"{whole.subject}: {each.property.name} is refuted", _told(whole, each)))
+                outcome.sections.append((f"{whole.subject}: {each.property.name} is refuted", _shown(whole, each)))
     return outcome
 
 
@@ -124,13 +124,13 @@ def _question(
 
     if scope is not None and grid:
         raise ValueError(f"both a scope and {', '.join(grid)}, which make up a Grid; give one of them")
-    space = Grid(**grid) if scope is None else scope
+    chosen = Grid(**grid) if scope is None else scope
     if properties is None:
-        return mechanism, space, promised_on(mechanism, space, allocator), allocator
+        return mechanism, chosen, promised_on(mechanism, chosen, allocator), allocator
     asked = [find_property(prop) if isinstance(prop, str) else prop for prop in properties]
     if not asked:
         raise ValueError("properties is empty; leave it out to audit what the rule promises")
-    return mechanism, space, asked, allocator
+    return mechanism, chosen, asked, allocator
 
 
 def _need_ours() -> None:
@@ -151,7 +151,7 @@ def _need_ours() -> None:
             )
 
 
-def _told(whole: "Report", each: "Finding") -> str:
+def _shown(whole: "Report", each: "Finding") -> str:
     from proofs import AuditError
 
     found, subject = each.counterexample, whole.subject

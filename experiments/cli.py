@@ -50,16 +50,16 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("IEMAS_TRACEBACK"):
             traceback.print_exc()
-        told = str(error) if isinstance(error, _our_errors()) else _unforeseen(error)
-        typer.secho(f"iemas: {told}", fg="red", err=True)
+        message = str(error) if isinstance(error, _our_errors()) else _unforeseen(error)
+        typer.secho(f"iemas: {message}", fg="red", err=True)
         sys.exit(2)
 
 
 def _unforeseen(error: Exception) -> str:
     """What code that is not ours raised, or a mistake of ours, in one line."""
-    said = " ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+    message = " ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
     where = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{said} ({where.filename}:{where.lineno}; IEMAS_TRACEBACK=1 shows how it came there)"
+    return f"{message} ({where.filename}:{where.lineno}; IEMAS_TRACEBACK=1 shows how it came there)"
 
 
 def _our_errors() -> tuple[type[Exception], ...]:

@@ -23,7 +23,7 @@ class StudyError(ValueError):
 
 
 class AuditRefusedError(StudyError):
-    """A mechanism whose audit refuted a required property, and nobody said to run it all the same."""
+    """A mechanism whose audit refuted a required property, without the order to run it all the same."""
 
     def __init__(self, report: "Report", broken: list[str]) -> None:
         self.report = report

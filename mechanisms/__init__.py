@@ -4,14 +4,14 @@
 |---|---|
 | `outcome` | `Payments`, `Outcome`: welfare, utilities under the true market, the auctioneer's surplus |
 | `mechanism` | `Mechanism` = allocator + rule; protocols `PaymentRule`, `DirectMechanism`, batches of markets |
-| `rules/` | who pays what: VCG, first and second prices, posted and critical prices, two-sided rules, hubs |
+| `rules/` | who is charged what: VCG, first and second prices, posted and critical prices, two-sided rules, hubs |
 | `preferences` | `Preferences`: from quality and latency to money |
 | `laws` | `check_rule`, `check_mechanism`: what every one owes, anybody's |
 | `settlement` | from predicted to measured: who bears the difference |
 | `prior` | `Prior`: what everybody believes about everybody's types |
 | `promises`, `pairs` | what a rule promises, in which `Domain`, and over which allocator |
 | `dynamic` | several rounds with a memory: `PerRound`, `DynamicPivot`; the protocol `World` |
-| `behaviours` | bidders who misreport, bluff or learn |
+| `behaviours` | bidders who misreport or learn |
 | `catalogue` | shipped names, and `module:object` for everybody else's |
 """
 

@@ -37,13 +37,13 @@ class Behaviour(Protocol):
     """A way to report."""
 
     def report(self, true: Preferences, history: Sequence[Round] = ()) -> Preferences:
-        """What to say, given the truth and the rounds so far, oldest first."""
+        """What to report, given the truth and the rounds so far, oldest first."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Honest:
-    """Says what is true."""
+    """Reports the truth."""
 
     def report(self, true: Preferences, history: Sequence[Round] = ()) -> Preferences:
         """The true preferences."""
@@ -52,10 +52,14 @@ class Honest:
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
-    """Says a fixed multiple of the truth; `AGGRESSIVE` and `CONSERVATIVE` are two of them.
+    """Reports a fixed multiple of the truth; `AGGRESSIVE` and `CONSERVATIVE` are two of them.
 
     Raises:
         MechanismError: the factor is negative or not finite.
+
+    Example:
+        >>> Scaled(0.5).report(Preferences(worth=10.0, delay_cost=1.0))
+        Preferences(worth=5.0, delay_cost=0.5, deadline=inf)
     """
 
     factor: float
@@ -74,7 +78,7 @@ CONSERVATIVE = Scaled(0.5)
 
 @dataclass(frozen=True, slots=True)
 class Erratic:
-    """Says a multiple of the truth drawn anew each round, uniform on [low, high].
+    """Reports a multiple of the truth drawn anew each round, uniform on [low, high].
 
     Raises:
         MechanismError: not 0 <= low <= high, or the seed is negative.
@@ -158,7 +162,7 @@ def counterfactuals(
     Args:
         mechanism: run once per factor.
         reported: the market of the others' reports; the bidder's own rows in it are not read.
-        true_rows: (K, M) his true values in micro-units.
+        true_rows: (K, M) the bidder's true values in micro-units.
         bidder: whose utility.
         factors: multiples of the truth.
     """
@@ -168,9 +172,9 @@ def counterfactuals(
     truth = reported.replace(values=values)
     earned = []
     for factor in factors:
-        said = values.copy()
-        said[mine] = np.rint(np.asarray(true_rows) * factor).astype(np.int64)
-        earned.append(mechanism.run(reported.replace(values=said)).bidder_utilities(truth)[bidder])
+        misreported = values.copy()
+        misreported[mine] = np.rint(np.asarray(true_rows) * factor).astype(np.int64)
+        earned.append(mechanism.run(reported.replace(values=misreported)).bidder_utilities(truth)[bidder])
     return tuple(earned)
 
 

@@ -1,7 +1,7 @@
 """Names of what ships, and how a name or `module:object` becomes a mechanism.
 
-Nothing has to be registered: a stranger's rule is named by where it lives, `my_rules:HalfPrice`, and goes through
-the same door as what ships.
+Nothing has to be registered: a rule of your own is named by its module and class, `my_rules:HalfPrice`, and is found by
+the same functions as what ships.
 """
 
 import importlib
@@ -87,7 +87,7 @@ _UNFINISHED: dict[str, str] = {
     "local-vcg": "hubs; write it = LocalVCG(ByOwner((0, 1)))",
 }
 
-#: Rules that make sense over one allocator alone; every other rule runs over MinCostFlow unless told otherwise.
+#: Rules that make sense over one allocator alone; every other rule runs over MinCostFlow by default.
 HOME: dict[str, str] = {
     "posted-price": "first-come",
     "critical-value": "by-value",
@@ -150,7 +150,7 @@ def find_settlement(name: str) -> Settlement:
 
 
 def promised(rule: str, allocator: str | None = None) -> Promises:
-    """What a shipped rule promises over a shipped allocator: its own promises at home, else what `AWAY` says.
+    """What a shipped rule promises over a shipped allocator: its own promises at home, else those in `AWAY`.
 
     Home is the allocator in `HOME`; for the rules without one, and for whole mechanisms, every exact allocator.
 
@@ -164,7 +164,7 @@ def promised(rule: str, allocator: str | None = None) -> Promises:
 
 
 def refuses(rule: str, allocator: str) -> bool:
-    """Whether a shipped rule has nothing to say over a shipped allocator, and refuses every market with an error.
+    """Whether a shipped rule refuses every market over a shipped allocator, with an error.
 
     Raises:
         MechanismError: no such allocator.
@@ -188,7 +188,7 @@ def _exact(allocator: str) -> bool:
 def load_object(name: str, **arguments: object) -> object:
     """What `module:attribute` stands for; a class is built with the arguments.
 
-    Modules are looked for in the working directory too, so that a stranger's file needs no installation.
+    Modules are looked for in the working directory too, so that a file of your own needs no installation.
 
     Raises:
         MechanismError: there is no such module or attribute, or the class cannot be built so.

@@ -1,8 +1,8 @@
 """Auctions over several rounds in which today's allocation changes tomorrow's market: `PerRound` and `DynamicPivot`.
 
-A `World` says what market each history of allocations leads to: who was served where decides whose prefix is cached
-where, and what has been learnt. A dynamic mechanism is asked once per round, with the history and the reports of that
-round, and answers with that round's outcome.
+A `World` gives the market that each history of allocations leads to: who was served where decides whose prefix is
+cached where, and what has been learnt. A dynamic mechanism is asked once per round, with the history and the reports of
+that round, and answers with that round's outcome.
 """
 
 from collections.abc import Iterator
@@ -78,15 +78,15 @@ class PerRound:
 class DynamicPivot:
     """The dynamic pivot mechanism (Bergemann and Välimäki 2010, theorem 1), for worlds small enough to plan in full.
 
-    It serves for the most welfare in this round and all later ones together. A bidder pays, in each round, what his
-    presence costs the others: the welfare from here on without him, less what the others get in this round, less the
-    welfare without him from where this round leads. Over the rounds these sums telescope, so each bidder's utility is
-    all welfare less what there would be without him: truth is best after every history, as long as the others are
+    It serves for the most welfare in this round and all later ones together. A bidder pays, in each round, what their
+    presence costs the others: the welfare from here on without them, less what the others get in this round, less the
+    welfare without them from where this round leads. Over the rounds these sums telescope, so each bidder's utility is
+    all welfare less what there would be without them: truth is best after every history, as long as the others are
     truthful from there on. Plans take a bidder's values of this round for those of the later ones, and the world's
     account of what caches hold and predictors will have learnt for the truth. Ties go to the first allocation.
 
-    No promise for the budget: whoever teaches a predictor, or is served early, may help the others and pay less than he
-    costs.
+    No promise for the budget: whoever teaches a predictor, or is served early, may help the others and pay less than
+    they cost.
 
     The plan tries all allocations of all rounds, (M + 1) ** (N * rounds) of them.
     """
@@ -140,11 +140,11 @@ class _Plan:
 def _choices(market: Market, absent: int | None) -> Iterator[tuple[tuple[int, ...], int]]:
     """Every feasible allocation that serves no request of `absent`, with its welfare; serving nobody comes first."""
     n, m = market.shape
-    weights, room = market.weights.tolist(), market.capacities.tolist()
-    owners = market.bidders.tolist()
+    weights, capacities = market.weights.tolist(), market.capacities.tolist()
+    bidders = market.bidders.tolist()
     open_to = [
-        [UNSERVED, *(j for j in range(m) if weights[i][j] != FORBIDDEN and owners[i] != absent)] for i in range(n)
+        [UNSERVED, *(j for j in range(m) if weights[i][j] != FORBIDDEN and bidders[i] != absent)] for i in range(n)
     ]
     for agents in product(*open_to):
-        if all(agents.count(j) <= slots for j, slots in enumerate(room)):
+        if all(agents.count(j) <= capacity for j, capacity in enumerate(capacities)):
             yield agents, sum(weights[i][j] for i, j in enumerate(agents) if j != UNSERVED)

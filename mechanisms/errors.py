@@ -1,4 +1,4 @@
-"""Errors of the mechanisms room."""
+"""The one error of `mechanisms`."""
 
 
 class MechanismError(ValueError):

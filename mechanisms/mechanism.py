@@ -22,7 +22,7 @@ from mechanisms.outcome import Outcome, Outcomes, Payments
 
 @runtime_checkable
 class PaymentRule(Protocol):
-    """Decides who pays what, given who serves whom.
+    """Decides charges and receipts, given who serves whom.
 
     The allocator comes along because externality payments ask it what would have happened without a bidder.
     """
@@ -145,7 +145,7 @@ class Mechanism:
 
         Args:
             values: (B, N, M) micro-units.
-            template: costs, capacities, feasible pairs and owners that all of them share; its values are not read.
+            template: costs, capacities, feasible pairs and bidders that all of them share; its values are not read.
 
         Raises:
             CertificateError, MarketError: as `run`.

@@ -1,4 +1,4 @@
-"""`Payments` and `Outcome`: what a round decided, and what it is worth to whom under the *true* market."""
+"""`Payments` and `Outcome`: what a round decided, and everybody's utility under the *true* market."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,10 @@ from allocation.money import Money, as_array
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Payments:
-    """Who pays and who receives, in micro-units.
+    """Charges and receipts of one round, in micro-units.
 
-    `charges` (N,) are paid to the auctioneer for each request; a bidder pays the sum over his requests, and how it is
-    spread over them is bookkeeping. `receipts` (M,) are paid by the auctioneer to each agent.
+    `charges` (N,) are paid to the auctioneer for each request; a bidder pays the sum over their requests, and how it
+    is spread over them is bookkeeping. `receipts` (M,) are paid by the auctioneer to each agent.
     """
 
     charges: Money
@@ -83,7 +83,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcomes:
-    """Outcomes of B markets: who serves whom (B, N), what requests pay (B, N), what agents are paid (B, M)."""
+    """Outcomes of B markets: who serves whom (B, N), charges (B, N) and receipts (B, M) in micro-units."""
 
     agents: NDArray[np.int64]
     charges: Money

@@ -1,4 +1,4 @@
-"""What a rule promises over an allocator that is not its home; or that it refuses it.
+"""What a rule promises over an allocator other than its home, or that it refuses that allocator.
 
 Every promise is about all markets of its domain, and rests on one of these:
 
@@ -7,14 +7,14 @@ Every promise is about all markets of its domain, and rests on one of these:
   there cover costs, and so do cost alone, cost plus a lower bid, and shares of the whole cost in proportion to values;
   where no cost is negative, no value is either, and what is free harms nobody. `random` and `random-priority` may serve
   at a loss.
-- `random` reads no bid, and a charge that does not read the payer's own bid either leaves him nothing to misreport
-  about.
-- `greedy` gains welfare with every request and with every slot, since what either displaces is worth less. So nobody's
-  externality is negative, nor any agent's contribution; and without an agent welfare falls by no more than that agent
-  serves, so that contributions add up to no more than the bids.
-- Over `first-come` a slot more either leaves a bidder with one request where he was or gets him that slot, in which
-  case his old one is left: nobody after him has less to choose from. The owner of several requests may choose another
-  of his equally good bundles, and leave others worse off than without the slot.
+- `random` reads no bid, and a charge that does not read the payer's own bid either leaves them nothing to
+  misreport about.
+- `greedy` gains welfare with every request and with every unit of capacity, since what either displaces has less
+  welfare. So nobody's externality is negative, nor any agent's contribution; and without an agent welfare falls by no
+  more than that agent serves, so that contributions add up to no more than the bids.
+- Over `first-come` a unit of capacity more either leaves a bidder with one request where they were or goes to them, in
+  which case their old one is free: nobody after them has less to choose from. A bidder with several requests may choose
+  another of their equally good bundles, and leave others worse off than without that unit.
 """
 
 from collections.abc import Mapping

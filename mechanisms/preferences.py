@@ -14,12 +14,16 @@ from mechanisms.errors import MechanismError
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What a bidder's request is worth: `worth` credits at quality 1, minus `delay_cost` credits per second of latency.
+    """A bidder's value of a request: `worth` credits at quality 1, minus `delay_cost` credits per second of latency.
 
-    An answer later than `deadline` seconds is worth nothing; by default there is no deadline.
+    An answer later than `deadline` seconds has value 0; by default there is no deadline.
 
     Raises:
         MechanismError: a coefficient is negative or not finite, or the deadline is not positive.
+
+    Example:
+        >>> int(Preferences(worth=10.0, delay_cost=2.0).value(quality=0.5, latency_s=1.0))
+        3000000
     """
 
     worth: float
@@ -42,7 +46,7 @@ class Preferences:
         return cls(weight * worth, (1 - weight) * delay_cost)
 
     def value(self, quality: ArrayLike, latency_s: ArrayLike) -> Money:
-        """Micro-units that service of this quality (0 to 1) and latency (seconds) is worth; any common shape.
+        """Value, in micro-units, of service of this quality (0 to 1) and latency (seconds); any common shape.
 
         Raises:
             MarketError: an entry is not finite.

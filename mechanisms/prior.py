@@ -18,7 +18,7 @@ State = tuple[Rows, Rows, tuple[int, ...]]
 class Prior:
     """Markets that differ in types alone, each with an integer weight > 0; probabilities are shares of `total`.
 
-    A bidder's type is his values, an agent's its costs and its capacity. Types may be correlated.
+    A bidder's type is their values, an agent's its costs and its capacity. Types may be correlated.
 
     Args:
         states: the markets' private parts, all of one shape, none twice.
@@ -42,7 +42,7 @@ class Prior:
             raise MechanismError(
                 f"{len(self.states)} states and {len(self.weights)} weights; give one weight per state"
             )
-        shapes = {(np.shape(values), np.shape(costs), len(room)) for values, costs, room in self.states}
+        shapes = {(np.shape(values), np.shape(costs), len(capacities)) for values, costs, capacities in self.states}
         if len(shapes) > 1:
             raise MechanismError(f"states have the shapes {sorted(shapes)}; a prior is about markets of one shape")
         for weight in self.weights:
@@ -66,8 +66,8 @@ class Prior:
     @property
     def shape(self) -> tuple[int, int]:
         """(N requests, M agents) of every state."""
-        values, _, room = self.states[0]
-        return len(values), len(room)
+        values, _, capacities = self.states[0]
+        return len(values), len(capacities)
 
     def weight(self, market: Market) -> int:
         """Weight of a market's private part; 0 where it is impossible."""
@@ -87,13 +87,13 @@ def state_of(market: Market) -> State:
 
 def market_of(state: State, template: Market) -> Market:
     """The market of a state with the public part of `template`."""
-    values, costs, room = state
-    shape = len(values), len(room)
-    # Without requests the rows do not tell how many agents there are.
+    values, costs, capacities = state
+    shape = len(values), len(capacities)
+    # Without requests the rows do not show how many agents there are.
     return template.replace(
         values=np.array(values, np.int64).reshape(shape),
         costs=np.array(costs, np.int64).reshape(shape),
-        capacities=room,
+        capacities=capacities,
     )
 
 

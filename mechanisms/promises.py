@@ -1,10 +1,10 @@
 """`Domain`: where a promise of a rule is meant to hold.
 
 Mechanisms make promises, only findings make claims: a rule says in its `promises` which property it is built to have,
-and on which markets. Names of properties are those of the proofs room, and say whose side they are about: `truthful`
+and on which markets. Names of properties are those of `proofs`, and say whose side they are about: `truthful`
 and `individually-rational` are about bidders, `truthful-agents` and `agents-rational` about agents, `no-deficit` and
-`balanced` about the auctioneer. A domain prints as the statement that it is and knows which markets it speaks of, so
-that an audit can hold a rule to its word there and nowhere else.
+`balanced` about the auctioneer. A domain prints as the statement that it is and knows which markets it covers, so that
+an audit tests a promise there and nowhere else.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from allocation import FORBIDDEN, Market
 
 
 class Domain(StrEnum):
-    """A class of markets, told by their public part alone: no reported value is read."""
+    """A class of markets, defined by their public part alone: no reported value is read."""
 
     EVERYWHERE = "every market"
     SINGLE_REQUEST = "markets in which every bidder owns one request"

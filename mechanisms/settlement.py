@@ -1,13 +1,13 @@
-"""From predicted to measured: what is finally paid once the requests have run.
+"""From predicted to measured: final charges and receipts once the requests have run.
 
 An auction prices predictions. When a request turns out dearer, or fails, somebody bears the difference; a `Settlement`
 says who. It turns an outcome and its `Execution` into final `Payments`, and `balance` states what that leaves to whom,
 measured.
 
-| settlement | clients pay | agents receive | who bears a wrong prediction |
+| settlement | bidders pay | agents receive | who bears a wrong prediction |
 |---|---|---|---|
 | `OnPrediction` | as auctioned | measured cost | the auctioneer |
-| `OnMeasurement` | measured cost plus the auction's price | measured cost | the clients |
+| `OnMeasurement` | measured cost plus the auction's price | measured cost | the bidders |
 | `OnDelivery` | upon success, charge over its chance | upon success, predicted cost over its chance | the agents |
 | `ExecutionContingent` | as auctioned | what all got, less what was possible without them | auctioneer, agents |
 """
@@ -70,10 +70,10 @@ class Execution:
 
 @runtime_checkable
 class Settlement(Protocol):
-    """Turns what was auctioned and what was measured into what is paid.
+    """Turns what was auctioned and what was measured into final charges and receipts.
 
-    Those that look at each request alone say so by `per_request = True`; a router, whose requests end at different
-    times, takes no other.
+    Those that look at each request alone set `per_request = True`; a router, whose requests end at different times,
+    takes no other.
     """
 
     def settle(self, outcome: Outcome, execution: Execution) -> Payments:
@@ -83,7 +83,7 @@ class Settlement(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OnPrediction:
-    """Clients pay what the auction said; agents are paid what it cost. The auctioneer insures both sides."""
+    """Bidders pay what the auction charged; agents receive measured cost. The auctioneer insures both sides."""
 
     per_request: ClassVar[bool] = True
     promises: ClassVar[Promises] = dict.fromkeys(
@@ -97,9 +97,9 @@ class OnPrediction:
 
 @dataclass(frozen=True, slots=True)
 class OnMeasurement:
-    """Clients pay measured cost plus the price of the slot: the charge with the predicted cost swapped for the real.
+    """Bidders pay measured cost plus the agent's price: the charge with the predicted cost replaced by the measured.
 
-    The auctioneer keeps exactly what the auction promised it, whatever is measured. A client whose request runs dear
+    The auctioneer keeps exactly what the auction promised it, whatever is measured. A bidder whose request runs dear
     can end below zero; truth-telling stays dominant in expectation where predictions are unbiased and read no report.
     """
 
@@ -122,9 +122,9 @@ class OnMeasurement:
 class OnDelivery:
     """No success, no payment, in either direction; success pays the predicted amounts over the chance of success.
 
-    Expected charges are the auctioned ones where chances are calibrated, and in every realisation no client pays for a
-    failure, none with a single request ends below zero (but for rounding), and the auctioneer covers
-    what it pays out, if no charge was below its predicted cost. Agents bear the risk: one whose chance was overstated
+    Expected charges are the auctioned ones where chances are calibrated, and in every realisation no bidder pays for a
+    failure, none with a single request ends below zero (but for rounding), and the charges cover
+    the receipts, if no charge was below its predicted cost. Agents bear the risk: one whose chance was overstated
     is paid too little on average. Charges round up, receipts down.
     """
 
@@ -141,23 +141,23 @@ class OnDelivery:
         served = outcome.allocation.served
         done = served & execution.succeeded
         costs = outcome.reported.take(outcome.reported.costs, outcome.allocation)
-        charges, paid = outcome.payments.charges.copy(), np.zeros(costs.size, np.int64)
+        charges, receipts = outcome.payments.charges.copy(), np.zeros(costs.size, np.int64)
         charges[served] = 0
         for request in np.flatnonzero(done).tolist():
             chance = int(execution.chances[request])
             charges[request] = _scaled(int(outcome.payments.charges[request]), chance, up=True)
-            paid[request] = _scaled(int(costs[request]), chance, up=False)
-        return Payments(charges, _per_agent(outcome, paid))
+            receipts[request] = _scaled(int(costs[request]), chance, up=False)
+        return Payments(charges, _per_agent(outcome, receipts))
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionContingent:
     """Groves payments to agents on what was *executed*, not on what was announced (Porter et al. 2008).
 
-    Agent j receives the measured welfare of everybody, with his own cost paid back, less the welfare that was to be had
-    without him. What he keeps is total measured welfare minus a constant, so that announcing his true chance and cost
-    serves him best, if the others do. Clients pay as auctioned. Such a house can lose: no rule is efficient, truthful
-    on both sides, voluntary and balanced (Myerson and Satterthwaite 1983).
+    Agent j receives the measured welfare of everybody plus its own measured cost, less the welfare that was to be had
+    without it. Its utility is total measured welfare minus a constant, so that announcing its true chance and cost is
+    best for it, if the others announce theirs. Bidders pay as auctioned. The auctioneer can lose: no rule is efficient,
+    truthful on both sides, voluntary and balanced (Myerson and Satterthwaite 1983).
     """
 
     allocator: Allocator = field(default_factory=MinCostFlow)
@@ -169,12 +169,12 @@ class ExecutionContingent:
     }
 
     def settle(self, outcome: Outcome, execution: Execution) -> Payments:
-        """Final charges (N,) and receipts (M,); a served success is worth its predicted value over its chance."""
+        """Final charges (N,) and receipts (M,); a served success has its predicted value over its chance."""
         market, costs = outcome.reported, _measured(outcome, execution)
         values = market.take(market.values, outcome.allocation)
-        worth = sum(
-            _scaled(int(value), int(chance), up=False)
-            for value, chance, done in zip(values, execution.chances, execution.succeeded, strict=True)
+        value = sum(
+            _scaled(int(predicted), int(chance), up=False)
+            for predicted, chance, done in zip(values, execution.chances, execution.succeeded, strict=True)
             if done
         )
         own = _per_agent(outcome, costs)
@@ -184,7 +184,7 @@ class ExecutionContingent:
             capacities[agent] = 0
             rest = market.replace(capacities=capacities)
             without = rest.welfare(self.allocator.allocate(rest))
-            receipts[agent] = worth - int(costs.sum()) + int(own[agent]) - without
+            receipts[agent] = value - int(costs.sum()) + int(own[agent]) - without
         return Payments(outcome.payments.charges, receipts)
 
 
@@ -192,7 +192,7 @@ class ExecutionContingent:
 class Balance:
     """What a settlement leaves, measured, in micro-units: to the auctioneer, to each bidder, to each agent (M,)."""
 
-    house: int
+    auctioneer: int
     bidders: dict[int, int]
     agents: Money
 
@@ -200,7 +200,7 @@ class Balance:
 def balance(outcome: Outcome, execution: Execution, payments: Payments) -> Balance:
     """The ex-post statement: everything in it is measured, and the three parts add up to the measured welfare.
 
-    A served success is worth its predicted value over its chance (rounded down), a failure nothing.
+    A served success has its predicted value over its chance (rounded down), a failure 0.
     """
     market, costs = outcome.reported, _measured(outcome, execution)
     values = market.take(market.values, outcome.allocation)

@@ -6,7 +6,7 @@
     scores     `ErrorMeter`: prequential errors of what was predicted
     errors     `PredictionError`
 
-One round: `PrefixIndex.match` tells the cached tokens, `Features` gathers what the router sees, `QoSModel.predict`
+One round: `PrefixIndex.match` counts the cached tokens, `Features` gathers what the router sees, `QoSModel.predict`
 answers for all N requests on all M agents; after each completion `QoSModel.learn`, `PrefixIndex.observe` and
 `PrefixIndex.insert`. A prediction never depends on a bidder's report (see `qos`).
 

@@ -42,7 +42,7 @@ class AgentCache:
         """Hold the chain of `(digest, tokens)` hanging from `root`; return the digests (gained, evicted).
 
         A chain longer than the capacity keeps its head. A tail takes a physical block while its request runs, so it
-        costs one block of room even though the block itself is never reused.
+        costs one block of the capacity even though the block itself is never reused.
         """
         if len(chain) > self.capacity:
             chain, tail = chain[: self.capacity], b""
@@ -58,9 +58,9 @@ class AgentCache:
             self._blocks.move_to_end(digest)
         if tail:
             self._remember_tail(parent, tail)
-        room = max(len(chain), self.capacity - bool(tail))
+        limit = max(len(chain), self.capacity - bool(tail))
         evicted = []
-        while len(self._blocks) > room:
+        while len(self._blocks) > limit:
             digest = next(iter(self._blocks))
             self.drop(digest)
             evicted.append(digest)

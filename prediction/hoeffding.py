@@ -44,27 +44,20 @@ class _Regressor(Protocol):
 class HoeffdingQoS:
     """One latency tree, one cost tree and one quality classifier for each agent.
 
-    Parameters
-    ----------
-    prices
-        Each agent's price list; M is its length.
-    warmup
-        Completions before an agent's own trees are trusted.
-    quality_threshold
-        Measured quality from which an answer counts as good; `QoS.quality` is the probability of a good answer.
-    optimism
-        Bonus for agents tried seldom, added to quality: `optimism * sqrt(ln(1 + T) / (1 + n))` for an agent judged n
-        times out of T (UCB1's radius: Auer, Cesa-Bianchi and Fischer, 2002). It keeps growing for an agent that is
-        not chosen, so one with bad luck early is tried again; 0 turns it off, and then it may never be.
-    latency_prior
-        Seconds assumed while too little has been measured anywhere.
-    latency_limit
-        Longest latency learnt or predicted, in seconds: one absurd measurement cannot drown the rest.
+    Args:
+        prices: each agent's price list; M is its length.
+        warmup: completions before an agent's own trees are trusted.
+        quality_threshold: measured quality from which an answer counts as good; `QoS.quality` is the probability of a
+            good answer.
+        optimism: bonus for agents tried seldom, added to quality: `optimism * sqrt(ln(1 + T) / (1 + n))` for an agent
+            judged n times out of T (UCB1's radius: Auer, Cesa-Bianchi and Fischer, 2002). It keeps growing for an agent
+            that is not chosen, so one with bad luck early is tried again; 0 turns it off, and then it may never be.
+        latency_prior: seconds assumed while too little has been measured anywhere.
+        latency_limit: longest latency learnt or predicted, in seconds: one absurd measurement cannot drown the rest.
 
-    Raises `PredictionError` if there are no prices or a parameter is out of range.
+    Raises:
+        PredictionError: there are no prices or a parameter is out of range.
 
-    Notes
-    -----
     *Cold start.* Before an agent has `warmup` completions, its latency comes from one regression pooled over all
     agents (before that has `warmup` completions, from `latency_prior`), and its cost from its price list at the mean
     output length seen over all agents, at most the request's `max_tokens` (at `max_tokens` where no output length was
@@ -119,7 +112,8 @@ class HoeffdingQoS:
     def predict(self, features: Features) -> QoS:
         """Predict every request on every agent: always finite, latency in [0, limit], cost at least 0.
 
-        Raises `PredictionError` if `features` has another number of agents than `prices`.
+        Raises:
+            PredictionError: `features` has another number of agents than `prices`.
         """
         n, m = features.shape
         if m != len(self._agents):
@@ -137,7 +131,8 @@ class HoeffdingQoS:
     def learn(self, agent: int, row: Mapping[str, float], measured: Measured) -> None:
         """Learn from one completion on `agent`, given the `Features.row` it was dispatched under.
 
-        Raises `PredictionError` if there is no such agent or the row lacks a feature or holds one not finite.
+        Raises:
+            PredictionError: there is no such agent or the row lacks a feature or holds one not finite.
         """
         if not 0 <= agent < len(self._agents):
             raise PredictionError(f"`agent` must lie in [0, {len(self._agents) - 1}], not {agent}.")

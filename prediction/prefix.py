@@ -38,36 +38,29 @@ class _Hash(Protocol):
 class PrefixIndex:
     """Believed contents of the KV caches of `agents` engines that share a vocabulary and a block size.
 
-    Parameters
-    ----------
-    agents
-        Number of agents M, at least 1.
-    block_size
-        Tokens to a block, B: what the engine says (16 on GPUs, 32 and up on CPUs).
-    capacity_blocks
-        Blocks an agent's cache can hold, one number or one for each agent: vLLM's block count less the null block.
-        `None` takes `DEFAULT_CAPACITY`. Nothing grows beyond it: of each agent, at most that many blocks and that many
-        partial tails are remembered, in about half a kilobyte each.
+    Args:
+        agents: number of agents M, at least 1.
+        block_size: tokens to a block, B: what the engine reports (16 on GPUs, 32 and up on CPUs).
+        capacity_blocks: blocks an agent's cache can hold, one number or one for each agent: vLLM's block count less the
+            null block. `None` takes `DEFAULT_CAPACITY`. Nothing grows beyond it: of each agent, at most that many
+            blocks and that many partial tails are remembered, in about half a kilobyte each.
 
-    Notes
-    -----
     `salt` separates tenants as vLLM's `cache_salt` does: prefixes under different salts never meet.
 
     The belief follows a serial engine: blocks are evicted least recently used first, the tail of a conversation before
-    its head, and a running request's partial block takes up room. Three things it cannot see and leaves to `observe`:
-    traffic that bypasses the router, blocks pinned by requests still in flight, and the duplicate blocks vLLM keeps
-    when it recomputes one it already has.
+    its head, and a running request's partial block takes up capacity. Three things it cannot see and leaves to
+    `observe`: traffic that bypasses the router, blocks pinned by requests still in flight, and the duplicate blocks
+    vLLM keeps when it recomputes one it already has.
 
     Not safe for concurrent use from several threads; nothing here blocks or awaits.
 
-    Examples
-    --------
-    >>> index = PrefixIndex(agents=2, block_size=4)
-    >>> index.insert(1, [7, 8, 9, 10, 11, 12, 13])
-    >>> index.match([7, 8, 9, 10, 11, 12, 13, 14, 15])
-    array([0, 4])
-    >>> index.longest_common_prefix([7, 8, 9, 10, 11, 12, 13, 14, 15])
-    array([0, 6])
+    Example:
+        >>> index = PrefixIndex(agents=2, block_size=4)
+        >>> index.insert(1, [7, 8, 9, 10, 11, 12, 13])
+        >>> index.match([7, 8, 9, 10, 11, 12, 13, 14, 15])
+        array([0, 4])
+        >>> index.longest_common_prefix([7, 8, 9, 10, 11, 12, 13, 14, 15])
+        array([0, 6])
     """
 
     def __init__(self, agents: int, block_size: int, *, capacity_blocks: int | Sequence[int] | None = None) -> None:
@@ -88,7 +81,8 @@ class PrefixIndex:
         Only full blocks count, and the prompt's last token is always recomputed, so a full hit of an exactly aligned
         prompt loses its last block. A pure question: nothing is marked as used.
 
-        Raises `PredictionError` if a token id is not an integer in [0, 2**32).
+        Raises:
+            PredictionError: a token id is not an integer in [0, 2**32).
         """
         data = _encode(tokens)
         cached = np.zeros(self.agents, dtype=np.int64)
@@ -103,7 +97,8 @@ class PrefixIndex:
 
         Remembered is what `insert` was given less its last token, cut back to the blocks still held.
 
-        Raises `PredictionError` as `match` does.
+        Raises:
+            PredictionError: as `match` does.
         """
         data = _encode(tokens)
         width = self._block_bytes
@@ -121,7 +116,8 @@ class PrefixIndex:
         an engine that reports no output tokens pass the prompt alone, and at most one block is believed missing.
         A sequence that exceeds the agent's capacity keeps its head.
 
-        Raises `PredictionError` if there is no such agent or a token id is not an integer in [0, 2**32).
+        Raises:
+            PredictionError: there is no such agent or a token id is not an integer in [0, 2**32).
         """
         cache = self._cache(agent)
         data = _encode(tokens)[:-_WIDTH]
@@ -146,10 +142,11 @@ class PrefixIndex:
 
         An engine stops at its first missing block, so a report below the belief disproves the next block and, with
         it, whatever hangs from it. A report at or above the belief changes nothing: `insert` will record the rest.
-        Observe before inserting the same request, and only reports below what `match` said when the request was
+        Observe before inserting the same request, and only reports below what `match` returned when the request was
         dispatched: a prefix inserted while it was in flight is not disproved by it.
 
-        Raises `PredictionError` as `insert` does, or if `cached_tokens` is not in [0, len(tokens)].
+        Raises:
+            PredictionError: as `insert` does, or if `cached_tokens` is not in [0, len(tokens)].
         """
         cache = self._cache(agent)
         data = _encode(tokens)
@@ -172,7 +169,8 @@ class PrefixIndex:
     def forget(self, agent: int) -> None:
         """Forget all that `agent` held: its engine was restarted or its cache reset.
 
-        Raises `PredictionError` if there is no such agent.
+        Raises:
+            PredictionError: there is no such agent.
         """
         cache = self._cache(agent)
         self._release(agent, cache.digests())
@@ -181,7 +179,8 @@ class PrefixIndex:
     def held_blocks(self, agent: int) -> int:
         """Full blocks `agent` is believed to hold.
 
-        Raises `PredictionError` if there is no such agent.
+        Raises:
+            PredictionError: there is no such agent.
         """
         return len(self._cache(agent))
 
@@ -205,7 +204,7 @@ class PrefixIndex:
         """Where agents leave the chain: (mask of agents, full blocks they hold, digest of the last of these).
 
         Each agent stands in exactly one mask. One running hash names every block: its digest after k blocks covers
-        them all, which is what chaining each block's hash to its parent's achieves, at less than half the price.
+        them all, which is what chaining each block's hash to its parent's achieves, in less than half the time.
         """
         width = self._block_bytes
         view = memoryview(data)

@@ -1,6 +1,6 @@
 """What is predicted (`QoS`), from what (`Features`), and learnt from what (`Measured`); any model is a `QoSModel`.
 
-**The non-interference law.** A prediction for a request may not depend on what its bidder reports of his preferences:
+**The non-interference law.** A prediction for a request may not depend on the preferences that its bidder reports:
 otherwise a report would move the terms it is priced at, and no payment rule could repair that. The types hold it:
 `Features` and `Measured` have no field for a value, a bid or a bidder, and a model is given nothing else. Nor do they
 carry anything a client can claim: `turn` is counted by the router from the messages, tokens by the tokenizer.
@@ -27,7 +27,8 @@ class QoS:
 
     `latency` in seconds, `cost` in credits, both at least 0; `quality` in [0, 1].
 
-    Raises `PredictionError`, naming row and column, if an entry is not finite or out of range, or shapes differ.
+    Raises:
+        PredictionError: naming row and column, an entry is not finite or out of range, or shapes differ.
     """
 
     latency: NDArray[np.float64]
@@ -59,7 +60,8 @@ class Features:
     (M,), requests each agent is serving now; `slots` (M,), how many it serves at once, at least 1; `backlog_tokens`
     (M,), prompt tokens that each agent was given and has not computed yet, none where the router does not know.
 
-    Raises `PredictionError`, naming row and column, if an entry is negative or out of range, or shapes disagree.
+    Raises:
+        PredictionError: naming row and column, an entry is negative or out of range, or shapes disagree.
     """
 
     prompt_tokens: NDArray[np.int64]
@@ -124,7 +126,8 @@ class Measured:
     `latency_s` is whichever latency the market prices (first token in the paper); use the same one throughout.
     `output_tokens`, where known, teaches a model what an answer's length is likely to be.
 
-    Raises `PredictionError` if a number is not finite or out of range.
+    Raises:
+        PredictionError: a number is not finite or out of range.
     """
 
     latency_s: float
@@ -145,7 +148,12 @@ class Measured:
 class TokenPrices:
     """An agent's price list, credits per token: prompt tokens computed afresh, prompt tokens cached, output tokens.
 
-    Raises `PredictionError` if a price is negative or not finite.
+    Raises:
+        PredictionError: a price is negative or not finite.
+
+    Example:
+        >>> TokenPrices(fresh=0.01, cached=0.001, output=0.02).cost(100, cached_tokens=0, output_tokens=50)
+        2.0
     """
 
     fresh: float
@@ -161,7 +169,8 @@ class TokenPrices:
     def cost(self, prompt_tokens: float, cached_tokens: float, output_tokens: float) -> float:
         """Credits for one request: `fresh (prompt - cached) + cached * cached_tokens + output * output_tokens`.
 
-        Raises `PredictionError` unless 0 <= cached_tokens <= prompt_tokens and output_tokens >= 0.
+        Raises:
+            PredictionError: not 0 <= cached_tokens <= prompt_tokens or output_tokens < 0.
         """
         if not (0 <= cached_tokens <= prompt_tokens and output_tokens >= 0):
             raise PredictionError(
@@ -199,9 +208,9 @@ class Frozen:
         """Learn nothing."""
 
 
-def _freeze(owner: object, name: str, array: NDArray[Any]) -> None:
+def _freeze(instance: object, name: str, array: NDArray[Any]) -> None:
     array.setflags(write=False)
-    object.__setattr__(owner, name, array)
+    object.__setattr__(instance, name, array)
 
 
 def _require_shape(name: str, array: NDArray[Any], shape: tuple[int, ...], ndim: int) -> None:

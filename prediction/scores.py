@@ -44,7 +44,8 @@ class ErrorMeter:
 
     `quality_threshold` is the measured quality from which an answer counts as good, the same as the predictor's.
 
-    Raises `PredictionError` if the threshold is not in [0, 1].
+    Raises:
+        PredictionError: the threshold is not in [0, 1].
     """
 
     def __init__(self, *, quality_threshold: float = 0.5) -> None:
@@ -62,7 +63,8 @@ class ErrorMeter:
 
         Quality is scored only where it was measured.
 
-        Raises `PredictionError` if a prediction is not finite.
+        Raises:
+            PredictionError: a prediction is not finite.
         """
         if not all(map(math.isfinite, (latency, cost, quality))):
             raise PredictionError(f"predictions must be finite, not {latency=}, {cost=}, {quality=}.")

@@ -5,7 +5,7 @@
 | `engines/` | what serves: the protocol (`Request` in, measured `Completion` out), simulated engines, vLLM |
 | `models/` | package-borne models for machines without a hub |
 | `policies/` | who decides a round: the protocol, cache affinity, the auction |
-| `accounts/` | who owes what: settlement of a request, the ledger |
+| `accounts/` | charges and receipts: settlement of a request, the ledger |
 | `rounds/` | the round loop `Router`, its rules and records |
 """
 
@@ -16,7 +16,7 @@ from runtime.engines.simulated.step_time import StepTime, calibration
 from runtime.errors import EngineError, LedgerError, ModelError, RequestError, ServingError
 from runtime.policies.auction import Auction
 from runtime.policies.policy import Decision, Fleet, Offer, Policy
-from runtime.rounds.records import Declined, Rounds, Served
+from runtime.rounds.records import Declined, RoundRules, Served
 from runtime.rounds.router import Router
 
 __all__ = [
@@ -37,7 +37,7 @@ __all__ = [
     "Policy",
     "Request",
     "RequestError",
-    "Rounds",
+    "RoundRules",
     "Router",
     "Served",
     "ServingError",

@@ -35,16 +35,18 @@ def audit(
     agents: Annotated[int, typer.Option(help="Agents that serve.")] = 2,
     values: Annotated[
         str | None,
-        typer.Option(help="What a pair may be worth, in micro-units: 0..3 or 0,2,5; by default 0..3, sampled 0..1000."),
+        typer.Option(help="Values of a pair, in micro-units: 0..3 or 0,2,5; by default 0..3, sampled 0..1000."),
     ] = None,
     costs: Annotated[str, typer.Option(help="Cost of serving, in micro-units: one, or one per agent, 1,2.")] = "0",
-    capacity: Annotated[str, typer.Option(help="Slots: one number for all agents, or one per agent, 1,2.")] = "1",
-    requests_per_bidder: Annotated[int, typer.Option(help="Requests that each player owns.")] = 1,
+    capacity: Annotated[
+        str, typer.Option(help="Requests that an agent serves: one number, or one per agent, 1,2.")
+    ] = "1",
+    requests_per_bidder: Annotated[int, typer.Option(help="Requests of each player.")] = 1,
     private_costs: Annotated[
         str | None, typer.Option(help="Agents are players too: what their cost may be, 0..2; in place of --costs.")
     ] = None,
     private_capacities: Annotated[
-        str | None, typer.Option(help="The same of their slots, 0..2; in place of --capacity.")
+        str | None, typer.Option(help="The same of their capacities, 0..2; in place of --capacity.")
     ] = None,
     properties: Annotated[
         list[str] | None,
@@ -259,9 +261,9 @@ def _integers(text: str, option: str) -> Sequence[int]:
         raise typer.BadParameter(f"{text!r}; expected integers such as 0..3 or 0,2,5", param_hint=option) from None
 
 
-def _ends(ticks: Sequence[int]) -> tuple[int, int]:
+def _ends(values: Sequence[int]) -> tuple[int, int]:
     """The least and the greatest; of a range without listing it."""
-    ends = (ticks[0], ticks[-1]) if isinstance(ticks, range) else ticks
+    ends = (values[0], values[-1]) if isinstance(values, range) else values
     return min(ends), max(ends)
 
 

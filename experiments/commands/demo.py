@@ -60,7 +60,7 @@ def demo(
     rate: Annotated[float, typer.Option(min=1e-6, help="Dialogues that begin per second.")] = 0.15,
     bidders: Annotated[int, typer.Option(min=1, help="Among whom the dialogues are dealt.")] = 12,
     slots: Annotated[
-        int | None, typer.Option(min=1, help="Requests an agent serves at once.  [default: 4; vllm: 2]")
+        int | None, typer.Option(min=1, help="Capacity of an agent: requests it serves at once.  [default: 4; vllm: 2]")
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Repetitions.  [default: 3; vllm: 1]")] = None,
     policy: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.")] = None,
@@ -156,12 +156,12 @@ def _bar(console: "Console") -> "Progress":
 def _progress(bar: "Progress") -> Callable[[str, int, int], None]:
     tasks: dict[str, Any] = {}
 
-    def tell(doing: str, done: int, total: int) -> None:
+    def show(doing: str, done: int, total: int) -> None:
         if doing not in tasks:
             tasks[doing] = bar.add_task(doing, total=total)
         bar.update(tasks[doing], completed=done)
 
-    return tell
+    return show
 
 
 def _real_fleet(model: list[str] | None, url: list[str] | None, plan: "Plan", bar: "Progress") -> "PricedEngines":

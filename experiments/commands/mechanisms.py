@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from experiments.studies.matrix import Cell, Evidence, Examined
 
 _LEGEND = (
-    "kept n/n: promised, or entailed by what is promised, and held on all n spaces that the rule accepts;\n"
-    "fails k/n: not promised, refuted on k; in part: promised on a domain and kept there, refuted on k spaces outside\n"
-    "it; holds n/n: not promised, and not refuted on the few spaces that a slow solver is tried on; refused\n"
-    "n/n: the rule declines this allocator on all n spaces, and promises nothing over it; -: not asked.\n"
+    "kept n/n: promised, or entailed by what is promised, and held on all n scopes that the rule accepts;\n"
+    "fails k/n: not promised, refuted on k; in part: promised on a domain and kept there, refuted on k scopes outside\n"
+    "it; holds n/n: not promised, and not refuted on the few scopes that a slow solver is tried on; refused\n"
+    "n/n: the rule declines this allocator on all n scopes, and promises nothing over it; -: not asked.\n"
     "A finite grid proves nothing about values off the grid."
 )
 
@@ -32,7 +32,7 @@ def mechanisms(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a page.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Audit every shipped rule over small spaces and print rules by properties, with a counterexample per failure.
+    """Audit every shipped rule over small scopes and print rules by properties, with a counterexample per failure.
 
     Each rule over the allocators that suit it; --pairs or --allocator for all the others. Exit code 1 if a promise is
     broken, 2 if the question makes no sense.
@@ -93,7 +93,7 @@ def _tables(found: "Sequence[Examined]") -> "Iterator[tuple[str, list[str], list
 
 
 def _failures(found: "Sequence[Examined]") -> "Iterator[tuple[str, Cell, Evidence | None]]":
-    """Every cell that needs a word: it fails somewhere, its promise is not about every market, or it is a refusal."""
+    """Every cell to explain: it fails somewhere, its promise is not about every market, or it is a refusal."""
     from mechanisms.promises import Domain
 
     for one in found:
@@ -113,8 +113,8 @@ def _promise(row: str, cell: "Cell") -> str:
     return f"{row} promises {cell.prop} on {cell.promise}" + (": BROKEN" if cell.broken else "")
 
 
-def _spaces(found: "Sequence[Examined]") -> list[str]:
-    return list(dict.fromkeys(trial.space for one in found for cell in one.cells for trial in cell.trials))
+def _scopes(found: "Sequence[Examined]") -> list[str]:
+    return list(dict.fromkeys(trial.scope for one in found for cell in one.cells for trial in cell.trials))
 
 
 def _print_tables(found: "Sequence[Examined]", console: "Console") -> None:
@@ -135,9 +135,9 @@ def _print_tables(found: "Sequence[Examined]", console: "Console") -> None:
         console.print(table)
         say("")
     say(_LEGEND)
-    say("\nspaces:")
-    for space in _spaces(found):
-        say(f"  {space}")
+    say("\nscopes:")
+    for scope in _scopes(found):
+        say(f"  {scope}")
     for row, cell, evidence in _failures(found):
         for text in (_promise(row, cell), "" if evidence is None else f"{row}: {evidence.text}"):
             if text:
@@ -150,7 +150,7 @@ def _markdown(found: "Sequence[Examined]") -> Iterator[str]:
         yield "|---" * (len(properties) + 1) + "|"
         yield from (f"| {row} | {' | '.join(map(mark, cells))} |" for row, cells in rows)
         yield ""
-    yield from (_LEGEND, "", "## Spaces", "", *(f"- {space}" for space in _spaces(found)), "", "## Failures", "")
+    yield from (_LEGEND, "", "## Scopes", "", *(f"- {scope}" for scope in _scopes(found)), "", "## Failures", "")
     for row, cell, evidence in _failures(found):
         promise = _promise(row, cell)
         yield from (f"{promise}.", "") if promise else ()
@@ -177,7 +177,7 @@ def _print_json(found: "Sequence[Examined]") -> None:
                     "refusal": cell.why or None,
                     "spaces": [
                         {
-                            "space": trial.space,
+                            "space": trial.scope,
                             "promised": trial.inside,
                             "status": str(trial.status),
                             "worst": trial.worst,

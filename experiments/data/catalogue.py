@@ -1,7 +1,7 @@
 """The real files that this project knows: where they come from, under which terms, and their checksums.
 
 None of them is shipped. A checksum and a size say which bytes a published result was measured on; for every file they
-were taken from public lists or from a copy, as `checksum_from` tells. Where nobody publishes one,
+were taken from public lists or from a copy, as `checksum_from` records. Where nobody publishes one,
 `sha256` is None: the first download is trusted, recorded beside the file, and enforced from then on.
 """
 
@@ -178,7 +178,11 @@ def known(sha256: str) -> KnownFile | None:
 
 
 def named(name: str) -> KnownFile:
-    """The file called `name`. Raises `DatasetError` with the names there are."""
+    """The file called `name`.
+
+    Raises:
+        DatasetError: there is none; the message lists the names there are.
+    """
     for file in KNOWN:
         if file.name == name:
             return file

@@ -23,7 +23,9 @@ def conversation(dialogue: Dialogue, turn_index: int, replies: Sequence[str]) ->
     cache can reuse all of them. An ungraded dialogue gets no instructions: it is not a quiz;
     without a context it has no system message.
 
-    Raises `IndexError` if there is no such turn, `ValueError` if `replies` are not `turn_index` many.
+    Raises:
+        IndexError: there is no such turn.
+        ValueError: `replies` are not `turn_index` many.
     """
     if not 0 <= turn_index < len(dialogue.turns):
         raise IndexError(f"dialogue {dialogue.id!r} has {len(dialogue.turns)} turns, no turn {turn_index}")
@@ -39,7 +41,11 @@ def conversation(dialogue: Dialogue, turn_index: int, replies: Sequence[str]) ->
 
 
 def gold_replies(dialogue: Dialogue, turns: int) -> tuple[str, ...]:
-    """The recorded replies to the first `turns` turns. Raises `DatasetError` if one of them has none."""
+    """The recorded replies to the first `turns` turns.
+
+    Raises:
+        DatasetError: one of them has none.
+    """
     history = dialogue.turns[:turns]
     for index, turn in enumerate(history):
         if not turn.answers:
@@ -49,7 +55,7 @@ def gold_replies(dialogue: Dialogue, turns: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When dialogues begin and how long a user thinks between an answer and the next question, in seconds.
+    """When dialogues begin and how long a bidder thinks between an answer and the next question, in seconds.
 
     `starts_s[i]` is the start of the i-th dialogue, from the start of the run.
     """
@@ -69,7 +75,8 @@ def arrivals(dialogues: int, *, rate_per_s: float | None = None, think_time_s: f
     open: dialogues begin as a Poisson process of `rate_per_s` per second, whether or not earlier ones are done. Within
     a dialogue, turns always wait for the answer before.
 
-    Raises `ValueError` for a rate that is not positive, or a negative think time or count.
+    Raises:
+        ValueError: a rate that is not positive, or a negative think time or count.
     """
     if dialogues < 0 or think_time_s < 0:
         raise ValueError(f"dialogues={dialogues} and think_time_s={think_time_s} must not be negative")

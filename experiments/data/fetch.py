@@ -24,8 +24,11 @@ def fetch(name: str, folder: str | Path | None = None, progress: Progress | None
     """The official file called `name`, downloaded into `folder` (the cache by default) unless it is there already.
 
     Whether downloaded now, before, or placed by hand: its SHA-256 must be the catalogue's or, where nobody publishes
-    one, the one recorded at first sight, and it must load. Raises `DatasetError` otherwise, and when offline with the
-    URL and the place to put the file by hand.
+    one, the one recorded at first sight, and it must load.
+
+    Raises:
+        DatasetError: it is another file or does not load; when offline, with the URL and the place to put the file by
+            hand.
     """
     return obtain(named(name), Path(folder) if folder is not None else cache_folder(), progress)
 

@@ -39,8 +39,11 @@ def load(path: str | Path, *, context_words: int | None = None) -> Corpus:
     """Read a file of dialogues in any of the `LAYOUTS`.
 
     `context_words` cuts every context to that many words, for engines with a short window; the corpus then
-    says so in its name. Raises `DatasetError` naming the file, what was found in it and the remedy, if the file
-    is missing, is a web page, is not JSON, is in no known layout, breaks its layout, or holds no dialogue.
+    says so in its name.
+
+    Raises:
+        DatasetError: the file is missing, is a web page, is not JSON, is in no known layout, breaks its layout, or
+            holds no dialogue; the message names the file, what was found in it and the remedy.
     """
     path = Path(path)
     content = _read(path)

@@ -19,7 +19,8 @@ def cache_folder() -> Path:
 def locate(name: str) -> Path:
     """The path meant by `name`: `shipped`, a catalogue name whose file is in the cache, or a path that exists.
 
-    Raises `DatasetError` if there is no such file, and says how to get it.
+    Raises:
+        DatasetError: there is no such file; the message has how to get it.
     """
     if name == "shipped":
         return SHIPPED

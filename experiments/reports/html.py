@@ -241,7 +241,7 @@ def _terms() -> Iterator[tuple[str, str]]:
     yield from ((one.title, one.how) for one in COLUMNS)
     yield (
         "Utility",
-        "Of a bidder: over his served requests, the sum of true value (see social welfare) minus charge.",
+        "Of a bidder: over their served requests, the sum of true value (see social welfare) minus charge.",
     )
 
 

@@ -21,7 +21,7 @@ _COLUMNS = (
     ("cost_per_request", "cost", "credits"),
     ("right", "right", "%"),
     ("welfare", "welfare", "credits"),
-    ("payments", "paid", "credits"),
+    ("payments", "charges", "credits"),
     ("surplus", "surplus", "credits"),
     ("latency_nmae", "NMAE", "latency"),
 )

@@ -31,7 +31,7 @@ class Cell:
 class Column:
     """One figure of `Measures`.
 
-    `factor` turns it into `unit`; `better` is None where neither more nor less is a merit; `how` says how it is
+    `factor` turns it into `unit`; `better` is None where neither more nor less is a merit; `how` is how it is
     computed, in a sentence that can stand alone.
     """
 
@@ -118,7 +118,7 @@ SERVICE = (
         "Wait, median",
         "s, first token",
         "Median over served requests of the wait from arrival at the router to the first token, the wait for a round "
-        "and for a free slot included.",
+        "and for free capacity included.",
         "low",
     ),
     Column(
@@ -148,13 +148,13 @@ MARKET = (
         "welfare",
         "Social welfare",
         "credits",
-        "Sum over served requests of true value minus cost. The true value is what a right answer is worth to the "
-        f"bidder, if the answer is right (token F1 at least {RIGHT}; one that nobody can grade counts as right, for "
-        "every policy alike), minus his cost of delay times the seconds he waited for the first token.",
+        "Sum over served requests of true value minus cost. The true value is the bidder's value of a right "
+        f"answer, if the answer is right (token F1 at least {RIGHT}; one that nobody can grade counts as right, for "
+        "every policy alike), minus their cost of delay times the seconds they waited for the first token.",
         "high",
     ),
-    Column("payments", "Payments", "credits", "Sum of what bidders were charged. Routers without prices have none."),
-    Column("surplus", "Surplus", "credits", "Payments minus what agents were paid, as settled."),
+    Column("payments", "Charges", "credits", "Sum of what bidders were charged. Routers without prices have none."),
+    Column("surplus", "Surplus", "credits", "Charges minus receipts, as settled."),
     Column(
         "auction_surplus",
         "Predicted surplus",
@@ -183,7 +183,7 @@ MARKET = (
         "contested",
         "Contested",
         "% of rounds",
-        "Rounds whose allocation left at least one living agent without a free slot: only then does anyone displace "
+        "Rounds whose allocation left at least one living agent without free capacity: only then does anyone displace "
         "anyone.",
         None,
         100.0,

@@ -19,7 +19,7 @@ class Measures:
 
     `hit_rate` is cached over prompt tokens, summed over requests; `hit_rate_per_request` the mean of each request's
     own. `welfare` sums, over served requests, the true value of what was measured minus the measured cost. `surplus`
-    is payments minus what agents were paid, `auction_surplus` the same on the predicted costs that the auction rested
+    is charges (`payments`) minus receipts, `auction_surplus` the same on the predicted costs that the auction rested
     on. NaN where a policy has no such figure.
     """
 
@@ -82,7 +82,7 @@ def measure(run: PolicyRun) -> Measures:
 
 
 def true_value(one: Served, preferences: Preferences) -> float:
-    """Credits that a served request was worth to its bidder: a right answer's worth minus the delay he bore.
+    """Credits of value that a served request had for its bidder: that of a right answer minus the cost of delay.
 
     An answer that nobody can grade counts as right, for every policy alike.
     """

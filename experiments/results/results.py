@@ -17,7 +17,7 @@ class StudyResult:
         mechanism: its name, as printed.
         audit: the findings about the very object that served.
         despite_audit: it served although the audit refuted a property.
-        workload: what was talked about, by honest title.
+        workload: what was talked about, by the titles of files and parts used.
         settings: rate, rounds, bidders and so on, as name and printed value.
         engines: one line per engine: what it is, and where its speed comes from.
         simulated: no real model ran.

@@ -55,7 +55,7 @@ class CacheAware:
     def attach(self, agents: Sequence[Agent]) -> None:
         """Start with empty caches."""
         self._affinity = Affinity(agents)
-        self._slots = np.array([agent.slots for agent in agents])
+        self._capacities = np.array([agent.slots for agent in agents])
         self._believed: dict[str, NDArray[np.int64]] = {}
 
     def decide(self, offers: Sequence[Offer], fleet: Fleet) -> Decision:
@@ -75,8 +75,8 @@ class CacheAware:
         lengths = np.array([len(offer.tokens[j]) for j in living])
         if balanced and (held / lengths).max() > self._match:
             best = living[held == held.max()]
-            return int(best[np.argmin(load[best] / self._slots[best])])
-        return int(living[np.argmin(load[living] / self._slots[living])])
+            return int(best[np.argmin(load[best] / self._capacities[best])])
+        return int(living[np.argmin(load[living] / self._capacities[living])])
 
 
 def baselines(seed: int = 0) -> list[Policy]:
@@ -122,5 +122,5 @@ def _sticky(offer: Offer, load: NDArray[np.int64], living: NDArray[np.intp]) -> 
 
 
 def _least_loaded(agents: Sequence[Agent]) -> Pick:
-    slots = np.array([agent.slots for agent in agents])
-    return lambda offer, load, living: int(living[np.argmin(load[living] / slots[living])])
+    capacities = np.array([agent.slots for agent in agents])
+    return lambda offer, load, living: int(living[np.argmin(load[living] / capacities[living])])

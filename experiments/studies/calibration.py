@@ -164,7 +164,7 @@ def fit(
         runs: at least six bursts, each in the order its requests were sent.
         fitted_to: what was measured, for every table that is simulated with the result; by default the model.
         max_num_seqs: of the measured server, as is `max_num_batched_tokens`.
-        progress: told the fraction done.
+        progress: called with the fraction done.
 
     Raises:
         CalibrationError: fewer than six bursts, or several models.

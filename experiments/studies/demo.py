@@ -19,13 +19,13 @@ from runtime import Auction, Engine, Ledger, Policy, calibration, running
 from runtime.accounts.settling import require_per_request
 from runtime.engines.simulated.virtual_time import run
 
-#: A mechanism that lacks one of these is not run at scale unless the user insists.
+#: A mechanism that lacks one of these is not run at scale without `despite_audit`.
 REQUIRED = ("truthful", "individually-rational", "no-deficit")
 
 #: What the audit enumerates before anything is served.
 SCOPE = Grid(bidders=3, agents=2, values=range(4))
 
-#: Told what is being done and how many requests of how many are done with.
+#: Called with what is being done and how many requests of how many are done with.
 Progress = Callable[[str, int, int], None]
 
 
@@ -34,9 +34,9 @@ class Plan:
     """What a demonstration runs; times in seconds.
 
     `data` holds names, files or folders (empty: the shipped dialogues and whatever real files are found); `dialogues`,
-    `turns` and `context_words` cut each file; `rate` is how many dialogues begin per second; `slots` caps what an agent
-    serves at once. `settlement` turns what the auction decided into what is paid; `preset` names preferences, prices
-    and rounds. `books` keeps each run's ledger in a file of its own below that folder.
+    `turns` and `context_words` cut each file; `rate` is how many dialogues begin per second; `slots` is an
+    agent's capacity. `settlement` turns what the auction decided into final charges and receipts; `preset` names
+    preferences, prices and rounds. `books` keeps each run's ledger in a file of its own below that folder.
     """
 
     mechanism: str = "vcg"
@@ -93,17 +93,17 @@ def simulate(plan: Plan, report: Report, progress: Progress) -> StudyResult:
         for policy in choose_policies(plan, report.subject.mechanism, seed):
             engines, prices = simulated_fleet(requests, seed=seed)
             runs.append(run(_simulate(plan, policy, requests, engines, prices, seed, progress), virtual=True))
-    engines_said = tuple(
+    described = tuple(
         f"{agent.name}: simulated, {calibration(agent.calibration)}; assumed skill {agent.skill:.0%}" for agent in FLEET
     )
-    return _result(plan, report, corpora, engines_said, runs, simulated=True)
+    return _result(plan, report, corpora, described, runs, simulated=True)
 
 
 def serve(plan: Plan, report: Report, fleet: PricedEngines, progress: Progress) -> StudyResult:
     """Run every policy on real engines, one after the other, with empty caches each."""
     corpora = find_corpora(plan)
-    runs, said = run(_serve_all(plan, report, corpora, fleet, progress), virtual=False)
-    return _result(plan, report, corpora, said, runs, simulated=False)
+    runs, described = run(_serve_all(plan, report, corpora, fleet, progress), virtual=False)
+    return _result(plan, report, corpora, described, runs, simulated=False)
 
 
 async def _serve_all(
@@ -118,11 +118,11 @@ async def _serve_all(
                 for engine in engines:
                     await engine.reset_cache()
                 runs.append(await _serve(plan, policy, requests, engines, prices, seed, progress))
-        said = tuple(
+        described = tuple(
             f"{engine.name}: {info.model} on vLLM, {info.cache_blocks} blocks of {info.block_size} tokens"
             for engine, info in zip(engines, infos, strict=True)
         )
-    return runs, said
+    return runs, described
 
 
 async def _simulate(
@@ -149,7 +149,7 @@ async def _serve(
 ) -> PolicyRun:
     done = 0
 
-    def tick() -> None:
+    def count() -> None:
         nonlocal done
         done += 1
         progress(f"{policy.name}, seed {seed}", done, requests.turns)
@@ -166,7 +166,7 @@ async def _serve(
             rounds=preset.rounds(plan.slots),
             ledger=ledger,
             settlement=find_settlement(plan.settlement),
-            progress=tick,
+            progress=count,
         )
 
 
@@ -254,7 +254,7 @@ def _result(
         "slots per agent": str(plan.slots),
         "settlement": plan.settlement,
         "longest answer": f"{plan.max_tokens} tokens",
-        "preferences": find_preset(plan.preset).said,
+        "preferences": find_preset(plan.preset).description,
         "seeds": ", ".join(map(str, plan.seeds)),
     }
     return StudyResult(

@@ -5,19 +5,19 @@ from mechanisms.catalogue import find_allocator
 from mechanisms.rules.paper import PaperRouter
 from proofs import Grid, Report, audit
 
-#: Agents that could take both requests, of which the router auctions one slot each; serving costs a micro-unit.
-SPACE = Grid(bidders=2, agents=2, values=range(5), costs=1, capacities=2)
+#: Agents that could take both requests, of whose capacity the router auctions one each; serving costs a micro-unit.
+SCOPE = Grid(bidders=2, agents=2, values=range(5), costs=1, capacities=2)
 
 ROUTER = PaperRouter(slots=1, grain=1)
 
-#: The exact rule sells what there is: both slots of either agent.
+#: The exact rule sells what there is: the whole capacity of either agent.
 EXACT = Mechanism(find_allocator("min-cost-flow"), VCG())
 
 
 def verdicts() -> str:
-    """The space, a table of findings, and every counterexample with an expression that computes it again."""
-    published, exact = audit(ROUTER, SPACE), audit(EXACT, SPACE)
-    lines = [f"Space: {SPACE}.", "", f"| property | {published.subject} | {exact.subject} |", "|---|---|---|"]
+    """The scope, a table of findings, and every counterexample with an expression that computes it again."""
+    published, exact = audit(ROUTER, SCOPE), audit(EXACT, SCOPE)
+    lines = [f"Scope: {SCOPE}.", "", f"| property | {published.subject} | {exact.subject} |", "|---|---|---|"]
     lines += [f"| {name} | {_verdict(published, name)} | {_verdict(exact, name)} |" for name in published]
     for mechanism, report in ((ROUTER, published), (EXACT, exact)):
         lines += _evidence(mechanism, report)

@@ -2,7 +2,7 @@
 
 Simulated engines have the cache sizes and the fitted speed of the real ones on a CPU. They have no model: whether an
 answer is right is drawn from the agent's assumed skill, so the quality column of a simulated table shows what routing
-does with given skills, and says nothing about any model.
+does with given skills, and is no claim about any model.
 """
 
 import hashlib
@@ -73,7 +73,7 @@ class _Replies:
         return known[0] if right and known else _WRONG
 
 
-def launched_fleet(models: Sequence[str], tell: Callable[[str], None]) -> PricedEngines:
+def launched_fleet(models: Sequence[str], show: Callable[[str], None]) -> PricedEngines:
     """vLLM servers on this machine, one per model: a catalogue name (fetched if need be), a model folder or a hub id.
 
     Nothing is started yet. Catalogue models above 300 million parameters are priced as large, all others as small.
@@ -88,9 +88,9 @@ def launched_fleet(models: Sequence[str], tell: Callable[[str], None]) -> Priced
     engines, prices = [], []
     for k, model in enumerate(models):
         package = packages.get(model)
-        where = model if package is None else fetch(model, progress=lambda doing, fraction: tell(doing))
+        where = model if package is None else fetch(model, progress=lambda doing, fraction: show(doing))
         label = f"{Path(model).name}-{k}"
-        engines.append(VllmEngine.launch(label, where, progress=_starting(label, tell)))
+        engines.append(VllmEngine.launch(label, where, progress=_starting(label, show)))
         prices.append(LARGE_PRICES if package is not None and package.parameters_m > 300 else SMALL_PRICES)
     return engines, prices
 
@@ -103,5 +103,5 @@ def connected_fleet(urls: Sequence[str], slots: int) -> PricedEngines:
     return engines, [SMALL_PRICES for _ in urls]
 
 
-def _starting(label: str, tell: Callable[[str], None]) -> Callable[[float, str], None]:
-    return lambda seconds, line: tell(f"starting {label}, {seconds:.0f} s")
+def _starting(label: str, show: Callable[[str], None]) -> Callable[[float, str], None]:
+    return lambda seconds, line: show(f"starting {label}, {seconds:.0f} s")

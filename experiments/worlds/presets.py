@@ -9,24 +9,24 @@ from experiments.errors import StudyError
 from mechanisms import Preferences
 from mechanisms.rules.paper import PAPER
 from prediction import TokenPrices
-from runtime import Rounds
+from runtime import RoundRules
 
-_USUAL = Rounds()
+_USUAL = RoundRules()
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """`draw` makes a bidder's preferences, told in words by `said`; `prices` None takes each engine's own list."""
+    """`draw` makes a bidder's preferences, in words by `description`; `prices` None takes each engine's own list."""
 
     draw: Callable[[np.random.Generator], Preferences]
-    said: str
+    description: str
     prices: TokenPrices | None = None
     window_s: float = _USUAL.window_s
     max_batch: int = _USUAL.max_batch
 
-    def rounds(self, slots: int) -> Rounds:
-        """When rounds close, with so many slots per agent."""
-        return Rounds(window_s=self.window_s, max_batch=self.max_batch, slots=slots)
+    def rounds(self, slots: int) -> RoundRules:
+        """The rules of rounds, where each agent may serve `slots` requests at once."""
+        return RoundRules(window_s=self.window_s, max_batch=self.max_batch, slots=slots)
 
 
 def _varied(rng: np.random.Generator) -> Preferences:

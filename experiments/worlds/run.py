@@ -16,7 +16,7 @@ from experiments.data.scoring import answer_quality
 from mechanisms import Preferences
 from mechanisms.settlement import Settlement
 from prediction import TokenPrices
-from runtime import Declined, Engine, EngineInfo, Ledger, Policy, Request, Rounds, Router, Served
+from runtime import Declined, Engine, EngineInfo, Ledger, Policy, Request, RoundRules, Router, Served
 from runtime.rounds.records import RoundStatistics
 
 #: Called after every finished request.
@@ -25,7 +25,7 @@ Progress = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A dialogue in the hands of a bidder, with his true preferences and the time at which he begins (seconds)."""
+    """A dialogue and its bidder, with their true preferences and the time at which they begin (seconds)."""
 
     name: str
     dialogue: Dialogue
@@ -110,7 +110,7 @@ async def run_policy(
     prices: Sequence[TokenPrices],
     *,
     seed: int,
-    rounds: Rounds,
+    rounds: RoundRules,
     ledger: Ledger,
     settlement: Settlement | None = None,
     progress: Progress = lambda: None,

@@ -1,1 +1,1 @@
-"""Who pays what, given who serves whom? One rule or family a module. Imports the room's vocabulary and `allocation`."""
+"""Charges and receipts, given who serves whom: one rule or family a module. Imports `mechanisms` and `allocation`."""

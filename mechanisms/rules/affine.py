@@ -2,8 +2,8 @@
 
 Roberts (1979): over unrestricted valuations of at least three outcomes, the allocations that can be made truthful are
 those that maximise a weighted sum of values plus a constant per outcome. Here bidder b's welfare counts `weights[b]`
-times and a slot at agent j carries `boosts[j]`; a boost of -r is a reserve price of r above cost. Nothing of this may
-depend on a report.
+times and each unit of capacity used at agent j adds `boosts[j]`; a boost of -r is a reserve price of r above cost.
+Nothing of this may depend on a report.
 """
 
 from collections.abc import Mapping
@@ -24,15 +24,15 @@ from mechanisms.rules.vcg import VCG
 class AffineMaximizer:
     """Maximises `sum of weight * (value - cost) + boost` and charges the externality in the bidder's own scale.
 
-    A bidder pays his cost plus `(what the others and the boosts lose by him) / weight`, rounded up. Rounding up keeps
-    truth-telling dominant: values are integers, so v - w >= x - y implies v - w >= ceil(x) - ceil(y).
+    A bidder pays their cost plus `(what the others and the boosts lose by them) / weight`, rounded up. Rounding up
+    keeps truth-telling dominant: values are integers, so v - w >= x - y implies v - w >= ceil(x) - ceil(y).
 
     Args:
-        allocator: must be exact; the payments of another are the classic wrong ones.
+        allocator: must be exact; `mechanisms.pairs` has what is promised over another.
         weights: how often a bidder's welfare counts, integers >= 1, by bidder; 1 for bidders not named. A sequence
             weighs bidders 0, 1, and so on.
-        boosts: (M,) micro-units per slot at each agent, or one for all; may be negative. A positive one is a subsidy
-            that the auctioneer pays, and the promise of no deficit is void.
+        boosts: (M,) micro-units per request served at each agent, or one for all; may be negative. A positive one is a
+            subsidy that the auctioneer pays, and the promise of no deficit is void.
 
     Raises:
         MechanismError: a weight is no integer >= 1, or a boost no integer.
@@ -124,17 +124,22 @@ class AffineMaximizer:
 
 @dataclass(frozen=True, slots=True)
 class ReserveVCG:
-    """VCG in which no slot goes for less than its cost plus a reserve (Vickrey 1961; Myerson 1981 for why).
+    """VCG in which no request is served for less than its cost plus a reserve (Vickrey 1961; Myerson 1981 for why).
 
-    The allocation maximises the welfare above reserves; a bidder pays the greater of cost plus reserve and his
+    The allocation maximises the welfare above reserves; a bidder pays the greater of cost plus reserve and their
     externality, as VCG would if the reserve were a cost. The auctioneer keeps the reserve.
 
     Args:
         allocator: must be exact.
-        reserve: micro-units per slot above cost, one for all agents or (M,), each >= 0.
+        reserve: micro-units per request above cost, one for all agents or (M,), each >= 0.
 
     Raises:
         MechanismError: a reserve is no integer >= 0.
+
+    Example:
+        >>> market = Market(values=[[9], [7], [4]], costs=[[1], [1], [1]], capacities=[2])
+        >>> ReserveVCG(reserve=5).run(market).payments.charges.tolist()
+        [6, 6, 0]
     """
 
     allocator: Allocator = field(default_factory=MinCostFlow)
@@ -173,7 +178,7 @@ class ReserveVCG:
 
 
 def _per_bidder_ceiling(market: Market, amounts: Money, scales: Money) -> Money:
-    """(N,) each bidder's sum of amounts, divided by his scale and rounded up once, spread as the amounts were."""
+    """(N,) each bidder's sum of amounts, divided by their scale and rounded up once, spread as the amounts were."""
     charges = -(-amounts // scales)
     for bidder in market.players:
         mine = market.requests_of(bidder)

@@ -57,9 +57,9 @@ def charge(costs, agents, prices, requests, first, gains):
         agents: (N,), -1 for unserved.
         prices: (M,) the lowest supporting prices, which single requests pay.
         requests: requests of bidders with several, bidder by bidder.
-        first: (G + 1,) bidder g owns `requests[first[g] : first[g + 1]]`.
-        gains: (G,) what the others would gain without bidder g: paid in equal parts by the served ones among his
-            requests, the remainder by the first of them.
+        first: (G + 1,) bidder g has `requests[first[g] : first[g + 1]]`.
+        gains: (G,) what the others would gain without bidder g: charged in equal parts to the served ones
+            among their requests, the remainder to the first of them.
     """
     charges, receipts = np.empty(agents.size, np.int64), np.zeros(prices.size, np.int64)
     _charge(costs, agents, prices, requests, first, gains, charges, receipts)

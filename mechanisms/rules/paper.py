@@ -2,13 +2,13 @@
 
 Read out of the public code behind IEMAS (arXiv:2603.17302) and written anew from that description. What sets it apart
 from VCG: pairs count only if their welfare is positive; the allocation maximises how many are matched, and welfare
-second; weights are rounded to a thousandth of a credit; every request is priced as if it had an owner of its own;
-and whoever is not matched is served all the same, free of charge, by the agent that is best for him.
+second; weights are rounded to a thousandth of a credit; every request is priced as if it had a bidder of its own;
+and whoever is not matched is served all the same, free of charge, by the agent that is best for them.
 
-The free service ignores capacity. A market's capacity is what an agent accepts, so the slots that are *auctioned* are a
-number of their own here, at most the capacity, and free service comes out of the rest. On a market whose agents could
-take every request this is the published behaviour exactly; where an agent would have to take more than it accepts, the
-rule has no feasible answer and says so. Nothing is hidden: every outcome is feasible in the market that it is given.
+The free service ignores capacity. A market's capacity is what an agent accepts, so the capacity that is *auctioned* is
+a number of its own here, `slots`, at most the market's, and free service comes out of the rest. On a market whose
+agents could take every request this is the published behaviour exactly; where an agent would have to take more than it
+accepts, the rule has no feasible answer and raises. Every outcome is feasible in the market that it is given.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Published:
     slots: int = 128
 
     def preferences(self, weight: float | None = None) -> Preferences:
-        """`weight * worth * quality - (1 - weight) * delay_cost * seconds`; the weight is the client's type."""
+        """`weight * worth * quality - (1 - weight) * delay_cost * seconds`; the weight is the bidder's type."""
         chosen = self.weight if weight is None else weight
         return Preferences.paper(chosen, worth=self.worth, delay_cost=self.delay_cost)
 
@@ -47,13 +47,13 @@ PAPER = Published()
 
 @dataclass(frozen=True, slots=True)
 class PaperRouter:
-    """Cardinality before welfare, per-request fees, and a free ride for the rest.
+    """Cardinality before welfare, a charge per matched request, and free service for the rest.
 
     A matched request pays `cost + max(0, W(others alone) - (W - w))`, with W the rounded welfare of the
     cardinality-first matching and w its own welfare, unrounded.
 
     Args:
-        slots: slots auctioned per agent, >= 0; the published default of 128 never binds.
+        slots: capacity auctioned per agent, >= 0; the published default of 128 never binds.
         grain: micro-units that weights are rounded to, half to even; 1000 is a thousandth of a credit, 1 is exact.
 
     Raises:
@@ -83,21 +83,21 @@ class PaperRouter:
             agent = int((loads - market.capacities).argmax())
             raise MechanismError(
                 f"PaperRouter sends {loads[agent]} requests to agent {agent}, which takes {market.capacities[agent]}: "
-                "its free service ignores capacity; give every agent room for all requests, and limit `slots` instead"
+                "its free service ignores capacity; give every agent capacity for all, and limit `slots` instead"
             )
         allocation = Allocation(agents)
-        return Outcome(market, allocation, Payments(self._fees(market, matched), serving_costs(market, allocation)))
+        return Outcome(market, allocation, Payments(self._charges(market, matched), serving_costs(market, allocation)))
 
-    def _fees(self, market: Market, matched: Allocation) -> Money:
-        """(N,) cost and fee of the matched, 0 for the others."""
-        total = self._worth(market, matched)
-        fees = market.take(market.costs, matched)
+    def _charges(self, market: Market, matched: Allocation) -> Money:
+        """(N,) charges of the matched in micro-units, 0 for the others."""
+        total = self._welfare(market, matched)
+        charges = market.take(market.costs, matched)
         weights = market.take(market.weights, matched)
         for request in np.flatnonzero(matched.served).tolist():
             rest = market.requests(np.delete(np.arange(market.shape[0]), request))
-            alone = self._worth(rest, self._match(rest))
-            fees[request] += max(0, alone - (total - int(weights[request])))
-        return fees
+            alone = self._welfare(rest, self._match(rest))
+            charges[request] += max(0, alone - (total - int(weights[request])))
+        return charges
 
     def _match(self, market: Market) -> Allocation:
         """The heaviest of the largest matchings along pairs of positive welfare, on rounded weights."""
@@ -107,11 +107,11 @@ class PaperRouter:
         # One more match outweighs any exchange of weights: no path from k to k + 1 matches loses more than their sum.
         bonus = 2 * int(grains.max(axis=1).sum()) + 1
         edges = market.weights > 0
-        slots = np.minimum(market.capacities, self.slots)
-        lifted = Market(np.where(edges, grains + bonus, 0), np.zeros_like(grains), slots, edges)
+        capacities = np.minimum(market.capacities, self.slots)
+        lifted = Market(np.where(edges, grains + bonus, 0), np.zeros_like(grains), capacities, edges)
         return Allocation(MinCostFlow().allocate(lifted).agents)
 
-    def _worth(self, market: Market, matched: Allocation) -> int:
+    def _welfare(self, market: Market, matched: Allocation) -> int:
         return int(market.take(self._grains(market), matched).sum()) * self.grain
 
     def _grains(self, market: Market) -> Money:

@@ -1,4 +1,4 @@
-"""Two ways to price slots that are alike: the next bid (`SecondPrice`), or one price per agent (`ClearingPrice`)."""
+"""Two ways to price an agent's capacity: the next bid (`SecondPrice`), or one price per agent (`ClearingPrice`)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,12 +19,19 @@ ENDS = ("lowest", "highest")
 
 @dataclass(frozen=True, slots=True)
 class SecondPrice:
-    """Generalised second price (Edelman, Ostrovsky and Schwarz 2007) for slots at agents.
+    """Generalised second price (Edelman, Ostrovsky and Schwarz 2007) for capacity at agents.
 
     Each agent is an auction of its own among the requests that it serves and those that nobody serves, ranked by
-    their welfare there. A served request pays its cost plus the welfare of the next in rank that belongs to somebody
-    else, or its cost alone where no such bid is positive. Slots of an agent are alike, so a bidder gains by sinking to
-    the last slot, whose price is lowest: the rule is not truthful even with one agent.
+    their welfare there. A served request pays its cost plus the welfare of the next in rank that belongs to another
+    bidder, or its cost alone where no such bid is positive. Units of an agent's capacity are alike, so a bidder gains
+    by sinking to the last of them, whose price is lowest: the rule is not truthful even with one agent.
+
+    Example:
+        >>> from allocation import MinCostFlow
+        >>> from mechanisms import Mechanism
+        >>> market = Market(values=[[9], [7], [4]], costs=[[1], [1], [1]], capacities=[2])
+        >>> Mechanism(MinCostFlow(), SecondPrice()).run(market).payments.charges.tolist()
+        [7, 4, 0]
     """
 
     promises: ClassVar[Promises] = {
@@ -49,17 +56,24 @@ class SecondPrice:
 
 @dataclass(frozen=True, slots=True)
 class ClearingPrice:
-    """One price per agent at which nobody wants another slot than he has: a competitive equilibrium.
+    """One price per agent at which nobody prefers another agent to their own: a competitive equilibrium.
 
     Clearing prices form a lattice (Shapley and Shubik 1971). The lowest are the VCG payments of bidders with one
     request (Leonard 1983; Demange, Gale and Sotomayor 1986), hence truthful for them; a bidder with several requests
-    moves the price that he pays on all of them. The highest are best for the auctioneer and truthful for nobody.
+    moves the price of all of them. The highest are best for the auctioneer and truthful for nobody.
 
     Args:
         end: `lowest` or `highest`.
 
     Raises:
         MechanismError: `end` is neither.
+
+    Example:
+        >>> from allocation import MinCostFlow
+        >>> from mechanisms import Mechanism
+        >>> market = Market(values=[[9], [7], [4]], costs=[[1], [1], [1]], capacities=[2])
+        >>> [Mechanism(MinCostFlow(), ClearingPrice(end)).run(market).payments.charges.tolist() for end in ENDS]
+        [[4, 4, 0], [7, 7, 0]]
     """
 
     end: str = "lowest"
@@ -89,8 +103,8 @@ class ClearingPrice:
             )
         lowest = self.end == "lowest"
         prices = minimal_prices(market, allocation) if lowest else maximal_prices(market, allocation)
-        paid = np.where(allocation.served, prices[allocation.agents], 0)
-        return Payments(market.take(market.costs, allocation) + paid, serving_costs(market, allocation))
+        added = np.where(allocation.served, prices[allocation.agents], 0)
+        return Payments(market.take(market.costs, allocation) + added, serving_costs(market, allocation))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +121,9 @@ class HighestClearingPrice:
 def maximal_prices(market: Market, allocation: Allocation) -> Money:
     """(M,) the highest prices that support an optimal allocation, in micro-units.
 
-    Supporting prices q satisfy `q_j <= q_k + (w_ij - w_ik)` for i at j, `q_j <= w_ij`, and `q_j = 0` where a slot is
-    free: difference constraints, whose greatest solution is a shortest-path tree from "unserved" (Bellman 1958). An
-    agent without capacity shows a price that nobody would pay.
+    Supporting prices q satisfy `q_j <= q_k + (w_ij - w_ik)` for i at j, `q_j <= w_ij`, and `q_j = 0` where j has
+    free capacity: difference constraints, whose greatest solution is a shortest-path tree from "unserved" (Bellman
+    1958). An agent without capacity shows a price that nobody would pay.
 
     Raises:
         CertificateError: the allocation is not optimal or not feasible.

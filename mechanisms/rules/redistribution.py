@@ -12,12 +12,12 @@ from mechanisms.rules.vcg import VCG
 
 @dataclass(frozen=True, slots=True)
 class Redistribution:
-    """VCG, and to each of the n bidders 1/n of the surplus that VCG would have left without him (Bailey 1997).
+    """VCG, and to each of the n bidders 1/n of the surplus that VCG would have left without them (Bailey 1997).
 
     Cavallo (2006) rebates 1/n of the least surplus over all of a bidder's reports. Here that is the same: welfare of
     these markets is submodular in bidders, so VCG's surplus grows with each of them (Ausubel and Milgrom 2002), and
     staying away is the report that makes it least. The rebates therefore never add up to more than the surplus. Agents
-    are paid their cost before anything is shared out. Shares are rounded down, in the auctioneer's favour; a rebate
+    receive their cost before anything is shared out. Shares are rounded down, in the auctioneer's favour; a rebate
     appears as a deduction from the bidder's first request, served or not. Costs n auctions per round.
     """
 

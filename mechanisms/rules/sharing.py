@@ -17,8 +17,8 @@ from mechanisms.promises import Domain, Promises
 class ProportionalShare:
     """The round's whole cost is shared among the served in proportion to their reported values, rounded up.
 
-    Balanced to within one micro-unit per request, and paid in proportion to honesty: who says less pays less
-    (Moulin 2002 surveys such rules). Where total cost or a served value is not positive, each pays his own cost.
+    Balanced to within one micro-unit per request, and not truthful: a lower report is charged less (Moulin 2002 surveys
+    such rules). Where total cost or a served value is not positive, each pays the cost of their own requests.
     """
 
     promises: ClassVar[Promises] = {
@@ -33,18 +33,18 @@ class ProportionalShare:
         receipts = serving_costs(market, allocation)
         values, costs = market.take(market.values, allocation).tolist(), market.take(market.costs, allocation)
         served = allocation.served.tolist()
-        cost, worth = int(receipts.sum()), sum(values)
+        cost, total = int(receipts.sum()), sum(values)
         if cost <= 0 or min((value for value, here in zip(values, served, strict=True) if here), default=0) <= 0:
             return Payments(costs, receipts)
-        return Payments(np.array([-(-value * cost // worth) for value in values], np.int64), receipts)
+        return Payments(np.array([-(-value * cost // total) for value in values], np.int64), receipts)
 
 
 @dataclass(frozen=True, slots=True)
 class RandomPriority:
-    """Random serial dictatorship: in a drawn order each bidder takes the free slots worth most to him, cost or no cost.
+    """Random serial dictatorship: in a drawn order each bidder takes the free agents of most value, whatever the cost.
 
     Truthful without money (Abdulkadiroglu and Sonmez 1998), since the order depends on the seed and on how many bidders
-    there are, and a dictator gets what he asks for.
+    there are, and each bidder in turn gets what they ask for.
     """
 
     seed: int = 0
@@ -53,11 +53,11 @@ class RandomPriority:
     def allocate(self, market: Market) -> Allocation:
         """A feasible allocation without prices."""
         agents = np.full(market.shape[0], UNSERVED)
-        room = market.capacities.copy()
+        free = market.capacities.copy()
         for bidder in self._order(market):
             mine = market.requests_of(bidder)
-            agents[mine] = MinCostFlow().allocate(_offer(market, mine, room)).agents
-            room = room - np.bincount(agents[mine][agents[mine] >= 0], minlength=room.size)
+            agents[mine] = MinCostFlow().allocate(_offer(market, mine, free)).agents
+            free = free - np.bincount(agents[mine][agents[mine] >= 0], minlength=free.size)
         return Allocation(agents)
 
     def ties(self, market: Market) -> tuple[Allocation, ...]:
@@ -76,7 +76,7 @@ class RandomPriority:
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """Nobody pays and nobody is paid; agents bear their own cost. Truthful over `RandomPriority`, over little else."""
+    """No charges and no receipts; agents bear their own cost. Truthful over `RandomPriority`, over little else."""
 
     promises: ClassVar[Promises] = dict.fromkeys(("truthful", "individually-rational", "balanced"), Domain.EVERYWHERE)
 
@@ -86,6 +86,6 @@ class Free:
         return Payments(np.zeros(n, np.int64), np.zeros(m, np.int64))
 
 
-def _offer(market: Market, mine: NDArray[np.intp], room: NDArray[np.int64]) -> Market:
-    """What a dictator chooses from: his own requests, the slots that are left, at no cost."""
-    return market.requests(mine).replace(costs=np.zeros_like(market.costs[mine]), capacities=room)
+def _offer(market: Market, mine: NDArray[np.intp], free: NDArray[np.int64]) -> Market:
+    """What a bidder chooses from in their turn: their own requests, the free capacity, at no cost."""
+    return market.requests(mine).replace(costs=np.zeros_like(market.costs[mine]), capacities=free)

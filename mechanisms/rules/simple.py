@@ -16,7 +16,14 @@ from mechanisms.promises import Domain, Promises
 
 @dataclass(frozen=True, slots=True)
 class PayAsBid:
-    """Every served request pays its reported value: the first-price rule, which punishes honesty."""
+    """Every served request pays its reported value: the first-price rule, under which understating gains.
+
+    Example:
+        >>> from mechanisms import Mechanism
+        >>> market = Market(values=[[9], [7], [4]], costs=[[1], [1], [1]], capacities=[2])
+        >>> Mechanism(MinCostFlow(), PayAsBid()).run(market).payments.charges.tolist()
+        [9, 7, 0]
+    """
 
     promises: ClassVar[Promises] = {
         "individually-rational": Domain.EVERYWHERE,
@@ -34,10 +41,16 @@ class PayAsBid:
 class PostedPrice:
     """Every served request pays the pair's cost plus a markup that nobody's report can move.
 
-    Truthful only over an allocator that lets each bidder pick his favourite at these very prices: `FirstCome`.
+    Truthful only over an allocator that lets each bidder pick their favourite at these very prices: `FirstCome`.
 
     Args:
-        markup: micro-units per slot, >= 0.
+        markup: micro-units per request served, >= 0.
+
+    Example:
+        >>> from mechanisms import Mechanism
+        >>> market = Market(values=[[9], [7], [4]], costs=[[1], [1], [1]], capacities=[2])
+        >>> Mechanism(FirstCome(markup=2), PostedPrice(markup=2)).run(market).payments.charges.tolist()
+        [3, 3, 0]
     """
 
     markup: int = 0
@@ -59,7 +72,7 @@ class PostedPrice:
 
 @dataclass(frozen=True, slots=True)
 class FirstCome:
-    """Bidders choose in order of first request, each the bundle he likes best at cost plus `markup`, from what is left.
+    """Bidders choose in order of first request, each the best bundle that is left at cost plus `markup`.
 
     The order depends on arrival alone, and a bidder with several requests chooses for all of them at once.
     """
@@ -73,11 +86,11 @@ class FirstCome:
     def allocate(self, market: Market) -> Allocation:
         """A feasible allocation without prices."""
         agents = np.full(market.shape[0], -1)
-        room = market.capacities.copy()
+        free = market.capacities.copy()
         for bidder in market.players:
             mine = market.requests_of(bidder)
-            agents[mine] = MinCostFlow().allocate(self._offer(market, mine, room)).agents
-            room = room - np.bincount(agents[mine][agents[mine] >= 0], minlength=room.size)
+            agents[mine] = MinCostFlow().allocate(self._offer(market, mine, free)).agents
+            free = free - np.bincount(agents[mine][agents[mine] >= 0], minlength=free.size)
         return Allocation(agents)
 
     def ties(self, market: Market) -> tuple[Allocation, ...]:
@@ -88,10 +101,10 @@ class FirstCome:
         """
         return serial_allocations(market, market.players, partial(self._offer, market))
 
-    def _offer(self, market: Market, mine: NDArray[np.intp], room: NDArray[np.int64]) -> Market:
+    def _offer(self, market: Market, mine: NDArray[np.intp], free: NDArray[np.int64]) -> Market:
         # Nobody buys at the greatest amount of money, and beyond it there are no costs.
         asked = np.minimum(market.costs[mine] + self.markup, MAX_AMOUNT)
-        return market.requests(mine).replace(costs=asked, capacities=room)
+        return market.requests(mine).replace(costs=asked, capacities=free)
 
 
 def _check_markup(markup: int) -> None:

@@ -1,4 +1,4 @@
-"""Rules for markets in which agents are players too: what they report as cost and capacity decides what they are paid.
+"""Rules for markets in which agents are players too: their receipts depend on the costs and capacities they report.
 
 No rule is truthful on both sides, efficient, rational for all and free of deficits (Myerson and Satterthwaite 1983).
 Each of these gives up something else:
@@ -32,8 +32,14 @@ from mechanisms.rules.vcg import VCG
 class TwoSidedVCG:
     """Bidders pay, and agents are paid, by their externalities (Clarke 1971); agents may misstate costs and capacity.
 
-    An agent is paid its cost plus the welfare that would be missing without it. The auctioneer runs a deficit whenever
-    a trade is worth anything and nobody competes: one bidder, one agent, value 1, cost 0. The allocator must be exact.
+    An agent receives its cost plus the welfare that would be missing without it. The auctioneer runs a deficit whenever
+    a trade has welfare and nobody competes: one bidder, one agent, value 1, cost 0. The allocator must be exact.
+
+    Example:
+        >>> from mechanisms import Mechanism
+        >>> outcome = Mechanism(MinCostFlow(), TwoSidedVCG()).run(Market([[1]], [[0]], [1]))
+        >>> outcome.payments.charges.tolist(), outcome.payments.receipts.tolist(), outcome.surplus
+        ([0], [1], -1)
     """
 
     promises: ClassVar[Promises] = dict.fromkeys(
@@ -49,7 +55,7 @@ class TwoSidedVCG:
 
 @dataclass(frozen=True, slots=True)
 class ProcurementVCG:
-    """Agents are paid by their externalities, bidders pay what they report: for clients known to be honest.
+    """Agents are paid by their externalities, bidders pay what they report: for bidders known to be honest.
 
     Agents are substitutes for each other in an assignment market (Shapley 1962), so their contributions add up to no
     more than the welfare, and bids cover all receipts. The allocator must be exact.
@@ -69,12 +75,12 @@ class ProcurementVCG:
 class TradeReduction:
     """The double auction of McAfee (1992): all efficient trades at one price, or all but the least valuable.
 
-    For one good alone: each bidder has one request, worth the same at every agent; each agent has one slot, or none, of
-    the same cost for every request. Values and costs of pairs make another good of every pair, and then a bid moves not
-    only whether its bidder trades but who else trades with whom, so that dropping the last trade no longer makes prices
-    independent of those who pay them; such markets are refused. Where the price between the first excluded bidder and
-    agent falls between two micro-units, bidders pay the upper, agents get the lower, and the auctioneer keeps the
-    micro-unit.
+    For one good alone: each bidder has one request, of the same value at every agent; each agent has capacity 1 or 0,
+    at the same cost for every request. Values and costs of pairs make another good of every pair, and then a bid moves
+    not only whether its bidder trades but who else trades with whom, so that dropping the last trade no longer makes
+    prices independent of those who pay them; such markets are refused. Where the price between the first excluded
+    bidder and agent falls between two micro-units, bidders pay the upper, agents get the lower, and the auctioneer
+    keeps the micro-unit.
     """
 
     promises: ClassVar[Promises] = dict.fromkeys(
@@ -101,18 +107,18 @@ class TradeReduction:
         sellers = [int(agent) for agent in np.argsort(costs, kind="stable") if market.capacities[agent]]
         efficient = sum(values[i] > costs[j] for i, j in zip(buyers.tolist(), sellers, strict=False))
         agents, charges, receipts = np.full(n, UNSERVED), np.zeros(n, np.int64), np.zeros(m, np.int64)
-        trades, price, wage = _terms(values[buyers], costs[sellers], int(efficient))
+        trades, charge, receipt = _terms(values[buyers], costs[sellers], int(efficient))
         agents[buyers[:trades]] = sellers[:trades]
-        charges[buyers[:trades]] = price
-        receipts[sellers[:trades]] = wage
+        charges[buyers[:trades]] = charge
+        receipts[sellers[:trades]] = receipt
         return Outcome(market, Allocation(agents), Payments(charges, receipts))
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedExternality:
-    """Everybody is paid what he is expected to be worth to the others (d'Aspremont and Gerard-Varet 1979; Arrow 1979).
+    """Everybody receives what the others are expected to gain (d'Aspremont and Gerard-Varet 1979; Arrow 1979).
 
-    The expectation is over the prior, given one's own report; what one player is paid, the others pay in equal parts,
+    The expectation is over the prior, given one's own report; what one player receives, the others pay in equal parts,
     odd micro-units by the first of them. Charges equal receipts to the micro-unit and honesty is best on average, if
     others are honest; a player may lose. Every bidder and every agent is a player.
 
@@ -121,7 +127,7 @@ class ExpectedExternality:
         allocator: must be exact.
 
     Raises:
-        MechanismError: types are correlated, so that a player's own type tells him about the others'.
+        MechanismError: types are correlated, so that a player's own type says something about the others'.
     """
 
     prior: Prior
@@ -181,9 +187,9 @@ def _one_good(market: Market) -> tuple[Money, Money]:
         column = int((market.costs != market.costs[:1]).any(axis=0).argmax())
         why = f"agent {column} has costs that differ between requests, {market.costs[:, column].tolist()}"
     elif len(market.players) < market.shape[0]:
-        why = f"a bidder owns several requests, {market.bidders.tolist()}"
+        why = f"a bidder has several requests, {market.bidders.tolist()}"
     elif market.capacities.max() > 1:
-        why = f"an agent has several slots, {market.capacities.tolist()}"
+        why = f"an agent has a capacity above 1, {market.capacities.tolist()}"
     elif market.feasible is not None and not market.feasible.all():
         why = "some pairs are forbidden"
     else:
@@ -193,12 +199,12 @@ def _one_good(market: Market) -> tuple[Money, Money]:
 
 
 def _terms(values: Money, costs: Money, efficient: int) -> tuple[int, int, int]:
-    """(trades, what a bidder pays, what an agent gets), from sorted values and costs."""
+    """(trades, charge of a bidder, receipt of an agent), from sorted values and costs."""
     if efficient < min(values.size, costs.size):
         twice = int(values[efficient] + costs[efficient])
-        price, wage = -(-twice // 2), twice // 2
-        if efficient and wage >= costs[efficient - 1] and price <= values[efficient - 1]:
-            return efficient, price, wage
+        charge, receipt = -(-twice // 2), twice // 2
+        if efficient and receipt >= costs[efficient - 1] and charge <= values[efficient - 1]:
+            return efficient, charge, receipt
     if efficient == 0:
         return 0, 0, 0
     return efficient - 1, int(values[efficient - 1]), int(costs[efficient - 1])
@@ -208,41 +214,41 @@ def _terms(values: Money, costs: Money, efficient: int) -> tuple[int, int, int]:
 _Own = tuple[tuple[int, ...], ...]
 
 
-def _type(state: State, owners: tuple[int, ...], player: int) -> _Own:
+def _type(state: State, bidders: tuple[int, ...], player: int) -> _Own:
     """A bidder's type, or, numbered after the bidders, an agent's."""
-    values, costs, room = state
-    bidders = tuple(dict.fromkeys(owners))
-    if player < len(bidders):
-        return tuple(row for row, owner in zip(values, owners, strict=True) if owner == bidders[player])
-    agent = player - len(bidders)
-    return tuple(row[agent] for row in costs), (room[agent],)
+    values, costs, capacities = state
+    players = tuple(dict.fromkeys(bidders))
+    if player < len(players):
+        return tuple(row for row, bidder in zip(values, bidders, strict=True) if bidder == players[player])
+    agent = player - len(players)
+    return tuple(row[agent] for row in costs), (capacities[agent],)
 
 
-def _with_type(state: State, owners: tuple[int, ...], player: int, own: _Own) -> State:
+def _with_type(state: State, bidders: tuple[int, ...], player: int, own: _Own) -> State:
     """The state in which the player has this type."""
-    values, costs, room = state
-    bidders = tuple(dict.fromkeys(owners))
-    if player < len(bidders):
+    values, costs, capacities = state
+    players = tuple(dict.fromkeys(bidders))
+    if player < len(players):
         mine = iter(own)
-        rows = (next(mine) if owner == bidders[player] else row for row, owner in zip(values, owners, strict=True))
-        return tuple(rows), costs, room
-    agent, (column, slots) = player - len(bidders), own
+        rows = (next(mine) if bidder == players[player] else row for row, bidder in zip(values, bidders, strict=True))
+        return tuple(rows), costs, capacities
+    agent, (column, capacity) = player - len(players), own
     moved = tuple((*row[:agent], cost, *row[agent + 1 :]) for row, cost in zip(costs, column, strict=True))
-    return values, moved, (*room[:agent], *slots, *room[agent + 1 :])
+    return values, moved, (*capacities[:agent], *capacity, *capacities[agent + 1 :])
 
 
 @lru_cache(maxsize=256)
-def _independent(prior: Prior, owners: tuple[int, ...]) -> None:
+def _independent(prior: Prior, bidders: tuple[int, ...]) -> None:
     """Raise `MechanismError` unless every weight is the product of its players' marginals."""
-    players = range(len(set(owners)) + len(prior.states[0][2]))
+    players = range(len(set(bidders)) + len(prior.states[0][2]))
     shares: list[dict[_Own, int]] = [{} for _ in players]
     for state, weight in zip(prior.states, prior.weights, strict=True):
         for player in players:
-            own = _type(state, owners, player)
+            own = _type(state, bidders, player)
             shares[player][own] = shares[player].get(own, 0) + weight
     if math.prod(map(len, shares)) == len(prior.states) and all(
         weight * prior.total ** (len(players) - 1)
-        == math.prod(shares[player][_type(state, owners, player)] for player in players)
+        == math.prod(shares[player][_type(state, bidders, player)] for player in players)
         for state, weight in zip(prior.states, prior.weights, strict=True)
     ):
         return
@@ -253,22 +259,22 @@ def _independent(prior: Prior, owners: tuple[int, ...]) -> None:
 
 @lru_cache(maxsize=65_536)
 def _expected(
-    prior: Prior, allocator: Any, owners: tuple[int, ...], feasible: bytes | None, player: int, own: _Own
+    prior: Prior, allocator: Any, bidders: tuple[int, ...], feasible: bytes | None, player: int, own: _Own
 ) -> int:
     """What the others are expected to have, services minus costs, when this player reports `own`."""
-    worth = 0
+    welfare = 0
     for state, weight in zip(prior.states, prior.weights, strict=True):
-        values, costs, room = _with_type(state, owners, player, own)
-        shape = len(values), len(room)
+        values, costs, capacities = _with_type(state, bidders, player, own)
+        shape = len(values), len(capacities)
         mask = None if feasible is None else np.frombuffer(feasible, np.bool_).reshape(shape)
-        worths, prices = (np.array(matrix, np.int64).reshape(shape) for matrix in (values, costs))
-        market = Market(worths, prices, room, mask, owners)
-        worth += weight * _others(market, allocator.allocate(market), player)
-    due, rest = divmod(worth, prior.total)
+        value_rows, cost_rows = (np.array(matrix, np.int64).reshape(shape) for matrix in (values, costs))
+        market = Market(value_rows, cost_rows, capacities, mask, bidders)
+        welfare += weight * _others(market, allocator.allocate(market), player)
+    due, rest = divmod(welfare, prior.total)
     if rest:
         factor = prior.total // math.gcd(prior.total, rest)
         raise MechanismError(
-            f"an expected externality is {worth}/{prior.total} micro-units; multiply all amounts by {factor}"
+            f"an expected externality is {welfare}/{prior.total} micro-units; multiply all amounts by {factor}"
         )
     return due
 

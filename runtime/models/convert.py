@@ -52,10 +52,12 @@ def convert(
 ) -> None:
     """Write the model of `gguf_file` into the existing, empty `folder`.
 
-    `tied` says that input and output embedding are one matrix although the file stores both; then the output's
+    `tied` marks that input and output embedding are one matrix although the file stores both; then the output's
     copy is used for both. `chat_template` stands in where the file has none. `progress` gets 0 to 1. Takes
-    10 s for 135 M parameters. Raises `ModelError` for a file that is not GGUF, or of an unknown architecture
-    or tokenizer.
+    10 s for 135 M parameters.
+
+    Raises:
+        ModelError: the file is not GGUF, or of an unknown architecture or tokenizer.
     """
     from gguf import GGUFReader
 

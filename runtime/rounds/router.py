@@ -2,7 +2,7 @@
 
 A round begins with the first waiting request. While the fleet is idle it is decided at once; while something is in
 flight it stays open for a short window, so that requests meet and compete. What a round leaves unserved competes again
-when an agent has room, until its patience ends.
+when an agent has free capacity, until its patience ends.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from runtime.accounts.settling import require_per_request, settled
 from runtime.engines.engine import Completion, Engine, EngineInfo, Request
 from runtime.errors import EngineError, RequestError
 from runtime.policies.policy import Agent, Decision, Fleet, Offer, Policy
-from runtime.rounds.records import Declined, Prediction, Rounds, RoundStatistics, Served
+from runtime.rounds.records import Declined, Prediction, RoundRules, RoundStatistics, Served
 
 #: Grades an answer in [0, 1], or None where there is nothing to grade it by.
 Grade = Callable[[Request, str], float | None]
@@ -58,8 +58,8 @@ class Router:
         rounds: when rounds close.
         ledger: the books; default in memory.
         grade: judges answers where gold answers exist; the policy learns from it.
-        settlement: turns what an auction decided into what is finally paid; default: bidders pay as auctioned, agents
-            get their measured cost. Policies without an auction are settled so in any case.
+        settlement: turns what an auction decided into final charges and receipts; default: bidders pay as auctioned,
+            agents receive their measured cost. Policies without an auction are settled so in any case.
 
     Raises:
         EngineError: not one price list per engine, or a settlement that needs to see whole rounds.
@@ -71,7 +71,7 @@ class Router:
         policy: Policy,
         prices: Sequence[TokenPrices],
         *,
-        rounds: Rounds | None = None,
+        rounds: RoundRules | None = None,
         ledger: Ledger | None = None,
         grade: Grade | None = None,
         settlement: Settlement | None = None,
@@ -81,7 +81,7 @@ class Router:
         self.engines = list(engines)
         self.policy = policy
         self.prices = list(prices)
-        self.rounds = rounds or Rounds()
+        self.rounds = rounds or RoundRules()
         self.ledger = ledger or Ledger()
         self.statistics = RoundStatistics()
         self.infos: list[EngineInfo] = []
@@ -208,15 +208,15 @@ class Router:
             self.statistics.contested += bool((loads[fleet.alive] >= fleet.free[fleet.alive]).any())
 
     def _keep_or_decline(self, unserved: Sequence[_Waiting]) -> None:
-        """Who waited too long, or waits while nothing is in flight that could change the answer, is told so."""
+        """Decline who waited too long, or waits while nothing is in flight that could change the answer."""
         if self._queue:
             self._wake.set()
         now = asyncio.get_running_loop().time()
         for waiting in unserved:
             if not self._inflight.any():
-                reason = "no agent is worth its cost at the reported value"
+                reason = "no agent costs less than the reported value"
             elif now - waiting.arrived > self.rounds.patience_s:
-                reason = f"no agent had room within {self.rounds.patience_s:g} s"
+                reason = f"no agent had free capacity within {self.rounds.patience_s:g} s"
             else:
                 self._queue.append(waiting)
                 continue
@@ -242,7 +242,7 @@ class Router:
         waiting.task.add_done_callback(partial(self._finish, dispatched))
 
     def _finish(self, dispatched: _Dispatched, task: "asyncio.Task[Completion]") -> None:
-        """Settle or release exactly once, free the slot, then tell the bidder and the policy."""
+        """Settle or release exactly once, free the capacity, then answer the bidder and teach the policy."""
         waiting, agent = dispatched.waiting, dispatched.agent
         self._serving.discard(task)
         self._inflight[agent] -= 1
@@ -286,7 +286,7 @@ class Router:
         )
 
     def _final(self, dispatched: _Dispatched, measured: int, quality: float | None) -> tuple[int, int]:
-        """What the bidder finally pays, and what the agent gets."""
+        """Final charge and receipt, in micro-units."""
         if dispatched.predicted is None or dispatched.expected is None:
             return dispatched.charge, measured
         return settled(

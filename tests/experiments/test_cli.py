@@ -66,7 +66,7 @@ def test_json_is_json_and_a_second_run_replaces_the_first(here: Command, tmp_pat
         assert json.loads(done.stdout)["policies"]["iemas"]["mean"]["requests"] == 4
 
 
-def test_settled_on_measurement_the_house_keeps_what_the_auction_promised_it(here: Command, tmp_path: Path) -> None:
+def test_settled_on_measurement_the_auctioneer_keeps_what_the_auction_promised(here: Command, tmp_path: Path) -> None:
     asked = [*SMALL, "--policy", "iemas", "--preset", "paper", "--settlement", "on-measurement", "--json"]
     done = here(*asked, "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
@@ -162,7 +162,7 @@ class Careless:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["strange:Broken"], "KeyError: 'a' while Broken ran on Market"),
         (["strange:Quits"], "Quits ends the process"),
@@ -177,13 +177,13 @@ class Careless:
     ],
     ids=lambda given: " ".join(given) if isinstance(given, list) else "",
 )
-def test_no_error_looks_like_a_verdict(arguments: list[str], said: str, here: Command, tmp_path: Path) -> None:
+def test_no_error_looks_like_a_verdict(arguments: list[str], message: str, here: Command, tmp_path: Path) -> None:
     (tmp_path / "strange.py").write_text(STRANGE)
     (tmp_path / "unfinished.py").write_text("class Rule(\n")
     (tmp_path / "quits.py").write_text("raise SystemExit(0)\n")
     done = here("audit", *arguments)
     assert done.returncode == 2, done.stderr
-    assert said in done.stderr and "Traceback" not in done.stderr and done.stdout == ""
+    assert message in done.stderr and "Traceback" not in done.stderr and done.stdout == ""
 
 
 def test_what_the_audited_code_prints_is_not_in_the_json(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The published router with one of its faults repaired each, to tell which fault a counterexample exhibits."""
+"""The published router with one of its faults repaired each, to show which fault a counterexample exhibits."""
 
 import numpy as np
 
@@ -14,9 +14,9 @@ class WelfareFirst(PaperRouter):
     __slots__ = ()
 
     def _match(self, market: Market) -> Allocation:
-        slots = np.minimum(market.capacities, self.slots)
+        capacities = np.minimum(market.capacities, self.slots)
         grains = self._grains(market)
-        seen = Market(grains, np.zeros_like(grains), slots, market.weights > 0)
+        seen = Market(grains, np.zeros_like(grains), capacities, market.weights > 0)
         return Allocation(MinCostFlow().allocate(seen).agents)
 
 
@@ -27,20 +27,20 @@ class NoFreeService(PaperRouter):
 
     def run(self, market: Market) -> Outcome:
         matched = self._match(market)
-        return Outcome(market, matched, Payments(self._fees(market, matched), serving_costs(market, matched)))
+        return Outcome(market, matched, Payments(self._charges(market, matched), serving_costs(market, matched)))
 
 
-class PerOwner(PaperRouter):
-    """Removes all requests of an owner at once; the first that is matched bears the fee."""
+class PerBidder(PaperRouter):
+    """Removes all requests of a bidder at once; the first that is matched bears the charge."""
 
     __slots__ = ()
 
-    def _fees(self, market: Market, matched: Allocation) -> Money:
-        total, fees = self._worth(market, matched), market.take(market.costs, matched)
+    def _charges(self, market: Market, matched: Allocation) -> Money:
+        total, charges = self._welfare(market, matched), market.take(market.costs, matched)
         weights = market.take(market.weights, matched)
         for bidder in market.players:
             mine = market.requests_of(bidder)
             rest = market.without(bidder)
             bearers = mine[matched.served[mine]][:1]
-            fees[bearers] += max(0, self._worth(rest, self._match(rest)) - (total - int(weights[mine].sum())))
-        return fees
+            charges[bearers] += max(0, self._welfare(rest, self._match(rest)) - (total - int(weights[mine].sum())))
+        return charges

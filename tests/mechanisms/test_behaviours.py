@@ -35,8 +35,8 @@ def test_the_same_history_gives_the_same_report(behaviour: Behaviour) -> None:
 
 
 def test_erratic_reports_differ_by_round_and_stay_in_range() -> None:
-    said = [Erratic(1).report(TRUE, [()] * number).worth for number in range(50)]
-    assert len(set(said)) == 50 and 5.0 <= min(said) < 7.0 and 13.0 < max(said) <= 15.0
+    reported = [Erratic(1).report(TRUE, [()] * number).worth for number in range(50)]
+    assert len(set(reported)) == 50 and 5.0 <= min(reported) < 7.0 and 13.0 < max(reported) <= 15.0
 
 
 def test_hedge_keeps_its_bound_against_an_adversary() -> None:

@@ -10,8 +10,8 @@ from experiments.studies.matrix import TABLES, Row, examined, rows, smallest
 from experiments.studies.matrix.refused import RefusedRow
 from experiments.studies.matrix.rounds import RoundsRow
 from experiments.studies.matrix.rules import RuleRow, auctions, pairs
+from experiments.studies.matrix.scopes import AVERAGE, SCOPES, TWO_SIDED
 from experiments.studies.matrix.settlements import SettledRow
-from experiments.studies.matrix.spaces import AVERAGE, SPACES, TWO_SIDED
 from mechanisms import VCG, FirstCome, Mechanism, MechanismError, PostedPrice, find_allocator, find_mechanism
 from mechanisms.catalogue import ALLOCATORS, HOME, RULES, SETTLEMENTS, WHOLE, promised, refuses
 from mechanisms.pairs import AWAY, EXACT
@@ -54,13 +54,13 @@ def once(allocate: Callable[[Allocator, Market], Allocation]) -> Callable[[Alloc
 @pytest.mark.parametrize("row", rows(every_pair=True), ids=str)
 def test_promises_hold_and_nothing_else_does(row: Row) -> None:
     cells = (replace(row, brief=True) if isinstance(row, RuleRow) else row).examine(lambda steps: None)
-    assert any(cell.trials for cell in cells), f"{row} is refused on every space; the table of pairs should say so"
+    assert any(cell.trials for cell in cells), f"{row} is refused on every scope; the table of pairs should say so"
     for cell in cells:
         broken = [smallest(replace(cell, trials=(trial,))) for trial in cell.broken]
         assert not broken, f"{row} promises {cell.prop} on {cell.promise}: {broken[0]}"
         if not row.few:
-            assert not cell.untried, f"{row} promises {cell.prop} on {cell.promise}, and no space of the matrix is one"
-            assert not cell.too_modest, f"{row}: {cell.prop} holds wherever it was tried; promise it, or add a space"
+            assert not cell.untried, f"{row} promises {cell.prop} on {cell.promise}, and no scope of the matrix is one"
+            assert not cell.too_modest, f"{row}: {cell.prop} holds wherever it was tried; promise it, or add a scope"
 
 
 def test_the_matrix_has_every_rule_over_every_allocator() -> None:
@@ -85,7 +85,7 @@ def test_what_is_refused_is_refused_with_a_reason_and_promises_nothing() -> None
     refused = {(row.rule, row.beside): row for row in pairs() if isinstance(row, RefusedRow)}
     assert set(refused) == {(row.rule, row.beside) for row in pairs() if refuses(row.rule, row.beside)}
     for names, row in refused.items():
-        [cell] = replace(row, spaces=SPACES[:1]).examine()
+        [cell] = replace(row, scopes=SCOPES[:1]).examine()
         assert not promised(*names) and not cell.broken
         assert len(cell.why) > 40 and ("take an exact allocator" in cell.why or "use VCG" in cell.why), cell.why
     kept = RuleRow("clearing-price", "greedy", lambda grid: refused["clearing-price", "greedy"].mechanism, {})
@@ -99,8 +99,8 @@ def test_only_slow_solvers_are_excused_from_the_second_half() -> None:
 
 def test_every_property_of_every_row_is_in_a_table() -> None:
     shown = {name for table in TABLES for name in table.properties}
-    [settled] = (replace(row, spaces=row.spaces[3:4]) for row in rows("on-delivery") if isinstance(row, SettledRow))
-    small = replace(pay_as_bid(), spaces=SPACES[:1], two_sided=TWO_SIDED[2:3], average=AVERAGE[:1])
+    [settled] = (replace(row, scopes=row.scopes[3:4]) for row in rows("on-delivery") if isinstance(row, SettledRow))
+    small = replace(pay_as_bid(), scopes=SCOPES[:1], two_sided=TWO_SIDED[2:3], average=AVERAGE[:1])
     asked = {cell.prop for row in (small, settled) for cell in row.examine(lambda steps: None)}
     assert asked <= shown and all(cell.trials for cell in small.examine())
 
@@ -111,10 +111,10 @@ def pay_as_bid() -> RuleRow:
 
 def test_a_broken_promise_and_a_missing_one_are_both_caught() -> None:
     honest = pay_as_bid()
-    braggart = replace(honest, promises={**honest.promises, "truthful": Domain.EVERYWHERE}, spaces=SPACES[:1])
+    braggart = replace(honest, promises={**honest.promises, "truthful": Domain.EVERYWHERE}, scopes=SCOPES[:1])
     truthful = braggart.examine()[0]
     assert truthful.broken and not truthful.too_modest
-    shy = replace(honest, promises={}, spaces=SPACES[:1])
+    shy = replace(honest, promises={}, scopes=SCOPES[:1])
     assert [cell.too_modest for cell in shy.examine()[:5]] == [False, True, True, False, True]
 
 
@@ -147,7 +147,7 @@ def test_a_promise_dropped_from_the_table_and_a_false_one_are_both_caught(
 
 
 def test_a_pair_that_is_said_to_be_refused_and_is_not_is_caught() -> None:
-    [cell] = RefusedRow("vcg", "greedy", Mechanism(Greedy(), VCG()), SPACES[:2]).examine()
+    [cell] = RefusedRow("vcg", "greedy", Mechanism(Greedy(), VCG()), SCOPES[:2]).examine()
     assert len(cell.broken) == 2 and not cell.why
     found = smallest(cell)
     assert found is not None and found.text.startswith("refused fails: it answers Market(values=[[2, 2], [2, 2]]")
@@ -180,7 +180,7 @@ def test_rows_are_chosen_by_rule_and_by_allocator() -> None:
 
 def test_agents_are_held_to_promises_too() -> None:
     row = pair("vcg", "min-cost-flow")
-    boast = replace(row, promises={**row.promises, "truthful-agents": Domain.EVERYWHERE}, spaces=(), average=())
+    boast = replace(row, promises={**row.promises, "truthful-agents": Domain.EVERYWHERE}, scopes=(), average=())
     cells = {cell.prop: cell for cell in boast.examine()}
     assert cells["truthful-agents"].broken
     # Truthful for bidders and for agents would be truthful for both: the promise entails another that breaks.
@@ -191,7 +191,7 @@ def test_agents_are_held_to_promises_too() -> None:
 
 
 def test_smallest_counterexamples_are_simple() -> None:
-    cells = replace(pay_as_bid(), spaces=SPACES[:2]).examine()
+    cells = replace(pay_as_bid(), scopes=SCOPES[:2]).examine()
     found = smallest(cells[0])
     assert found is not None and found.data["truth"]["values"] == [[2]]  # type: ignore[index]
     assert smallest(cells[1]) is None
@@ -199,9 +199,9 @@ def test_smallest_counterexamples_are_simple() -> None:
 
 def test_several_processes_find_what_one_finds() -> None:
     chosen = [*rows("vickrey"), *rows("trade-reduction"), *rows("vickrey", "greedy")]
-    told: list[int] = []
-    alone, together = list(examined(chosen, 1)), list(examined(chosen, 2, told.append))
-    assert alone == together and sum(told) == sum(row.steps for row in chosen)
+    steps: list[int] = []
+    alone, together = list(examined(chosen, 1)), list(examined(chosen, 2, steps.append))
+    assert alone == together and sum(steps) == sum(row.steps for row in chosen)
     assert alone[0].cells[-2].refuted and alone[0].evidence[-2] is not None
 
 

@@ -38,14 +38,14 @@ def test_every_statement_adds_up_to_what_was_measured(played: tuple[Outcome, Exe
     outcome, execution = played
     served = outcome.allocation.served
     values = outcome.reported.take(outcome.reported.values, outcome.allocation)
-    worth = sum(
+    value = sum(
         int(v) * CERTAIN // int(p) for v, p in zip(values[served & execution.succeeded],
                                                   execution.chances[served & execution.succeeded], strict=True)
     )  # fmt: skip
-    measured = worth - int(execution.costs[served].sum())
+    measured = value - int(execution.costs[served].sum())
     for settlement in SETTLEMENTS:
         left = balance(outcome, execution, settlement.settle(outcome, execution))
-        assert left.house + sum(left.bidders.values()) + int(left.agents.sum()) == measured
+        assert left.auctioneer + sum(left.bidders.values()) + int(left.agents.sum()) == measured
 
 
 @settings(max_examples=40, deadline=None)
@@ -57,14 +57,14 @@ def test_who_is_insured_against_what(played: tuple[Outcome, Execution]) -> None:
     excess = int((execution.costs[served] - predicted[served]).sum())
 
     on_prediction = balance(outcome, execution, OnPrediction().settle(outcome, execution))
-    assert not on_prediction.agents.any() and on_prediction.house == outcome.surplus - excess
+    assert not on_prediction.agents.any() and on_prediction.auctioneer == outcome.surplus - excess
 
     on_measurement = balance(outcome, execution, OnMeasurement().settle(outcome, execution))
-    assert not on_measurement.agents.any() and on_measurement.house == outcome.surplus >= 0
+    assert not on_measurement.agents.any() and on_measurement.auctioneer == outcome.surplus >= 0
 
     on_delivery = OnDelivery().settle(outcome, execution)
     left = balance(outcome, execution, on_delivery)
-    assert left.house >= 0 and not on_delivery.charges[~(served & execution.succeeded)].any()
+    assert left.auctioneer >= 0 and not on_delivery.charges[~(served & execution.succeeded)].any()
 
 
 def test_settling_on_measurement_can_cost_a_client_more_than_he_gains() -> None:
@@ -73,7 +73,7 @@ def test_settling_on_measurement_can_cost_a_client_more_than_he_gains() -> None:
     payments = OnMeasurement().settle(outcome, dear)
     assert payments.charges.tolist() == [13, 0] and payments.receipts.tolist() == [7]
     assert balance(outcome, dear, payments).bidders == {0: -3, 1: 0}
-    assert balance(outcome, dear, OnPrediction().settle(outcome, dear)).house == 1
+    assert balance(outcome, dear, OnPrediction().settle(outcome, dear)).auctioneer == 1
 
 
 def test_delivery_pays_the_auctioned_amounts_on_average() -> None:
@@ -95,7 +95,7 @@ def test_on_delivery_no_client_with_one_request_loses_more_than_rounding(seed: i
 
 
 def test_execution_contingent_payments_make_an_agent_want_its_true_chance() -> None:
-    """One request worth 100 if it succeeds; agent 1 is certain at cost 40, agent 0 succeeds half the time at cost 5."""
+    """One request, of value 100 upon success; agent 1 is certain at cost 40, agent 0 succeeds half the time, at 5."""
 
     def gain_of_agent_0(announced: int) -> float:
         chances = np.array([announced, CERTAIN])
@@ -115,18 +115,18 @@ def test_execution_contingent_payments_make_an_agent_want_its_true_chance() -> N
 
 
 def expected_gain(
-    settlement: Settlement, worth: np.ndarray, costs: np.ndarray, true: tuple[int, ...], said: int
+    settlement: Settlement, values: np.ndarray, costs: np.ndarray, true: tuple[int, ...], report: int
 ) -> Fraction:
-    """Of agent 0, who announces the chance `said`. Chances are in quarters and worth in fours, so nothing rounds."""
-    announced = np.array([said, *true[1:]])
-    outcome = Mechanism(MinCostFlow(), VCG()).run(Market(worth * announced // 4, costs, [1, 2]))
+    """Of agent 0, who announces the chance `report`. Chances are in quarters and values in fours, so nothing rounds."""
+    announced = np.array([report, *true[1:]])
+    outcome = Mechanism(MinCostFlow(), VCG()).run(Market(values * announced // 4, costs, [1, 2]))
     served = np.flatnonzero(outcome.allocation.served).tolist()
     agents = outcome.allocation.agents
-    chances = np.full(len(worth), CERTAIN)
+    chances = np.full(len(values), CERTAIN)
     chances[served] = announced[agents[served]] * (CERTAIN // 4)
     gain = Fraction(0)
     for fate in product((True, False), repeat=len(served)):
-        done, likely = np.ones(len(worth), bool), Fraction(1)
+        done, likely = np.ones(len(values), bool), Fraction(1)
         for request, ok in zip(served, fate, strict=True):
             done[request] = ok
             chance = Fraction(true[agents[request]], 4)
@@ -140,10 +140,10 @@ def test_no_announced_chance_beats_the_true_one_under_execution_contingent_payme
     rng = np.random.default_rng(11)
     tempted = 0
     for _ in range(25):
-        worth, costs = 4 * rng.integers(0, 12, (3, 2)), rng.integers(0, 9, (3, 2))
+        values, costs = 4 * rng.integers(0, 12, (3, 2)), rng.integers(0, 9, (3, 2))
         true = tuple(rng.integers(1, 5, 2).tolist())
         contingent, delivered = (
-            [expected_gain(settlement, worth, costs, true, said) for said in (true[0], 1, 2, 3, 4)]
+            [expected_gain(settlement, values, costs, true, report) for report in (true[0], 1, 2, 3, 4)]
             for settlement in (ExecutionContingent(), OnDelivery())
         )
         assert max(contingent) == contingent[0]
@@ -151,10 +151,10 @@ def test_no_announced_chance_beats_the_true_one_under_execution_contingent_payme
     assert tempted > 5
 
 
-def test_groves_payments_on_execution_can_cost_the_house() -> None:
+def test_groves_payments_on_execution_can_cost_the_auctioneer() -> None:
     outcome = Mechanism(MinCostFlow(), VCG()).run(Market([[10, 1]], [[2, 0]], [1, 1]))
     ran = Execution([2])
-    assert balance(outcome, ran, ExecutionContingent().settle(outcome, ran)).house == -7
+    assert balance(outcome, ran, ExecutionContingent().settle(outcome, ran)).auctioneer == -7
 
 
 def test_malformed_executions_are_refused() -> None:

@@ -98,7 +98,7 @@ def test_prices():
 
 
 def test_no_report_can_reach_a_prediction():
-    """The non-interference law: what a model is given has no room for a value, a bid or a name."""
+    """The non-interference law: what a model is given has no place for a value, a bid or a name."""
     assert {field.name for field in dataclasses.fields(Features)} == set(GOOD)
     assert {field.name for field in dataclasses.fields(Measured)} == {"latency_s", "cost", "quality", "output_tokens"}
     for model in (QoSModel, HoeffdingQoS, Frozen):

@@ -27,7 +27,8 @@ class Dialogue:
     article it comes from. `graded` is false where the answers are only what somebody happened to reply:
     good for history, no ground for a claim of quality.
 
-    Raises `ValueError` if there is no turn.
+    Raises:
+        ValueError: there is no turn.
     """
 
     id: str
@@ -53,10 +54,10 @@ class Dialogue:
         first paragraph that is too long by itself is cut within. What is cut may have held an answer.
         """
         kept: list[str] = []
-        room = context_words
+        left = context_words
         for paragraph in self.context.split("\n\n"):
-            room -= len(paragraph.split())
-            if room < 0:
+            left -= len(paragraph.split())
+            if left < 0:
                 break
             kept.append(paragraph)
         if kept:
@@ -66,7 +67,7 @@ class Dialogue:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """The dialogues of one file, with enough said about the file that a report can name it honestly.
+    """The dialogues of one file, with enough about the file that a report can name it exactly.
 
     `name` is the file's own name, never the collection's: a hundred questions out of HotpotQA are not
     HotpotQA. Reports print `title`, which adds the counts. `licence` and `origin` are sentences for people,

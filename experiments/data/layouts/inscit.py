@@ -29,7 +29,7 @@ def _passages(examples: list[Json]) -> str:
 def _turn(example: Json, after: Json | None) -> Turn:
     replies = tuple(label.at("response").text() for label in example.at("labels").each())
     if after is not None:
-        # Only the next example tells which of the annotated replies the dialogue went on with.
+        # Only the next example shows which of the annotated replies the dialogue went on with.
         continued = after.at("context").texts()[-2:-1]
         replies = (*continued, *(reply for reply in replies if reply not in continued))
     return Turn("".join(example.at("context").texts()[-1:]), spoken(replies))

@@ -42,7 +42,7 @@ def charts(result: StudyResult) -> list[Chart]:
         ),
         Chart(
             "Social welfare",
-            f"What served requests were worth to their bidders, minus what they cost.{spread}",
+            f"Value of the served requests to their bidders, minus their cost.{spread}",
             policies.bars(study, "welfare", "credits"),
         ),
         Chart(
@@ -60,7 +60,7 @@ def charts(result: StudyResult) -> list[Chart]:
         Chart(
             "Answer quality",
             f"Bars: mean token F1. Open diamonds: share of right answers.{spread}"
-            + (" It follows from assumed skills and says nothing about any model." if result.simulated else ""),
+            + (" It follows from assumed skills and is no claim about any model." if result.simulated else ""),
             policies.quality(study),
         ),
         Chart(
@@ -89,8 +89,8 @@ def charts(result: StudyResult) -> list[Chart]:
         ),
         Chart(
             f"Utility of each bidder{of}",
-            f"True value of what he got minus what he was charged, as it turned out{seeds}. Individual rationality "
-            f"speaks about the values predicted when he was charged: it can hold where a bar is below zero.{spread}",
+            f"True value of what they got minus their charges, as it turned out{seeds}. Individual rationality "
+            f"speaks about the values predicted when they were charged: it can hold where a bar is below zero.{spread}",
             auction.utilities(study),
         ),
         Chart(

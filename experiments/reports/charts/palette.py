@@ -1,4 +1,4 @@
-"""One colour, dash and symbol per policy, the same in every report, told apart by colour-blind readers too.
+"""One colour, dash and symbol per policy, the same in every report, distinguished by colour-blind readers too.
 
 The auction's orange stands out. The others' colours were searched so that any two of the seven differ by at least 23
 (CIE 1976) to normal eyes and under full protanopia, deuteranopia and tritanopia (simulated as in Machado, Oliveira and
@@ -46,8 +46,8 @@ NEUTRAL = "#7D8590"
 
 def looks(policies: Sequence[str]) -> dict[str, Look]:
     """A look for each policy."""
-    strangers = [policy for policy in policies if policy not in _LOOKS]
-    spare = {policy: _SPARE[k % len(_SPARE)] for k, policy in enumerate(strangers)}
+    others = [policy for policy in policies if policy not in _LOOKS]
+    spare = {policy: _SPARE[k % len(_SPARE)] for k, policy in enumerate(others)}
     return {policy: _LOOKS.get(policy) or spare[policy] for policy in policies}
 
 

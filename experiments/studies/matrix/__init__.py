@@ -1,9 +1,9 @@
-"""The matrix of rules by properties: everything that ships, audited over small spaces and held to its promises.
+"""The matrix of rules by properties: everything that ships, audited over small scopes and held to its promises.
 
 | module | idea |
 |---|---|
 | `cells` | `Cell`: what the trials of one row say about one property; `Trial`, `Evidence` |
-| `spaces` | the grids on which rules are tried |
+| `scopes` | the grids on which rules are tried |
 | `rules` | auctions, every rule over every allocator: misreports of bidders, of agents, both on average over a prior |
 | `refused` | pairs of rule and allocator that the rule declines |
 | `settled` | settlements: costs off their predictions, requests that fail |

@@ -1,4 +1,4 @@
-"""`Cell`: one rule and one property, tried on several spaces, beside what the rule promises."""
+"""`Cell`: one rule and one property, tried on several scopes, beside what the rule promises."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from mechanisms.promises import Domain
 from proofs import Counterexample, Finding, Status, shrink
 from proofs.evidence.shrink import simplicity
 
-#: Told how many steps were made.
+#: Called with how many steps were made.
 Progress = Callable[[int], None]
 
 
@@ -25,12 +25,12 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Trial:
-    """One property on one space: whether the promise speaks of it, and the failure, if there is one.
+    """One property on one scope: whether the promise speaks of it, and the failure, if there is one.
 
     `worst` is the largest violation in micro-units; `evidence` shrinks it when asked, and is None where nothing failed.
     """
 
-    space: str
+    scope: str
     inside: bool
     status: Status
     worst: int
@@ -39,7 +39,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Cell:
-    """What the trials of one row say about one property: one for each space that the rule did not refuse.
+    """What the trials of one row found about one property: one for each scope that the rule did not refuse.
 
     `why` is what the rule gives as its reason, where refusing is the property.
     """
@@ -61,12 +61,12 @@ class Cell:
 
     @property
     def too_modest(self) -> bool:
-        """Whether the property held in every space tried outside the promised domain."""
+        """Whether the property held in every scope tried outside the promised domain."""
         return self.promise is not Domain.EVERYWHERE and not any(not trial.inside for trial in self.refuted)
 
     @property
     def untried(self) -> bool:
-        """Whether there is a promise that no space has put to the test."""
+        """Whether there is a promise that no scope has tested."""
         return self.promise is not None and not any(trial.inside for trial in self.trials)
 
 
@@ -89,7 +89,7 @@ class Row(Protocol):
         ...
 
     def examine(self, progress: Progress) -> tuple[Cell, ...]:
-        """Try every property on every space, and say how far it is.
+        """Try every property on every scope, and report how far it is.
 
         Raises:
             AuditError: the mechanism misbehaves.
@@ -113,11 +113,11 @@ class Remembered:
         return self._known[key]
 
 
-def trial(finding: Finding, space: str, inside: bool, mechanism: Remembered) -> Trial:
+def trial(finding: Finding, scope: str, inside: bool, mechanism: Remembered) -> Trial:
     """The trial that a finding of an audit stands for."""
     found = finding.counterexample
     evidence = None if found is None else lambda: _shrunk(found, mechanism)
-    return Trial(space, inside, finding.status, finding.worst, evidence)
+    return Trial(scope, inside, finding.status, finding.worst, evidence)
 
 
 def smallest(cell: Cell) -> Evidence | None:

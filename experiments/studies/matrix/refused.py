@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from experiments.studies.matrix.cells import Cell, Evidence, Progress, Trial
-from experiments.studies.matrix.spaces import AVERAGE, SPACES, TWO_SIDED
+from experiments.studies.matrix.scopes import AVERAGE, SCOPES, TWO_SIDED
 from mechanisms import DirectMechanism, MechanismError
 from mechanisms.promises import Domain
 from proofs import Grid, Status
@@ -19,18 +19,18 @@ class RefusedRow:
     rule: str
     beside: str
     mechanism: DirectMechanism
-    spaces: tuple[Grid, ...] = (*SPACES, *TWO_SIDED, *AVERAGE)
+    scopes: tuple[Grid, ...] = (*SCOPES, *TWO_SIDED, *AVERAGE)
     few: bool = False
 
     @property
     def steps(self) -> int:
-        """Spaces."""
-        return len(self.spaces)
+        """Scopes."""
+        return len(self.scopes)
 
     def examine(self, progress: Progress = lambda steps: None) -> tuple[Cell, ...]:
-        """Ask for the first and the last market of every space; an answer, in place of a typed error, is a failure."""
+        """Ask for the first and the last market of every scope; an answer, in place of a typed error, is a failure."""
         trials, reasons = [], []
-        for grid in self.spaces:
+        for grid in self.scopes:
             failure = None
             for profile in (0, grid.profiles - 1):
                 try:

@@ -50,23 +50,23 @@ class RoundsRow:
         """
         found: dict[str, list[Trial]] = {name: [] for name in (TRUTHFUL, *OVER_ROUNDS)}
         for world, values in self.worlds:
-            space = f"{world.bidders} bidders x {world.agents} agents, values {list(values)}; {world}"
+            scope = f"{world.bidders} bidders x {world.agents} agents, values {list(values)}; {world}"
             misreports = audit_rounds(self.mechanism, world, values)
-            found[TRUTHFUL].append(self._trial(TRUTHFUL, space, misreports, misreports.gambit))
+            found[TRUTHFUL].append(self._trial(TRUTHFUL, scope, misreports, misreports.gambit))
             for play in audit_plays(self.mechanism, world, values):
-                found[play.name].append(self._trial(play.name, space, play, play.shortfall))
+                found[play.name].append(self._trial(play.name, scope, play, play.shortfall))
             progress(_profiles(world, values))
         return tuple(Cell(name, self.promises.get(name), tuple(trials)) for name, trials in found.items())
 
     def _trial(
-        self, name: str, space: str, finding: RoundsFinding | PlayFinding, found: MultiRoundDeviation | Shortfall | None
+        self, name: str, scope: str, finding: RoundsFinding | PlayFinding, found: MultiRoundDeviation | Shortfall | None
     ) -> Trial:
         evidence = None
         if found is not None:
             data: dict[str, object] = {"amount": finding.worst, "text": str(found), "values": found.values}
             shown = Evidence(f"{name} fails: {found}", data, found.simplicity)
             evidence = lambda: shown  # noqa: E731
-        return Trial(space, name in self.promises, finding.status, finding.worst, evidence)
+        return Trial(scope, name in self.promises, finding.status, finding.worst, evidence)
 
     def __str__(self) -> str:
         return str(self.mechanism)

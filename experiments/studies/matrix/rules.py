@@ -7,13 +7,13 @@ from functools import cache
 from allocation.heuristic.ranges import ByCost, ByOwner, Cheapest, FavouriteHub
 from experiments.studies.matrix.cells import Cell, Progress, Remembered, Trial, trial
 from experiments.studies.matrix.refused import RefusedRow
-from experiments.studies.matrix.spaces import (
+from experiments.studies.matrix.scopes import (
+    AMPLE,
+    AMPLE_AVERAGE,
+    AMPLE_TWO_SIDED,
     AVERAGE,
     ONE_GOOD,
-    ROOMY,
-    ROOMY_AVERAGE,
-    ROOMY_TWO_SIDED,
-    SPACES,
+    SCOPES,
     TINY,
     TINY_TWO_SIDED,
     TWO_SIDED,
@@ -55,10 +55,10 @@ _SHOWN: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class RuleRow:
-    """One mechanism: its label, how it is built for a space, what it promises, where it is tried.
+    """One mechanism: its label, how it is built for a scope, what it promises, where it is tried.
 
-    `spaces` have public terms, `two_sided` agents that misreport; on `average` a uniform prior is assumed. A row that
-    is `brief` comes to the same verdicts with less work: small spaces first, what is not promised on a space is asked
+    `scopes` have public terms, `two_sided` agents that misreport; on `average` a uniform prior is assumed. A row that
+    is `brief` comes to the same verdicts with less work: small scopes first, what is not promised on a scope is asked
     until one refutes it, and few markets are asked twice.
     """
 
@@ -66,7 +66,7 @@ class RuleRow:
     beside: str
     build: Callable[[Grid], DirectMechanism]
     promises: Promises
-    spaces: tuple[Grid, ...] = SPACES
+    scopes: tuple[Grid, ...] = SCOPES
     two_sided: tuple[Grid, ...] = TWO_SIDED
     average: tuple[Grid, ...] = AVERAGE
     few: bool = False
@@ -74,11 +74,11 @@ class RuleRow:
 
     @property
     def steps(self) -> int:
-        """Profiles of all spaces."""
-        return sum(grid.profiles for grid in (*self.spaces, *self.two_sided, *self.average))
+        """Profiles of all scopes."""
+        return sum(grid.profiles for grid in (*self.scopes, *self.two_sided, *self.average))
 
     def examine(self, progress: Progress = lambda steps: None) -> tuple[Cell, ...]:
-        """Audit it over its spaces; one that it refuses with a typed error is no trial of anything.
+        """Audit it over its scopes; one that it refuses with a typed error is no trial of anything.
 
         Raises:
             AuditError: the mechanism misbehaves.
@@ -108,8 +108,8 @@ class RuleRow:
 
     def _questions(self) -> Iterator[tuple[Grid, tuple[Property, ...]]]:
         whatever = OF_BIDDERS if self.rule in _FOR_AGENTS else ()
-        spaces, two_sided, average = map(self._in_order, (self.spaces, self.two_sided, self.average))
-        for grid in spaces:
+        scopes, two_sided, average = map(self._in_order, (self.scopes, self.two_sided, self.average))
+        for grid in scopes:
             yield grid, OF_BIDDERS
         for grid in two_sided:
             yield grid, (*whatever, *OF_AGENTS)
@@ -150,7 +150,7 @@ def _rows() -> Iterator[RuleRow | RefusedRow]:
             yield _whole(rule, "", find_mechanism(rule), promised(rule), two_sided=(*TWO_SIDED, *ONE_GOOD))
     yield RuleRow("expected-externality", "", _expected_externality, ExpectedExternality.promises, (), ())
     router = PaperRouter(slots=1, grain=1)
-    yield _whole("paper-router", "", router, promises_of(router), ROOMY, ROOMY_TWO_SIDED, ROOMY_AVERAGE)
+    yield _whole("paper-router", "", router, promises_of(router), AMPLE, AMPLE_TWO_SIDED, AMPLE_AVERAGE)
     for hubs in (ByOwner((0, 1)), ByCost((0, 1)), Cheapest(1)):
         local = LocalVCG(hubs)
         yield _hubs(type(hubs).__name__, local, promises_of(local))
@@ -168,10 +168,10 @@ def _expected_externality(grid: Grid) -> ExpectedExternality:
 
 def _hubs(hubs: str, mechanism: DirectMechanism, promises: Promises) -> RuleRow:
     """Hubs are of two agents, so they are tried where there are two."""
-    spaces, two_sided, average = (
-        tuple(grid for grid in grids if grid.agents == 2) for grids in (SPACES, TWO_SIDED, AVERAGE)
+    scopes, two_sided, average = (
+        tuple(grid for grid in grids if grid.agents == 2) for grids in (SCOPES, TWO_SIDED, AVERAGE)
     )
-    return _whole("local-vcg", hubs, mechanism, promises, spaces, two_sided, average)
+    return _whole("local-vcg", hubs, mechanism, promises, scopes, two_sided, average)
 
 
 def _pair(rule: str, allocator: str) -> RuleRow | RefusedRow:
@@ -189,8 +189,8 @@ def _whole(
     beside: str,
     mechanism: DirectMechanism,
     promises: Promises,
-    spaces: tuple[Grid, ...] = SPACES,
+    scopes: tuple[Grid, ...] = SCOPES,
     two_sided: tuple[Grid, ...] = TWO_SIDED,
     average: tuple[Grid, ...] = AVERAGE,
 ) -> RuleRow:
-    return RuleRow(rule, beside, lambda grid: mechanism, promises, spaces, two_sided, average)
+    return RuleRow(rule, beside, lambda grid: mechanism, promises, scopes, two_sided, average)

@@ -1,4 +1,4 @@
-"""Rows of the matrix that are settlements: VCG on predictions, and what is finally paid once requests have run."""
+"""Rows of the matrix that are settlements: VCG on predictions, and final charges and receipts after the run."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -29,7 +29,7 @@ FAILING = ExecutionRisk((0,))
 _APART = [[True, False], [False, True], [True, False]]
 
 #: Single requests; a bidder with two, of which one is contested; agents that misreport about the cost of each.
-SPACES: tuple[tuple[Grid, ExecutionRisk], ...] = (
+SCOPES: tuple[tuple[Grid, ExecutionRisk], ...] = (
     (Grid(2, 1, range(4), costs=1), HALF),
     (Grid(2, 1, range(4), costs=1), MOST),
     (Grid(2, 2, (1, 4), owners=(0, 0, 1), feasible=_APART), FAILING),
@@ -39,7 +39,7 @@ SPACES: tuple[tuple[Grid, ExecutionRisk], ...] = (
 
 _AUCTION = Mechanism(MinCostFlow(), VCG())
 
-#: Promised where chances divide amounts; a market does not know its chances, so its luck is asked.
+#: Promised where chances divide amounts; a market does not know its chances, so its risk is asked.
 _ODDS = (Domain.UNIT_ODDS, Domain.SINGLE_UNIT_ODDS)
 
 
@@ -50,13 +50,13 @@ class SettledRow:
     rule: str
     settlement: Settlement
     promises: Promises
-    spaces: tuple[tuple[Grid, ExecutionRisk], ...] = SPACES
+    scopes: tuple[tuple[Grid, ExecutionRisk], ...] = SCOPES
     few: bool = False
 
     @property
     def steps(self) -> int:
-        """Profiles of all spaces."""
-        return sum(grid.profiles for grid, _ in self.spaces)
+        """Profiles of all scopes."""
+        return sum(grid.profiles for grid, _ in self.scopes)
 
     def examine(self, progress: Progress = lambda steps: None) -> tuple[Cell, ...]:
         """Settle every run of every profile.
@@ -66,14 +66,14 @@ class SettledRow:
         """
         found: dict[str, list[Trial]] = {prop.name: [] for prop in properties(self.settlement, HALF, agents=True)}
         memory = Remembered(_AUCTION)
-        for grid, luck in self.spaces:
-            asked = properties(self.settlement, luck, agents=bool(grid.agent_types))
+        for grid, risk in self.scopes:
+            asked = properties(self.settlement, risk, agents=bool(grid.agent_types))
             for finding in Exhaustive().examine(_AUCTION, grid, asked, lambda done, total: None):
                 name = finding.property.name
                 promise = self.promises.get(name)
                 inside = promise is not None and promise.covers(grid.template)
-                inside = inside and (promise not in _ODDS or luck.odds.numerator == 1)
-                found[name].append(trial(finding, f"{grid}; {luck}", inside, memory))
+                inside = inside and (promise not in _ODDS or risk.odds.numerator == 1)
+                found[name].append(trial(finding, f"{grid}; {risk}", inside, memory))
             progress(grid.profiles)
         return tuple(Cell(name, self.promises.get(name), tuple(trials)) for name, trials in found.items())
 
@@ -81,11 +81,11 @@ class SettledRow:
         return f"vcg settled {self.rule}" if self.rule.startswith("on-") else f"vcg, {self.rule}"
 
 
-def properties(settlement: Settlement, luck: ExecutionRisk, *, agents: bool) -> tuple[Property, ...]:
+def properties(settlement: Settlement, risk: ExecutionRisk, *, agents: bool) -> tuple[Property, ...]:
     """What is asked of a settlement; of agents' misreports only where they have types."""
-    asked: tuple[Property, ...] = (TruthfulRealised(settlement, luck), RationalRealised(settlement, luck))
-    asked += (TruthfulAgentsRealised(settlement, luck),) if agents else ()
-    return (*asked, AgentsRationalRealised(settlement, luck), NoDeficitInAnyRun(settlement, luck))
+    asked: tuple[Property, ...] = (TruthfulRealised(settlement, risk), RationalRealised(settlement, risk))
+    asked += (TruthfulAgentsRealised(settlement, risk),) if agents else ()
+    return (*asked, AgentsRationalRealised(settlement, risk), NoDeficitInAnyRun(settlement, risk))
 
 
 @cache

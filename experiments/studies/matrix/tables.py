@@ -15,7 +15,7 @@ from proofs.rounds.sums import OVER_ROUNDS
 
 @dataclass(frozen=True)
 class Table:
-    """Some properties, under a title that says who misreports, and when it is settled."""
+    """Some properties, under a title that names who misreports, and when it is settled."""
 
     title: str
     properties: tuple[str, ...]

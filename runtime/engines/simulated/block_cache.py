@@ -8,7 +8,7 @@ Rules, as vLLM 0.32.0 has them (Kwon et al. 2023, and the source of its KV cache
 - A finished request returns its blocks, last first: unnamed ones to the head of the queue, named ones to its tail.
 - One block is never used, and the same content may sit in several blocks.
 
-`tests/runtime/test_simulated_equals_vllm.py` holds it to that: equal hits on every request of random traces.
+`tests/runtime/engines/simulated/test_equals_vllm.py` holds it to that: equal hits on every request of random traces.
 """
 
 import hashlib
@@ -57,7 +57,7 @@ class BlockCache:
         self.block_size = block_size
         self.blocks = blocks
         self._free: OrderedDict[int, None] = OrderedDict.fromkeys(range(1, blocks))
-        self._users = [0] * blocks
+        self._holders = [0] * blocks
         self._name_of: list[bytes | None] = [None] * blocks
         self._known: dict[bytes, dict[int, None]] = {}
 
@@ -80,14 +80,14 @@ class BlockCache:
         names = BlockNames(self.block_size, salt)
         names.extend(tokens)
         hits = self._hits(names, len(tokens))
-        idle_hits = sum(self._users[block] == 0 for block in hits)
+        idle_hits = sum(self._holders[block] == 0 for block in hits)
         needed = -(-len(tokens) // self.block_size) - len(hits) + idle_hits
         if needed > self.free:
             return None
         for block in hits:
-            if self._users[block] == 0:
+            if self._holders[block] == 0:
                 del self._free[block]
-            self._users[block] += 1
+            self._holders[block] += 1
         return Holding(names, len(hits) * self.block_size, list(hits), len(hits))
 
     def reserve(self, holding: Holding, computed: int) -> bool:
@@ -98,7 +98,7 @@ class BlockCache:
         for _ in range(missing):
             block, _ = self._free.popitem(last=False)
             self._forget_name(block)
-            self._users[block] = 1
+            self._holders[block] = 1
             holding.blocks.append(block)
         full = min(computed // self.block_size, len(holding.names.names))
         for k in range(holding.named, full):
@@ -109,8 +109,8 @@ class BlockCache:
     def release(self, holding: Holding) -> None:
         """Return a request's blocks: finished, cancelled or preempted."""
         for block in reversed(holding.blocks):
-            self._users[block] -= 1
-            if self._users[block] == 0:
+            self._holders[block] -= 1
+            if self._holders[block] == 0:
                 self._free[block] = None
                 if self._name_of[block] is None:
                     self._free.move_to_end(block, last=False)

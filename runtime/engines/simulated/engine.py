@@ -45,7 +45,7 @@ class _Running:
     ticket: int
     arrived: float
     done: "asyncio.Future[Completion]"
-    tell: FirstToken | None
+    on_first_token: FirstToken | None
     holding: Holding | None = None
     computed: int = 0
     produced: int = 0
@@ -77,7 +77,7 @@ class _Step:
 
 
 class SimulatedEngine:
-    """An agent that behaves as vLLM would and answers as `reply` says.
+    """An agent that behaves as vLLM would and answers with what `reply` returns.
 
     Args:
         name: what reports call it.
@@ -145,12 +145,12 @@ class SimulatedEngine:
         """Queue the request, and return once its last token was computed.
 
         Raises:
-            RequestError: the prompt leaves no room for one token of answer.
+            RequestError: the prompt leaves no space for one token of answer.
             EngineError: the engine is not running.
         """
         prompt = encode_chat(request.messages)
-        room = self._room(request.id, prompt, request.max_tokens)
-        text, answer = cut_answer(self._reply(request), min(request.max_tokens, room))
+        limit = self._answer_limit(request.id, prompt, request.max_tokens)
+        text, answer = cut_answer(self._reply(request), min(request.max_tokens, limit))
         completion = await self.generate_tokens(prompt, answer, name=request.id, first_token=first_token)
         return replace(completion, text=text, finish_reason="stop" if answer[-1] == END else "length")
 
@@ -165,13 +165,15 @@ class SimulatedEngine:
         """The same for token ids: the prompt's, and those that the engine is to generate.
 
         Raises:
-            RequestError: the prompt leaves no room for the answer, or either is empty.
+            RequestError: the prompt leaves no space for the answer, or either is empty.
             EngineError: the engine is not running.
         """
         if self._worker is None:
             raise EngineError(f"engine {self.name} is not running; start it first")
-        if not prompt or len(answer) > self._room(name, prompt, len(answer)):
-            raise RequestError(f"request {name} has {len(prompt)} prompt tokens and {len(answer)} to generate: no room")
+        if not prompt or len(answer) > self._answer_limit(name, prompt, len(answer)):
+            raise RequestError(
+                f"request {name} has {len(prompt)} prompt tokens and {len(answer)} to generate: too many, or none"
+            )
         loop = asyncio.get_running_loop()
         ticket = next(self._tickets)
         one = _Running(tuple(prompt), tuple(answer), ticket, loop.time(), loop.create_future(), first_token)
@@ -190,15 +192,15 @@ class SimulatedEngine:
         self._last_arrival = max(now + self.step_time.overhead_s, soonest)
         return self._last_arrival - now
 
-    def _room(self, name: str, prompt: Sequence[int], wanted: int) -> int:
+    def _answer_limit(self, name: str, prompt: Sequence[int], wanted: int) -> int:
         """Tokens of answer that fit behind the prompt, at least 1."""
-        room = min(self.shape.max_model_len, (self.shape.cache_blocks - 1) * self.shape.block_size) - len(prompt)
-        if room < 1 or wanted < 1:
+        limit = min(self.shape.max_model_len, (self.shape.cache_blocks - 1) * self.shape.block_size) - len(prompt)
+        if limit < 1 or wanted < 1:
             raise RequestError(
                 f"request {name} has {len(prompt)} prompt tokens and asks for {wanted}; "
                 f"engine {self.name} takes {self.shape.max_model_len} in all"
             )
-        return room
+        return limit
 
     def _forget(self, one: _Running) -> None:
         if one in self._running:
@@ -270,8 +272,8 @@ class SimulatedEngine:
             one.produced += 1
             if one.produced == 1:
                 one.first_token = now
-                if one.tell is not None:
-                    one.tell()
+                if one.on_first_token is not None:
+                    one.on_first_token()
             if one.produced == len(one.answer):
                 self._complete(one, now)
 

@@ -1,4 +1,4 @@
-"""How long one engine step takes, fitted to a real engine; every figure simulated with it says where it came from."""
+"""How long one engine step takes, fitted to a real engine; every figure simulated with it names the measurement."""
 
 import json
 from dataclasses import asdict, dataclass

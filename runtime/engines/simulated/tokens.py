@@ -16,7 +16,7 @@ _ROLES = {"system": 1, "user": 2, "assistant": 3}
 END = 4
 _RESERVED = 16
 
-#: Name under which engines that cut text this way say so.
+#: The `EngineInfo.tokenizer` of engines that cut text this way.
 VOCABULARY = "word-pieces"
 
 
@@ -34,7 +34,7 @@ def encode_chat(messages: Sequence[Message]) -> tuple[int, ...]:
 
 
 def cut_answer(text: str, limit: int) -> tuple[str, tuple[int, ...]]:
-    """What an engine that may generate `limit` tokens says of an answer: its text, and its ids with the end mark."""
+    """An answer as an engine that may generate `limit` tokens reports it: its text, and its ids with the end mark."""
     pieces = _PIECE.findall(text)[:limit]
     ids = (*map(_token, pieces), END)
     return "".join(pieces), ids[:limit]

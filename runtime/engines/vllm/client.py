@@ -135,7 +135,7 @@ class VllmClient:
             raise EngineError(f"{self.url} gave up the request while serving it; look at the server's log")
         details = answer.usage.get("prompt_tokens_details")
         if not isinstance(details, dict) or details.get("cached_tokens") is None:
-            raise EngineError(f"{self.url} does not say what it found in its cache: start it with {_DETAILS_FLAG}")
+            raise EngineError(f"{self.url} does not report what it found in its cache: start it with {_DETAILS_FLAG}")
         try:
             return Completion(
                 text="".join(answer.text),

@@ -1,4 +1,4 @@
-"""`VllmEngine`: one real vLLM server as an agent, either a process we start and stop or a URL of somebody else's.
+"""`VllmEngine`: one real vLLM server as an agent, either a process we start and stop or a server at a URL.
 
     engine = VllmEngine.launch("alice", model=fetch("smollm2-135m"))
     async with engine:
@@ -26,7 +26,7 @@ from runtime.models.folder import validate_model_folder
 __all__ = ["EngineCounters", "ServerOptions", "StartProgress", "VllmEngine"]
 
 StartProgress = Callable[[float, str], None]
-"""Told the seconds since the start and the last line of the server's log."""
+"""Called with the seconds since the start and the last line of the server's log."""
 
 _POLL_S = 0.25
 _REPORT_S = 1.0
@@ -61,7 +61,7 @@ class _Launch:
 
 @dataclass(frozen=True, slots=True)
 class _Address:
-    """What is needed to reach somebody else's server."""
+    """What is needed to reach a server that runs already."""
 
     url: str
     api_key: str | None
@@ -111,8 +111,8 @@ class VllmEngine:
     ) -> Self:
         """An engine at a URL, started with `--enable-prompt-tokens-details`; `stop` only hangs up.
 
-        `model` chooses among several that the server lists. `slots` is how many requests it shall get at once: a
-        server does not publish its own limit.
+        `model` chooses among several that the server lists. `slots` is its capacity, how many requests it shall get
+        at once: a server does not publish its own limit.
         """
         return cls(name, _Address(url, api_key, model, slots))
 

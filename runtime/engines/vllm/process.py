@@ -17,7 +17,7 @@ from runtime.errors import EngineError
 
 HOST = "127.0.0.1"
 _GUARD = Path(__file__).with_name("guard.py")
-_PROJECT = Path(__file__).parent.parent
+_PROJECT = Path(__file__).parents[3]
 _PATIENCE_S = 10.0
 _DYING_S = 5.0
 _TAIL_LINES = 15
@@ -90,7 +90,8 @@ SMALL_CPU = ServerOptions()
 def find_python(explicit: str | Path | None) -> Path:
     """The Python that has vLLM: the one given, else IEMAS_VLLM_PYTHON, else `.venv-vllm` here or in the project.
 
-    Raises `EngineError` when there is none.
+    Raises:
+        EngineError: there is none.
     """
     for source, choice in (("python", explicit), ("IEMAS_VLLM_PYTHON", os.environ.get("IEMAS_VLLM_PYTHON"))):
         if choice:

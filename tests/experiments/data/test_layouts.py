@@ -9,7 +9,7 @@ from experiments.data import UNANSWERABLE, Corpus, load
 from experiments.errors import DatasetError
 
 
-def said(turn_id: int, text: str) -> dict[str, object]:
+def spoken(turn_id: int, text: str) -> dict[str, object]:
     return {"turn_id": turn_id, "input_text": text}
 
 
@@ -20,11 +20,11 @@ COQA = {
             "source": "wikipedia",
             "id": "abc",
             "story": "Ada has a cat. It is called Bo.",
-            "questions": [said(1, "Who has a cat?"), said(2, "What is it called?")],
-            "answers": [said(1, "Ada"), said(2, "Bo")],
+            "questions": [spoken(1, "Who has a cat?"), spoken(2, "What is it called?")],
+            "answers": [spoken(1, "Ada"), spoken(2, "Bo")],
             "additional_answers": {
-                "0": [said(1, "Ada"), said(2, "it is called Bo")],
-                "1": [said(1, " "), said(2, "Bo")],
+                "0": [spoken(1, "Ada"), spoken(2, "it is called Bo")],
+                "1": [spoken(1, " "), spoken(2, "Bo")],
             },
         }
     ],

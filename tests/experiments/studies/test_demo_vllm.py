@@ -19,7 +19,7 @@ DEMO = "from experiments.cli import main; main()"
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A folder of this test's own, so that its servers can be told from all others by their command lines."""
+    """A folder of this test's own, so that its servers can be distinguished from all others by their command lines."""
     own = tmp_path / "smollm2-of-this-test"
     own.symlink_to(fetch("smollm2-135m"), target_is_directory=True)
     return own

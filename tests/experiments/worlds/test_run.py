@@ -10,7 +10,7 @@ from experiments.results.measures import averaged, measure, true_value
 from experiments.worlds.fleets import simulated_fleet
 from experiments.worlds.run import PolicyRun, Workload, run_policy, workload
 from mechanisms import Preferences, find_mechanism
-from runtime import Auction, Ledger, Policy, Rounds, running
+from runtime import Auction, Ledger, Policy, RoundRules, running
 from runtime.engines.simulated.virtual_time import run
 
 
@@ -46,7 +46,7 @@ def hold(policy: Policy, requests: Workload, books: Ledger | None = None) -> Pol
     async def main() -> PolicyRun:
         async with running(engines):
             return await run_policy(
-                policy, requests, engines, prices, seed=1, rounds=Rounds(slots=2), ledger=books or Ledger()
+                policy, requests, engines, prices, seed=1, rounds=RoundRules(slots=2), ledger=books or Ledger()
             )
 
     return run(main(), virtual=True)
@@ -134,8 +134,8 @@ def test_results_are_saved_as_plain_data(tmp_path: Path) -> None:
     from experiments.studies.demo import Plan, examine, simulate
 
     plan = Plan(data=("shipped",), dialogues=2, turns=2, seeds=(0,), policies=("iemas", "sticky"), rate=1.0)
-    ticks: list[tuple[str, int, int]] = []
-    result = simulate(plan, examine(plan), lambda *tick: ticks.append(tick))
+    steps: list[tuple[str, int, int]] = []
+    result = simulate(plan, examine(plan), lambda *step: steps.append(step))
     result.save(tmp_path)
     saved = json.loads((tmp_path / "results.json").read_text())
     assert list(saved["policies"]) == ["iemas", "sticky"]
@@ -144,4 +144,4 @@ def test_results_are_saved_as_plain_data(tmp_path: Path) -> None:
     assert "first 2 of" in saved["workload"]
     rows = [json.loads(line) for line in (tmp_path / "requests.jsonl").read_text().splitlines()]
     assert len(rows) == 8
-    assert ticks[-1][1:] == (4, 4)
+    assert steps[-1][1:] == (4, 4)

@@ -1,4 +1,4 @@
-"""Every rule that ships, for owners of one request and of several: an outcome that adds up, or a reasoned refusal."""
+"""Every rule that ships, for bidders of one request and of several: an outcome that adds up, or a reasoned refusal."""
 
 from collections.abc import Callable, Iterator
 
@@ -44,7 +44,7 @@ MARKETS = {
     "one agent each, several requests": Market(
         [[5, 0], [0, 4]], [[1, 9], [9, 1]], [1, 1], [[True, False], [False, True]], bidders=[3, 3]
     ),
-    "room for all": Market([[5, 3], [4, 1]], [[1, 1], [0, 1]], [2, 2], bidders=[1, 1]),
+    "capacity for all": Market([[5, 3], [4, 1]], [[1, 1], [0, 1]], [2, 2], bidders=[1, 1]),
     "nobody": Market(np.zeros((0, 2), int), np.zeros((0, 2), int), [1, 1]),
 }
 
@@ -63,7 +63,7 @@ REMEDIES = ("use ", "take ", "give ", "write ")
 #: Rules that some shape of market or of ownership is refused by, and which.
 PICKY = {
     "critical-value": {"several requests each", "one bidder with all", "one good, several requests"}
-    | {"one agent each, several requests", "room for all"},
+    | {"one agent each, several requests", "capacity for all"},
     "vickrey": set(MARKETS) - {"one agent each", "nobody"},
     "trade-reduction": set(MARKETS) - {"one good", "nobody"},
     "paper-router": {"one request each", "several requests each", "one good", "one good, several requests"},
@@ -131,9 +131,9 @@ def test_every_settlement_settles_what_every_rule_decides(settlement: Settlement
             ran = Execution(np.arange(n) + 1, np.arange(n) % 2 == 0, np.full(n, CERTAIN // 2))
             left = balance(outcome, ran, settlement.settle(outcome, ran))
             served = outcome.allocation.served & ran.succeeded
-            worth = 2 * int(market.take(market.values, outcome.allocation)[served].sum())
-            measured = worth - int(ran.costs[outcome.allocation.served].sum())
-            assert left.house + sum(left.bidders.values()) + int(left.agents.sum()) == measured
+            value = 2 * int(market.take(market.values, outcome.allocation)[served].sum())
+            measured = value - int(ran.costs[outcome.allocation.served].sum())
+            assert left.auctioneer + sum(left.bidders.values()) + int(left.agents.sum()) == measured
 
 
 class Repeated:

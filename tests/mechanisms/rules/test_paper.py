@@ -35,7 +35,7 @@ def test_free_service_beyond_what_an_agent_accepts_is_refused() -> None:
         ROUTER.run(at_weights([[5], [7], [6]], slots=2))
 
 
-def test_rounding_charges_fees_where_nobody_competes_and_hides_small_welfare() -> None:
+def test_rounding_charges_more_where_nobody_competes_and_hides_small_welfare() -> None:
     assert PaperRouter().run(at_weights([[1600]])).payments.charges.tolist() == [100]
     assert PaperRouter(grain=1000).run(at_weights([[1501], [1499]])).payments.charges.tolist() == [100, 599]
     assert PaperRouter(grain=1000).run(at_weights([[1400]])).payments.charges.tolist() == [500]

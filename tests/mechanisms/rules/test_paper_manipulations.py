@@ -6,7 +6,7 @@ from mechanisms import DirectMechanism
 from mechanisms.rules.paper import PaperRouter
 from proofs import Counterexample, Grid, Misreport, Property, Sample, Status, audit, find_property, shrink
 from proofs.properties.split_batches import Capacity, SplitProof
-from tests.mechanisms.routers import NoFreeService, PerOwner, WelfareFirst
+from tests.mechanisms.routers import NoFreeService, PerBidder, WelfareFirst
 from tests.proofs.helpers import examined
 
 ROUTER = PaperRouter(slots=1, grain=1)
@@ -43,7 +43,7 @@ def test_free_fallback_makes_zero_the_best_report() -> None:
     assert holds(NoFreeService(slots=1, grain=1), scope, TRUTHFUL)
 
 
-def test_free_fallback_is_paid_by_the_house() -> None:
+def test_free_fallback_is_paid_by_the_auctioneer() -> None:
     scope, solvent = Grid(bidders=2, agents=1, values=range(4), costs=1, capacities=2), find_property("no-deficit")
     case = found(ROUTER, scope, solvent)
     assert case.truth.values.tolist() == [[0]] and case.honest.charges == (0,)
@@ -70,7 +70,7 @@ def test_an_owner_of_two_requests_competes_with_himself() -> None:
     scope = Grid(bidders=1, agents=1, values=range(3), capacities=2, requests_per_bidder=2)
     case = found(ROUTER, scope, TRUTHFUL)
     assert case.truth.bidders.tolist() == [0, 0] and case.truth.values.max() == 1
-    assert holds(PerOwner(slots=1, grain=1), scope, TRUTHFUL)
+    assert holds(PerBidder(slots=1, grain=1), scope, TRUTHFUL)
 
 
 @pytest.mark.parametrize("capacity", ["left", "reset"])
@@ -80,15 +80,15 @@ def test_a_request_that_is_held_back_meets_no_rival(capacity: Capacity) -> None:
     assert case.truth.values.tolist() == [[1], [1]] and "charged [0]" in case.text
 
 
-def test_splitting_pays_no_longer_where_slots_are_sold_once() -> None:
-    """Without the free ride, whose slots are beyond the auction's, what is left is what is sold."""
+def test_splitting_pays_no_longer_where_capacity_is_sold_once() -> None:
+    """Without free service, whose capacity is beyond the auction's, what is left is what is sold."""
     scope = Grid(bidders=2, agents=1, values=range(3))
     assert not holds(NoFreeService(grain=1), scope, SplitProof("reset"))
     assert holds(NoFreeService(grain=1), scope, SplitProof("left"))
 
 
 @pytest.mark.parametrize("name", ["truthful", "no-deficit"])
-def test_search_finds_the_free_ride_in_a_large_market_and_shrinks_it(name: str) -> None:
+def test_search_finds_free_service_in_a_large_market_and_shrinks_it(name: str) -> None:
     sample = Sample(bidders=8, agents=3, values=(0, 100), costs=40, capacities=8, draws=20)
     case = found(ROUTER, sample, find_property(name))
     assert case.truth.shape == (1, 1) and case.truth.values.max() <= 2

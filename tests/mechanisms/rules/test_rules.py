@@ -27,7 +27,7 @@ def feasible(market: Market) -> list[Allocation]:
     for agents in product(range(-1, market.shape[1]), repeat=market.shape[0]):
         loads = [agents.count(agent) for agent in range(market.shape[1])]
         open_pairs = market.feasible is None or all(market.feasible[i, j] for i, j in enumerate(agents) if j >= 0)
-        if open_pairs and all(load <= room for load, room in zip(loads, market.capacities, strict=True)):
+        if open_pairs and all(load <= capacity for load, capacity in zip(loads, market.capacities, strict=True)):
             found.append(Allocation(np.array(agents, np.int64)))
     return found
 
@@ -88,7 +88,7 @@ def test_clearing_prices_clear_and_the_highest_cannot_rise(market: Market) -> No
     for agent in np.flatnonzero(sold):
         higher = high.copy()
         higher[agent] += 1
-        with pytest.raises(ValueError, match=r"not optimal|free slot"):
+        with pytest.raises(ValueError, match=r"not optimal|free (slot|capacity)"):
             market.certify(Allocation(allocation.agents, higher))
 
 
@@ -117,8 +117,8 @@ def test_critical_value_is_the_least_winning_report_with_one_agent() -> None:
         for request in np.flatnonzero(outcome.allocation.served):
             price, values = int(outcome.payments.charges[request]), market.values.copy()
             wins = []
-            for said in (price - 1, price + 1):
-                values[request] = said
+            for report in (price - 1, price + 1):
+                values[request] = report
                 wins.append(bool(mechanism.run(market.replace(values=values)).allocation.served[request]))
             assert wins == [False, True]
 
@@ -137,9 +137,9 @@ def test_along_a_ray_no_scale_beats_the_truth() -> None:
         assert honest >= 0
         gained += honest
         for scale in range(12):
-            said = values.copy()
-            said[0] = scale * ray
-            assert mechanism.run(truth.replace(values=said)).bidder_utilities(truth)[0] <= honest
+            report = values.copy()
+            report[0] = scale * ray
+            assert mechanism.run(truth.replace(values=report)).bidder_utilities(truth)[0] <= honest
     assert gained > 0
 
 
@@ -183,7 +183,7 @@ def test_vickrey_is_the_critical_value_where_one_agent_may_serve() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(market=markets(max_requests=4, owners=True))
-def test_rebates_leave_the_house_whole_and_ignore_the_receivers_report(market: Market) -> None:
+def test_rebates_leave_the_auctioneer_whole_and_ignore_the_receivers_report(market: Market) -> None:
     mechanism = Mechanism(MinCostFlow(), Redistribution())
     outcome, plain = mechanism.run(market), EXACT.run(market)
     assert 0 <= outcome.surplus <= plain.surplus
@@ -253,7 +253,7 @@ OWNED = Market([[5], [4]], [[1], [1]], [1], bidders=[0, 0])
         (lambda: Mechanism(Greedy(), Redistribution()).run(MARKET), "rebates could exceed"),
         (lambda: Mechanism(BruteForce(), CriticalValue()).run(MARKET), r"ByValue\(\) allocates, not BruteForce"),
         (lambda: Mechanism(ByValue(), Vickrey()).run(MARKET), "request 0 may go to 2 agents"),
-        (lambda: Mechanism(ByValue(), CriticalValue()).run(OWNED), "own several"),
+        (lambda: Mechanism(ByValue(), CriticalValue()).run(OWNED), "have several"),
         (lambda: Mechanism(ByValue(), Vickrey()).run(Market([[5], [4]], [[1], [-1]], [1])), r"costs\[1, 0\] = -1"),
     ],
 )  # fmt: skip

@@ -33,7 +33,7 @@ def test_a_bidder_in_turn_may_take_anything_that_is_best_for_him(market: Market)
                 for j, weight in enumerate(market.weights[request].tolist())
                 if agents.count(j) < market.capacities[j]
             }
-            after |= {(*agents, j) for j, worth in offers.items() if worth == max(offers.values())}
+            after |= {(*agents, j) for j, value in offers.items() if value == max(offers.values())}
         expected = after
     assert set(agents_of(FirstCome().ties(market))) == expected
 

@@ -106,7 +106,7 @@ def test_trade_reduction_by_hand(
         (Market([[1, 2]], [[0, 0]], [1, 1]), "request 0 values agents differently"),
         (Market([[1], [1]], [[0], [1]], [1]), "agent 0 has costs that differ"),
         (Market([[1], [1]], [[0], [0]], [1], bidders=[0, 0]), "several requests"),
-        (Market([[1]], [[0]], [2]), "several slots"),
+        (Market([[1]], [[0]], [2]), "capacity above 1"),
         (Market([[1]], [[0]], [1], [[False]]), "forbidden"),
     ],
 )

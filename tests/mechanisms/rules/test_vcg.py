@@ -11,7 +11,7 @@ from tests.markets import markets, random_market
 
 
 def clarke(outcome: Outcome) -> dict[int, int]:
-    """Each bidder's payment by the textbook: W(without him) - (others' welfare with him) + cost of serving him."""
+    """Each bidder's payment by the textbook: W(without them) - (others' welfare with them) + cost of serving them."""
     market, allocation = outcome.reported, outcome.allocation
     weights, costs = market.take(market.weights, allocation), market.take(market.costs, allocation)
     payments = {}
@@ -23,7 +23,7 @@ def clarke(outcome: Outcome) -> dict[int, int]:
     return payments
 
 
-def paid(outcome: Outcome) -> dict[int, int]:
+def charges(outcome: Outcome) -> dict[int, int]:
     charges = dict.fromkeys(outcome.reported.players, 0)
     for bidder, charge in zip(outcome.reported.bidders.tolist(), outcome.payments.charges.tolist(), strict=True):
         charges[bidder] += charge
@@ -34,14 +34,14 @@ def paid(outcome: Outcome) -> dict[int, int]:
 @given(market=markets())
 def test_single_request_payments_equal_removal(market: Market) -> None:
     outcome = Mechanism(MinCostFlow(), VCG()).run(market)
-    assert paid(outcome) == clarke(outcome)
+    assert charges(outcome) == clarke(outcome)
 
 
 @settings(max_examples=500, deadline=None)
 @given(market=markets(owners=True))
 def test_a_bidder_with_several_requests_is_one_player(market: Market) -> None:
     outcome = Mechanism(MinCostFlow(), VCG()).run(market)
-    assert paid(outcome) == clarke(outcome)
+    assert charges(outcome) == clarke(outcome)
 
 
 @settings(max_examples=300, deadline=None)
@@ -53,7 +53,7 @@ def test_payments_do_not_depend_on_which_optimal_allocation_was_found(market: Ma
 
 @settings(max_examples=500, deadline=None)
 @given(market=markets(owners=True))
-def test_nobody_loses_and_the_house_does_not_pay(market: Market) -> None:
+def test_nobody_loses_and_the_auctioneer_does_not_pay(market: Market) -> None:
     outcome = Mechanism(MinCostFlow(), VCG()).run(market)
     assert min(outcome.bidder_utilities().values(), default=0) >= 0
     assert outcome.surplus >= 0
@@ -80,7 +80,7 @@ def test_bidders_with_hundreds_of_requests_equal_removal_by_or_tools(kind: str) 
     market = Market(plain.values, plain.costs, plain.capacities, None, np.arange(3000) % 10)
     outcome = Mechanism(MinCostFlow(), VCG()).run(market)
     weights = market.take(market.weights, outcome.allocation)
-    charged = paid(outcome)
+    charged = charges(outcome)
     for bidder in market.players:
         rest = market.without(bidder)
         others = int(weights[market.bidders != bidder].sum())

@@ -63,7 +63,7 @@ def test_worst_runs_are_those_of_the_balance_written_down(settlement: Settlement
         worst = (
             min(min(each.bidders.values()) for each in left),
             min(int(each.agents.min()) for each in left),
-            min(each.house for each in left),
+            min(each.auctioneer for each in left),
         )
         for prop, low in zip((RationalRealised, AgentsRationalRealised, NoDeficitInAnyRun), worst, strict=True):
             found = prop(settlement, luck).check(outcome, market)

@@ -1,4 +1,4 @@
-"""What is finally paid, request by request, and that the books say the same."""
+"""Final charges and receipts, request by request, and the same in the books."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -65,7 +65,7 @@ def test_who_bears_what_in_one_request() -> None:
     assert settled(OnDelivery(), **terms, quality=None) == (12, 8)  # type: ignore[arg-type]
 
 
-class Told:
+class Fixed:
     """Expects every request to cost 2 millicredits, and to be right half the time."""
 
     def predict(self, features: Any) -> QoS:
@@ -79,19 +79,19 @@ class Told:
 def serve(settlement: Settlement, grades: Sequence[float | None]) -> tuple[list[Served], Router]:
     async def main() -> tuple[list[Served], Router]:
         fleet = [engine("a"), engine("b")]
-        said = dict(zip(("r0", "r1", "r2"), grades, strict=True))
+        graded = dict(zip(("r0", "r1", "r2"), grades, strict=True))
         async with running(fleet):
             router = Router(
                 fleet,
-                Auction(find_mechanism("vcg"), lambda agents: Told()),
+                Auction(find_mechanism("vcg"), lambda agents: Fixed()),
                 [PRICES] * 2,
-                grade=lambda made, text: said[made.id],
+                grade=lambda made, text: graded[made.id],
                 settlement=settlement,
             )
             await router.start()
             try:
                 keen = Preferences(10.0, 0.1)
-                served = [await router.submit(request(name, "a question about ferries"), keen) for name in said]
+                served = [await router.submit(request(name, "a question about ferries"), keen) for name in graded]
             finally:
                 await router.stop()
             assert all(isinstance(one, Served) for one in served)
@@ -119,7 +119,7 @@ def test_the_books_hold_what_was_settled_and_nothing_else(settlement: Settlement
     }[type(settlement)]
 
 
-def test_settling_on_measurement_the_house_keeps_what_the_auction_promised() -> None:
+def test_settling_on_measurement_the_auctioneer_keeps_what_the_auction_promised() -> None:
     served, router = serve(OnMeasurement(), (1.0, 0.0, None))
     assert served[0].cost != 2000
     assert router.ledger.totals().surplus == router.statistics.predicted_surplus == 0
@@ -139,7 +139,7 @@ def test_a_settlement_that_fails_charges_nobody() -> None:
     async def main() -> Router:
         fleet = [engine("a")]
         async with running(fleet):
-            router = Router(fleet, Auction(find_mechanism("vcg"), _told), [PRICES], settlement=Refusing())
+            router = Router(fleet, Auction(find_mechanism("vcg"), _fixed), [PRICES], settlement=Refusing())
             await router.start()
             with pytest.raises(MechanismError, match="not today"):
                 await router.submit(request("r", "a question about ferries"), Preferences(10.0, 0.1))
@@ -150,8 +150,8 @@ def test_a_settlement_that_fails_charges_nobody() -> None:
     assert books.held() == books.totals().entries == 0
 
 
-def _told(agents: Sequence[Agent]) -> Told:
-    return Told()
+def _fixed(agents: Sequence[Agent]) -> Fixed:
+    return Fixed()
 
 
 def test_whole_rounds_cannot_be_settled_request_by_request() -> None:

@@ -69,11 +69,11 @@ def test_no_report_moves_a_prediction() -> None:
     auction = Auction(find_mechanism("vcg"))
     auction.attach(agents)
     serve(auction, agents, offer("r", "something"), at=0)
-    told = [
+    decisions = [
         auction.decide([offer("s", "what is it", preferences=Preferences(worth, 0.3), bidder=name)], fleet(agents))
         for worth, name in ((1.0, "alice"), (90.0, "bob"))
     ]
-    one, two = (decision.predicted for decision in told)
+    one, two = (decision.predicted for decision in decisions)
     assert one is not None
     assert two is not None
     for part in ("latency", "cost", "quality"):
@@ -100,12 +100,12 @@ def test_a_prompt_too_long_for_an_agent_goes_elsewhere() -> None:
 def test_requests_of_one_bidder_are_one_player() -> None:
     agents = [agent("a", slots=1)]
     rich, poor = Preferences(50.0, 0.0), Preferences(40.0, 0.0)
-    for owners, pays_rival in ((("alice", "alice"), False), (("alice", "bob"), True)):
+    for bidders, pays_rival in ((("alice", "alice"), False), (("alice", "bob"), True)):
         auction = Auction(find_mechanism("vcg"))
         auction.attach(agents)
         offers = [
-            offer("r", "one", agents=1, preferences=rich, bidder=owners[0]),
-            offer("s", "two", agents=1, preferences=poor, bidder=owners[1]),
+            offer("r", "one", agents=1, preferences=rich, bidder=bidders[0]),
+            offer("s", "two", agents=1, preferences=poor, bidder=bidders[1]),
         ]
         decided = auction.decide(offers, fleet(agents))
         assert decided.outcome is not None

@@ -21,7 +21,7 @@ from runtime import (
     Policy,
     Request,
     RequestError,
-    Rounds,
+    RoundRules,
     Router,
     Served,
     SimulatedEngine,
@@ -82,7 +82,7 @@ def route(story: Story, policy: Policy, engines: Sequence[Engine] | None = None,
     async def main() -> tuple[Any, Router]:
         fleet = list(engines or [engine("a"), engine("b")])
         async with running(fleet):
-            router = Router(fleet, policy, [PRICES] * len(fleet), rounds=Rounds(**rounds))
+            router = Router(fleet, policy, [PRICES] * len(fleet), rounds=RoundRules(**rounds))
             await router.start()
             try:
                 return await story(router), router
@@ -148,15 +148,15 @@ def test_a_dead_engine_leaves_the_market_and_its_requests_are_served_elsewhere()
     assert router.ledger.held() == 0
 
 
-def test_when_every_engine_is_dead_everybody_is_told_and_nobody_pays() -> None:
+def test_when_every_engine_is_dead_everybody_is_answered_and_nobody_pays() -> None:
     async def story(router: Router) -> list[object]:
         asked = [router.submit(request(f"r{k}", f"{k}"), KEEN) for k in range(4)]
         first = await asyncio.gather(*asked, return_exceptions=True)
         late = await asyncio.gather(router.submit(request("late", "x"), KEEN), return_exceptions=True)
         return [*first, *late]
 
-    told, router = route(story, Fixed(0), [breaking("a", 0), breaking("b", 0)])
-    assert all(isinstance(one, EngineError) and "every engine is dead" in str(one) for one in told)
+    outcomes, router = route(story, Fixed(0), [breaking("a", 0), breaking("b", 0)])
+    assert all(isinstance(one, EngineError) and "every engine is dead" in str(one) for one in outcomes)
     assert router.ledger.totals().entries == router.ledger.held() == 0
 
 
@@ -183,8 +183,8 @@ def test_stopping_in_the_middle_charges_nobody() -> None:
         await router.stop()
         return await asyncio.gather(*jobs, return_exceptions=True)
 
-    told, router = route(story, Fixed(0))
-    assert all(isinstance(one, EngineError) for one in told)
+    outcomes, router = route(story, Fixed(0))
+    assert all(isinstance(one, EngineError) for one in outcomes)
     assert router.ledger.totals().entries == router.ledger.held() == 0
 
 
@@ -198,8 +198,8 @@ def test_one_bad_request_fails_alone() -> None:
         jobs = (router.submit(request(f"r{k}", f"{k}"), KEEN) for k in range(3))
         return await asyncio.gather(*jobs, return_exceptions=True)
 
-    told, router = route(story, Fixed(0), [engine("a", picky)])
-    assert [type(one) for one in told] == [Served, RequestError, Served]
+    outcomes, router = route(story, Fixed(0), [engine("a", picky)])
+    assert [type(one) for one in outcomes] == [Served, RequestError, Served]
     assert router.ledger.totals().entries == 2
     assert router.ledger.held() == 0
 
@@ -253,10 +253,10 @@ def test_the_auction_declines_what_is_worth_less_than_it_costs() -> None:
         poor = await router.submit(request("poor", "x"), Preferences(0.0, 1.0))
         return [poor, await router.submit(request("rich", "x"), KEEN)]
 
-    told, router = route(story, Auction(find_mechanism("vcg")))
-    assert isinstance(told[0], Declined)
-    assert "worth its cost" in told[0].reason
-    assert isinstance(told[1], Served)
+    outcomes, router = route(story, Auction(find_mechanism("vcg")))
+    assert isinstance(outcomes[0], Declined)
+    assert "costs less than the reported value" in outcomes[0].reason
+    assert isinstance(outcomes[1], Served)
     assert router.ledger.totals().entries == 1
 
 
@@ -266,8 +266,8 @@ def test_the_auction_gives_a_scarce_slot_to_who_values_it_more_at_the_others_pri
         bids = [("low", Preferences(8.0, 0.0)), ("high", Preferences(20.0, 0.0)), ("mid", Preferences(12.0, 0.0))]
         return await asyncio.gather(*(router.submit(request(name, "same words"), bid) for name, bid in bids))
 
-    told, _ = route(story, Auction(find_mechanism("vcg")), [engine("a")], slots=1, window_s=0.05)
-    low, high, mid = told
+    outcomes, _ = route(story, Auction(find_mechanism("vcg")), [engine("a")], slots=1, window_s=0.05)
+    low, high, mid = outcomes
     assert high.dispatched_s < mid.dispatched_s < low.dispatched_s
     assert high.charge > mid.charge > low.charge
     assert high.predicted is not None
@@ -280,11 +280,11 @@ def test_requests_wait_for_room_until_their_patience_ends() -> None:
         return await asyncio.gather(*jobs)
 
     slow = engine("a", lambda asked: "word " * 15)
-    told, router = route(story, Auction(find_mechanism("vcg")), [slow], slots=1, patience_s=0.5)
-    kinds = [type(one) for one in told]
+    outcomes, router = route(story, Auction(find_mechanism("vcg")), [slow], slots=1, patience_s=0.5)
+    kinds = [type(one) for one in outcomes]
     assert kinds.count(Served) >= 2
     assert kinds.count(Declined) >= 1
-    assert all("no agent had room within 0.5 s" in one.reason for one in told if isinstance(one, Declined))
+    assert all("no agent had free capacity within 0.5 s" in one.reason for one in outcomes if isinstance(one, Declined))
     assert router.ledger.totals().entries == kinds.count(Served)
 
 

@@ -28,7 +28,7 @@ class Conversations:
 
     rng: random.Random
     block_size: int
-    room: int
+    limit: int
     lengths: list[int] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
 
@@ -40,7 +40,7 @@ class Conversations:
 
     def add(self, max_tokens: int, past: int, **more: int) -> None:
         """One more request; it may continue the first `past` requests only."""
-        rng, room = self.rng, self.room - max_tokens
+        rng, limit = self.rng, self.limit - max_tokens
         kind = rng.choice(("new", "next", "next", "next", "again", "cut", "branch")) if past else "new"
         before: dict[str, Any] = {}
         known = 0
@@ -56,14 +56,14 @@ class Conversations:
                 known = rng.randint(1, known)
             elif kind == "again":
                 known -= self.requests[after]["max_tokens"]
-            known = min(known, room)
+            known = min(known, limit)
             before["keep"] = known
         own = [] if kind in ("again", "cut") else self.tokens(rng.randint(1, 2 * self.block_size))
         if kind == "new":
             own = [*rng.choice(self.systems), *own]
         elif own and rng.random() < 0.3:
             own = own[: max(1, len(own) - (known + len(own)) % self.block_size)]
-        own = own[: max(0, room - known)]
+        own = own[: max(0, limit - known)]
         self.requests.append({"prompt": own, "max_tokens": max_tokens, **before, **more})
         self.lengths.append(known + len(own) + max_tokens)
 
@@ -79,7 +79,7 @@ def serial_trace(seed: int, block_size: int, cache_blocks: int, requests: int) -
 def burst_trace(
     seed: int, block_size: int, cache_blocks: int, budget: int, answers: int, requests: int
 ) -> dict[str, Any]:
-    """Bursts of up to 7 requests for 4 slots, some of them arriving while the first is served.
+    """Bursts of up to 7 requests for a capacity of 4, some of them arriving while the first is served.
 
     A step computes at most `budget` tokens; an answer has at most `answers`.
     """

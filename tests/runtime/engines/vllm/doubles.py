@@ -1,4 +1,4 @@
-"""A small HTTP server that answers as vLLM 0.32 does, and can be told to answer badly."""
+"""A small HTTP server that answers as vLLM 0.32 does, and can be set to answer badly."""
 
 import json
 import threading

@@ -250,6 +250,7 @@ def test_python_is_the_one_given_then_the_variable_then_the_environments(
     assert find_python(None) == variable
     monkeypatch.delenv("IEMAS_VLLM_PYTHON")
     monkeypatch.chdir(tmp_path)
+    assert (vllm_process._PROJECT / "runtime" / "engines" / "vllm").is_dir()
     monkeypatch.setattr(vllm_process, "_PROJECT", tmp_path / "project")
     with pytest.raises(EngineError, match="make vllm"):
         find_python(None)

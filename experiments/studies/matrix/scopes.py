@@ -5,13 +5,13 @@ Together they break every rule, over whichever allocator, that can be broken on 
 
 from proofs import Grid
 
-#: A bidder whose three requests may go where these rows say has several best bundles. Which one he takes turns on
-#: whether agent 0 has a slot left: with it he takes that of agent 3 as well, which the last bidder can use alone.
+#: A bidder whose three requests may go where these rows say has several best bundles. Which one they take
+#: turns on whether agent 0 has free capacity: with it they take agent 3 as well, which the last bidder can use alone.
 _TORN = [[True, True, False, True], [False, True, True, False], [True, False, False, False]]
 _LAST = [False, False, False, True]
 
 #: Bidders misreport, agents' terms are public.
-SPACES: tuple[Grid, ...] = (
+SCOPES: tuple[Grid, ...] = (
     Grid(bidders=2, agents=2, values=range(3)),
     Grid(bidders=2, agents=2, values=(0, 2, 3), costs=(0, 2)),
     Grid(bidders=3, agents=1, values=range(4), costs=[[0], [1], [2]]),
@@ -20,7 +20,7 @@ SPACES: tuple[Grid, ...] = (
     Grid(bidders=2, agents=2, values=range(2), requests_per_bidder=2),
     Grid(bidders=2, agents=2, values=(-1, 1, 2)),
     Grid(bidders=3, agents=2, values=range(2)),
-    # Worth serving, and worth less than nothing to those who are served.
+    # Of positive welfare, and of negative value to those who are served.
     Grid(bidders=2, agents=1, values=(-1, 1), costs=-2),
     # Ranked by value alone, a dear request displaces a cheap one: at once; where agent 0 is away, to which it would go;
     # and a request takes the dear agent 0 as soon as the rival is away who holds it.
@@ -50,9 +50,9 @@ AVERAGE: tuple[Grid, ...] = (
     Grid(2, 1, (0, 16), private_costs=(0, 8), requests_per_bidder=2),
     Grid(2, 1, (8, 16), private_costs=(4, 8), private_capacities=range(2)),
     Grid(2, 2, (0, 32), private_costs=(0, 16)),
-    # Greedy gives bidder 0 the one agent that bidder 1 may go to; he does better to hide that he likes it more.
+    # Greedy gives bidder 0 the one agent that bidder 1 may go to; hiding that they like it more is better for them.
     Grid(2, 2, (32, 48), feasible=[[True, True], [True, False]]),
-    # Whoever is served costs no less than he is worth: agents do better to withhold their slot.
+    # Whoever is served costs no less than their value: agents do better to withhold their capacity.
     Grid(2, 1, (8,), private_costs=(8, 16), private_capacities=range(2)),
     # Ranked by value alone, the dear request is served, and by the dear agent.
     Grid(2, 1, (16, 24), [[16], [0]]),
@@ -60,13 +60,13 @@ AVERAGE: tuple[Grid, ...] = (
     Grid(2, 4, (8,), [[6] * 4] * 3 + [[1] * 4], owners=(0, 0, 0, 1), feasible=[*_TORN, _LAST], private_capacities=(1,)),
 )
 
-#: Agents that could take everybody, of which the published router auctions one slot each.
-ROOMY: tuple[Grid, ...] = (
+#: Agents that could take everybody, of whose capacity the published router auctions one each.
+AMPLE: tuple[Grid, ...] = (
     Grid(bidders=2, agents=2, values=range(4), costs=(0, 1), capacities=2),
     Grid(bidders=2, agents=1, values=range(4), costs=1, capacities=2),
 )
-ROOMY_TWO_SIDED: tuple[Grid, ...] = (Grid(2, 1, range(3), capacities=2, private_costs=range(3)),)
-ROOMY_AVERAGE: tuple[Grid, ...] = (
+AMPLE_TWO_SIDED: tuple[Grid, ...] = (Grid(2, 1, range(3), capacities=2, private_costs=range(3)),)
+AMPLE_AVERAGE: tuple[Grid, ...] = (
     Grid(2, 1, (0, 1, 2), capacities=2, private_costs=(0, 1)),
     Grid(2, 2, (0, 1, 20), capacities=2),
 )
