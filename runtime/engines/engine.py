@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
+from runtime.errors import EngineError
+
 Role = Literal["system", "user", "assistant"]
 
 
@@ -70,6 +72,12 @@ class EngineInfo:
     slots: int
     tokenizer: str
     simulated: bool
+
+    def __post_init__(self) -> None:
+        for name in ("block_size", "cache_blocks", "max_model_len", "slots"):
+            number = getattr(self, name)
+            if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+                raise EngineError(f"engine of {self.model}: {name} is {number!r}; it must be an integer >= 1")
 
 
 @runtime_checkable

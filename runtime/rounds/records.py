@@ -1,8 +1,10 @@
 """What goes into a round and what comes out of it: its rules, its records, its totals."""
 
 from dataclasses import dataclass, field
+from math import isfinite
 
 from runtime.engines.engine import Completion, Request
+from runtime.errors import ServingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,9 @@ class RoundRules:
         patience_s: seconds after which a request that still waits is declined.
         slots: the most requests an agent may serve at once, its capacity; None takes the engine's own number.
 
+    Raises:
+        ServingError: a rule under which no round could ever close, or nobody be served.
+
     Example:
         >>> RoundRules(slots=2)
         RoundRules(window_s=0.01, max_batch=16, patience_s=120.0, slots=2)
@@ -24,6 +29,16 @@ class RoundRules:
     max_batch: int = 16
     patience_s: float = 120.0
     slots: int | None = None
+
+    def __post_init__(self) -> None:
+        if not _at_least(0, self.window_s):
+            raise ServingError(f"window_s = {self.window_s!r}; expected seconds >= 0")
+        if not _at_least(0, self.patience_s):
+            raise ServingError(f"patience_s = {self.patience_s!r}; expected seconds >= 0")
+        if not _is_count(self.max_batch):
+            raise ServingError(f"max_batch = {self.max_batch!r}; a round takes at least 1 request")
+        if self.slots is not None and not _is_count(self.slots):
+            raise ServingError(f"slots = {self.slots!r}; an agent serves at least 1 request, None for its own number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +89,23 @@ class Declined:
 
 @dataclass(slots=True)
 class RoundStatistics:
-    """What the rounds of a run add up to; `decide_s` is the policy's own computing time, in real seconds."""
+    """What the rounds of a run add up to.
+
+    `decide_s` is the policy's own computing time, in real seconds; `mistokenised` counts, by engine, the requests whose
+    prompt the engine served as other tokens than it had said before.
+    """
 
     rounds: int = 0
     contested: int = 0
     decide_s: list[float] = field(default_factory=list)
     predicted_welfare: int = 0
     predicted_surplus: int = 0
+    mistokenised: dict[str, int] = field(default_factory=dict)
+
+
+def _at_least(least: float, value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= least and isfinite(value)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -6,6 +6,7 @@ when an agent has free capacity, until its patience ends.
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -24,6 +25,8 @@ from runtime.engines.engine import Completion, Engine, EngineInfo, Request
 from runtime.errors import EngineError, RequestError
 from runtime.policies.policy import Agent, Decision, Fleet, Offer, Policy
 from runtime.rounds.records import Declined, Prediction, RoundRules, RoundStatistics, Served
+
+_log = logging.getLogger(__name__)
 
 #: Grades an answer in [0, 1], or None where there is nothing to grade it by.
 Grade = Callable[[Request, str], float | None]
@@ -62,7 +65,8 @@ class Router:
             agents receive their measured cost. Policies without an auction are settled so in any case.
 
     Raises:
-        EngineError: not one price list per engine, or a settlement that needs to see whole rounds.
+        EngineError: not one price list per engine, two engines of one name, or a settlement that needs to see whole
+            rounds.
     """
 
     def __init__(
@@ -78,6 +82,9 @@ class Router:
     ) -> None:
         if not engines or len(engines) != len(prices):
             raise EngineError(f"{len(engines)} engines and {len(prices)} price lists; give one list to each engine")
+        names = [engine.name for engine in engines]
+        if len(set(names)) < len(names):
+            raise EngineError(f"engines are called {names}; give each a name of its own, which ledgers and reports use")
         self.engines = list(engines)
         self.policy = policy
         self.prices = list(prices)
@@ -96,6 +103,7 @@ class Router:
         self._loop_task: asyncio.Task[None] | None = None
         self._serving: set[asyncio.Task[Completion]] = set()
         self._failures: list[BaseException] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
         """Learn what the engines are and start the round loop.
@@ -103,6 +111,7 @@ class Router:
         Raises:
             EngineError: an engine is not up and does not come up.
         """
+        self._loop = asyncio.get_running_loop()
         self.infos = [await engine.start() for engine in self.engines]
         limit = self.rounds.slots
         self._agents = tuple(
@@ -133,8 +142,14 @@ class Router:
 
         Raises:
             RequestError: no engine could ever serve it.
-            EngineError: every engine is dead, or the router was stopped.
+            EngineError: every engine is dead, the router was stopped or never started, or another loop asks.
         """
+        if asyncio.get_running_loop() is not self._loop:
+            raise EngineError(
+                "the router runs on no loop yet; await router.start() first"
+                if self._loop is None
+                else "the router runs on another event loop; submit there (asyncio.run_coroutine_threadsafe)"
+            )
         if not self._alive.any():
             raise EngineError("every engine is dead; start the router anew")
         loop = asyncio.get_running_loop()
@@ -259,6 +274,7 @@ class Router:
             self._give_up(dispatched, error)
             return
         _resolve(waiting, served)
+        self._compare_tokens(waiting.offer, served)
         try:
             self._teach(waiting.offer, served)
         except Exception as broken:
@@ -302,6 +318,23 @@ class Router:
         took = served.completion
         measured = Measured(took.first_token_s, served.cost / MICROS, served.quality, took.output_tokens)
         self.policy.learn(offer, served.agent, took, measured)
+
+    def _compare_tokens(self, offer: Offer, served: Served) -> None:
+        """Notice a tokenizer that is not the server's: what it says of a prompt's prefix, no cache will hold."""
+        said, seen = offer.tokens[served.agent], served.completion.token_ids[: served.completion.prompt_tokens]
+        if not seen or said == seen:
+            return
+        name = self._agents[served.agent].name
+        self.statistics.mistokenised[name] = count = self.statistics.mistokenised.get(name, 0) + 1
+        if count == 1:
+            _log.warning(
+                "engine %s served request %s as %d prompt tokens, not as the %d it had tokenised: cache hits cannot be "
+                "predicted there; look at its chat template",
+                name,
+                served.request.id,
+                len(seen),
+                len(said),
+            )
 
     def _give_up(self, dispatched: _Dispatched, error: BaseException) -> None:
         """A request that failed fails alone; a dead engine leaves the market and its request competes again."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -39,6 +40,9 @@ class VllmClient:
 
     def __init__(self, url: str, api_key: str | None = None) -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
+        _check_address(url)
+        if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
+            raise EngineError(f"the API key for {self.url} holds characters that no header can carry; copy it again")
         try:
             self._http = httpx.AsyncClient(
                 base_url=self.url,
@@ -72,7 +76,9 @@ class VllmClient:
             raise self._nonsense("/v1/models", "no max_model_len; is it vLLM?") from None
         chosen = [each for each in listed if name in (None, each.name)]
         if not chosen:
-            names = ", ".join(each.name for each in listed) or "none at all"
+            if not listed:
+                raise EngineError(f"{self.url} lists no model at all; start the server with one")
+            names = ", ".join(each.name for each in listed)
             raise EngineError(f"{self.url} serves no model {name!r}; it serves {names}")
         return chosen[0]
 
@@ -137,11 +143,15 @@ class VllmClient:
         if not isinstance(details, dict) or details.get("cached_tokens") is None:
             raise EngineError(f"{self.url} does not report what it found in its cache: start it with {_DETAILS_FLAG}")
         try:
+            prompt, cached = int(answer.usage["prompt_tokens"]), int(details["cached_tokens"])
+            output = int(answer.usage["completion_tokens"])
+            if not (0 <= cached <= prompt and output >= 0):
+                raise ValueError(f"{cached} of {prompt} prompt tokens cached, {output} out")
             return Completion(
                 text="".join(answer.text),
-                prompt_tokens=int(answer.usage["prompt_tokens"]),
-                cached_tokens=int(details["cached_tokens"]),
-                output_tokens=int(answer.usage["completion_tokens"]),
+                prompt_tokens=prompt,
+                cached_tokens=cached,
+                output_tokens=output,
                 first_token_s=answer.first_s,
                 latency_s=answer.last_s,
                 token_ids=(*answer.prompt_ids, *answer.output_ids) if answer.prompt_ids else (),
@@ -228,6 +238,16 @@ class _Answer:
                 self.last_s = now_s
             self.text.append(text)
             self.output_ids += tokens
+
+
+def _check_address(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        raise EngineError(f"{url!r} is no address ({error}); write it as http://host:port") from None
+    if not whole:
+        raise EngineError(f"{url!r} is no address; write it as http://host:port")
 
 
 def _plain(messages: Sequence[Message]) -> list[dict[str, str]]:

@@ -30,6 +30,8 @@ StartProgress = Callable[[float, str], None]
 
 _POLL_S = 0.25
 _REPORT_S = 1.0
+#: A server that runs says what it is in milliseconds; one that takes connections and is silent is given up.
+_ANSWER_S = 10.0
 # Words, digits, accents, other scripts, white space, code: vocabularies differ on at least one of them.
 _PROBE = (Message("user", "Zebra 3.14159 naïve 東京 Ωmega\n\tdef f(x): return x**2  # straße"),)
 
@@ -201,7 +203,14 @@ class VllmEngine:
             await self._launch(source)
             return await self._describe(None, source.options.max_num_seqs)
         self._client = VllmClient(source.url, source.api_key)
-        return await self._describe(source.model, source.slots)
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                return await self._describe(source.model, source.slots)
+        except TimeoutError:
+            raise EngineError(
+                f"{source.url} takes connections and has not answered within {_ANSWER_S:g} s; is it a vLLM server, "
+                "and is it up?"
+            ) from None
 
     async def _launch(self, source: _Launch) -> None:
         model = validate_model_folder(source.model)
