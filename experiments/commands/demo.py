@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -80,12 +81,20 @@ def demo(
     """
     from rich.console import Console
 
+    from experiments.commands.output import OutputFolder
     from experiments.errors import AuditRefusedError
     from experiments.reports.html import write_report
     from experiments.reports.terminal import audit_table, policy_table
     from experiments.studies.demo import Plan, check, examine, find_files, serve, simulate
 
     real = engine is EngineKind.VLLM
+    if not real and (model or url):
+        raise typer.BadParameter(
+            "simulated engines have no model and no address; add --engine vllm",
+            param_hint="--model" if model else "--url",
+        )
+    if model and url:
+        raise typer.BadParameter("a server that runs already has its model; give --model or --url", param_hint="--url")
     plan = Plan(
         mechanism=mechanism,
         allocator=allocator,
@@ -100,7 +109,6 @@ def demo(
         slots=slots or (2 if real else 4),
         seeds=tuple(range(seeds or (1 if real else 3))),
         policies=tuple(policy or ()),
-        books=_fresh_folder(out / "books"),
     )
     check(plan)
     for remark in find_files(plan)[1]:
@@ -108,42 +116,35 @@ def demo(
     # A pipe has no width of its own, and the table needs some.
     console = Console(quiet=as_json, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     notes = Console(stderr=True)
-    try:
+    with OutputFolder(out) as output:
         with _bar(notes) as bar:
-            task = bar.add_task(f"audit of {mechanism}", total=None)
-            report = examine(plan, lambda done, total: bar.update(task, completed=done, total=total))
-    except AuditRefusedError as refusal:
-        console.print(audit_table(refusal.report))
-        typer.secho(f"iemas: {refusal}", fg="red", err=True)
-        raise typer.Exit(1) from None
-    console.print(audit_table(report))
-    with _bar(notes) as bar:
-        result = (
-            serve(plan, report, _real_fleet(model, url, plan, bar), _progress(bar))
-            if real
-            else simulate(plan, report, _progress(bar))
-        )
-    result.save(out)
-    page = write_report(result, out / "report.html")
+            fleet = _real_fleet(model, url, plan, bar) if real else None
+        try:
+            with _bar(notes) as bar:
+                task = bar.add_task(f"audit of {mechanism}", total=None)
+                report = examine(plan, lambda done, total: bar.update(task, completed=done, total=total))
+        except AuditRefusedError as refusal:
+            console.print(audit_table(refusal.report))
+            if as_json:
+                typer.echo(
+                    json.dumps({"refused": str(refusal), "audit": json.loads(refusal.report.to_json())}, indent=1)
+                )
+            typer.secho(f"iemas: {refusal}", fg="red", err=True)
+            raise typer.Exit(1) from None
+        console.print(audit_table(report))
+        plan = replace(plan, books=output.make())
+        with _bar(notes) as bar:
+            result = (
+                simulate(plan, report, _progress(bar)) if fleet is None else serve(plan, report, fleet, _progress(bar))
+            )
+        result.save(out)
+        page = write_report(result, out / "report.html")
     if as_json:
         typer.echo(json.dumps(result.as_dict(), indent=1))
         return
     console.print(policy_table(result))
     for what, where in (("report", page), ("figures", out / "results.json"), ("requests", out / "requests.jsonl")):
         console.print(f"{what:<9}{where}", soft_wrap=True, highlight=False, markup=False)
-
-
-def _fresh_folder(folder: Path) -> Path:
-    """The folder, without the books of an earlier run: ids of requests repeat, and books refuse a second charge."""
-    from experiments.errors import StudyError
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.glob("*.sqlite*"):
-            old.unlink()
-    except OSError as error:
-        raise StudyError(f"cannot write to {folder}: {error}; name another folder with --out") from error
-    return folder
 
 
 def _bar(console: "Console") -> "Progress":
@@ -165,9 +166,12 @@ def _progress(bar: "Progress") -> Callable[[str, int, int], None]:
 
 
 def _real_fleet(model: list[str] | None, url: list[str] | None, plan: "Plan", bar: "Progress") -> "PricedEngines":
-    from experiments.worlds.fleets import connected_fleet, launched_fleet
+    from experiments.worlds.fleets import connected_fleet, launched_fleet, reach
 
     if url:
-        return connected_fleet(url, plan.slots)
+        fleet = connected_fleet(url, plan.slots)
+        bar.add_task("servers", total=None)
+        reach(fleet[0])
+        return fleet
     task = bar.add_task("models", total=None)
     return launched_fleet(model or DEFAULT_MODELS, lambda doing: bar.update(task, description=doing))

@@ -5,6 +5,7 @@ answer is right is drawn from the agent's assumed skill, so the quality column o
 does with given skills, and is no claim about any model.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from experiments.worlds.run import Workload, answers_of
 from prediction import TokenPrices
-from runtime import Engine, EngineShape, Request, SimulatedEngine, calibration
+from runtime import Engine, EngineShape, Request, SimulatedEngine, calibration, running
 
 #: Engines and, in the same order, their price lists.
 PricedEngines = tuple[Sequence[Engine], Sequence[TokenPrices]]
@@ -96,11 +97,25 @@ def launched_fleet(models: Sequence[str], show: Callable[[str], None]) -> Priced
 
 
 def connected_fleet(urls: Sequence[str], slots: int) -> PricedEngines:
-    """vLLM servers that run already, all priced as small; nothing is contacted yet."""
+    """vLLM servers that run already, all priced as small; nothing is contacted yet (`reach`)."""
     from runtime.engines.vllm.engine import VllmEngine
 
     engines = [VllmEngine.connect(f"server-{k}", url, slots=slots) for k, url in enumerate(urls)]
     return engines, [SMALL_PRICES for _ in urls]
+
+
+def reach(engines: Sequence[Engine]) -> None:
+    """Ask every server what it is, and hang up: before hours are spent on the way to it.
+
+    Raises:
+        EngineError: one of them is none, or has not answered within ten seconds.
+    """
+
+    async def ask() -> None:
+        async with running(engines):
+            pass
+
+    asyncio.run(ask())
 
 
 def _starting(label: str, show: Callable[[str], None]) -> Callable[[float, str], None]:
