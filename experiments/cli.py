@@ -12,6 +12,7 @@ from experiments.commands.audit import audit
 from experiments.commands.calibrate import calibrate
 from experiments.commands.demo import demo
 from experiments.commands.mechanisms import mechanisms
+from experiments.commands.streams import harden
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,8 +46,9 @@ def _root(
 
 def main() -> None:
     """Run the command; an error becomes one line on standard error and exit code 2, never the 1 of a refutation."""
+    harden()
     try:
-        app()
+        app(color=False if os.environ.get("NO_COLOR") else None)
     except Exception as error:
         if os.environ.get("IEMAS_TRACEBACK"):
             traceback.print_exc()

@@ -84,7 +84,7 @@ def demo(
     from experiments.commands.output import OutputFolder
     from experiments.errors import AuditRefusedError
     from experiments.reports.html import write_report
-    from experiments.reports.terminal import audit_table, policy_table
+    from experiments.reports.terminal import audit_table, policy_tables
     from experiments.studies.demo import Plan, check, examine, find_files, serve, simulate
 
     real = engine is EngineKind.VLLM
@@ -142,7 +142,8 @@ def demo(
     if as_json:
         typer.echo(json.dumps(result.as_dict(), indent=1))
         return
-    console.print(policy_table(result))
+    for table in policy_tables(result, console.width):
+        console.print(table)
     for what, where in (("report", page), ("figures", out / "results.json"), ("requests", out / "requests.jsonl")):
         console.print(f"{what:<9}{where}", soft_wrap=True, highlight=False, markup=False)
 

@@ -1,9 +1,9 @@
-"""A study and its audit as tables for the terminal; the report's figures and marks, at 110 columns."""
+"""A study and its audit as tables for the terminal: the report's figures and marks, at any width."""
 
 from typing import TYPE_CHECKING
 
 from experiments.reports.charts import Study
-from experiments.results.columns import BEST, NONE
+from experiments.results.columns import BEST, NONE, Cell
 from experiments.results.results import StudyResult
 from proofs import Finding, Report, Status
 
@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-#: What fits: figure, heading, and unit.
+#: A longer name of a policy is folded.
+_NAME = 22
+
+#: What is printed: figure, heading, and unit.
 _COLUMNS = (
     ("requests", "served", ""),
     ("declined", "decl.", ""),
@@ -29,13 +32,39 @@ _COLUMNS = (
 _STYLES = {Status.PROVED: "green", Status.VERIFIED: "green", Status.REFUTED: "bold red", Status.UNKNOWN: "yellow"}
 
 
-def policy_table(result: StudyResult) -> "Table":
-    """One row per policy, means over seeds."""
+def policy_tables(result: StudyResult, width: int) -> "list[Table]":
+    """One row per policy, means over seeds; as many tables beside each other's columns as the width asks for.
+
+    Args:
+        width: of the terminal, in characters. Nothing is cut off: figures that do not fit go into a table below.
+    """
+    study = Study(result)
+    cells = [study.cells(figure) for figure, _, _ in _COLUMNS]
+    left = min(_NAME, max(map(len, ("policy", *result.policies)))) + 2
+    tables: list[list[int]] = [[]]
+    used = left
+    for index, (_, heading, unit) in enumerate(_COLUMNS):
+        needed = 1 + max(len(heading), len(unit), *(len(one.text) + 2 * one.best for one in cells[index].values()))
+        if tables[-1] and used + needed > width:
+            tables.append([])
+            used = left
+        tables[-1].append(index)
+        used += needed
+    return [
+        _policy_table(study, columns, cells, first=k == 0, last=k == len(tables) - 1)
+        for k, columns in enumerate(tables)
+    ]
+
+
+def _policy_table(
+    study: Study, columns: list[int], cells: list[dict[str, Cell]], *, first: bool, last: bool
+) -> "Table":
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    study = Study(result)
+    result = study.result
+
     title = Text(
         "simulated engines: speed fitted, answer quality assumed" if result.simulated else "real engines", "bold"
     )
@@ -45,22 +74,24 @@ def policy_table(result: StudyResult) -> "Table":
     seeds = f"means of {len(result.seeds)} seeds; " if study.several_seeds else ""
     caption = f"{seeds}median, p95: wait for the first token; {BEST} best as printed; {NONE} no such figure"
     table = Table(
-        title=title,
+        title=title if first else None,
         title_justify="left",
-        caption=Text(caption, "dim"),
+        caption=Text(caption, "dim") if last else None,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    table.add_column("policy", overflow="fold", max_width=22)
-    for _, heading, unit in _COLUMNS:
+    table.add_column("policy", overflow="fold", max_width=_NAME)
+    for _, heading, unit in (_COLUMNS[index] for index in columns):
         table.add_column(f"{heading}\n{unit}", justify="right", no_wrap=True)
-    cells = [study.cells(figure) for figure, _, _ in _COLUMNS]
     for policy in result.policies:
         chosen = policy == study.chosen
         table.add_row(
             Text(policy, "bold" if chosen else ""),
-            *(_cell(by_policy[policy].text, by_policy[policy].best) for by_policy in cells),
+            *(
+                _cell(by_policy[policy].text, by_policy[policy].best)
+                for by_policy in (cells[index] for index in columns)
+            ),
         )
     return table
 
@@ -81,10 +112,10 @@ def audit_table(report: Report) -> "Table":
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    table.add_column("property")
-    table.add_column("finding")
+    table.add_column("property", overflow="fold")
+    table.add_column("finding", no_wrap=True)
     for heading in ("cases", "seconds", "worst, micro-units"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     for finding in report.findings:
         table.add_row(
             Text(finding.property.name),

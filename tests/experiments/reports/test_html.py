@@ -15,7 +15,7 @@ from rich.console import Console
 from experiments.reports.charts import charts
 from experiments.reports.charts.auction import WINDOW, _running_error
 from experiments.reports.html import SIMULATED, write_report
-from experiments.reports.terminal import audit_table, policy_table
+from experiments.reports.terminal import audit_table, policy_tables
 from experiments.results.columns import BEST, COLUMNS, NONE, column
 from experiments.results.measures import Measures
 from experiments.results.results import StudyResult
@@ -200,7 +200,7 @@ def test_nothing_served_is_no_crash(result: StudyResult, written: Callable[[Stud
     chosen = {"none": (), "all declined": (empty,), "one policy declined": (empty, run("random"))}[runs]
     page = written(dataclasses.replace(result, runs=chosen))
     assert "Nothing to draw." in page
-    assert "policy" in printed(policy_table(dataclasses.replace(result, runs=chosen)))
+    assert "policy" in printed(*policy_tables(dataclasses.replace(result, runs=chosen), 110))
 
 
 def test_the_learning_curve_looks_back_over_its_window() -> None:
@@ -210,24 +210,30 @@ def test_the_learning_curve_looks_back_over_its_window() -> None:
     assert curve[-1] == 0.0
 
 
-def printed(thing: object) -> str:
+def printed(*things: object, width: int = 110) -> str:
     text = io.StringIO()
-    Console(width=110, file=text).print(thing)
+    for thing in things:
+        Console(width=width, file=text).print(thing)
     return text.getvalue()
 
 
 def test_the_terminal_table_fits(result: StudyResult) -> None:
     wide = dataclasses.replace(result, runs=(*result.runs, run("a-policy-with-a-long-name:OfSomebody")))
-    text = printed(policy_table(wide))
+    text = printed(*policy_tables(wide, 110))
     assert max(map(len, text.splitlines())) <= 110
     assert "…" not in text
+    narrow = printed(*policy_tables(wide, 60), audit_table(wide.audit), width=60)
+    assert max(map(len, narrow.splitlines())) <= 60
+    assert "…" not in narrow
+    # Nothing is missing: every figure of the wide table is in one of the narrow ones.
+    assert set(re.findall(r"[\d,.]*\d", text)) <= set(re.findall(r"[\d,.]*\d", narrow))
     assert "simulated engines" in text
     assert BEST in text
     assert NONE in text
 
 
 def test_the_terminal_says_what_was_refuted(refuted: StudyResult) -> None:
-    assert "SERVED DESPITE A FAILED AUDIT: truthful" in printed(policy_table(refuted))
+    assert "SERVED DESPITE A FAILED AUDIT: truthful" in printed(*policy_tables(refuted, 110))
     text = printed(audit_table(refuted.audit))
     assert "REFUTED" in text
     assert "bidder 0 reports" in text
