@@ -5,6 +5,7 @@ the same functions as what ships.
 """
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass, replace
@@ -186,19 +187,26 @@ def _exact(allocator: str) -> bool:
 
 
 def load_object(name: str, **arguments: object) -> object:
-    """What `module:attribute` stands for; a class is built with the arguments.
+    """What `module:attribute` or `path/to/file.py:attribute` stands for; a class is built with the arguments.
 
-    Modules are looked for in the working directory too, so that a file of your own needs no installation.
+    Modules are looked for in the working directory too, so that a file of your own needs no installation. A file is
+    imported under its own name, with its folder on the path.
 
     Raises:
         MechanismError: there is no such module or attribute, or the class cannot be built so.
     """
-    module_name, _, attribute = name.partition(":")
+    module_name, _, attribute = name.rpartition(":")
     if not module_name or not attribute:
         raise MechanismError(f"{name!r} names no module or nothing in it; expected my_module:MyClass")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    file = Path(module_name).resolve() if module_name.endswith(".py") else None
+    if file is not None:
+        if not file.is_file():
+            raise MechanismError(f"{name}: there is no file {file}")
+        module_name = file.stem
+        _require_same(module_name, file)
+    for folder in (str(Path.cwd()), *([str(file.parent)] if file is not None else [])):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
     try:
         found: object = getattr(importlib.import_module(module_name), attribute)
     except ModuleNotFoundError as error:
@@ -213,6 +221,15 @@ def load_object(name: str, **arguments: object) -> object:
         return found(**arguments)
     except TypeError as error:
         raise MechanismError(f"{name} needs arguments ({error}); name a ready-made instance instead") from error
+
+
+def _require_same(module_name: str, file: Path) -> None:
+    """Refuse a file whose name another module has: Python would hand out that one."""
+    loaded = sys.modules.get(module_name)
+    spec = None if loaded is not None else importlib.util.find_spec(module_name)
+    origin = getattr(loaded, "__file__", None) if loaded is not None else None if spec is None else spec.origin
+    if (loaded is not None or spec is not None) and (origin is None or Path(origin).resolve() != file):
+        raise MechanismError(f"{file} has the name of another module, {module_name} ({origin}); rename the file")
 
 
 def _find(name: str, shipped: Mapping[str, Callable[[], object]]) -> object:

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,23 @@ def test_what_is_no_allocator_is_refused(mine: str) -> None:
         find_allocator(f"{mine}:nothing")
     with pytest.raises(MechanismError, match="takes no allocator"):
         find_mechanism(f"{mine}:whole", "greedy")
+
+
+def test_a_file_is_named_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "deep").mkdir()
+    for folder, markup in ((tmp_path, 1), (tmp_path / "deep", 2)):
+        (folder / "by_path_rules.py").write_text(
+            f"from mechanisms import PostedPrice\n\nRULE = PostedPrice({markup})\n"
+        )
+    rule = find_mechanism("./deep/by_path_rules.py:RULE")
+    assert isinstance(rule, Mechanism) and rule.rule == PostedPrice(2)
+    assert isinstance(find_mechanism(f"{tmp_path}/deep/by_path_rules.py:RULE"), Mechanism)
+    with pytest.raises(MechanismError, match="has the name of another module"):
+        find_mechanism("by_path_rules.py:RULE")
+    with pytest.raises(MechanismError, match=r"there is no file .*nowhere\.py"):
+        find_mechanism("nowhere.py:RULE")
+    (tmp_path / "json.py").write_text("RULE = None\n")
+    with pytest.raises(MechanismError, match="has the name of another module, json"):
+        find_mechanism("./json.py:RULE")
