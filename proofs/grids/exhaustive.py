@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from allocation.money import Money
 from mechanisms import DirectMechanism
 from mechanisms.mechanism import has_batch_path
-from proofs.claims.property import BatchProperty, DeviationProperty, OutcomeProperty, Property, Truthful
+from proofs.claims.property import BatchProperty, DeviationProperty, OutcomeProperty, Property, RegretProperty
 from proofs.errors import AuditError
 from proofs.evidence.counterexample import Counterexample
 from proofs.evidence.engine import Progress
 from proofs.evidence.finding import Finding, Status
 from proofs.grids.checkpoint import Checkpoint, fingerprint
-from proofs.grids.sweep import GridOutcomes, PlayerOutcomes, SweepResult, Swept, compared, tried
+from proofs.grids.sweep import GridOutcomes, PlayerOutcomes, SweepResult, Swept, compared, forgiving, players_of, tried
 from proofs.grids.symmetry import describe_symmetry, orbits, stands
 from proofs.grids.table import Block, Enumeration, Table, unstable
 from proofs.grids.workers import Pool, Serial
@@ -169,8 +169,8 @@ def worst_misreport(played: GridOutcomes, players: Sequence[int]) -> SweepResult
 def _swept(prop: Property, played: GridOutcomes) -> SweepResult:
     if isinstance(prop, Swept):
         return prop.sweep(played)
-    if isinstance(prop, Truthful):
-        return worst_misreport(played, range(played.grid.bidders))
+    if isinstance(prop, RegretProperty):
+        return forgiving(prop, worst_misreport(played, players_of(prop, played.grid)))
     if isinstance(prop, DeviationProperty):
         return _one_by_one(prop, played)
     raise AuditError(f"{prop.name} is neither about outcomes nor about misreports; no grid can be swept for it")

@@ -1,7 +1,7 @@
 """`GridOutcomes`: a grid played out once, and what properties with sweeps of their own read from it."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from allocation import UNSERVED, Allocation, Market
 from allocation.money import Money
 from mechanisms import DirectMechanism, Outcome, Payments
-from proofs.claims.property import DeviationProperty, Property, Violation
+from proofs.claims.property import DeviationProperty, Property, RegretProperty, Violation
+from proofs.errors import AuditError
 from proofs.grids.table import Table
 from proofs.misreports.misreport import Deviation
 from proofs.scopes.grid import Grid
@@ -95,6 +96,39 @@ class Swept(Property, Protocol):
             AuditError: the claim makes no sense on this grid.
         """
         ...
+
+
+def players_of(prop: RegretProperty, grid: Grid) -> Sequence[int]:
+    """Who may misreport on a grid.
+
+    Raises:
+        AuditError: an agent, and costs and capacities are public there.
+    """
+    players = prop.players(grid)
+    if max(players, default=0) >= grid.bidders:
+        agents_of(grid, prop.name)
+    return players
+
+
+def agents_of(grid: Grid, name: str) -> range:
+    """The agents of a grid as players.
+
+    Raises:
+        AuditError: costs and capacities are public there.
+    """
+    if not grid.agent_types:
+        raise AuditError(
+            f"{name}: costs and capacities are public on {grid}; give private_costs=range(3), or private_capacities"
+        )
+    return range(grid.bidders, len(grid.sizes))
+
+
+def forgiving(prop: RegretProperty, found: SweepResult) -> SweepResult:
+    """The greatest gain that a sweep found, held against what the claim allows; then a note names it."""
+    if prop.slack is None:
+        return found
+    note = "; ".join(part for part in (f"worst regret on the scope: {found.worst}", found.note) if part)
+    return SweepResult(found.cases, note=note) if found.worst <= prop.slack else replace(found, note=note)
 
 
 def tried(

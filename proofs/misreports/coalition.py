@@ -125,6 +125,21 @@ class Coalition:
         return " and ".join(map(str, self.misreports))
 
 
+def tempting_agent_misreports(
+    rng: np.random.Generator, truth: Market, agent: int, costs: tuple[int, int], capacities: tuple[int, int]
+) -> Iterator[AgentMisreport]:
+    """Costs scaled, shifted past a rival's, or random; a slot more or less; both at once. All within the bounds."""
+    true, room = truth.costs[:, agent], int(truth.capacities[agent])
+    rival = truth.costs[:, int(rng.integers(truth.shape[1]))]
+    rows = [true, true + 1, true - 1, true // 2, 2 * true, rival - 1, rival + 1, np.full_like(true, costs[1])]
+    rows.append(np.full_like(true, int(rng.integers(*costs, endpoint=True))))
+    for row in rows:
+        said = tuple(np.clip(row, *costs).tolist())
+        for load in dict.fromkeys((room, room - 1, room + 1, 0)):
+            if capacities[0] <= load <= capacities[1] and (said, load) != (tuple(true.tolist()), room):
+                yield AgentMisreport(agent, said, load)
+
+
 def _coalition(misreports: Iterator[Misreport | AgentMisreport | None]) -> Coalition | None:
     left = tuple(misreport for misreport in misreports if misreport is not None)
     return Coalition(left) if left else None

@@ -13,12 +13,11 @@ from typing import ClassVar
 from allocation import Market
 from mechanisms import Outcome, Prior
 from mechanisms.prior import State, market_of, state_of
-from proofs.claims.property import Run, Violation
+from proofs.claims.property import Run, Violation, gain_of
 from proofs.errors import AuditError
 from proofs.grids.sweep import GridOutcomes, SweepResult
 from proofs.misreports.coalition import AgentMisreport
 from proofs.misreports.misreport import Misreport, spelled_rows
-from proofs.properties.agents import agent_gain
 from proofs.scopes.grid import Grid
 
 #: A bidder or an agent, as ("bidder", 0).
@@ -45,14 +44,7 @@ class BayesianTruthful:
         )
         gain = weight = 0
         for market, likely in _given(self.prior, truth, player):
-            honest, deviating = run(market), run(misreport.applied(market))
-            if isinstance(misreport, Misreport):
-                change: int | None = (
-                    deviating.bidder_utilities(market)[misreport.bidder]
-                    - honest.bidder_utilities(market)[misreport.bidder]
-                )
-            else:
-                change = agent_gain(market, misreport, honest, deviating)
+            change = gain_of(market, misreport, run(market), run(misreport.applied(market)))
             if change is None:
                 return None
             gain += likely * change

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from allocation import Market
 from allocation.money import Money
 from mechanisms import Outcome
-from proofs.claims.property import Violation
+from proofs.claims.property import Violation, gain_of
 from proofs.errors import AuditError
 from proofs.grids.sweep import GridOutcomes, PlayerOutcomes, SweepResult
 from proofs.grids.symmetry import describe_symmetry, stands
-from proofs.misreports.coalition import AgentMisreport, Coalition
-from proofs.misreports.misreport import Deviation, Misreport, tempting_misreports
-from proofs.properties.agents import agent_gain
+from proofs.misreports.coalition import Coalition
+from proofs.misreports.misreport import Deviation, tempting_misreports
 from proofs.scopes.checks import integer
 from proofs.scopes.grid import Grid
 
@@ -58,7 +57,7 @@ class GroupTruthful:
 
     def compare(self, truth: Market, misreport: Coalition, honest: Outcome, deviating: Outcome) -> Violation | None:
         """The coalition's joint gain, where it profits."""
-        gains = [_gain(truth, one, honest, deviating) for one in misreport.misreports]
+        gains = [gain_of(truth, one, honest, deviating) for one in misreport.misreports]
         known = [gain for gain in gains if gain is not None]
         if len(known) < len(gains) or len(gains) > self.members or not bool(self._profits(np.array(known)[:, None])[0]):
             return None
@@ -137,9 +136,3 @@ def _together(grid: Grid, coalition: tuple[int, ...]) -> tuple[Money, Money]:
     sizes = [grid.sizes[player] for player in coalition]
     joint = np.indices(sizes).reshape(len(sizes), -1).T
     return cube.reshape(-1, joint.shape[0]), joint
-
-
-def _gain(truth: Market, misreport: Misreport | AgentMisreport, honest: Outcome, deviating: Outcome) -> int | None:
-    if isinstance(misreport, Misreport):
-        return deviating.bidder_utilities(truth)[misreport.bidder] - honest.bidder_utilities(truth)[misreport.bidder]
-    return agent_gain(truth, misreport, honest, deviating)

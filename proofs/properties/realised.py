@@ -19,10 +19,9 @@ from mechanisms import Outcome, serving_costs
 from mechanisms.settlement import Execution, OnPrediction, Settlement
 from proofs.claims.execution_risk import ExecutionRisk
 from proofs.claims.property import Violation
-from proofs.grids.sweep import GridOutcomes, SweepResult, tried
+from proofs.grids.sweep import GridOutcomes, SweepResult, agents_of, tried
 from proofs.misreports.coalition import AgentMisreport
 from proofs.misreports.misreport import Misreport, spelled_rows
-from proofs.properties.agents import agents_of
 
 #: ("bidder", 0), ("agent", 0) or ("the auctioneer", None).
 Party: TypeAlias = tuple[str, int | None]

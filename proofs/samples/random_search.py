@@ -8,12 +8,20 @@ import numpy as np
 
 from allocation import Market
 from mechanisms import DirectMechanism, Outcome
-from proofs.claims.property import Attempting, DeviationProperty, ExpectedProperty, OutcomeProperty, Property
+from proofs.claims.property import (
+    Attempting,
+    DeviationProperty,
+    ExpectedProperty,
+    OutcomeProperty,
+    Property,
+    RegretProperty,
+)
 from proofs.errors import AuditError
 from proofs.evidence.counterexample import Answer, Counterexample
 from proofs.evidence.engine import Progress
 from proofs.evidence.finding import Finding, Status
 from proofs.grids.table import unstable
+from proofs.misreports.coalition import tempting_agent_misreports
 from proofs.misreports.misreport import Deviation, tempting_misreports
 from proofs.scopes.grid import Sample, Scope
 from proofs.subject.subject import outcome_of
@@ -34,7 +42,7 @@ class Search:
     """The engine of `Sample`.
 
     Args:
-        deviators: bidders, drawn anew in each market, that try to misreport.
+        deviators: bidders, and agents where a claim is about them, drawn anew in each market, that try to misreport.
         reruns: how many markets are asked twice, to catch mechanisms that are not deterministic.
     """
 
@@ -107,13 +115,23 @@ class Search:
                 candidate.caught = Counterexample.from_violation(prop, truth, None, found, honest, None)
 
     def _attempts(self, prop: Property, rng: np.random.Generator, truth: Market, sample: Sample) -> Iterator[Deviation]:
+        costs = sample.private_costs or (int(truth.costs.min()), int(truth.costs.max()))
+        capacities = sample.private_capacities or (0, int(truth.capacities.max()))
         if isinstance(prop, Attempting):
-            costs = sample.private_costs or (int(truth.costs.min()), int(truth.costs.max()))
-            capacities = sample.private_capacities or (0, int(truth.capacities.max()))
             yield from prop.attempts(rng, truth, (sample.values, costs, capacities))
             return
-        for deviator in rng.permutation(len(truth.players))[: self.deviators].tolist():
-            yield from tempting_misreports(rng, truth, truth.players[deviator], *sample.values)
+        players = prop.players(sample) if isinstance(prop, RegretProperty) else range(sample.bidders)
+        bidders, agents = sides(truth, players)
+        for place in rng.permutation(len(bidders))[: self.deviators].tolist() if bidders else ():
+            yield from tempting_misreports(rng, truth, bidders[place], *sample.values)
+        for place in rng.permutation(len(agents))[: self.deviators].tolist() if agents else ():
+            yield from tempting_agent_misreports(rng, truth, agents[place], costs, capacities)
+
+
+def sides(truth: Market, players: Sequence[int]) -> tuple[list[int], list[int]]:
+    """The bidders, in order of first request, and the agents among the players of a scope."""
+    bidders = [bidder for bidder in truth.players if bidder in players]
+    return bidders, [player - len(truth.players) for player in players if player >= len(truth.players)]
 
 
 def _finding(candidate: _Candidate, sample: Sample) -> Finding:

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from allocation.money import Money
 from mechanisms import DirectMechanism
-from proofs.claims.property import DeviationProperty, OutcomeProperty, Property, Truthful
+from proofs.claims.property import DeviationProperty, OutcomeProperty, Property, RegretProperty
 from proofs.errors import AuditError
 from proofs.evidence.counterexample import Counterexample
 from proofs.evidence.engine import Progress
 from proofs.evidence.finding import Finding, Status
-from proofs.grids.sweep import PlayerOutcomes, SweepResult, Swept
+from proofs.grids.sweep import PlayerOutcomes, SweepResult, Swept, forgiving, players_of
 from proofs.grids.table import unstable
-from proofs.properties.agents import EpsilonTruthful, TruthfulAgents, TruthfulBoth, agents_of
 from proofs.scopes.grid import Grid, Scope
 from proofs.scopes.profiles import by_own
 from proofs.ties.table import TiedTable, Watch, gathered
@@ -146,24 +145,11 @@ def worst_tied_misreport(tied: TiedTable, players: Iterable[int]) -> SweepResult
 
 
 def _swept(prop: Property, tied: TiedTable) -> SweepResult:
-    bidders = range(tied.grid.bidders)
-    match prop:
-        case Truthful():
-            return worst_tied_misreport(tied, bidders)
-        case TruthfulAgents():
-            return worst_tied_misreport(tied, agents_of(tied.grid, prop.name))
-        case TruthfulBoth():
-            return worst_tied_misreport(tied, [*bidders, *agents_of(tied.grid, prop.name)])
-        case EpsilonTruthful():
-            found = worst_tied_misreport(tied, bidders)
-            note = f"worst regret on the scope: {found.worst}"
-            if found.worst <= prop.ticks:
-                return SweepResult(found.cases, note=note)
-            return SweepResult(found.cases, found.worst, found.truth, found.deviation, note)
-        case DeviationProperty():
-            return _one_by_one(prop, tied)
-        case _:
-            raise AuditError(f"{prop.name} is neither about outcomes nor about misreports; no grid can be swept for it")
+    if isinstance(prop, RegretProperty):
+        return forgiving(prop, worst_tied_misreport(tied, players_of(prop, tied.grid)))
+    if isinstance(prop, DeviationProperty):
+        return _one_by_one(prop, tied)
+    raise AuditError(f"{prop.name} is neither about outcomes nor about misreports; no grid can be swept for it")
 
 
 def _one_by_one(prop: DeviationProperty, tied: TiedTable) -> SweepResult:
@@ -185,8 +171,7 @@ def _one_by_one(prop: DeviationProperty, tied: TiedTable) -> SweepResult:
 
 
 def _demand_examinable(prop: Property) -> None:
-    own = isinstance(prop, Truthful | TruthfulAgents | TruthfulBoth | EpsilonTruthful)
-    if not own and not isinstance(prop, OutcomeProperty) and isinstance(prop, Swept):
+    if isinstance(prop, Swept) and not isinstance(prop, RegretProperty | OutcomeProperty):
         raise AuditError(
             f"{prop.name} is not examined under other tie-breaks; audit it with ties='first', or one of: "
             "properties of outcomes, truthful, truthful-agents, truthful-both, epsilon-truthful, or a property of your "
