@@ -252,6 +252,22 @@ class Market:
         """The market without any request of `bidder`."""
         return self.requests(np.flatnonzero(self.bidders != bidder))
 
+    def without_agent(self, agent: int) -> "Market":
+        """The market in which the agent serves nobody: its capacity is 0."""
+        capacities = self.capacities.copy()
+        capacities[agent] = 0
+        return self.replace(capacities=capacities)
+
+    def drop_agent(self, agent: int) -> "Market":
+        """The market without the agent's column; agents after it move up by one.
+
+        Raises:
+            MarketError: it is the only agent.
+        """
+        kept = np.arange(self.shape[1]) != agent
+        feasible = None if self.feasible is None else self.feasible[:, kept]
+        return Market(self.values[:, kept], self.costs[:, kept], self.capacities[kept], feasible, self.bidders)
+
     def replace(
         self, *, values: ArrayLike | None = None, costs: ArrayLike | None = None, capacities: ArrayLike | None = None
     ) -> "Market":

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from allocation import FORBIDDEN, MAX_AMOUNT, Allocation, CertificateError, Market, MarketError, to_micros
+from allocation import FORBIDDEN, MAX_AMOUNT, Allocation, CertificateError, Market, MarketError, MinCostFlow, to_micros
 
 
 def market(**changes: object) -> Market:
@@ -161,6 +161,17 @@ def test_without_removes_all_requests_of_a_bidder() -> None:
     assert made.players == (7, 4)
     assert made.without(7).values.tolist() == [[2]]
     assert made.requests_of(7).tolist() == [0, 2]
+
+
+def test_an_agent_may_serve_nobody_or_not_be_there() -> None:
+    found = market(feasible=[[True, False], [True, True]], bidders=[3, 3])
+    idle, gone = found.without_agent(1), found.drop_agent(0)
+    assert idle.capacities.tolist() == [1, 0] and found.capacities.tolist() == [1, 1]
+    assert (idle.values == found.values).all() and idle.feasible is not None
+    assert repr(gone) == repr(Market([[3], [1]], [[1], [1]], [1], [[False], [True]], [3, 3]))
+    assert MinCostFlow().allocate(idle).agents.max() == 0
+    with pytest.raises(MarketError, match="at least one agent"):
+        gone.drop_agent(0)
 
 
 def test_to_micros_is_the_only_door_from_floats() -> None:
