@@ -9,8 +9,8 @@ from mechanisms import DirectMechanism
 from proofs.claims.property import ALL, Property, find_property
 from proofs.errors import AuditError
 from proofs.evidence.engine import Engine, Progress
+from proofs.evidence.evidence import shrink
 from proofs.evidence.finding import Finding, Report
-from proofs.evidence.shrink import shrink
 from proofs.grids.checkpoint import Checkpoint
 from proofs.grids.exhaustive import Exhaustive
 from proofs.grids.workers import Pool, Processes, Serial

@@ -6,7 +6,7 @@
 
 Sizes vary. A request's numbers are drawn together, and an agent is there or not by one draw of its own, so that a
 failing example shrinks to fewer requests and agents, not merely to smaller numbers. What can only leave together, such
-as a bidder and the slot that he fills, stays: `proofs.evidence.shrink` finishes the work on a `Counterexample`. Amounts
+as a bidder and the slot that he fills, stays: `proofs.shrink` finishes the work on a `Counterexample`. Amounts
     are micro-units; wherever they are asked for, give one integer, several, or a strategy.
 
 Hypothesis is in the `test` extra; nothing else of this room needs it.

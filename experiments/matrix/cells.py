@@ -8,7 +8,6 @@ from allocation import Market
 from mechanisms import DirectMechanism, Outcome
 from mechanisms.promises import Domain
 from proofs import Counterexample, Finding, Status, shrink
-from proofs.evidence.shrink import simplicity
 
 #: Told how many steps were made.
 Progress = Callable[[int], None]
@@ -133,4 +132,4 @@ def smallest(cell: Cell) -> Evidence | None:
 def _shrunk(found: Counterexample, mechanism: Remembered) -> Evidence:
     small = shrink(found, mechanism)
     small.replay(mechanism.mechanism)
-    return Evidence(str(small), small.as_dict(), simplicity(small.truth, small.misreport))
+    return Evidence(str(small), small.as_dict(), small.simplicity)

@@ -7,7 +7,7 @@ from experiments.matrix.spaces import AVERAGE, SPACES, TWO_SIDED
 from mechanisms import DirectMechanism, MechanismError
 from mechanisms.promises import Domain
 from proofs import Grid, Status
-from proofs.evidence.shrink import simplicity
+from proofs.evidence.simpler import simplicity
 
 REFUSED = "refused"
 

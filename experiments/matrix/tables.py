@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from experiments.matrix.cells import Row
-from experiments.matrix.played import TRUTHFUL, dynamic
+from experiments.matrix.played import dynamic
 from experiments.matrix.refused import REFUSED
 from experiments.matrix.rules import OF_AGENTS, OF_BIDDERS, ON_AVERAGE, auctions, pairs
 from experiments.matrix.settled import HALF, properties, settlements
@@ -11,6 +11,7 @@ from mechanisms import MechanismError
 from mechanisms.catalogue import ALLOCATORS
 from mechanisms.settlement import OnPrediction
 from proofs.rounds.sums import OVER_ROUNDS
+from proofs.rounds.truthful import TRUTHFUL
 
 
 @dataclass(frozen=True)

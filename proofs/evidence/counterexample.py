@@ -1,7 +1,9 @@
 """`Counterexample`: one market in which a property fails; it can be computed again anywhere, and travels as JSON."""
 
+import builtins
 import dataclasses
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -20,8 +22,10 @@ from proofs.claims.property import (
     find_property,
     property_name,
 )
-from proofs.errors import AuditError, ReplayError
+from proofs.errors import AuditError
+from proofs.evidence.evidence import replay
 from proofs.evidence.json import built, plain
+from proofs.evidence.simpler import simpler, simplicity
 from proofs.misreports.misreport import Deviation, Misreport
 from proofs.moved import with_todays_names
 from proofs.scopes.grid import public_terms
@@ -133,14 +137,31 @@ class Counterexample:
         Raises:
             ReplayError: amount, allocation or payments differ from what is written here.
         """
-        again = Counterexample.of(self.property, mechanism, self.truth, self.misreport, self.ties)
-        if again is None:
-            raise ReplayError(f"{self.property.name} holds on {self.truth}; recorded was: {self.text}")
-        for what in ("amount", "honest", "deviating"):
-            recorded, found = getattr(self, what), getattr(again, what)
-            if recorded != found:
-                raise ReplayError(f"{self.property.name}: {what} was {recorded}, now {found}, on {self.truth}")
-        return again.amount
+        return replay(self, mechanism)
+
+    @builtins.property
+    def claim(self) -> str:
+        """The name of the property."""
+        return self.property.name
+
+    @builtins.property
+    def recorded(self) -> Mapping[str, object]:
+        """The amount and both answers."""
+        return {"amount": self.amount, "honest": self.honest, "deviating": self.deviating}
+
+    @builtins.property
+    def simplicity(self) -> tuple[int, ...]:
+        """That of the market and the misreport."""
+        return simplicity(self.truth, self.misreport)
+
+    def simpler(self) -> "Iterator[Counterexample]":
+        """The same property in markets one step away, with what the misreport is there."""
+        for truth, misreport in simpler(self.truth, self.misreport):
+            yield dataclasses.replace(self, truth=truth, misreport=misreport)
+
+    def again(self, mechanism: DirectMechanism) -> "Counterexample | None":
+        """The same market and misreport, run from scratch."""
+        return Counterexample.of(self.property, mechanism, self.truth, self.misreport, self.ties)
 
     def expression(self, mechanism: DirectMechanism | str, allocator: str | None = None) -> str:
         """One Python expression, for a fresh interpreter, whose value is the amount.

@@ -7,8 +7,8 @@ together the types are better off, then under every payment rule at least one of
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike
 from allocation import Allocation, Allocator, CertificateError, Market
 from allocation.money import Money
 from mechanisms import find_allocator
-from proofs.errors import AuditError, ReplayError
-from proofs.evidence.fresh_process import evaluated_afresh
+from proofs.errors import AuditError
+from proofs.evidence.evidence import replay
 from proofs.scopes.grid import public_terms
 from proofs.subject.subject import to_expression
 
@@ -64,8 +64,7 @@ class Cycle:
         )
         if amount <= 0:
             return None
-        plain = tuple(tuple(map(tuple, own.tolist())) for own in rows)
-        return cls(markets[0], bidder, plain, tuple(tuple(bundle.tolist()) for bundle in bundles), amount)
+        return cls(markets[0], bidder, _plain(rows), tuple(tuple(bundle.tolist()) for bundle in bundles), amount)
 
     def replay(self, allocator: Allocator) -> int:
         """Run the allocator again on every type and return the amount.
@@ -73,38 +72,21 @@ class Cycle:
         Raises:
             ReplayError: amount or bundles differ from what is written here.
         """
-        again = Cycle.of(allocator, self.market, self.bidder, self.types)
-        if again is None or (again.amount, again.bundles) != (self.amount, self.bundles):
-            found = "no gain" if again is None else f"{again.bundles} and a gain of {again.amount}"
-            raise ReplayError(f"recorded were bundles {self.bundles} and a gain of {self.amount}; now: {found}")
-        return again.amount
+        return replay(self, allocator)
 
-    def replay_fresh(self, allocator: Allocator) -> str:
-        """Replay in a fresh interpreter, from `expression` alone, and say so; here where the allocator has no spelling.
+    @property
+    def claim(self) -> str:
+        """That some payments make the allocator truthful."""
+        return "implementable"
 
-        Raises:
-            ReplayError: the gain there is another.
-        """
-        try:
-            expression = self.expression(allocator)
-        except AuditError as error:
-            self.replay(allocator)
-            return f"replayed in this process only ({error})"
-        return evaluated_afresh(expression, self.amount)
+    @property
+    def recorded(self) -> Mapping[str, object]:
+        """The amount and the bundles."""
+        return {"amount": self.amount, "bundles": self.bundles}
 
-    def shrink(self, allocator: Allocator) -> "Cycle":
-        """A cycle in a market that no single step makes simpler: fewer types, bidders, agents, slots; smaller numbers.
-
-        The market may lie outside the grid that was swept: the cycle is about the allocator.
-        """
-        best = self
-        while True:
-            for smaller in best._simpler(allocator):
-                if smaller is not None and smaller.simplicity < best.simplicity:
-                    best = smaller
-                    break
-            else:
-                return best
+    def again(self, allocator: Allocator) -> "Cycle | None":
+        """The same types, run from scratch."""
+        return Cycle.of(allocator, self.market, self.bidder, self.types)
 
     @property
     def simplicity(self) -> tuple[int, ...]:
@@ -120,34 +102,31 @@ class Cycle:
             int(np.abs(numbers).sum()),
         )
 
-    def _simpler(self, allocator: Allocator) -> Iterator["Cycle | None"]:
-        market, types = self.market, [np.array(rows, np.int64) for rows in self.types]
+    def simpler(self) -> Iterator["Cycle"]:
+        """One type, bidder, agent or unit of capacity fewer; smaller numbers.
+
+        The market may lie outside the grid that was swept: the cycle is about the allocator.
+        """
+        market, types = self.market, np.array(self.types, np.int64)
         if len(types) > 2:
             for index in range(len(types)):
-                yield _attempt(allocator, market, self.bidder, types[:index] + types[index + 1 :])
+                yield self._with(market, np.delete(types, index, axis=0))
         for other in market.players:
             if other != self.bidder:
-                yield _attempt(allocator, market.without(other), self.bidder, types)
+                yield self._with(market.without(other), types)
         for agent in range(market.shape[1] if market.shape[1] > 1 else 0):
-            fewer = Market(
-                np.delete(market.values, agent, axis=1),
-                np.delete(market.costs, agent, axis=1),
-                np.delete(market.capacities, agent),
-                None if market.feasible is None else np.delete(market.feasible, agent, axis=1),
-                market.bidders,
-            )
-            yield _attempt(allocator, fewer, self.bidder, [np.delete(rows, agent, axis=1) for rows in types])
+            yield self._with(market.drop_agent(agent), np.delete(types, agent, axis=2))
         for agent, capacity in enumerate(market.capacities.tolist()):
             tighter = market.capacities.copy()
             tighter[agent] = max(0, capacity - 1)
-            yield _attempt(allocator, market.replace(capacities=tighter), self.bidder, types)
+            yield self._with(market.replace(capacities=tighter), types)
         numbers = self._numbers()
-        yield self._rebuilt(allocator, numbers // 2)
+        yield self._rebuilt(numbers // 2)
         for index in np.flatnonzero(numbers).tolist():
             for value in (0, int(numbers[index]) // 2, int(numbers[index] - np.sign(numbers[index]))):
                 smaller = numbers.copy()
                 smaller[index] = value
-                yield self._rebuilt(allocator, smaller)
+                yield self._rebuilt(smaller)
 
     def _numbers(self) -> Money:
         """Costs, values of all requests (0 for the bidder's own) and types, in one row."""
@@ -155,13 +134,15 @@ class Cycle:
         values[self.market.requests_of(self.bidder)] = 0
         return np.concatenate([self.market.costs.ravel(), values.ravel(), np.array(self.types, np.int64).ravel()])
 
-    def _rebuilt(self, allocator: Allocator, numbers: Money) -> "Cycle | None":
+    def _rebuilt(self, numbers: Money) -> "Cycle":
         size, shape = self.market.values.size, self.market.shape
         market = self.market.replace(
             costs=numbers[:size].reshape(shape), values=numbers[size : 2 * size].reshape(shape)
         )
-        types = numbers[2 * size :].reshape(len(self.types), -1, shape[1])
-        return _attempt(allocator, market, self.bidder, list(types))
+        return self._with(market, numbers[2 * size :].reshape(len(self.types), -1, shape[1]))
+
+    def _with(self, market: Market, types: Money) -> "Cycle":
+        return replace(self, market=market, types=_plain(types))
 
     def expression(self, allocator: Allocator | str) -> str:
         """One Python expression, for a fresh interpreter, whose value is the amount.
@@ -176,15 +157,17 @@ class Cycle:
 
     def to_json(self) -> str:
         """The cycle as a JSON object; `from_json` reads it back."""
-        return json.dumps(
-            {
-                "market": _terms(self.market),
-                "bidder": self.bidder,
-                "types": self.types,
-                "bundles": self.bundles,
-                "amount": self.amount,
-            }
-        )
+        return json.dumps(self.as_dict())
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain lists, numbers and strings, ready for JSON."""
+        return {
+            "market": _terms(self.market),
+            "bidder": self.bidder,
+            "types": self.types,
+            "bundles": self.bundles,
+            "amount": self.amount,
+        }
 
     @classmethod
     def from_json(cls, text: str) -> "Cycle":
@@ -266,12 +249,8 @@ def bundle_worth(rows: Money, bundle: Money) -> int:
     return int(rows[served, bundle[served]].sum())
 
 
-def _attempt(allocator: Allocator, market: Market, bidder: int, types: Sequence[Money]) -> Cycle | None:
-    try:
-        return Cycle.of(allocator, market, bidder, types)
-    except Exception:
-        # A stranger's allocator may refuse markets of a shape it was not made for; then that step is not to be had.
-        return None
+def _plain(types: Sequence[Money] | Money) -> tuple[Rows, ...]:
+    return tuple(tuple(map(tuple, rows.tolist())) for rows in types)
 
 
 def _terms(market: Market) -> dict[str, object]:

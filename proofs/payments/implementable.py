@@ -20,6 +20,7 @@ from allocation.money import Money
 from mechanisms import Outcome, find_allocator
 from proofs.claims.property import Violation
 from proofs.errors import AuditError
+from proofs.evidence.evidence import replay_fresh, shrink
 from proofs.evidence.finding import Status
 from proofs.misreports.misreport import Misreport
 from proofs.payments import option_graphs
@@ -138,8 +139,8 @@ def implementability(
     if worst is None:
         seconds = perf_counter() - started
         return Implementability(chosen, grid, Status.VERIFIED, graphs, weak, cyclic, seconds)
-    cycle = worst[2].shrink(chosen)
-    note = cycle.replay_fresh(chosen)
+    cycle = shrink(worst[2], chosen)
+    note = replay_fresh(cycle, chosen)
     seconds = perf_counter() - started
     return Implementability(chosen, grid, Status.REFUTED, graphs, weak, cyclic, seconds, cycle, note)
 

@@ -20,7 +20,6 @@ from proofs import (
     shrink,
     violation,
 )
-from proofs.evidence.shrink import simplicity
 from proofs.replay import DIFFERS, OUT_OF_REACH, REPLAYED, main
 from tests.proofs.helpers import examined
 from tests.proofs.rules import EXACT, Parochial, PerRequest, SmallOnly, Spoiled
@@ -57,7 +56,7 @@ def test_shrinking_is_deterministic_and_never_worse() -> None:
     assert big is not None
     first, second = shrink(big, FIRST_PRICE), shrink(big, FIRST_PRICE)
     assert first.to_json() == second.to_json()
-    assert simplicity(first.truth, first.misreport) < simplicity(big.truth, big.misreport)
+    assert first.simplicity < big.simplicity
     assert first.replay(FIRST_PRICE) == first.amount
 
 

@@ -1,11 +1,4 @@
-"""Smaller counterexamples: shrink the market around a violation until no single step makes it simpler.
-
-The order of simplicity is `simplicity`, written down and total enough that shrinking is deterministic. A step is taken
-only if the property, computed from scratch on the smaller market, still fails (by any amount) and the market is
-strictly simpler, so shrinking ends. Its result may lie outside the scope that was audited: it is about the mechanism,
-the finding is about the scope. After Hypothesis (MacIver and Donaldson 2020), with steps that speak of markets in place
-of bytes.
-"""
+"""Steps towards a simpler market, and what simpler means there; what `Counterexample` shrinks by."""
 
 from collections.abc import Callable, Iterator
 from itertools import combinations
@@ -14,8 +7,6 @@ import numpy as np
 
 from allocation import FORBIDDEN, Market, MarketError
 from allocation.money import Money
-from mechanisms import DirectMechanism
-from proofs.evidence.counterexample import Counterexample
 from proofs.misreports.misreport import Deviation
 
 #: Up to this many numbers, two are lowered at a time as well: enough for 2 x 2 markets with a misreport.
@@ -44,52 +35,7 @@ def simplicity(truth: Market, misreport: Deviation | None) -> tuple[int, ...]:
     )
 
 
-def shrink(found: Counterexample, mechanism: DirectMechanism, budget: int = 20_000) -> Counterexample:
-    """The simplest counterexample within reach of single steps, or the best after `budget` attempts.
-
-    Args:
-        found: a counterexample of this mechanism.
-        budget: how many smaller markets may be tried.
-
-    Example:
-        >>> from allocation import Market, MinCostFlow
-        >>> from mechanisms import Mechanism, PayAsBid
-        >>> from proofs.misreports.misreport import Misreport
-        >>> from proofs.claims.property import Truthful
-        >>> rule = Mechanism(MinCostFlow(), PayAsBid())
-        >>> market = Market([[7, 2], [3, 9]], [[1, 1], [1, 1]], [1, 2])
-        >>> small = shrink(Counterexample.of(Truthful(), rule, market, Misreport(0, ((5, 0),))), rule)
-        >>> small.truth.values.tolist(), small.misreport.rows
-        ([[2]], ((1,),))
-    """
-    best = found
-    tried = 0
-    while True:
-        for truth, misreport in _simpler(best.truth, best.misreport):
-            if tried == budget:
-                return best
-            tried += 1
-            smaller = _attempt(best, mechanism, truth, misreport)
-            if smaller is not None:
-                best = smaller
-                break
-        else:
-            return best
-
-
-def _attempt(
-    best: Counterexample, mechanism: DirectMechanism, truth: Market, misreport: Deviation | None
-) -> Counterexample | None:
-    if simplicity(truth, misreport) >= simplicity(best.truth, best.misreport):
-        return None
-    try:
-        return Counterexample.of(best.property, mechanism, truth, misreport, best.ties)
-    except Exception:
-        # A stranger's mechanism may refuse markets of a shape it was not made for; then that step is not to be had.
-        return None
-
-
-def _simpler(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
+def simpler(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
     """Candidates, the boldest first; not all of them are simpler, and most are no counterexamples."""
     yield from _fewer_rows(truth, misreport)
     yield from _fewer_agents(truth, misreport)
@@ -127,9 +73,7 @@ def _fewer_agents(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
         narrower = None if misreport is None else misreport.without_agent(agent)
         if misreport is not None and narrower is None:
             continue
-        feasible = None if truth.feasible is None else np.delete(truth.feasible, agent, axis=1)
-        values, costs = np.delete(truth.values, agent, axis=1), np.delete(truth.costs, agent, axis=1)
-        yield Market(values, costs, np.delete(truth.capacities, agent), feasible, truth.bidders), narrower
+        yield truth.drop_agent(agent), narrower
 
 
 def _less_room(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
