@@ -28,7 +28,7 @@ from proofs.grids.symmetry import describe_symmetry, orbits, stands
 from proofs.grids.table import Block, Enumeration, Table, unstable
 from proofs.grids.workers import Pool, Serial
 from proofs.scopes.grid import Grid, Scope
-from proofs.scopes.profiles import by_own, profile_of
+from proofs.scopes.profiles import by_players
 
 #: Price of an option that no report buys.
 _NEVER = 2**61
@@ -55,10 +55,10 @@ def regrets(options: NDArray[np.intp], payments: Money, worth: Money) -> Money:
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """All menus of one player: `options`, `payments` and `worth` as in `regrets`."""
+    """All menus of one player: `profiles` (Q, T); `options`, `payments` and `worth` as in `regrets`."""
 
-    grid: Grid
     player: int
+    profiles: NDArray[np.int64]
     options: NDArray[np.intp]
     payments: Money
     worth: Money
@@ -66,12 +66,10 @@ class Menu:
     @classmethod
     def of(cls, table: Table, grid: Grid, player: int) -> "Menu":
         """The player's menus in a table; agents are numbered after the bidders."""
-        seat = PlayerOutcomes.of(table, grid, player)
-        return cls(grid, player, by_own(seat.options, grid, player), by_own(seat.payments, grid, player), seat.worth)
-
-    def profile(self, others: int, own: int) -> int:
-        """The profile behind a row and a column."""
-        return profile_of(self.grid, self.player, others, own)
+        seat, mine = PlayerOutcomes.of(table, grid, player), (player,)
+        profiles = by_players(np.arange(grid.profiles), grid, mine)
+        options, payments = by_players(seat.options, grid, mine), by_players(seat.payments, grid, mine)
+        return cls(player, profiles, options, payments, seat.worth)
 
     def worst(self) -> tuple[int, int, int]:
         """(gain, profile, report): the largest gain, its first profile, and the first type whose report earns it."""
@@ -83,7 +81,7 @@ class Menu:
             if gains[place, own] > most:
                 most, others, true = int(gains[place, own]), start + int(place), int(own)
         earned = self.worth[true, self.options[others]] - self.payments[others]
-        return most, self.profile(others, true), int(earned.argmax())
+        return most, int(self.profiles[others, true]), int(earned.argmax())
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,18 +188,25 @@ def _one_by_one(prop: DeviationProperty, played: GridOutcomes) -> SweepResult:
 def _finding(
     prop: Property, mechanism: DirectMechanism, grid: Grid, found: SweepResult, seconds: float, how: str
 ) -> Finding:
-    witness = _witness(prop, mechanism, found)
+    witness = confirmed(prop, mechanism, found)
     status = Status.VERIFIED if witness is None else Status.REFUTED
     note = "; ".join(part for part in (found.note, "" if witness else how) if part)
     return Finding(prop, status, grid, found.cases, seconds, found.worst, witness, note)
 
 
-def _witness(prop: Property, mechanism: DirectMechanism, found: SweepResult) -> Counterexample | None:
+def confirmed(
+    prop: Property, mechanism: DirectMechanism, found: SweepResult, ties: str = "first"
+) -> Counterexample | None:
+    """The counterexample of what a sweep found, computed from scratch; None where it found nothing.
+
+    Raises:
+        AuditError: it does not come out again.
+    """
     if found.worst == 0:
         return None
     if found.truth is None:
         raise AuditError(f"{prop.name} found a violation of {found.worst} without the market where it happens")
-    witness = Counterexample.of(prop, mechanism, found.truth, found.deviation)
+    witness = Counterexample.of(prop, mechanism, found.truth, found.deviation, ties)
     if witness is None or witness.amount != found.worst:
         if isinstance(prop, BatchProperty):
             raise AuditError(f"{prop.name}: amounts finds {found.worst}, check finds otherwise, on {found.truth}")

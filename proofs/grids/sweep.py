@@ -156,11 +156,8 @@ def compared(played: GridOutcomes, prop: DeviationProperty) -> Callable[[Market,
 def _bidder(table: Table, grid: Grid, bidder: int) -> PlayerOutcomes:
     mine = grid.template.requests_of(bidder)
     bundles, options = _bundles(table.agents[:, mine], UNSERVED, grid.agents)
-    types = grid.types(bidder)
-    # One column of zeros at the end, where UNSERVED = -1 finds it.
-    values = np.concatenate([types, np.zeros((*types.shape[:2], 1), np.int64)], axis=2)
-    worth = values[:, np.arange(mine.size), bundles].sum(axis=2)
-    return PlayerOutcomes(options, table.charges[:, mine].sum(axis=1, dtype=np.int64), worth)
+    paid = table.charges[:, mine].sum(axis=1, dtype=np.int64)
+    return PlayerOutcomes(options, paid, grid.bundle_values(bidder, bundles))
 
 
 def _agent(table: Table, grid: Grid, agent: int) -> PlayerOutcomes:

@@ -14,6 +14,7 @@ from allocation import Market
 from proofs.grids.sweep import PlayerOutcomes
 from proofs.grids.table import Table
 from proofs.scopes.grid import Grid
+from proofs.scopes.profiles import exchanged
 
 
 def orbits(table: Table, grid: Grid) -> tuple[tuple[int, ...], ...]:
@@ -66,7 +67,6 @@ def _exchanged(seats: list[PlayerOutcomes], grid: Grid, first: int) -> bool:
         if not np.array_equal(here.worth, there.worth):
             return False
         for mine, theirs in ((here.options, there.options), (here.payments, there.payments)):
-            moved = mine.reshape(grid.sizes).swapaxes(first, first + 1)
-            if not np.array_equal(moved, theirs.reshape(grid.sizes)):
+            if not np.array_equal(exchanged(mine, grid, first), theirs):
                 return False
     return True

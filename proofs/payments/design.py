@@ -115,7 +115,7 @@ class DesignedMechanism:
         return Payments(self.charges[profile], serving_costs(market, allocation))
 
     def _profile(self, market: Market) -> int:
-        return int(np.ravel_multi_index(self._reports.rows(market), self.grid.sizes))
+        return self.grid.profile(self._reports.rows(market))
 
     @cached_property
     def _reports(self) -> Reports:

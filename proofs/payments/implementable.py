@@ -26,7 +26,7 @@ from proofs.misreports.misreport import Misreport
 from proofs.payments import option_graphs
 from proofs.payments.cycle import Cycle, allocated
 from proofs.scopes.grid import Grid
-from proofs.scopes.profiles import by_own
+from proofs.scopes.profiles import by_players
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,12 +52,9 @@ class Options:
         """The options in a table of allocations (P, N), one row per profile."""
         mine = grid.template.requests_of(bidder)
         bundles, found = np.unique(agents[:, mine], axis=0, return_inverse=True)
-        types = grid.types(bidder)
-        # One column of zeros at the end, where UNSERVED = -1 finds it.
-        values = np.concatenate([types, np.zeros((*types.shape[:2], 1), np.int64)], axis=2)
-        worth = values[:, np.arange(mine.size), bundles].sum(axis=2)
-        chosen, profiles = (by_own(column, grid, bidder) for column in (found.reshape(-1), np.arange(grid.profiles)))
-        return cls(bidder, bundles, chosen, worth, profiles)
+        chosen = by_players(found.reshape(-1), grid, (bidder,))
+        profiles = by_players(np.arange(grid.profiles), grid, (bidder,))
+        return cls(bidder, bundles, chosen, grid.bundle_values(bidder, bundles), profiles)
 
     @property
     def broken(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

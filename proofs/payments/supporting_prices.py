@@ -82,7 +82,7 @@ class SupportingPrices:
         for bidder, table in enumerate(self.tables):
             mine = market.requests_of(bidder)
             served = mine[allocation.served[mine]]
-            others = int(np.ravel_multi_index(rows[:bidder] + rows[bidder + 1 :], self._others(bidder)))
+            others = int(np.searchsorted(table.options.profiles[:, rows[bidder]], self.grid.profile(rows)))
             charges[(served if served.size else mine)[0]] = table.price(others, allocation.agents[mine])
         return Payments(charges, serving_costs(market, allocation))
 
@@ -112,6 +112,3 @@ class SupportingPrices:
     def reports(self) -> Reports:
         """Where a market lies on the grid."""
         return Reports(self.grid)
-
-    def _others(self, bidder: int) -> tuple[int, ...]:
-        return self.grid.sizes[:bidder] + self.grid.sizes[bidder + 1 :]

@@ -18,7 +18,7 @@ from proofs.grids.symmetry import describe_symmetry, stands
 from proofs.misreports.coalition import Coalition
 from proofs.misreports.misreport import Deviation, tempting_misreports
 from proofs.scopes.checks import integer
-from proofs.scopes.grid import Grid
+from proofs.scopes.profiles import by_players
 
 #: Cells of gains computed at a time.
 _CHUNK = 4_000_000
@@ -99,7 +99,8 @@ class GroupTruthful:
 
     def _worst(self, played: GridOutcomes, coalition: tuple[int, ...]) -> SweepResult:
         grid = played.grid
-        profiles, joint = _together(grid, coalition)
+        profiles = by_players(np.arange(grid.profiles), grid, coalition)
+        joint = np.indices([grid.sizes[player] for player in coalition]).reshape(len(coalition), -1).T
         seats = [played.seat(player) for player in coalition]
         types = joint.shape[0]
         step = max(1, _CHUNK // (types * len(coalition)))
@@ -127,12 +128,3 @@ def _gains(seat: PlayerOutcomes, profiles: Money, true: Money, start: int) -> Mo
     earned = seat.worth[true][:, seat.options[profiles]] - seat.payments[profiles]
     gains: Money = earned - (seat.worth[true, seat.options[honest]] - seat.payments[honest])[:, None]
     return gains
-
-
-def _together(grid: Grid, coalition: tuple[int, ...]) -> tuple[Money, Money]:
-    """Profiles (Q, J), one row per report of the outsiders; and (J, members) the types behind the columns."""
-    outsiders = [player for player in range(len(grid.sizes)) if player not in coalition]
-    cube = np.arange(grid.profiles).reshape(grid.sizes).transpose(*outsiders, *coalition)
-    sizes = [grid.sizes[player] for player in coalition]
-    joint = np.indices(sizes).reshape(len(sizes), -1).T
-    return cube.reshape(-1, joint.shape[0]), joint

@@ -16,6 +16,7 @@ from proofs.grids.sweep import GridOutcomes, SweepResult
 from proofs.misreports.identity import FalseNames
 from proofs.misreports.misreport import Deviation, tempting_misreports
 from proofs.scopes.checks import integer
+from proofs.scopes.profiles import by_players
 
 _LIARS, _TRIES = 2, 24
 
@@ -58,16 +59,13 @@ class FalseNameProof:
         """Every set of reports against every profile, by menus: the cheapest price of each bundle of slots."""
         grid, worst, cases = played.grid, SweepResult(0), 0
         for bidder in range(grid.bidders):
-            size = grid.sizes[bidder]
-            later = int(np.prod(grid.sizes[bidder + 1 :], dtype=np.int64))
             reports = [tuple(map(tuple, rows)) for rows in grid.types(bidder).tolist()]
-            for others in range(grid.profiles // size):
-                first = others // later * size * later + others % later
-                menu = self._menu(played, bidder, grid.market(first), reports)
-                cases += size * len(reports) ** self.identities
-                for own in range(size):
-                    truth = grid.market(first + own * later)
-                    honest = played.outcome(first + own * later).bidder_utilities(truth)[bidder]
+            for profiles in by_players(np.arange(grid.profiles), grid, (bidder,)).tolist():
+                menu = self._menu(played, bidder, grid.market(profiles[0]), reports)
+                cases += len(profiles) * len(reports) ** self.identities
+                for profile in profiles:
+                    truth = grid.market(profile)
+                    honest = played.outcome(profile).bidder_utilities(truth)[bidder]
                     for slots, (price, misreport) in menu.items():
                         gain = _worth(truth, bidder, np.frombuffer(slots, np.int64)) - price - honest
                         if gain > worst.worst:

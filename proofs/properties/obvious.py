@@ -52,8 +52,8 @@ class ObviouslyTruthful:
                 others, report = np.unravel_index(int(earned.argmax()), earned.shape)
                 gain = int(earned[others, report] - floor[true])
                 if gain > worst.worst:
-                    truth = grid.market(menu.profile(int(worst_others[true]), true))
-                    elsewhere = grid.market(menu.profile(int(others), int(report)))
+                    truth = grid.market(int(menu.profiles[worst_others[true], true]))
+                    elsewhere = grid.market(int(menu.profiles[others, report]))
                     misreport = Misreport.of(bidder, grid.types(bidder)[report])
                     worst = SweepResult(0, gain, truth, _among(misreport, elsewhere, private=bool(grid.agent_types)))
         cases = sum(grid.sizes[bidder] * (grid.sizes[bidder] - 1) for bidder in range(grid.bidders))

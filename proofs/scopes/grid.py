@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from allocation import FORBIDDEN, MAX_AMOUNT, Market, MarketError
 from allocation.money import Money
@@ -142,6 +142,13 @@ class Grid:
         digits = np.arange(self.sizes[bidder])[:, None] // base ** np.arange(entries)[::-1] % base
         rows: Money = np.array(self.values, np.int64)[digits].reshape(self.sizes[bidder], -1, self._columns)
         return np.broadcast_to(rows, (*rows.shape[:2], self.agents)) if self.one_good else rows
+
+    def bundle_values(self, bidder: int, bundles: NDArray[np.int64]) -> Money:
+        """(T, O) the value of each bundle (O, K), agents or `UNSERVED`, to each type of a bidder with K requests."""
+        # One column of zeros at the end, where UNSERVED = -1 finds it.
+        types = np.pad(self.types(bidder), ((0, 0), (0, 0), (0, 1)))
+        values: Money = types[:, np.arange(bundles.shape[1]), bundles].sum(axis=2)
+        return values
 
     def market(self, profile: int) -> Market:
         """The market of one profile, 0 <= profile < `profiles`; the last bidder's type moves fastest."""

@@ -20,10 +20,10 @@ from proofs.errors import AuditError
 from proofs.evidence.counterexample import Counterexample
 from proofs.evidence.engine import Progress
 from proofs.evidence.finding import Finding, Status
+from proofs.grids.exhaustive import confirmed
 from proofs.grids.sweep import PlayerOutcomes, SweepResult, Swept, forgiving, players_of
-from proofs.grids.table import unstable
 from proofs.scopes.grid import Grid, Scope
-from proofs.scopes.profiles import by_own
+from proofs.scopes.profiles import by_players
 from proofs.ties.table import TiedTable, Watch, gathered
 
 #: Price of an option that no report buys, and utility of a type that is not spoken of.
@@ -49,7 +49,7 @@ class TiedMenu:
     def of(cls, tied: TiedTable, player: int) -> "TiedMenu":
         """The player's menus; agents are numbered after the bidders."""
         seat, grid = PlayerOutcomes.of(tied.table, tied.grid, player), tied.grid
-        profiles = by_own(np.arange(grid.profiles), grid, player)
+        profiles = by_players(np.arange(grid.profiles), grid, (player,))
         cells = np.empty(grid.profiles, np.int64)
         cells[profiles.ravel()] = np.arange(grid.profiles)
         at = cells[tied.profiles]
@@ -126,7 +126,7 @@ class AllTies:
                 findings.append(_finding(prop, tied, tied.profiles.size, swept, watch.witness, watch.notes))
             else:
                 found = _swept(prop, tied)
-                witness = _witness(prop, mechanism, found, scope.ties)
+                witness = confirmed(prop, mechanism, found, scope.ties)
                 notes = [found.note] if found.note else []
                 findings.append(_finding(prop, tied, found.cases, perf_counter() - started, witness, notes))
         return findings
@@ -177,15 +177,6 @@ def _demand_examinable(prop: Property) -> None:
             "properties of outcomes, truthful, truthful-agents, truthful-both, epsilon-truthful, or a property of your "
             "own with compare(truth, misreport, honest, deviating)"
         )
-
-
-def _witness(prop: Property, mechanism: DirectMechanism, found: SweepResult, ties: str) -> Counterexample | None:
-    if found.worst == 0 or found.truth is None:
-        return None
-    witness = Counterexample.of(prop, mechanism, found.truth, found.deviation, ties)
-    if witness is None or witness.amount != found.worst:
-        raise unstable(mechanism, found.truth)
-    return witness
 
 
 def _finding(
