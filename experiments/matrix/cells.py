@@ -1,13 +1,12 @@
 """`Cell`: one rule and one property, tried on several spaces, beside what the rule promises."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-from allocation import Market
-from mechanisms import DirectMechanism, Outcome
 from mechanisms.promises import Domain
 from proofs import Counterexample, Finding, Status, shrink
+from proofs.subject.remembered import Remembered
 
 #: Told how many steps were made.
 Progress = Callable[[int], None]
@@ -94,22 +93,6 @@ class Row(Protocol):
             AuditError: the mechanism misbehaves.
         """
         ...
-
-
-@dataclass(frozen=True, eq=False)
-class Remembered:
-    """A mechanism that is asked about each market once: shrinking asks about the same small ones again and again."""
-
-    mechanism: DirectMechanism
-    _known: dict[bytes, Outcome] = field(default_factory=dict)
-
-    def run(self, market: Market) -> Outcome:
-        """The mechanism's answer; an error is no answer, and is raised anew."""
-        parts = (market.values, market.costs, market.capacities, market.bidders, market.weights)
-        key = b"|".join(part.tobytes() for part in parts) + str(market.shape).encode()
-        if key not in self._known:
-            self._known[key] = self.mechanism.run(market)
-        return self._known[key]
 
 
 def trial(finding: Finding, space: str, inside: bool, mechanism: Remembered) -> Trial:

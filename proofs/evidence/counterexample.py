@@ -30,7 +30,7 @@ from proofs.misreports.misreport import Deviation, Misreport
 from proofs.moved import with_todays_names
 from proofs.scopes.grid import public_terms
 from proofs.subject.subject import Subject, outcome_of, to_expression
-from proofs.subject.tie_outcomes import outcomes_of, same_market, tie_treatment
+from proofs.subject.tie_outcomes import outcomes_of, tie_treatment
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Counterexample:
         elif (
             isinstance(prop, DeviationProperty) and misreport is not None and seen is not None and deviating is not None
         ):
-            pairs = zip(honest, deviating, strict=True) if same_market(truth, seen) else product(honest, deviating)
+            pairs = zip(honest, deviating, strict=True) if truth == seen else product(honest, deviating)
             cases = [(prop.compare(truth, misreport, here, there), here, there) for here, there in pairs]
         elif isinstance(prop, OutcomeProperty) and misreport is None:
             cases = [(prop.check(outcome, truth), outcome, None) for outcome in honest]

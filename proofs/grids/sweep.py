@@ -15,7 +15,7 @@ from proofs.errors import AuditError
 from proofs.grids.table import Table
 from proofs.misreports.misreport import Deviation
 from proofs.scopes.grid import Grid
-from proofs.subject.subject import outcome_of
+from proofs.subject.remembered import Remembered
 
 #: Worth of serving more requests than there is room for; below every payment, with room for a difference.
 IMPOSSIBLE = -(2**60)
@@ -64,7 +64,10 @@ class GridOutcomes:
     grid: Grid
     table: Table
     interchangeable: tuple[tuple[int, ...], ...] | None = None
-    _memory: dict[bytes, Outcome] = field(default_factory=dict)
+    _memory: Remembered = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_memory", Remembered(self.mechanism))
 
     def seat(self, player: int) -> PlayerOutcomes:
         """What a player gets in every profile."""
@@ -78,11 +81,7 @@ class GridOutcomes:
 
     def run(self, market: Market) -> Outcome:
         """The answer to any market, asked for once."""
-        parts = (market.values, market.costs, market.capacities, market.bidders, market.weights)
-        key = b"".join(part.tobytes() for part in parts)
-        if key not in self._memory:
-            self._memory[key] = outcome_of(self.mechanism, market)
-        return self._memory[key]
+        return self._memory.run(market)
 
 
 @runtime_checkable

@@ -146,7 +146,7 @@ class _Averages:
     """What everybody pays and gets on average over the luck, under each outcome and true costs; each settled once."""
 
     prop: _About
-    known: dict[bytes, tuple[list[Fraction], list[Fraction]]] = field(default_factory=dict)
+    known: dict[tuple[bytes, bytes], tuple[list[Fraction], list[Fraction]]] = field(default_factory=dict)
 
     def utility(self, truth: Market, outcome: Outcome, misreport: Misreport | AgentMisreport) -> Fraction:
         """Expected true utility of the deviator; requests count at expected value, and cost errors cancel out."""
@@ -158,8 +158,7 @@ class _Averages:
         return receipts[misreport.agent] - int(serving_costs(truth, outcome.allocation)[misreport.agent])
 
     def _payments(self, truth: Market, outcome: Outcome) -> tuple[list[Fraction], list[Fraction]]:
-        seen = outcome.reported
-        key = b"".join(part.tobytes() for part in (seen.values, seen.costs, seen.capacities, truth.costs))
+        key = outcome.reported.key(), truth.costs.tobytes()
         if key not in self.known:
             n, m = truth.shape
             charges, receipts = [Fraction(0)] * n, [Fraction(0)] * m
