@@ -24,7 +24,7 @@ from proofs.claims.property import (
 )
 from proofs.errors import AuditError
 from proofs.evidence.evidence import replay
-from proofs.evidence.json import built, plain
+from proofs.evidence.json import built, market_as_dict, market_from, plain
 from proofs.evidence.simpler import simpler, simplicity
 from proofs.misreports.misreport import Deviation, Misreport
 from proofs.moved import with_todays_names
@@ -140,11 +140,6 @@ class Counterexample:
         return replay(self, mechanism)
 
     @builtins.property
-    def claim(self) -> str:
-        """The name of the property."""
-        return self.property.name
-
-    @builtins.property
     def recorded(self) -> Mapping[str, object]:
         """The amount and both answers."""
         return {"amount": self.amount, "honest": self.honest, "deviating": self.deviating}
@@ -179,7 +174,7 @@ class Counterexample:
         arguments = [prop, Subject.of(mechanism, allocator).to_expression()]
         if allocator is not None:
             arguments.append(f"allocator={allocator!r}")
-        arguments += [f"{name}={rows}" for name, rows in _fields(truth).items() if rows is not None]
+        arguments += [f"{name}={rows}" for name, rows in market_as_dict(truth).items() if rows is not None]
         if self.misreport is not None and not isinstance(self.misreport, Misreport):
             arguments.append(f"deviation={to_expression(self.misreport)}")
         elif self.misreport is not None:
@@ -197,7 +192,7 @@ class Counterexample:
         prop = self.property
         return {
             "property": {"name": property_name(prop), "parameters": _parameters(prop)},
-            "truth": _fields(self.truth),
+            "truth": market_as_dict(self.truth),
             "misreport": plain(self.misreport),
             "amount": self.amount,
             "text": self.text,
@@ -221,7 +216,7 @@ class Counterexample:
                 raise AuditError(f"the misreport {misreport!r} is no deviation; expected what to_json wrote")
             return cls(
                 find_property(data["property"]["name"], **parameters),
-                _market(**data["truth"]),
+                market_from(**data["truth"]),
                 cast("Deviation | None", misreport),
                 int(data["amount"]),
                 str(data["text"]),
@@ -284,7 +279,7 @@ def violation(
     found = Counterexample.of(
         find_property(prop) if isinstance(prop, str) else prop,
         Subject.of(mechanism, allocator).mechanism,
-        _market(values, costs, capacities, feasible, owners),
+        Market(values, costs, capacities, feasible, owners),
         deviation if bidder is None or rows is None else Misreport.of(bidder, rows),
         ties,
     )
@@ -297,34 +292,9 @@ def _parameters(prop: Property) -> dict[str, object]:
     return {field.name: plain(getattr(prop, field.name)) for field in dataclasses.fields(prop) if field.init}
 
 
-def _fields(market: Market) -> dict[str, object]:
-    return {
-        "values": market.values.tolist(),
-        "costs": market.costs.tolist(),
-        "capacities": market.capacities.tolist(),
-        "feasible": None if market.feasible is None else market.feasible.tolist(),
-        "owners": None if _numbered(market) else market.bidders.tolist(),
-    }
-
-
-def _market(
-    values: ArrayLike,
-    costs: ArrayLike,
-    capacities: ArrayLike,
-    feasible: ArrayLike | None = None,
-    owners: ArrayLike | None = None,
-) -> Market:
-    return Market(values, costs, capacities, feasible, owners)
-
-
 def _answer(data: dict[str, list[int]]) -> Answer:
     return Answer(tuple(data["agents"]), tuple(data["charges"]), tuple(data["receipts"]))
 
 
 def _owned(market: Market) -> str:
-    return "" if _numbered(market) else f", requests owned by {market.bidders.tolist()}"
-
-
-def _numbered(market: Market) -> bool:
-    """Whether request i belongs to bidder i, which is what a market says that names no owners."""
-    return market.players == tuple(range(market.shape[0]))
+    return "" if market.players == tuple(range(market.shape[0])) else f", requests owned by {market.bidders.tolist()}"

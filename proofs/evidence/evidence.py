@@ -11,11 +11,6 @@ class Evidence(Protocol):
     """A case in which a claim about a subject (a mechanism, an allocator) fails."""
 
     @property
-    def claim(self) -> str:
-        """What fails here, in a word."""
-        ...
-
-    @property
     def amount(self) -> int:
         """By how many micro-units, > 0."""
         ...
@@ -100,10 +95,10 @@ def replay(found: Evidence, subject: Any) -> int:
     again = found.again(subject)
     said = " ".join(str(found).splitlines())
     if again is None:
-        raise ReplayError(f"{found.claim} holds; recorded was: {said}")
+        raise ReplayError(f"nothing fails now; recorded was: {said}")
     for what, was in found.recorded.items():
         if again.recorded[what] != was:
-            raise ReplayError(f"{found.claim}: {what} was {was}, now {again.recorded[what]}; recorded was: {said}")
+            raise ReplayError(f"{what} was {was}, now {again.recorded[what]}; recorded was: {said}")
     return again.amount
 
 

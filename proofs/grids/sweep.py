@@ -52,6 +52,16 @@ class SweepResult:
     deviation: Deviation | None = None
     note: str = ""
 
+    @classmethod
+    def of(cls, examined: Iterable[tuple[Violation | None, Market, Deviation | None]]) -> "SweepResult":
+        """The count of what was examined, and the largest violation; ties to the first."""
+        cases, worst = 0, cls(0)
+        for found, truth, deviation in examined:
+            cases += 1
+            if found is not None and found.amount > worst.worst:
+                worst = cls(0, found.amount, truth, deviation)
+        return replace(worst, cases=cases)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GridOutcomes:
@@ -136,15 +146,13 @@ def tried(
     found: Callable[[Market, Any, Outcome], Violation | None],
 ) -> SweepResult:
     """Every deviation of every profile, one after the other: `found` judges it beside the honest outcome."""
-    worst, cases = SweepResult(0), 0
-    for profile in range(played.grid.profiles):
-        truth, honest = played.grid.market(profile), played.outcome(profile)
-        for deviation in deviations(profile, truth, honest):
-            violation = found(truth, deviation, honest)
-            cases += 1
-            if violation is not None and violation.amount > worst.worst:
-                worst = SweepResult(0, violation.amount, truth, deviation)
-    return SweepResult(cases, worst.worst, worst.truth, worst.deviation)
+    profiles = range(played.grid.profiles)
+    honesty = ((profile, played.grid.market(profile), played.outcome(profile)) for profile in profiles)
+    return SweepResult.of(
+        (found(truth, deviation, honest), truth, deviation)
+        for profile, truth, honest in honesty
+        for deviation in deviations(profile, truth, honest)
+    )
 
 
 def compared(played: GridOutcomes, prop: DeviationProperty) -> Callable[[Market, Any, Outcome], Violation | None]:

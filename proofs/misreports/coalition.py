@@ -12,17 +12,12 @@ from proofs.misreports.misreport import Deviation, Misreport
 
 
 @dataclass(frozen=True, slots=True)
-class AgentMisreport:
+class AgentMisreport(Deviation):
     """What `agent` reports in place of the truth: `costs` (N,) of the requests, in micro-units, and its `capacity`."""
 
     agent: int
     costs: tuple[int, ...]
     capacity: int
-
-    @property
-    def size(self) -> int:
-        """One report."""
-        return 1
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -58,16 +53,12 @@ class AgentMisreport:
         """None where the deviator goes; otherwise its new index."""
         return None if agent == self.agent else AgentMisreport(_moved(self.agent, agent), self.costs, self.capacity)
 
-    def parts(self) -> Iterator[Deviation]:
-        """None: one report is as few as there are."""
-        yield from ()
-
     def __str__(self) -> str:
         return f"agent {self.agent} reports costs {list(self.costs)} and capacity {self.capacity}"
 
 
 @dataclass(frozen=True, slots=True)
-class Coalition:
+class Coalition(Deviation):
     """Several players who misreport together, each at most once; at least one `Misreport` or `AgentMisreport`."""
 
     misreports: tuple[Misreport | AgentMisreport, ...]

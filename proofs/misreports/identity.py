@@ -14,7 +14,7 @@ Rows = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class FalseNames:
+class FalseNames(Deviation):
     """`bidder` under several names, each reporting (K, M) values for as many requests as he has.
 
     The first report takes the place of his own; the others arrive after everybody else, from bidders that nobody has
@@ -85,7 +85,7 @@ class FalseNames:
 
 
 @dataclass(frozen=True, slots=True)
-class Swap:
+class Swap(Deviation):
     """Two bidders with equally many requests change places, with all their terms; nobody misreports."""
 
     first: int
@@ -95,11 +95,6 @@ class Swap:
     def size(self) -> int:
         """Two bidders."""
         return 2
-
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        """None: nothing false is reported."""
-        return ()
 
     def applied(self, truth: Market) -> Market:
         """The same market in another order.
@@ -118,30 +113,18 @@ class Swap:
         feasible = None if truth.feasible is None else truth.feasible[order]
         return Market(truth.values[order], truth.costs[order], truth.capacities, feasible, truth.bidders)
 
-    def renumbered(self, numbers: Sequence[int]) -> "Swap":
-        """The same swap: it has no numbers."""
-        return self
-
     def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "Swap | None":
         """The two under their new names, if both are left."""
         if self.first not in labels or self.second not in labels:
             return None
         return Swap(labels[self.first], labels[self.second])
 
-    def without_agent(self, agent: int) -> "Swap":
-        """The same swap."""
-        return self
-
-    def parts(self) -> Iterator[Deviation]:
-        """None."""
-        yield from ()
-
     def __str__(self) -> str:
         return f"bidders {self.first} and {self.second} change places"
 
 
 @dataclass(frozen=True, slots=True)
-class OtherReports:
+class OtherReports(Deviation):
     """A `misreport` among others who report something else as well: `values` (N, M); the deviator's rows do not matter.
 
     Agents may be among these others, with other `costs` (N, M) and `capacities` (M,); None where those of the truth
@@ -152,11 +135,6 @@ class OtherReports:
     values: Rows
     costs: Rows | None = None
     capacities: tuple[int, ...] | None = None
-
-    @property
-    def size(self) -> int:
-        """One false report; the others tell the truth, of another world."""
-        return 1
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -205,10 +183,6 @@ class OtherReports:
         slots = None if self.capacities is None else (*self.capacities[:agent], *self.capacities[agent + 1 :])
         return OtherReports(self.misreport.without_agent(agent), values or (), costs, slots)
 
-    def parts(self) -> Iterator[Deviation]:
-        """None."""
-        yield from ()
-
     def __str__(self) -> str:
         said = f"{self.misreport} while values are {spelled_rows(self.values)}"
         if self.costs is not None:
@@ -217,7 +191,7 @@ class OtherReports:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class Split(Deviation):
     """`bidder` submits the requests `later` (indices in the market, all his own) in a batch that comes afterwards."""
 
     bidder: int
@@ -227,11 +201,6 @@ class Split:
     def size(self) -> int:
         """One per request that is held back."""
         return len(self.later)
-
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        """None: nothing false is reported."""
-        return ()
 
     def applied(self, truth: Market) -> Market:
         """The first batch: the market without those requests.
@@ -253,18 +222,10 @@ class Split:
         """The later batch, which is offered these capacities."""
         return truth.requests(sorted(self.later)).replace(capacities=capacities)
 
-    def renumbered(self, numbers: Sequence[int]) -> "Split":
-        """The same split: it has no numbers."""
-        return self
-
     def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "Split | None":
         """The requests that are kept, under their new indices; None where nothing is left of either batch."""
         later = np.flatnonzero(np.isin(kept, self.later))
         return Split(labels[self.bidder], tuple(later.tolist())) if 0 < later.size < kept.size else None
-
-    def without_agent(self, agent: int) -> "Split":
-        """The same split."""
-        return self
 
     def parts(self) -> Iterator[Deviation]:
         """One request fewer held back."""

@@ -16,20 +16,23 @@ _EIGHTHS = (7, 6, 4, 1, 9, 12, 16)
 
 
 class Deviation(Protocol):
-    """What somebody does in place of telling the truth; `Misreport` is the commonest, `deviations` has the others.
+    """What somebody does in place of telling the truth; `Misreport` is the commonest, `coalition` has others.
 
-    Beyond `applied` these are what shrinking needs: the same deviation in a smaller market, or with smaller numbers.
+    Beyond `applied` these are what shrinking needs: the same deviation in a smaller market, or with smaller numbers. A
+    class that inherits has one report, in which no number is false and no agent is named, until it says otherwise.
     """
+
+    __slots__ = ()
 
     @property
     def size(self) -> int:
         """How many reports are false, at least 1; fewer is simpler."""
-        ...
+        return 1
 
     @property
     def numbers(self) -> tuple[int, ...]:
         """Every reported number, in a fixed order."""
-        ...
+        return ()
 
     def applied(self, truth: Market) -> Market:
         """The market that the mechanism sees.
@@ -41,7 +44,7 @@ class Deviation(Protocol):
 
     def renumbered(self, numbers: Sequence[int]) -> "Deviation":
         """The same deviation with other numbers, as many as `numbers` holds."""
-        ...
+        return self
 
     def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "Deviation | None":
         """The same in the market of the requests `kept` alone, owners renamed by `labels`; None where senseless."""
@@ -49,15 +52,15 @@ class Deviation(Protocol):
 
     def without_agent(self, agent: int) -> "Deviation | None":
         """The same where this agent does not exist; None where it is senseless."""
-        ...
+        return self
 
     def parts(self) -> Iterator["Deviation"]:
         """Deviations with fewer false reports."""
-        ...
+        yield from ()
 
 
 @dataclass(frozen=True, slots=True)
-class Misreport:
+class Misreport(Deviation):
     """What `bidder` reports in place of the truth.
 
     Args:
@@ -72,11 +75,6 @@ class Misreport:
     def of(cls, bidder: int, rows: ArrayLike) -> "Misreport":
         """The misreport whose rows are this (K, M) array of integers."""
         return cls(int(bidder), tuple(map(tuple, np.asarray(rows).tolist())))
-
-    @property
-    def size(self) -> int:
-        """One report."""
-        return 1
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -113,10 +111,6 @@ class Misreport:
     def without_agent(self, agent: int) -> "Misreport":
         """The rows without that column."""
         return Misreport.of(self.bidder, np.delete(np.array(self.rows, np.int64), agent, axis=1))
-
-    def parts(self) -> Iterator[Deviation]:
-        """None: one report is as few as there are."""
-        yield from ()
 
     def __str__(self) -> str:
         return f"bidder {self.bidder} reports {spelled_rows(self.rows)}"

@@ -18,6 +18,7 @@ from allocation.money import Money
 from mechanisms import find_allocator
 from proofs.errors import AuditError
 from proofs.evidence.evidence import replay
+from proofs.evidence.json import market_as_dict, market_from
 from proofs.scopes.grid import public_terms
 from proofs.subject.subject import to_expression
 
@@ -73,11 +74,6 @@ class Cycle:
             ReplayError: amount or bundles differ from what is written here.
         """
         return replay(self, allocator)
-
-    @property
-    def claim(self) -> str:
-        """That some payments make the allocator truthful."""
-        return "implementable"
 
     @property
     def recorded(self) -> Mapping[str, object]:
@@ -151,7 +147,9 @@ class Cycle:
             AuditError: the allocator cannot be written down.
         """
         name = repr(allocator) if isinstance(allocator, str) else to_expression(allocator)
-        fields = ", ".join(f"{field}={value}" for field, value in _terms(self.market).items() if value is not None)
+        fields = ", ".join(
+            f"{field}={value}" for field, value in market_as_dict(self.market).items() if value is not None
+        )
         types = [[list(row) for row in rows] for rows in self.types]
         return f'__import__("proofs").cycle_gain({name}, {fields}, bidder={self.bidder}, types={types})'
 
@@ -162,7 +160,7 @@ class Cycle:
     def as_dict(self) -> dict[str, object]:
         """Plain lists, numbers and strings, ready for JSON."""
         return {
-            "market": _terms(self.market),
+            "market": market_as_dict(self.market),
             "bidder": self.bidder,
             "types": self.types,
             "bundles": self.bundles,
@@ -178,10 +176,9 @@ class Cycle:
         """
         try:
             data = json.loads(text)
-            terms = dict(data["market"])
-            market = Market(bidders=terms.pop("owners"), **terms)
             types = tuple(tuple(map(tuple, rows)) for rows in data["types"])
-            return cls(market, int(data["bidder"]), types, tuple(map(tuple, data["bundles"])), int(data["amount"]))
+            bundles = tuple(map(tuple, data["bundles"]))
+            return cls(market_from(**data["market"]), int(data["bidder"]), types, bundles, int(data["amount"]))
         except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise AuditError(f"not a cycle, {type(error).__name__}: {error}; expected what to_json wrote") from error
 
@@ -251,19 +248,6 @@ def bundle_worth(rows: Money, bundle: Money) -> int:
 
 def _plain(types: Sequence[Money] | Money) -> tuple[Rows, ...]:
     return tuple(tuple(map(tuple, rows.tolist())) for rows in types)
-
-
-def _terms(market: Market) -> dict[str, object]:
-    alone = len(market.players) == market.shape[0]
-    return {
-        "values": market.values.tolist(),
-        "costs": market.costs.tolist(),
-        "capacities": market.capacities.tolist(),
-        "feasible": None if market.feasible is None else market.feasible.tolist(),
-        "owners": None
-        if alone and market.bidders.tolist() == list(range(market.shape[0]))
-        else market.bidders.tolist(),
-    }
 
 
 def _said(rows: Rows) -> str:

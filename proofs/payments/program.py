@@ -91,9 +91,8 @@ class Frame:
                 mine = self.worth[bidder][reports[bidder]]
                 honest = self.parts(profile, mine, -1), ({self.charge(profile, bidder): 1}, 0)
                 rows.append(self.row(*honest))
-                for misreport in range(self.grid.sizes[bidder]):
-                    if misreport != reports[bidder]:
-                        other = self.grid.profile([*reports[:bidder], misreport, *reports[bidder + 1 :]])
+                for other in self.grid.deviations(profile, bidder):
+                    if other != profile:
                         rows.append(self.row(*honest, self.parts(other, mine), ({self.charge(other, bidder): -1}, 0)))
             charged = ({self.charge(profile, bidder): -1 for bidder in bidders}, 0)
             if no_deficit:

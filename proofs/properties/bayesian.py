@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import ClassVar
 
 from allocation import Market
@@ -61,18 +62,16 @@ class BayesianTruthful:
         Raises:
             AuditError: a state of the prior is not on the grid.
         """
-        grid, worst, cases = played.grid, SweepResult(0), 0
+        grid = played.grid
         _on(grid, self.prior)
-        for index in range(len(grid.sizes)):
-            player: Player = ("bidder", index) if index < grid.bidders else ("agent", index - grid.bidders)
-            for truth in _types(self.prior, grid.template, player):
-                for report in range(grid.sizes[index]):
-                    misreport = grid.misreport(index, report)
-                    found = self.violated(played.run, truth, misreport)
-                    cases += 1
-                    if found is not None and found.amount > worst.worst:
-                        worst = SweepResult(0, found.amount, truth, misreport)
-        return SweepResult(cases, worst.worst, worst.truth, worst.deviation)
+        sides: list[Player] = [("bidder", bidder) for bidder in range(grid.bidders)]
+        sides += [("agent", agent) for agent in range(len(grid.agent_types))]
+        return SweepResult.of(
+            (self.violated(played.run, truth, misreport), truth, misreport)
+            for index, player in enumerate(sides)
+            for truth in _types(self.prior, grid.template, player)
+            for misreport in map(partial(grid.misreport, index), range(grid.sizes[index]))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +100,13 @@ class InterimRational:
         Raises:
             AuditError: a state of the prior is not on the grid.
         """
-        template, worst, cases = played.grid.template, SweepResult(0), 0
+        template = played.grid.template
         _on(played.grid, self.prior)
-        for player in _players(template):
-            for truth in _types(self.prior, template, player):
-                found = self._of(played.run, truth, player)
-                cases += 1
-                if found is not None and found.amount > worst.worst:
-                    worst = SweepResult(0, found.amount, truth)
-        return SweepResult(cases, worst.worst, worst.truth)
+        return SweepResult.of(
+            (self._of(played.run, truth, player), truth, None)
+            for player in _players(template)
+            for truth in _types(self.prior, template, player)
+        )
 
     def _of(self, run: Run, truth: Market, player: Player) -> Violation | None:
         loss = weight = 0

@@ -77,11 +77,6 @@ class MultiRoundDeviation:
         return replay(self, mechanism)
 
     @property
-    def claim(self) -> str:
-        """That no sequence of reports gains."""
-        return TRUTHFUL
-
-    @property
     def recorded(self) -> Mapping[str, object]:
         """The amount, and the answers of all rounds."""
         return {"amount": self.amount, "honest": self.honest, "deviating": self.deviating}

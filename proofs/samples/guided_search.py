@@ -21,11 +21,11 @@ from proofs.claims.property import OutcomeProperty, Property, RegretProperty, ga
 from proofs.errors import AuditError
 from proofs.evidence.counterexample import Answer, Counterexample
 from proofs.evidence.engine import Progress
-from proofs.evidence.finding import Finding, Status
+from proofs.evidence.finding import Finding
 from proofs.grids.table import unstable
 from proofs.misreports.coalition import AgentMisreport, tempting_agent_misreports
 from proofs.misreports.misreport import Misreport, tempting_misreports
-from proofs.samples.random_search import sides
+from proofs.samples.random_search import sampled, sides
 from proofs.scopes.grid import Sample, Scope
 from proofs.subject.subject import outcome_of
 
@@ -81,13 +81,8 @@ class _Candidate:
             and Counterexample.of(self.prop, self.mechanism, self.caught.truth, self.caught.misreport) is None
         ):
             raise unstable(self.mechanism, self.caught.truth)
-        worst = 0 if self.caught is None else self.caught.amount
-        status = Status.UNKNOWN if self.caught is None else Status.REFUTED
-        note = "guided by Hypothesis"
-        if self.caught is None:
-            note += ": no violation among the cases tried; that proves nothing beyond them"
         seconds = perf_counter() - started
-        return Finding(self.prop, status, self.sample, self.cases, seconds, worst, self.caught, note)
+        return sampled(self.prop, self.sample, self.cases, seconds, self.caught, "guided by Hypothesis")
 
     def _run(self, hypothesis: ModuleType) -> None:
         """Try cases until one violates the property; Hypothesis need not shrink it, we do."""

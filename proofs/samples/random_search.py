@@ -29,7 +29,7 @@ from proofs.subject.subject import outcome_of
 
 @dataclass(slots=True)
 class _Candidate:
-    """One property being hunted down: cases and seconds spent so far, and the first violation, which ends the hunt."""
+    """One property under search: cases and seconds spent so far, and the first violation, which ends the search."""
 
     prop: Property
     cases: int = 0
@@ -65,22 +65,22 @@ class Search:
         """
         if not isinstance(scope, Sample):
             raise AuditError(f"{type(scope).__name__} cannot be sampled; give a Sample")
-        hunts = [_Candidate(prop) for prop in properties]
+        candidates = [_Candidate(prop) for prop in properties]
         for draw in range(scope.draws):
-            if all(candidate.caught for candidate in hunts):
+            if all(candidate.caught for candidate in candidates):
                 break
             truth = scope.market(draw)
             honest = outcome_of(mechanism, truth)
             if draw < self.reruns and Answer.of(outcome_of(mechanism, truth)) != Answer.of(honest):
                 raise unstable(mechanism, truth)
-            for candidate in hunts:
+            for candidate in candidates:
                 if candidate.caught is None:
                     started = perf_counter()
                     self._pursue(candidate, mechanism, scope, draw, truth, honest)
                     candidate.seconds += perf_counter() - started
             progress(draw + 1, scope.draws)
         progress(scope.draws, scope.draws)
-        return [_finding(candidate, scope) for candidate in hunts]
+        return [sampled(one.prop, scope, one.cases, one.seconds, one.caught) for one in candidates]
 
     def _pursue(
         self,
@@ -134,16 +134,11 @@ def sides(truth: Market, players: Sequence[int]) -> tuple[list[int], list[int]]:
     return bidders, [player - len(truth.players) for player in players if player >= len(truth.players)]
 
 
-def _finding(candidate: _Candidate, sample: Sample) -> Finding:
-    if candidate.caught is None:
-        note = "no violation among the cases tried; that proves nothing beyond them"
-        return Finding(candidate.prop, Status.UNKNOWN, sample, candidate.cases, candidate.seconds, note=note)
-    return Finding(
-        candidate.prop,
-        Status.REFUTED,
-        sample,
-        candidate.cases,
-        candidate.seconds,
-        worst=candidate.caught.amount,
-        counterexample=candidate.caught,
-    )
+def sampled(
+    prop: Property, sample: Sample, cases: int, seconds: float, caught: Counterexample | None, how: str = ""
+) -> Finding:
+    """What a search says: REFUTED by what it caught, or UNKNOWN."""
+    if caught is not None:
+        return Finding(prop, Status.REFUTED, sample, cases, seconds, caught.amount, caught, how)
+    note = "no violation among the cases tried; that proves nothing beyond them"
+    return Finding(prop, Status.UNKNOWN, sample, cases, seconds, note=f"{how}: {note}" if how else note)

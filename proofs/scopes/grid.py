@@ -175,6 +175,11 @@ class Grid:
             if index != own:
                 yield self.misreport(player, index)
 
+    def deviations(self, profile: int, player: int) -> list[int]:
+        """The profiles in which the player has each of its types, and the others those of this profile."""
+        rows = self.rows(profile)
+        return [self.profile([*rows[:player], row, *rows[player + 1 :]]) for row in range(self.sizes[player])]
+
     def profile(self, rows: Sequence[int]) -> int:
         """The profile in which each player has the type of this index; the inverse of `rows`."""
         profile = 0

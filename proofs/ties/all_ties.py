@@ -153,21 +153,19 @@ def _swept(prop: Property, tied: TiedTable) -> SweepResult:
 
 
 def _one_by_one(prop: DeviationProperty, tied: TiedTable) -> SweepResult:
-    grid, cases, worst = tied.grid, 0, SweepResult(0)
-    for profile in range(grid.profiles):
-        truth, rows, honest = grid.market(profile), grid.rows(profile), tied.outcomes(profile)
-        for bidder in range(grid.bidders) if honest else ():
-            for report in range(grid.sizes[bidder]):
-                if report == rows[bidder]:
-                    continue
-                misreport = grid.misreport(bidder, report)
-                for there in tied.outcomes(grid.profile([*rows[:bidder], report, *rows[bidder + 1 :]])):
-                    for here in honest:
-                        found = prop.compare(truth, misreport, here, there)
-                        cases += 1
-                        if found is not None and found.amount > worst.worst:
-                            worst = SweepResult(0, found.amount, truth, misreport)
-    return SweepResult(cases, worst.worst, worst.truth, worst.deviation)
+    grid = tied.grid
+    pairs = (
+        (truth, misreport, here, there)
+        for profile in range(grid.profiles)
+        for truth, honest in [(grid.market(profile), tied.outcomes(profile))]
+        for bidder in range(grid.bidders if honest else 0)
+        for report, deviated in enumerate(grid.deviations(profile, bidder))
+        if deviated != profile
+        for misreport in [grid.misreport(bidder, report)]
+        for there in tied.outcomes(deviated)
+        for here in honest
+    )
+    return SweepResult.of((prop.compare(*pair), *pair[:2]) for pair in pairs)
 
 
 def _demand_examinable(prop: Property) -> None:

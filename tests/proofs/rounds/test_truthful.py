@@ -55,7 +55,7 @@ def test_the_smallest_lie_that_buys_a_cache() -> None:
         "deviating: agents [0] charges [2]; agents [0] charges [1]",
     ]
     assert eval(deviation.expression(EACH)) == deviation.replay(EACH) == 1
-    with pytest.raises(ReplayError, match="truthful-over-rounds holds"):
+    with pytest.raises(ReplayError, match="nothing fails now"):
         deviation.replay(PLANNED)
 
 
