@@ -23,7 +23,7 @@ from proofs.ties.all_ties import AllTies
 #: Asked in this order; the first that accepts a property over a scope examines it.
 ENGINES: tuple[Engine, ...] = (Exhaustive(), AllTies(), Search(), Symbolic())
 
-#: 3 bidders, 2 agents with one slot each, values 0 to 3: seconds, and known to expose what coarser grids hide.
+#: 3 bidders, 2 agents of capacity 1, values 0 to 3: seconds, and known to expose what coarser grids hide.
 SMALL = Grid()
 
 

@@ -5,8 +5,8 @@ compares that outcome with the one after a misreport. An `ExpectedProperty` may 
 for claims about averages over a prior. All are handed the *true* market and must compute every utility from it: what
 was reported has no say in what anybody gains.
 
-Utilities are quasi-linear: value received minus charges. All amounts are micro-units (micro-units unless the audit
-chose another unit).
+Utilities are quasi-linear: value received minus charges. All amounts are micro-units, unless the audit
+chose another unit.
 """
 
 import ast
@@ -151,7 +151,7 @@ class Attempting(Property, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Truthful:
-    """No bidder gains by reporting anything but his true values, whatever the others report (dominant strategies).
+    """No bidder gains by reporting anything but their true values, whatever the others report (dominant strategies).
 
     With private values and truthful others ranging over every profile, this is dominant-strategy incentive
     compatibility (Gibbard 1973; Nisan, Roughgarden, Tardos and Vazirani 2007, definition 9.15).

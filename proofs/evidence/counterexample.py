@@ -109,12 +109,12 @@ class Counterexample:
             raise AuditError(f"{prop.name} is about averages over many markets at once; audit it with ties='first'")
         else:
             raise AuditError(f"{prop.name} {'needs a' if misreport is None else 'takes no'} misreport")
-        told = [
+        failures = [
             cls.from_violation(prop, truth, misreport, found, here, there, ties)
             for found, here, there in cases
             if found is not None
         ]
-        return max(told, key=lambda one: one.amount, default=None)
+        return max(failures, key=lambda one: one.amount, default=None)
 
     @classmethod
     def from_violation(
@@ -265,7 +265,7 @@ def violation(
     Args:
         prop, mechanism: objects or names.
         values, costs, capacities, feasible, owners: the true market, as in `Market`; `owners` are its bidders.
-        bidder, misreport: who misreports, and the (K, M) values he reports; for properties of one bidder's misreport.
+        bidder, misreport: who misreports, and the (K, M) reported values; for properties of one bidder's misreport.
         deviation: any other deviation, in place of `bidder` and `misreport`.
         lie: what version 0.1.0 called `misreport`.
         allocator: as in `audit`.

@@ -18,8 +18,8 @@ Case = tuple[Market, Deviation | None]
 def simplicity(truth: Market, misreport: Deviation | None) -> tuple[int, ...]:
     """What makes one market simpler than another, most important first; smaller is simpler.
 
-    Fewer bidders, then requests, then agents, then slots, then forbidden pairs, then false reports; then smaller costs;
-    then a smaller largest value or reported number; then a smaller sum of them.
+    Fewer bidders, then requests, then agents, then capacity, then forbidden pairs, then false reports; then smaller
+    costs; then a smaller largest value or reported number; then a smaller sum of them.
     """
     values = np.abs(truth.values)
     said = np.abs(np.array(() if misreport is None else misreport.numbers, np.int64))
@@ -39,9 +39,9 @@ def simpler(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
     """Candidates, the boldest first; not all of them are simpler, and most are no counterexamples."""
     yield from _fewer_rows(truth, misreport)
     yield from _fewer_agents(truth, misreport)
-    yield from _less_room(truth, misreport)
+    yield from _less_capacity(truth, misreport)
     yield from _fewer_reports(truth, misreport)
-    yield from _fewer_rows_and_slots(truth, misreport)
+    yield from _fewer_rows_and_less_capacity(truth, misreport)
     yield from _smaller_numbers(truth, misreport)
 
 
@@ -60,10 +60,10 @@ def _fewer_rows(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
             yield Market(rest.values, rest.costs, rest.capacities, rest.feasible, owners), shorter
 
 
-def _fewer_rows_and_slots(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
-    """Both at once: a bidder who merely fills a slot can only leave together with it."""
+def _fewer_rows_and_less_capacity(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
+    """Both at once: a bidder who merely fills capacity can only leave together with it."""
     for shorter, rest in _fewer_rows(truth, misreport):
-        yield from _less_room(shorter, rest)
+        yield from _less_capacity(shorter, rest)
 
 
 def _fewer_agents(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
@@ -76,7 +76,7 @@ def _fewer_agents(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
         yield truth.drop_agent(agent), narrower
 
 
-def _less_room(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
+def _less_capacity(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
     if truth.feasible is not None:
         yield Market(truth.values, truth.costs, truth.capacities, None, truth.bidders), misreport
     for agent, capacity in enumerate(truth.capacities.tolist()):

@@ -1,10 +1,10 @@
 """`Exhaustive`: every property over a whole grid; truthfulness by menus instead of pairs.
 
 Taxation principle (Hammond 1979; Guesnerie 1981): fix what the others report. Then a bidder's reports merely pick from
-a menu, which holds each option (agents for his requests) at a price. If one option is to be had at two prices, the
-cheaper one is what a deviator takes. So truth-telling is a dominant strategy exactly if every true type already gets
-its favourite from the menu of cheapest prices. That replaces |T| ** 2 pairs of reports by |T| * options comparisons,
-and assumes nothing of the mechanism.
+a menu, which holds each option (agents for the bidder's requests) at a price. If one option is to be had at two prices,
+the cheaper one is what a deviator takes. So truth-telling is a dominant strategy exactly if every true type already
+gets its favourite from the menu of cheapest prices. That replaces |T| ** 2 pairs of reports by |T| * options
+comparisons, and assumes nothing of the mechanism.
 """
 
 from collections.abc import Sequence
@@ -37,31 +37,31 @@ _NEVER = 2**61
 _CHUNK = 2**16
 
 
-def regrets(options: NDArray[np.intp], payments: Money, worth: Money) -> Money:
+def regrets(options: NDArray[np.intp], payments: Money, values: Money) -> Money:
     """(Q, T) what each true type would gain from its best misreport, in micro-units, >= 0.
 
     Args:
         options: (Q, T) option that report t buys when the others report q.
         payments: (Q, T) what it pays there.
-        worth: (T, O) what each option is worth to each true type.
+        values: (T, O) what each option is worth to each true type.
     """
-    honest = worth[np.arange(worth.shape[0]), options] - payments
+    honest = values[np.arange(values.shape[0]), options] - payments
     best = honest.copy()
-    for option in range(worth.shape[1]):
+    for option in range(values.shape[1]):
         price = np.where(options == option, payments, _NEVER).min(axis=1)
-        np.maximum(best, worth[:, option] - price[:, None], out=best)
+        np.maximum(best, values[:, option] - price[:, None], out=best)
     return best - honest
 
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """All menus of one player: `profiles` (Q, T); `options`, `payments` and `worth` as in `regrets`."""
+    """All menus of one player: `profiles` (Q, T); `options`, `payments` and `values` as in `regrets`."""
 
     player: int
     profiles: NDArray[np.int64]
     options: NDArray[np.intp]
     payments: Money
-    worth: Money
+    values: Money
 
     @classmethod
     def of(cls, table: Table, grid: Grid, player: int) -> "Menu":
@@ -69,18 +69,18 @@ class Menu:
         seat, mine = PlayerOutcomes.of(table, grid, player), (player,)
         profiles = by_players(np.arange(grid.profiles), grid, mine)
         options, payments = by_players(seat.options, grid, mine), by_players(seat.payments, grid, mine)
-        return cls(player, profiles, options, payments, seat.worth)
+        return cls(player, profiles, options, payments, seat.values)
 
     def worst(self) -> tuple[int, int, int]:
         """(gain, profile, report): the largest gain, its first profile, and the first type whose report earns it."""
         most, others, true = 0, 0, 0
-        step = max(1, _CHUNK // self.worth.shape[0])
+        step = max(1, _CHUNK // self.values.shape[0])
         for start in range(0, len(self.options), step):
-            gains = regrets(self.options[start : start + step], self.payments[start : start + step], self.worth)
+            gains = regrets(self.options[start : start + step], self.payments[start : start + step], self.values)
             place, own = np.unravel_index(int(gains.argmax()), gains.shape)
             if gains[place, own] > most:
                 most, others, true = int(gains[place, own]), start + int(place), int(own)
-        earned = self.worth[true, self.options[others]] - self.payments[others]
+        earned = self.values[true, self.options[others]] - self.payments[others]
         return most, int(self.profiles[others, true]), int(earned.argmax())
 
 

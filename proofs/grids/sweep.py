@@ -17,7 +17,7 @@ from proofs.misreports.misreport import Deviation
 from proofs.scopes.grid import Grid
 from proofs.subject.remembered import Remembered
 
-#: Worth of serving more requests than there is room for; below every payment, with room for a difference.
+#: Value of serving more requests than capacity allows; below every payment, with space for a difference.
 IMPOSSIBLE = -(2**60)
 
 #: Bundles are told apart by a table of at most this many codes, or by sorting them.
@@ -28,13 +28,13 @@ _CODES = 2**20
 class PlayerOutcomes:
     """What one player gets in every profile.
 
-    `options` (P,) is an index of what he receives, or serves, `payments` (P,) what he pays for it, and `worth` (T, O)
-    what each option is worth to each of his types.
+    `options` (P,) is an index of what they receive, or serve, `payments` (P,) what they pay for it, and `values` (T, O)
+    what each option is worth to each of their types.
     """
 
     options: NDArray[np.intp]
     payments: Money
-    worth: Money
+    values: Money
 
     @classmethod
     def of(cls, table: Table, grid: Grid, player: int) -> "PlayerOutcomes":
@@ -170,8 +170,8 @@ def _bidder(table: Table, grid: Grid, bidder: int) -> PlayerOutcomes:
 def _agent(table: Table, grid: Grid, agent: int) -> PlayerOutcomes:
     bundles, options = _bundles((table.agents == agent).view(np.int8), 0, 2)
     types = grid.agent_types[agent]
-    worth = np.where(bundles.sum(axis=1) <= types.room[:, None], -(types.rows @ bundles.T), IMPOSSIBLE)
-    return PlayerOutcomes(options, -table.receipts[:, agent].astype(np.int64), worth)
+    values = np.where(bundles.sum(axis=1) <= types.room[:, None], -(types.rows @ bundles.T), IMPOSSIBLE)
+    return PlayerOutcomes(options, -table.receipts[:, agent].astype(np.int64), values)
 
 
 def _bundles(rows: NDArray[np.signedinteger], least: int, beyond: int) -> tuple[NDArray[np.int64], NDArray[np.intp]]:

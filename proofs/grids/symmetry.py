@@ -64,7 +64,7 @@ def _exchanged(seats: list[PlayerOutcomes], grid: Grid, first: int) -> bool:
     after[first], after[first + 1] = first + 1, first
     for bidder, place in enumerate(after):
         here, there = seats[bidder], seats[place]
-        if not np.array_equal(here.worth, there.worth):
+        if not np.array_equal(here.values, there.values):
             return False
         for mine, theirs in ((here.options, there.options), (here.payments, there.payments)):
             if not np.array_equal(exchanged(mine, grid, first), theirs):

@@ -216,7 +216,7 @@ def _demand_shapes(mechanism: DirectMechanism, outcomes: Outcomes, shape: tuple[
 
 
 def _feasible(agents: NDArray[np.int64], template: Market) -> NDArray[np.bool_]:
-    """(B,) whether every request is somewhere it may be, and every agent has room."""
+    """(B,) whether every request is somewhere it may be, and no agent has more than its capacity."""
     n, m = template.shape
     fits = np.asarray(((agents >= UNSERVED) & (agents < m)).all(axis=1))
     for agent, room in enumerate(template.capacities.tolist()):

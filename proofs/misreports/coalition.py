@@ -119,7 +119,7 @@ class Coalition(Deviation):
 def tempting_agent_misreports(
     rng: np.random.Generator, truth: Market, agent: int, costs: tuple[int, int], capacities: tuple[int, int]
 ) -> Iterator[AgentMisreport]:
-    """Costs scaled, shifted past a rival's, or random; a slot more or less; both at once. All within the bounds."""
+    """Costs scaled, shifted past a rival's, or random; capacity one more or less; or both. All within the bounds."""
     true, room = truth.costs[:, agent], int(truth.capacities[agent])
     rival = truth.costs[:, int(rng.integers(truth.shape[1]))]
     rows = [true, true + 1, true - 1, true // 2, 2 * true, rival - 1, rival + 1, np.full_like(true, costs[1])]

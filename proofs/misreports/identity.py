@@ -15,10 +15,10 @@ Rows = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class FalseNames(Deviation):
-    """`bidder` under several names, each reporting (K, M) values for as many requests as he has.
+    """`bidder` under several names, each reporting (K, M) values for as many requests as the bidder has.
 
-    The first report takes the place of his own; the others arrive after everybody else, from bidders that nobody has
-    heard of, and their requests cost, and may be matched, as his do.
+    The first report takes the place of the bidder's own; the others arrive after everybody else, from bidders that
+    nobody has heard of, and their requests cost, and may be matched, as the bidder's do.
     """
 
     bidder: int
@@ -64,7 +64,7 @@ class FalseNames(Deviation):
         return _identities(self.bidder, np.array(numbers, np.int64).reshape(shape))
 
     def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "FalseNames | None":
-        """The rows of his requests that are kept; None where he has none left."""
+        """The rows of the bidder's requests that are kept; None where none is left."""
         mine = np.isin(truth.requests_of(self.bidder), kept)
         return _identities(labels[self.bidder], np.array(self.reports, np.int64)[:, mine]) if mine.any() else None
 
@@ -180,8 +180,8 @@ class OtherReports(Deviation):
             None if matrix is None else _rows(np.delete(np.array(matrix), agent, axis=1))
             for matrix in (self.values, self.costs)
         )
-        slots = None if self.capacities is None else (*self.capacities[:agent], *self.capacities[agent + 1 :])
-        return OtherReports(self.misreport.without_agent(agent), values or (), costs, slots)
+        capacities = None if self.capacities is None else (*self.capacities[:agent], *self.capacities[agent + 1 :])
+        return OtherReports(self.misreport.without_agent(agent), values or (), costs, capacities)
 
     def __str__(self) -> str:
         said = f"{self.misreport} while values are {spelled_rows(self.values)}"
@@ -192,7 +192,7 @@ class OtherReports(Deviation):
 
 @dataclass(frozen=True, slots=True)
 class Split(Deviation):
-    """`bidder` submits the requests `later` (indices in the market, all his own) in a batch that comes afterwards."""
+    """`bidder` submits the requests `later` (indices in the market, all their own) in a batch that comes afterwards."""
 
     bidder: int
     later: tuple[int, ...]
@@ -206,12 +206,12 @@ class Split(Deviation):
         """The first batch: the market without those requests.
 
         Raises:
-            AuditError: none is held back, one twice, one that is not his, or nothing is left.
+            AuditError: none is held back, one twice, one that is not the bidder's, or nothing is left.
         """
         mine, n = set(truth.requests_of(self.bidder).tolist()), truth.shape[0]
         if not self.later or len(set(self.later)) < len(self.later) or not set(self.later) <= mine:
             raise AuditError(
-                f"bidder {self.bidder} holds back the requests {list(self.later)} of his {sorted(mine)}; hold back "
+                f"bidder {self.bidder} holds back the requests {list(self.later)} of their {sorted(mine)}; hold back "
                 "some of them, each once"
             )
         if len(self.later) == n:

@@ -47,7 +47,7 @@ class Deviation(Protocol):
         return self
 
     def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "Deviation | None":
-        """The same in the market of the requests `kept` alone, owners renamed by `labels`; None where senseless."""
+        """The same in the market of the requests `kept` alone, bidders renamed by `labels`; None where senseless."""
         ...
 
     def without_agent(self, agent: int) -> "Deviation | None":
@@ -64,8 +64,8 @@ class Misreport(Deviation):
     """What `bidder` reports in place of the truth.
 
     Args:
-        bidder: the owner of the requests, as in `Market.bidders`.
-        rows: (K, M) reported values of his K requests, in order of request, in micro-units.
+        bidder: whose requests they are, as in `Market.bidders`.
+        rows: (K, M) reported values of their K requests, in order of request, in micro-units.
     """
 
     bidder: int
@@ -85,7 +85,7 @@ class Misreport(Deviation):
         """The market that the mechanism sees: every other report is the truth.
 
         Raises:
-            AuditError: the bidder owns no request here, or the rows do not fit his requests, or hold no integers.
+            AuditError: the bidder owns no request here, or the rows do not fit their requests, or hold no integers.
         """
         mine = truth.requests_of(self.bidder)
         shape = (mine.size, truth.shape[1])
@@ -104,7 +104,7 @@ class Misreport(Deviation):
         return Misreport.of(self.bidder, np.array(numbers, np.int64).reshape(len(self.rows), -1))
 
     def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "Misreport | None":
-        """The rows of his requests that are kept; None where he has none left."""
+        """The rows of the bidder's requests that are kept; None where none is left."""
         mine = np.isin(truth.requests_of(self.bidder), kept)
         return Misreport.of(labels[self.bidder], np.array(self.rows, np.int64)[mine]) if mine.any() else None
 
@@ -124,7 +124,7 @@ def spelled_rows(rows: ArrayLike) -> str:
 def tempting_misreports(
     rng: np.random.Generator, truth: Market, bidder: int, low: int, high: int
 ) -> Iterator[Misreport]:
-    """Lies worth trying in a market too large to try all of them, every value within [low, high].
+    """Misreports worth trying in a market too large to try all of them, every value within [low, high].
 
     Nothing at all; more than anybody; the truth scaled down and up; one wanted agent and no other; noise; somebody
     else's rows; and the truth with one entry moved to the ends of the range, by one micro-unit, or just past a rival.

@@ -32,8 +32,8 @@ class Cycle:
     Args:
         market: the others' reports and all that is public; the bidder's own rows are those of the first type.
         bidder: whose types these are.
-        types: k >= 2 types, (K, M) values each for his K requests.
-        bundles: k times the agents (K,) that serve him when he reports that type, -1 where unserved.
+        types: k >= 2 types, (K, M) values each for their K requests.
+        bundles: k times the agents (K,) that serve the bidder who reports that type, -1 where unserved.
         amount: the sum over types of what the next type's bundle is worth more than the own one, in micro-units.
     """
 
@@ -60,7 +60,7 @@ class Cycle:
         markets = [reported(market, mine, own) for own in rows]
         bundles = [allocated(allocator, each).agents[mine] for each in markets]
         amount = sum(
-            bundle_worth(own, bundles[(index + 1) % len(rows)]) - bundle_worth(own, bundles[index])
+            bundle_value(own, bundles[(index + 1) % len(rows)]) - bundle_value(own, bundles[index])
             for index, own in enumerate(rows)
         )
         if amount <= 0:
@@ -86,7 +86,7 @@ class Cycle:
 
     @property
     def simplicity(self) -> tuple[int, ...]:
-        """Smaller is simpler: types, bidders, requests, agents, slots; then costs, largest value, sum of values."""
+        """Smaller is simpler: types, bidders, requests, agents, capacity; then costs, largest value, sum of values."""
         market, numbers = self.market, self._numbers()[self.market.costs.size :]
         return (
             len(self.types),
@@ -240,8 +240,8 @@ def reported(market: Market, requests: Money | Sequence[int], rows: ArrayLike) -
     return market.replace(values=values)
 
 
-def bundle_worth(rows: Money, bundle: Money) -> int:
-    """What a bundle of agents (K,), -1 where unserved, is worth to a type (K, M)."""
+def bundle_value(rows: Money, bundle: Money) -> int:
+    """What a bundle of agents (K,), -1 where unserved, is worth to a type (K, M), in micro-units."""
     served = bundle >= 0
     return int(rows[served, bundle[served]].sum())
 

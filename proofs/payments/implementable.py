@@ -1,6 +1,6 @@
 """Is a bare allocator implementable: do *any* payments make it truthful?
 
-Fix a bidder and what the others report. His options are the nodes of a graph, with an edge a -> b as long as the least
+Fix a bidder and what the others report. The options are the nodes of a graph, with an edge a -> b as long as the least
 that b is worth more than a to a type who gets b. Payments that make the truth optimal are exactly the potentials of
 this graph, and they exist exactly if no cycle is negative: cyclic monotonicity (Rochet 1987; option graphs: Gui, Müller
 and Vohra 2004). No negative 2-cycle is weak monotonicity, which suffices on convex domains (Saks and Yu 2005) and, as
@@ -31,20 +31,20 @@ from proofs.scopes.profiles import by_players
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Options:
-    """What one bidder gets, for every type of his and every report of the others; and what it is worth.
+    """What one bidder gets, for every type of theirs and every report of the others; and what it is worth.
 
     Args:
         bidder: whose options these are.
-        bundles: (O, K) agents of his requests, -1 where unserved: everything he can get on the grid.
+        bundles: (O, K) agents of the bidder's requests, -1 where unserved: everything they can get on the grid.
         chosen: (Q, T) which bundle type t gets when the others report q.
-        worth: (T, O) micro-units.
+        values: (T, O) micro-units.
         profiles: (Q, T) which profile of the grid this is.
     """
 
     bidder: int
     bundles: NDArray[np.int64]
     chosen: NDArray[np.intp]
-    worth: Money
+    values: Money
     profiles: Money
 
     @classmethod
@@ -59,7 +59,7 @@ class Options:
     @property
     def broken(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """(Q,) where weak, and where cyclic monotonicity fails."""
-        lengths = option_graphs.option_lengths(self.chosen, self.worth)
+        lengths = option_graphs.option_lengths(self.chosen, self.values)
         back = lengths.swapaxes(1, 2)
         mutual = (lengths < option_graphs.NO_EDGE) & (back < option_graphs.NO_EDGE)
         weak = (mutual & (np.where(mutual, lengths, 0) + np.where(mutual, back, 0) < 0)).any(axis=(1, 2))
@@ -175,7 +175,7 @@ class WeaklyMonotone:
     """Swapping what two types of a bidder get never makes the two better off together (Bikhchandani et al. 2006).
 
     Necessary for truthfulness whatever is paid; payments are not looked at. The misreport is the second type. Over a
-    `Sample` this hunts far beyond any grid; on a `Grid`, `implementability` looks for longer cycles too.
+    `Sample` this looks far beyond any grid; on a `Grid`, `implementability` looks for longer cycles too.
     """
 
     name: ClassVar[str] = "weakly-monotone"
@@ -200,13 +200,13 @@ class WeaklyMonotone:
 
 
 def _cycle(allocator: Allocator, grid: Grid, options: Options, others: int) -> Cycle:
-    nodes = option_graphs.shortest_cycle(option_graphs.option_lengths(options.chosen[others, None], options.worth)[0])
+    nodes = option_graphs.shortest_cycle(option_graphs.option_lengths(options.chosen[others, None], options.values)[0])
     types = []
     for before, node in zip((nodes[-1], *nodes[:-1]), nodes, strict=True):
-        margins = options.worth[:, node] - options.worth[:, before]
+        margins = options.values[:, node] - options.values[:, before]
         takers = options.chosen[others] == node
         types.append(int(np.where(takers, margins, option_graphs.NO_EDGE).argmin()))
-    # An edge bounds a type by the option before his own, so it is the type before that he would rather report.
+    # An edge bounds a type by the option before its own, so it is the type before that it would rather report.
     rows = grid.types(options.bidder)[types[::-1]]
     market = grid.market(int(options.profiles[others, types[-1]]))
     found = Cycle.of(allocator, market, options.bidder, list(rows))

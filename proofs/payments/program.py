@@ -21,9 +21,9 @@ _MAX_VARIABLES = 50_000
 
 @dataclass(frozen=True)
 class Frame:
-    """Names of the program's variables: lots by (profile, outcome), charges by (profile, bidder), deficits by profile.
+    """Names of the variables: probabilities by (profile, outcome), charges by (profile, bidder), deficits by profile.
 
-    Where `fixed` holds the allocations there are no lots, and their part of every row is a constant.
+    Where `fixed` holds the allocations there are no probabilities, and their part of every row is a constant.
     """
 
     grid: Grid
@@ -52,7 +52,7 @@ class Frame:
         return [numbered[tuple(row)] for row in self.fixed.tolist()]
 
     @cached_property
-    def worth(self) -> list[list[list[int]]]:
+    def values(self) -> list[list[list[int]]]:
         """Bidder, type, outcome -> what the outcome is worth to that type, in micro-units."""
         owned = map(self.grid.template.requests_of, range(self.grid.bidders))
         return [self.grid.bundle_values(bidder, self.outcomes[:, mine]).tolist() for bidder, mine in enumerate(owned)]
@@ -84,11 +84,11 @@ class Frame:
         rows = []
         if self.fixed is None:
             probabilities = [range(profile * count, (profile + 1) * count) for profile in profiles]
-            rows += [Row(dict.fromkeys(lot, 1), 1, equal=True) for lot in probabilities]
+            rows += [Row(dict.fromkeys(chances, 1), 1, equal=True) for chances in probabilities]
         for profile in profiles:
             reports = self.grid.rows(profile)
             for bidder in bidders:
-                mine = self.worth[bidder][reports[bidder]]
+                mine = self.values[bidder][reports[bidder]]
                 honest = self.parts(profile, mine, -1), ({self.charge(profile, bidder): 1}, 0)
                 rows.append(self.row(*honest))
                 for other in self.grid.deviations(profile, bidder):
@@ -120,8 +120,8 @@ class Frame:
             if objective != "utility":
                 amounts = [-cost for cost in self.costs]
             if objective != "revenue":
-                for table, report in zip(self.worth, reports, strict=True):
-                    amounts = [amount + worth for amount, worth in zip(amounts, table[report], strict=True)]
+                for table, report in zip(self.values, reports, strict=True):
+                    amounts = [amount + values for amount, values in zip(amounts, table[report], strict=True)]
             part, settled = self.parts(profile, [weight * amount for amount in amounts])
             terms |= part
             constant += settled

@@ -1,6 +1,6 @@
 """Claims on average over a prior: `BayesianTruthful`, `InterimRational`. Averages are exact: integer weights, no float.
 
-A player knows his own type and takes the others' from the prior given it, which allows correlated types. Amounts of
+A player knows their own type and takes the others' from the prior given it, which allows correlated types. Amounts of
 violations are micro-units times weight; the text gives the exact expected gain in micro-units.
 """
 
@@ -39,7 +39,7 @@ class BayesianTruthful:
     name: ClassVar[str] = "bayesian-truthful"
 
     def violated(self, run: Run, truth: Market, misreport: Misreport | AgentMisreport) -> Violation | None:
-        """The gain of the misreport on average over the states in which the deviator has his type of `truth`."""
+        """The gain of the misreport on average over the states in which the deviator has their type of `truth`."""
         player: Player = (
             ("bidder", misreport.bidder) if isinstance(misreport, Misreport) else ("agent", misreport.agent)
         )
@@ -76,7 +76,7 @@ class BayesianTruthful:
 
 @dataclass(frozen=True, slots=True)
 class InterimRational:
-    """No bidder who tells the truth expects to lose, once he knows his own type; agents too where they have types.
+    """No bidder who tells the truth expects to lose, once they know their own type; agents too where they have types.
 
     Args:
         prior: what everybody believes; every state must lie on the grid that is audited.
@@ -86,7 +86,7 @@ class InterimRational:
     name: ClassVar[str] = "interim-rational"
 
     def violated(self, run: Run, truth: Market, misreport: None) -> Violation | None:
-        """The greatest expected loss, times weight, of a player with his type of `truth`; ties to the first."""
+        """The greatest expected loss, times weight, of a player with their type of `truth`; ties to the first."""
         worst: Violation | None = None
         for player in _players(truth):
             found = self._of(run, truth, player)
@@ -140,7 +140,7 @@ def grid_prior(grid: Grid, weights: Sequence[int] | None = None) -> Prior:
 
 
 def _given(prior: Prior, truth: Market, player: Player) -> Iterator[tuple[Market, int]]:
-    """States, with weights, in which the player has his type of `truth`; none unless `truth` itself is possible."""
+    """States, with weights, in which the player has their type of `truth`; none unless `truth` itself is possible."""
     if prior.shape == truth.shape and prior.weight(truth):
         own = _part(state_of(truth), truth, player)
         for state, likely in zip(prior.states, prior.weights, strict=True):

@@ -23,7 +23,7 @@ from proofs.scopes.profiles import by_players
 #: Cells of gains computed at a time.
 _CHUNK = 4_000_000
 
-_COALITIONS, _JOINT_LIES = 4, 24
+_COALITIONS, _JOINT_MISREPORTS = 4, 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class GroupTruthful:
             size = min(self.members, len(truth.players))
             members = [truth.players[index] for index in rng.permutation(len(truth.players))[:size].tolist()]
             misreports = [list(tempting_misreports(rng, truth, member, *bounds[0])) for member in members]
-            for _ in range(_JOINT_LIES):
+            for _ in range(_JOINT_MISREPORTS):
                 yield Coalition(tuple(mine[int(rng.integers(len(mine)))] for mine in misreports))
 
     def _profits(self, gains: Money) -> NDArray[np.bool_]:
@@ -125,6 +125,6 @@ class GroupTruthful:
 def _gains(seat: PlayerOutcomes, profiles: Money, true: Money, start: int) -> Money:
     """(S, J) what a member of these types (S,) gains from each joint report; honesty is report `start` and onward."""
     honest = profiles[start : start + true.size]
-    earned = seat.worth[true][:, seat.options[profiles]] - seat.payments[profiles]
-    gains: Money = earned - (seat.worth[true, seat.options[honest]] - seat.payments[honest])[:, None]
+    earned = seat.values[true][:, seat.options[profiles]] - seat.payments[profiles]
+    gains: Money = earned - (seat.values[true, seat.options[honest]] - seat.payments[honest])[:, None]
     return gains

@@ -44,10 +44,10 @@ class ObviouslyTruthful:
         for bidder in range(grid.bidders):
             menu = Menu.of(played.table, grid, bidder)
             own = np.arange(grid.sizes[bidder])
-            utilities = menu.worth[own, menu.options] - menu.payments
+            utilities = menu.values[own, menu.options] - menu.payments
             floor, worst_others = utilities.min(axis=0), utilities.argmin(axis=0)
             for true in own.tolist():
-                earned = menu.worth[true][menu.options] - menu.payments
+                earned = menu.values[true][menu.options] - menu.payments
                 earned[:, true] = floor[true]
                 others, report = np.unravel_index(int(earned.argmax()), earned.shape)
                 gain = int(earned[others, report] - floor[true])

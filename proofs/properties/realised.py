@@ -2,7 +2,7 @@
 
 An auction is run on predictions, and a `Settlement` turns its payments into final ones. An `ExecutionRisk` says how a
 run may turn out; every way is settled, in exact fractions. Truthfulness is claimed on average over the luck, since
-nobody knows it when he reports; rationality and the budget in every single run. All utilities are computed from what
+nobody knows it when they report; rationality and the budget in every single run. All utilities are computed from what
 was measured, and from the true values: a served success is worth the true value over the chance of success, a failure
 nothing.
 """
@@ -29,7 +29,7 @@ Party: TypeAlias = tuple[str, int | None]
 
 @dataclass(frozen=True, slots=True)
 class TruthfulRealised:
-    """No bidder gains on average over the luck by reporting anything but his true expected values."""
+    """No bidder gains on average over the luck by reporting anything but their true expected values."""
 
     settlement: Settlement = field(default_factory=OnPrediction)
     luck: ExecutionRisk = field(default_factory=ExecutionRisk)
@@ -69,7 +69,7 @@ class TruthfulAgentsRealised:
 
 @dataclass(frozen=True, slots=True)
 class RationalRealised:
-    """No bidder who tells the truth ends below zero, however his requests run."""
+    """No bidder who tells the truth ends below zero, however their requests run."""
 
     settlement: Settlement = field(default_factory=OnPrediction)
     luck: ExecutionRisk = field(default_factory=ExecutionRisk)

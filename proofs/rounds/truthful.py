@@ -1,14 +1,14 @@
 """Truthfulness over several rounds: may a misreport today buy tomorrow's cache?
 
-A bidder's values are the same in every round, and he reports them anew in each. The audit plays every profile of true
+A bidder's values are the same in every round, and are reported anew in each. The audit plays every profile of true
 values, and against truthful others every sequence of reports of every bidder, with caches and predictor carried over
 from round to round. What per-round VCG does there, in the smallest instance found: one bidder, one agent, a value equal
-to the cost of a fresh prompt. Honest, he is worth nothing to serve, in no round. If he overbids in round 1 he is served
-at that cost and loses nothing, and in round 2 his document is cached and he gains all that the cache saves. So truth in
-every round is not truth over rounds; the auction that leaves him out is not efficient over rounds either. With two
-bidders of equal value the one whom the tie leaves out takes the other's cache in this way, and what he gains the other
-loses. The dynamic pivot mechanism, which plans ahead, serves the single bidder in round 1 of its own accord, and no
-misreport gains (`mechanisms.dynamic`).
+to the cost of a fresh prompt. Honest, they are worth nothing to serve, in no round. If they overbid in round 1 they are
+served at that cost and lose nothing, and in round 2 their document is cached and they gain all that the cache saves. So
+truth in every round is not truth over rounds; the auction that leaves them out is not efficient over rounds either.
+With two bidders of equal value the one whom the tie leaves out takes the other's cache in this way, and what they gain
+the other loses. The dynamic pivot mechanism, which plans ahead, serves the single bidder in round 1 of its own accord,
+and no misreport gains (`mechanisms.dynamic`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -102,7 +102,7 @@ class MultiRoundDeviation:
 
     @property
     def simplicity(self) -> tuple[int, ...]:
-        """Smaller is simpler: bidders, agents, rounds with a misreport; then the largest value said, and their sum."""
+        """Smaller is simpler: bidders, agents, rounds with a misreport; then the largest number, and their sum."""
         numbers = np.abs(np.array((*self.values, *self.reports)))
         misreports = sum(report != self.values[self.bidder] for report in self.reports)
         return self.world.bidders, self.world.agents, misreports, int(numbers.max()), int(numbers.sum())
@@ -132,14 +132,14 @@ class MultiRoundDeviation:
 
     def __str__(self) -> str:
         said = ", then ".join(str(list(report)) for report in self.reports)
-        told, deviated = (
+        honest, deviated = (
             "; ".join(f"agents {list(answer.agents)} charges {list(answer.charges)}" for answer in answers)
             for answers in (self.honest, self.deviating)
         )
         return (
             f"bidder {self.bidder} reports {said} instead of {list(self.values[self.bidder])} in every round and gains "
             f"{self.amount}; true values {[list(row) for row in self.values]}; {self.world}\n"
-            f"honest: {told} | deviating: {deviated}"
+            f"honest: {honest} | deviating: {deviated}"
         )
 
 
@@ -302,6 +302,6 @@ def _compared(
 
 
 def _utility(outcome: Outcome, values: tuple[Row, ...], bidder: int) -> int:
-    """What a round is worth to the bidder by his true values, less his charge."""
+    """What a round is worth to the bidder by their true values, less their charge."""
     agent = int(outcome.allocation.agents[bidder])
     return (values[bidder][agent] if agent >= 0 else 0) - int(outcome.payments.charges[bidder])

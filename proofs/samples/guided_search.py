@@ -1,7 +1,7 @@
 """`Guided`: markets and misreports that Hypothesis draws, drawn on towards those that almost violate a property.
 
 Uniform markets seldom hold the coincidences that break a rule: equal values, a report one micro-unit past a rival's,
-    zeros.
+zeros.
 Hypothesis favours such numbers, and climbs towards cases with a higher score (targeted property-based testing: Löscher
 and Sagonas 2017); the score is what a misreport gains, be it a loss. It can refute, or it does not know.
 """

@@ -37,14 +37,14 @@ class Scope(Protocol):
 class Grid:
     """Every market whose values lie on a grid; costs and capacities are public unless given as private.
 
-    A bidder's type is one value per (request of his, agent) pair; a profile is one type per player; a pair is a profile
+    A bidder's type is one value per (own request, agent) pair; a profile is one type per player; a pair is a profile
     and one bidder's other report. With g values, M agents and K requests a bidder has g ** (K * M) types. Agents are
     players too where their costs or capacities are private: then each agent's type is its costs and its capacity.
 
     Args:
         bidders: number of players, >= 1.
         agents: number of agents, >= 1.
-        values: the integers (micro-units: micro-units unless you choose a finer unit) that an entry may be.
+        values: the integers (micro-units, unless you choose a finer unit) that an entry may be.
         costs: one integer, (M,) integers, one per agent, or (N, M); public.
         capacities: one integer, or (M,) integers; public.
         owners: (N,) which bidder owns each request, every one of 0..bidders-1 at least once; default:

@@ -32,17 +32,17 @@ _NEVER = 2**62
 
 @dataclass(frozen=True, slots=True)
 class TiedMenu:
-    """All menus of one player, for Q reports of the others, T types of his own and O options.
+    """All menus of one player, for Q reports of the others, T types of the player's own and O options.
 
     `honest` (Q, T) is what a type has at its worst tied outcome, `prices` (Q, T, O) what an option costs at the best
-    tied outcome of a report, `counts` (Q, T) how many outcomes there are; `worth` (T, O) as in `PlayerOutcomes`.
+    tied outcome of a report, `counts` (Q, T) how many outcomes there are; `values` (T, O) as in `PlayerOutcomes`.
     """
 
     player: int
     honest: Money
     prices: Money
     counts: NDArray[np.int64]
-    worth: Money
+    values: Money
     profiles: Money
 
     @classmethod
@@ -54,13 +54,13 @@ class TiedMenu:
         cells[profiles.ravel()] = np.arange(grid.profiles)
         at = cells[tied.profiles]
         honest = np.full(grid.profiles, _NEVER)
-        np.minimum.at(honest, at, seat.worth[at % profiles.shape[1], seat.options] - seat.payments)
-        prices = np.full((grid.profiles, seat.worth.shape[1]), _NEVER)
+        np.minimum.at(honest, at, seat.values[at % profiles.shape[1], seat.options] - seat.payments)
+        prices = np.full((grid.profiles, seat.values.shape[1]), _NEVER)
         np.minimum.at(prices, (at, seat.options), seat.payments)
         counts = np.bincount(at, minlength=grid.profiles)
         shape = profiles.shape
         return cls(
-            player, honest.reshape(shape), prices.reshape(*shape, -1), counts.reshape(shape), seat.worth, profiles
+            player, honest.reshape(shape), prices.reshape(*shape, -1), counts.reshape(shape), seat.values, profiles
         )
 
     @property
@@ -77,9 +77,9 @@ class TiedMenu:
         honest = np.where(spoken, self.honest, 0)
         two = np.partition(self.prices, 1, axis=1)[:, :2]
         cheapest = self.prices.argmin(axis=1)
-        for option, worth in enumerate(self.worth.T):
+        for option, values in enumerate(self.values.T):
             price = np.where(cheapest[:, option, None] == types, two[:, 1, option, None], two[:, 0, option, None])
-            gains = np.where(spoken & (price < _NEVER), worth - price - honest, 0)
+            gains = np.where(spoken & (price < _NEVER), values - price - honest, 0)
             if gains.max() > best[0]:
                 others, own = np.unravel_index(int(gains.argmax()), gains.shape)
                 offered = self.prices[others, :, option].copy()

@@ -87,7 +87,7 @@ def test_a_counterexample_reads_in_three_lines() -> None:
 
 
 class FirstBidderPays:
-    """Takes a micro-unit from bidder 0, whichever request is his."""
+    """Takes a micro-unit from bidder 0, whichever request is theirs."""
 
     def run(self, market: Market) -> Outcome:
         idle = Allocation([-1] * market.shape[0])
@@ -149,7 +149,7 @@ def test_a_damaged_file_is_refused_in_words(part: str, damage: object) -> None:
         Counterexample.from_json(json.dumps({**whole, part: damage}))
 
 
-def test_a_lie_goes_with_truthfulness_alone() -> None:
+def test_a_misreport_goes_with_truthfulness_alone() -> None:
     market = Market([[1]], [[0]], [1])
     with pytest.raises(AuditError, match="truthful needs a misreport"):
         Counterexample.of(Truthful(), EXACT, market)

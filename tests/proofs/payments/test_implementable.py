@@ -176,7 +176,7 @@ def test_prices_refuse_what_they_were_not_made_for() -> None:
         run(Market([[1], [5]], [[0], [0]], [1]))
     with pytest.raises(AuditError, match="other public terms"):
         run(Market([[1], [2]], [[0], [0]], [2]))
-    with pytest.raises(AuditError, match="never gives him here"):
+    with pytest.raises(AuditError, match="never gives them here"):
         Mechanism(Against(MaxMin(), ((9,),)), SupportingPrices(Random(0), grid)).run(
             Market([[0], [1]], [[0], [0]], [1])
         )
@@ -184,7 +184,7 @@ def test_prices_refuse_what_they_were_not_made_for() -> None:
         SupportingPrices(MinCostFlow(), grid, "middle")  # type: ignore[arg-type]
 
 
-def test_weak_monotonicity_is_hunted_far_beyond_any_grid() -> None:
+def test_weak_monotonicity_is_looked_for_far_beyond_any_grid() -> None:
     report = audit(Mechanism(Greedy(), PayAsBid()), Sample(5, 3, values=(0, 100), draws=200), [WeaklyMonotone()])
     found = report["weakly-monotone"]
     assert found.status is Status.REFUTED and found.note == "replayed in a fresh process"

@@ -33,7 +33,7 @@ def test_one_round_after_the_other_wastes_what_a_plan_would_gain(rounds: int) ->
     assert wasted.worst >= wasted.evidence.amount > 0
 
 
-def test_who_teaches_the_predictor_may_pay_less_than_he_costs() -> None:
+def test_who_teaches_the_predictor_may_pay_less_than_they_cost() -> None:
     world = Conversations(bidders=2, rounds=3, capacity=2, presumed=3)
     rational, funded, efficient = audit_plays(PLANNED, world, (0, 3))
     assert rational and efficient and not funded and funded.evidence is not None

@@ -1,4 +1,4 @@
-"""Lies over several rounds: what per-round VCG invites, and the dynamic pivot mechanism does not."""
+"""Misreports over several rounds: what per-round VCG invites, and the dynamic pivot mechanism does not."""
 
 import numpy as np
 import pytest
@@ -35,14 +35,14 @@ def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("world", "values"), WORLDS, ids=str)
-def test_no_lie_over_rounds_gains_under_the_dynamic_pivot(world: Conversations, values: range) -> None:
+def test_no_misreport_over_rounds_gains_under_the_dynamic_pivot(world: Conversations, values: range) -> None:
     found = audit_rounds(PLANNED, world, values)
     assert found and found.worst == 0
     types, sequences = len(values) ** world.agents, len(values) ** (world.agents * world.rounds)
     assert found.cases == types**world.bidders * world.bidders * (sequences - 1)
 
 
-def test_the_smallest_lie_that_buys_a_cache() -> None:
+def test_the_smallest_misreport_that_buys_a_cache() -> None:
     found = audit_rounds(EACH, Conversations(bidders=2), range(4))
     assert found.status is Status.REFUTED and found.note == "replayed in a fresh process"
     deviation = found.evidence
@@ -59,7 +59,7 @@ def test_the_smallest_lie_that_buys_a_cache() -> None:
         deviation.replay(PLANNED)
 
 
-def test_the_planner_serves_of_its_own_accord_whom_the_lie_would_have_served() -> None:
+def test_the_planner_serves_of_its_own_accord_whom_the_misreport_would_have_served() -> None:
     world = Conversations(bidders=1)
     first = PLANNED.decide(world, np.array([[2]]), ())
     second = PLANNED.decide(world, np.array([[2]]), ((0,),))
@@ -67,7 +67,7 @@ def test_the_planner_serves_of_its_own_accord_whom_the_lie_would_have_served() -
     assert [outcome.payments.charges.tolist() for outcome in (first, second)] == [[2], [1]]
 
 
-def test_a_lie_may_take_another_bidders_cache() -> None:
+def test_a_misreport_may_take_another_bidders_cache() -> None:
     theft = MultiRoundDeviation.of(EACH, Conversations(bidders=2), [(3,), (3,)], 1, [(4,), (3,)])
     assert theft is not None and theft.amount == 1
     # Both value the agent at 3, so whoever is served gains nothing in round 1 and 1 in round 2.
@@ -76,13 +76,13 @@ def test_a_lie_may_take_another_bidders_cache() -> None:
 
 
 @pytest.mark.usefixtures("same_process")
-def test_three_rounds_pay_the_lie_twice() -> None:
+def test_three_rounds_pay_the_misreport_twice() -> None:
     found = audit_rounds(EACH, Conversations(bidders=1, rounds=3), range(4))
     assert found.worst == 2 and found.note == "0 off"
 
 
 @pytest.mark.usefixtures("same_process")
-def test_a_lie_may_buy_knowledge_in_place_of_a_cache() -> None:
+def test_a_misreport_may_buy_knowledge_in_place_of_a_cache() -> None:
     # Tokens cost the same, cached or not; but the predictor expects double of an agent that it never saw serve.
     found = audit_rounds(EACH, Conversations(bidders=1, cached=1, presumed=2), range(6))
     assert found.status is Status.REFUTED and found.evidence is not None
@@ -98,7 +98,7 @@ def test_without_memory_truth_in_every_round_is_truth_over_rounds() -> None:
 
 
 @pytest.mark.usefixtures("same_process")
-def test_a_coarse_grid_hides_the_lie() -> None:
+def test_a_coarse_grid_hides_the_misreport() -> None:
     assert audit_rounds(EACH, Conversations(bidders=1), range(3))
     assert not audit_rounds(EACH, Conversations(bidders=1), range(4))
 
