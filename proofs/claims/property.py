@@ -23,7 +23,7 @@ from mechanisms import MechanismError, Outcome, Outcomes, load_object
 from proofs.claims.optimum import optima, optimum
 from proofs.errors import AuditError
 from proofs.misreports.coalition import AgentMisreport
-from proofs.misreports.misreport import Deviation, Misreport, spelled_rows
+from proofs.misreports.misreport import Deviation, Misreport
 
 #: Runs the mechanism under audit on a market.
 Run = Callable[[Market], Outcome]
@@ -169,8 +169,7 @@ class Truthful:
         gain = gain_of(truth, misreport, honest, deviating)
         if gain is None or gain <= 0:
             return None
-        true = spelled_rows(truth.values[truth.requests_of(misreport.bidder)])
-        return Violation(gain, f"{misreport} instead of {true} and gains {gain}")
+        return Violation(gain, f"{misreport} instead of {misreport.instead_of(truth)} and gains {gain}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation import UNSERVED, Allocation, Market
+from allocation import UNSERVED, Market
 from allocation.money import Money
-from mechanisms import DirectMechanism, Outcome, Payments
+from mechanisms import DirectMechanism, Outcome
 from proofs.claims.property import DeviationProperty, Property, RegretProperty, Violation
 from proofs.errors import AuditError
-from proofs.grids.table import Table
+from proofs.grids.table import Table, outcome_at
 from proofs.misreports.misreport import Deviation
 from proofs.scopes.grid import Grid
 from proofs.subject.remembered import Remembered
@@ -79,15 +79,9 @@ class GridOutcomes:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_memory", Remembered(self.mechanism))
 
-    def seat(self, player: int) -> PlayerOutcomes:
-        """What a player gets in every profile."""
-        return PlayerOutcomes.of(self.table, self.grid, player)
-
     def outcome(self, profile: int) -> Outcome:
         """The answer to one profile."""
-        allocation = Allocation(self.table.agents[profile])
-        payments = Payments(self.table.charges[profile], self.table.receipts[profile])
-        return Outcome(self.grid.market(profile), allocation, payments)
+        return outcome_at(self.table, profile, self.grid.market(profile))
 
     def run(self, market: Market) -> Outcome:
         """The answer to any market, asked for once."""

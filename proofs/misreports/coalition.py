@@ -53,6 +53,10 @@ class AgentMisreport(Deviation):
         """None where the deviator goes; otherwise its new index."""
         return None if agent == self.agent else AgentMisreport(_moved(self.agent, agent), self.costs, self.capacity)
 
+    def instead_of(self, truth: Market) -> str:
+        """What is true, in words."""
+        return f"{truth.costs[:, self.agent].tolist()} and {truth.capacities[self.agent]}"
+
     def __str__(self) -> str:
         return f"agent {self.agent} reports costs {list(self.costs)} and capacity {self.capacity}"
 

@@ -112,6 +112,10 @@ class Misreport(Deviation):
         """The rows without that column."""
         return Misreport.of(self.bidder, np.delete(np.array(self.rows, np.int64), agent, axis=1))
 
+    def instead_of(self, truth: Market) -> str:
+        """What is true, in words."""
+        return spelled_rows(truth.values[truth.requests_of(self.bidder)])
+
     def __str__(self) -> str:
         return f"bidder {self.bidder} reports {spelled_rows(self.rows)}"
 

@@ -19,6 +19,7 @@ from mechanisms import find_allocator
 from proofs.errors import AuditError
 from proofs.evidence.evidence import replay
 from proofs.evidence.json import market_as_dict, market_from
+from proofs.misreports.misreport import spelled_rows
 from proofs.scopes.grid import public_terms
 from proofs.subject.subject import to_expression
 
@@ -184,7 +185,7 @@ class Cycle:
 
     def __str__(self) -> str:
         told = "; ".join(
-            f"{_said(rows)} gets {_got(bundle)}" for rows, bundle in zip(self.types, self.bundles, strict=True)
+            f"{spelled_rows(rows)} gets {_got(bundle)}" for rows, bundle in zip(self.types, self.bundles, strict=True)
         )
         others = self.market.without(self.bidder)
         rest = f"others report {others.values.tolist()}, " if others.shape[0] else "nobody else, "
@@ -248,10 +249,6 @@ def bundle_value(rows: Money, bundle: Money) -> int:
 
 def _plain(types: Sequence[Money] | Money) -> tuple[Rows, ...]:
     return tuple(tuple(map(tuple, rows.tolist())) for rows in types)
-
-
-def _said(rows: Rows) -> str:
-    return ", ".join(str(list(row)) for row in rows)
 
 
 def _got(bundle: tuple[int, ...]) -> str:

@@ -22,7 +22,7 @@ from proofs.claims.property import Violation
 from proofs.errors import AuditError
 from proofs.evidence.evidence import replay_fresh, shrink
 from proofs.evidence.finding import Status
-from proofs.misreports.misreport import Misreport
+from proofs.misreports.misreport import Misreport, spelled_rows
 from proofs.payments import option_graphs
 from proofs.payments.cycle import Cycle, allocated
 from proofs.scopes.grid import Grid
@@ -192,11 +192,8 @@ class WeaklyMonotone:
         )
         if gain <= 0:
             return None
-        true = ", ".join(str(row) for row in truth.values[mine].tolist())
-        other = ", ".join(str(list(row)) for row in misreport.rows)
-        return Violation(
-            gain, f"types {true} and {other} of bidder {misreport.bidder} gain {gain} together by swapping"
-        )
+        types = f"types {misreport.instead_of(truth)} and {spelled_rows(misreport.rows)}"
+        return Violation(gain, f"{types} of bidder {misreport.bidder} gain {gain} together by swapping")
 
 
 def _cycle(allocator: Allocator, grid: Grid, options: Options, others: int) -> Cycle:

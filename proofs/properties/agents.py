@@ -35,8 +35,7 @@ class TruthfulAgents:
         gain = gain_of(truth, misreport, honest, deviating)
         if gain is None or gain <= 0:
             return None
-        costs, room = truth.costs[:, misreport.agent].tolist(), int(truth.capacities[misreport.agent])
-        return Violation(gain, f"{misreport} instead of {costs} and {room}, and gains {gain}")
+        return Violation(gain, f"{misreport} instead of {misreport.instead_of(truth)}, and gains {gain}")
 
 
 @dataclass(frozen=True, slots=True)

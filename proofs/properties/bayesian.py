@@ -53,7 +53,7 @@ class BayesianTruthful:
         if gain <= 0:
             return None
         return Violation(
-            gain, f"{misreport} instead of {_type(truth, player)} and gains {Fraction(gain, weight)} on average"
+            gain, f"{misreport} instead of {misreport.instead_of(truth)} and gains {Fraction(gain, weight)} on average"
         )
 
     def sweep(self, played: GridOutcomes) -> SweepResult:

@@ -101,7 +101,7 @@ class GroupTruthful:
         grid = played.grid
         profiles = by_players(np.arange(grid.profiles), grid, coalition)
         joint = np.indices([grid.sizes[player] for player in coalition]).reshape(len(coalition), -1).T
-        seats = [played.seat(player) for player in coalition]
+        seats = [PlayerOutcomes.of(played.table, grid, player) for player in coalition]
         types = joint.shape[0]
         step = max(1, _CHUNK // (types * len(coalition)))
         worst, where = 0, (0, 0, 0)

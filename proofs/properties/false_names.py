@@ -14,7 +14,7 @@ from proofs.claims.property import Violation
 from proofs.errors import AuditError
 from proofs.grids.sweep import GridOutcomes, SweepResult
 from proofs.misreports.identity import FalseNames
-from proofs.misreports.misreport import Deviation, tempting_misreports
+from proofs.misreports.misreport import Deviation, spelled_rows, tempting_misreports
 from proofs.scopes.checks import integer
 from proofs.scopes.profiles import by_players
 
@@ -54,8 +54,8 @@ class FalseNameProof:
         gain = _value(truth, misreport.bidder, slots) - price - honest.bidder_utilities(truth)[misreport.bidder]
         if gain <= 0:
             return None
-        rows = truth.values[truth.requests_of(misreport.bidder)].tolist()
-        return Violation(gain, f"{misreport} instead of one with {', '.join(map(str, rows))} and gains {gain}")
+        true = spelled_rows(truth.values[truth.requests_of(misreport.bidder)])
+        return Violation(gain, f"{misreport} instead of one with {true} and gains {gain}")
 
     def sweep(self, played: GridOutcomes) -> SweepResult:
         """Every set of reports against every profile, by menus: the cheapest price of each capacity won."""

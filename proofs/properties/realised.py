@@ -18,10 +18,10 @@ from allocation import Market
 from mechanisms import Outcome, serving_costs
 from mechanisms.settlement import Execution, OnPrediction, Settlement
 from proofs.claims.execution_risk import ExecutionRisk
-from proofs.claims.property import Violation
+from proofs.claims.property import Violation, gain_of
 from proofs.grids.sweep import GridOutcomes, SweepResult, agents_of, tried
 from proofs.misreports.coalition import AgentMisreport
-from proofs.misreports.misreport import Misreport, spelled_rows
+from proofs.misreports.misreport import Misreport
 
 #: ("bidder", 0), ("agent", 0) or ("the auctioneer", None).
 Party: TypeAlias = tuple[str, int | None]
@@ -174,17 +174,13 @@ class _Averages:
 def _gained(
     averages: _Averages, truth: Market, misreport: Misreport | AgentMisreport, honest: Outcome, deviating: Outcome
 ) -> Violation | None:
-    if isinstance(misreport, Misreport):
-        true = spelled_rows(truth.values[truth.requests_of(misreport.bidder)])
-    elif int((deviating.allocation.agents == misreport.agent).sum()) > truth.capacities[misreport.agent]:
+    if gain_of(truth, misreport, honest, deviating) is None:
         return None
-    else:
-        true = f"{truth.costs[:, misreport.agent].tolist()} and {truth.capacities[misreport.agent]}"
     gain = averages.utility(truth, deviating, misreport) - averages.utility(truth, honest, misreport)
     if gain <= 0:
         return None
     amount = int(gain * averages.prop.luck.weight(truth.shape[0]))
-    return Violation(amount, f"{misreport} instead of {true} and gains {gain} on average")
+    return Violation(amount, f"{misreport} instead of {misreport.instead_of(truth)} and gains {gain} on average")
 
 
 def _swept(prop: _About, played: GridOutcomes, players: Sequence[int]) -> SweepResult:
