@@ -172,7 +172,7 @@ class Market:
 
     def __reduce__(self) -> tuple[object, ...]:
         # Arrays forget on the way that they are read-only.
-        return Market._of_checked, (self.values, self.costs, self.capacities, self.feasible, self.bidders)
+        return type(self)._of_checked, (self.values, self.costs, self.capacities, self.feasible, self.bidders)
 
     def requests_of(self, bidder: int) -> NDArray[np.intp]:
         """Indices of a bidder's requests."""
