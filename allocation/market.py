@@ -91,6 +91,8 @@ class Market:
         >>> market = Market(values=[[5, 3], [4, 1]], costs=[[1, 1], [1, 1]], capacities=[1, 1])
         >>> market.welfare(Allocation([1, 0]))
         5
+        >>> market == market.replace(capacities=[1, 1]), market == market.replace(capacities=[1, 2])
+        (True, False)
     """
 
     values: Money
@@ -156,6 +158,27 @@ class Market:
         requests = np.argsort(owner, kind="stable")
         first = np.concatenate(([0], np.cumsum(owned[owned > 1])))
         return _frozen(requests[owned[owner[requests]] > 1]), _frozen(first)
+
+    def key(self) -> bytes:
+        """Bytes that two markets share exactly if they are equal: same amounts, capacities, bidders, forbidden pairs.
+
+        As long as the market is large, and made anew each time, as are hashes and comparisons, which are made of it.
+        """
+        shut = b"" if self.feasible is None or self.feasible.all() else self.feasible.tobytes()
+        parts = (np.array(self.shape), self.capacities, self.bidders, self.values, self.costs)
+        return b"".join(part.tobytes() for part in parts) + shut
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Market):
+            return NotImplemented
+        return self is other or (self.shape == other.shape and self.key() == other.key())
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Arrays forget on the way that they are read-only.
+        return type(self)._of_checked, (self.values, self.costs, self.capacities, self.feasible, self.bidders)
 
     def requests_of(self, bidder: int) -> NDArray[np.intp]:
         """Indices of a bidder's requests.
@@ -273,6 +296,22 @@ class Market:
         if not mine.any():
             raise MarketError(f"no bidder {bidder!r}; bidders here are {list(self.players)}")
         return self.requests(np.flatnonzero(~mine))
+
+    def without_agent(self, agent: int) -> "Market":
+        """The market in which the agent serves nobody: its capacity is 0."""
+        capacities = self.capacities.copy()
+        capacities[agent] = 0
+        return self.replace(capacities=capacities)
+
+    def drop_agent(self, agent: int) -> "Market":
+        """The market without the agent's column; agents after it move up by one.
+
+        Raises:
+            MarketError: it is the only agent.
+        """
+        kept = np.arange(self.shape[1]) != agent
+        feasible = None if self.feasible is None else self.feasible[:, kept]
+        return Market(self.values[:, kept], self.costs[:, kept], self.capacities[kept], feasible, self.bidders)
 
     def replace(
         self, *, values: ArrayLike | None = None, costs: ArrayLike | None = None, capacities: ArrayLike | None = None

@@ -180,9 +180,7 @@ class ExecutionContingent:
         own = _per_agent(outcome, costs)
         receipts = np.zeros(market.shape[1], np.int64)
         for agent in np.flatnonzero(market.loads(outcome.allocation)):
-            capacities = market.capacities.copy()
-            capacities[agent] = 0
-            rest = market.replace(capacities=capacities)
+            rest = market.without_agent(int(agent))
             without = rest.welfare(self.allocator.allocate(rest))
             receipts[agent] = value - int(costs.sum()) + int(own[agent]) - without
         return Payments(outcome.payments.charges, receipts)

@@ -41,8 +41,8 @@ from proofs.claims.property import (
 )
 from proofs.errors import AuditError, ReplayError
 from proofs.evidence.counterexample import Counterexample, violation
+from proofs.evidence.evidence import shrink
 from proofs.evidence.finding import Finding, Report, Status
-from proofs.evidence.shrink import shrink
 from proofs.grids.workers import Processes
 from proofs.misreports.misreport import Misreport
 from proofs.moved import install, moved_name

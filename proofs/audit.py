@@ -9,8 +9,8 @@ from mechanisms import DirectMechanism
 from proofs.claims.property import ALL, Property, find_property
 from proofs.errors import AuditError
 from proofs.evidence.engine import Engine, Progress
+from proofs.evidence.evidence import shrink
 from proofs.evidence.finding import Finding, Report
-from proofs.evidence.shrink import shrink
 from proofs.grids.checkpoint import Checkpoint
 from proofs.grids.exhaustive import Exhaustive
 from proofs.grids.workers import Pool, Processes, Serial
@@ -23,7 +23,7 @@ from proofs.ties.all_ties import AllTies
 #: Asked in this order; the first that accepts a property over a scope examines it.
 ENGINES: tuple[Engine, ...] = (Exhaustive(), AllTies(), Search(), Symbolic())
 
-#: 3 bidders, 2 agents with one slot each, values 0 to 3: seconds, and known to expose what coarser grids hide.
+#: 3 bidders, 2 agents of capacity 1, values 0 to 3: seconds, and known to expose what coarser grids hide.
 SMALL = Grid()
 
 

@@ -5,7 +5,7 @@ class AuditError(ValueError):
     """An audit that cannot be made, or would mean nothing.
 
     Common causes: an empty or far too large scope, a property that no engine examines over this scope, a mechanism that
-    answers the same market differently twice, or one that hands out slots that do not exist.
+    answers the same market differently twice, or one that hands out capacity that does not exist.
     """
 
 

@@ -49,49 +49,37 @@ MODULES: dict[str, str] = {
     "proofs.two_sided": "proofs.properties.agents",
 }
 
+#: Module -> what `proofs` had of it, as NAME, or as OLD=NEW where it has another name now.
+_HOMES: dict[str, str] = {
+    "proofs.claims.execution_risk": "Luck=ExecutionRisk",
+    "proofs.misreports.coalition": "AgentLie=AgentMisreport Coalition",
+    "proofs.misreports.identity": "Elsewhere=OtherReports Identities=FalseNames Split Swap",
+    "proofs.misreports.misreport": "Lie=Misreport",
+    "proofs.payments.cycle": "Cycle cycle_gain",
+    "proofs.payments.design": "Design DesignedMechanism",
+    "proofs.payments.implementable": "WeaklyMonotone",
+    "proofs.payments.supporting_prices": "SupportingPrices",
+    "proofs.properties.agents": "AgentsRational EpsilonTruthful TruthfulAgents TruthfulBoth",
+    "proofs.properties.bayesian": "BayesianTruthful InterimRational grid_prior",
+    "proofs.properties.budget": "Approximation Balanced NoDeficitRealised",
+    "proofs.properties.coalitions": "GroupTruthful",
+    "proofs.properties.fairness": "Anonymous EnvyFree Monotone",
+    "proofs.properties.false_names": "FalseNameProof",
+    "proofs.properties.obvious": "ObviouslyTruthful",
+    "proofs.properties.realised": "AgentsRationalRealised NoDeficitInAnyRun RationalRealised "
+    "TruthfulAgentsRealised TruthfulRealised",
+    "proofs.properties.split_batches": "SplitProof",
+    "proofs.rounds.conversations": "Conversations",
+    "proofs.rounds.truthful": "Gambit=MultiRoundDeviation gambit_gain=multi_round_gain",
+    "proofs.symbols.description": "Charges",
+    "proofs.ties.all_ties": "Irresolute=AllTies",
+}
+
 #: Old name in `proofs` -> (module, name).
 NAMES: dict[str, tuple[str, str]] = {
-    "AgentLie": ("proofs.misreports.coalition", "AgentMisreport"),
-    "AgentsRational": ("proofs.properties.agents", "AgentsRational"),
-    "AgentsRationalRealised": ("proofs.properties.realised", "AgentsRationalRealised"),
-    "Anonymous": ("proofs.properties.fairness", "Anonymous"),
-    "Approximation": ("proofs.properties.budget", "Approximation"),
-    "Balanced": ("proofs.properties.budget", "Balanced"),
-    "BayesianTruthful": ("proofs.properties.bayesian", "BayesianTruthful"),
-    "Charges": ("proofs.symbols.description", "Charges"),
-    "Coalition": ("proofs.misreports.coalition", "Coalition"),
-    "Conversations": ("proofs.rounds.conversations", "Conversations"),
-    "Cycle": ("proofs.payments.cycle", "Cycle"),
-    "Design": ("proofs.payments.design", "Design"),
-    "DesignedMechanism": ("proofs.payments.design", "DesignedMechanism"),
-    "Elsewhere": ("proofs.misreports.identity", "OtherReports"),
-    "EnvyFree": ("proofs.properties.fairness", "EnvyFree"),
-    "EpsilonTruthful": ("proofs.properties.agents", "EpsilonTruthful"),
-    "FalseNameProof": ("proofs.properties.false_names", "FalseNameProof"),
-    "Gambit": ("proofs.rounds.truthful", "MultiRoundDeviation"),
-    "GroupTruthful": ("proofs.properties.coalitions", "GroupTruthful"),
-    "Identities": ("proofs.misreports.identity", "FalseNames"),
-    "InterimRational": ("proofs.properties.bayesian", "InterimRational"),
-    "Irresolute": ("proofs.ties.all_ties", "AllTies"),
-    "Lie": ("proofs.misreports.misreport", "Misreport"),
-    "Luck": ("proofs.claims.execution_risk", "ExecutionRisk"),
-    "Monotone": ("proofs.properties.fairness", "Monotone"),
-    "NoDeficitInAnyRun": ("proofs.properties.realised", "NoDeficitInAnyRun"),
-    "NoDeficitRealised": ("proofs.properties.budget", "NoDeficitRealised"),
-    "ObviouslyTruthful": ("proofs.properties.obvious", "ObviouslyTruthful"),
-    "RationalRealised": ("proofs.properties.realised", "RationalRealised"),
-    "Split": ("proofs.misreports.identity", "Split"),
-    "SplitProof": ("proofs.properties.split_batches", "SplitProof"),
-    "SupportingPrices": ("proofs.payments.supporting_prices", "SupportingPrices"),
-    "Swap": ("proofs.misreports.identity", "Swap"),
-    "TruthfulAgents": ("proofs.properties.agents", "TruthfulAgents"),
-    "TruthfulAgentsRealised": ("proofs.properties.realised", "TruthfulAgentsRealised"),
-    "TruthfulBoth": ("proofs.properties.agents", "TruthfulBoth"),
-    "TruthfulRealised": ("proofs.properties.realised", "TruthfulRealised"),
-    "WeaklyMonotone": ("proofs.payments.implementable", "WeaklyMonotone"),
-    "cycle_gain": ("proofs.payments.cycle", "cycle_gain"),
-    "gambit_gain": ("proofs.rounds.truthful", "multi_round_gain"),
-    "grid_prior": ("proofs.properties.bayesian", "grid_prior"),
+    name.partition("=")[0]: (module, name.rpartition("=")[2])
+    for module, names in _HOMES.items()
+    for name in names.split()
 }
 
 #: Old kind of a deviation or parameter in JSON -> new kind.

@@ -6,9 +6,7 @@ code 0: everything happened again; 3: something did not; 4: mechanism, property 
 
 import argparse
 import json
-import os
 import pickle
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,6 +15,7 @@ from pathlib import Path
 from mechanisms import DirectMechanism, MechanismError
 from proofs.errors import ReplayError
 from proofs.evidence.counterexample import Counterexample
+from proofs.evidence.fresh_process import run_afresh
 from proofs.subject.subject import Subject
 
 REPLAYED, DIFFERS, OUT_OF_REACH = 0, 3, 4
@@ -42,13 +41,7 @@ def replay_fresh(subject: Subject, found: Sequence[Counterexample]) -> str:
         }
         file.write_text(json.dumps(report))
         pickled.write_bytes(payload)
-        command = [sys.executable, "-m", "proofs.replay", str(file)]
-        if payload:
-            command += ["--pickle", str(pickled)]
-        paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-        child = subprocess.run(
-            command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False
-        )
+        child = run_afresh(["-m", "proofs.replay", str(file), *(["--pickle", str(pickled)] if payload else [])])
     said = (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
     if child.returncode == DIFFERS:
         raise ReplayError(f"in a fresh process the mechanism answers differently: {said}")

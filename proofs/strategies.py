@@ -6,8 +6,8 @@
 
 Sizes vary. A request's numbers are drawn together, and an agent is there or not by one draw of its own, so that a
 failing example shrinks to fewer requests and agents, not merely to smaller numbers. What can only leave together, such
-as a bidder and the slot that he fills, stays: `proofs.evidence.shrink` finishes the work on a `Counterexample`. Amounts
-    are micro-units; wherever they are asked for, give one integer, several, or a strategy.
+as a bidder and the unit of capacity that they fill, stays: `proofs.shrink` finishes the work on a `Counterexample`.
+Amounts are micro-units; wherever they are asked for, give one integer, several, or a strategy.
 
 Hypothesis is in the `test` extra; nothing else of this room needs it.
 """
@@ -33,7 +33,7 @@ except ImportError as error:
 #: One integer, several to choose from, or a strategy.
 Amounts: TypeAlias = int | Sequence[int] | st.SearchStrategy[int]
 
-#: What the numbers of a pair are and which do not vary; those of each pair; the owner; whether he may be the deviator.
+#: What the numbers of a pair are and which do not vary; those of each pair; the owner; whether they may deviate.
 _Request: TypeAlias = tuple[tuple[tuple[str, ...], dict[str, int]], list[tuple[int, ...]], int | None, bool]
 
 
@@ -103,14 +103,14 @@ def profiles(grid: Grid) -> st.SearchStrategy[Market]:
 
 @st.composite
 def misreports_of(draw: st.DrawFn, market: Market, values: Amounts | None = None) -> Misreport:
-    """Lies of the bidders of one market, never the truth.
+    """Misreports of the bidders of one market, never the truth.
 
     Args:
         market: the truth.
         values: what a reported entry may be; default: from the least true value or 0 to one above the greatest.
 
     Raises:
-        AuditError: the market has no bidder, or `values` leaves him nothing but the truth to report.
+        AuditError: the market has no bidder, or `values` leaves them nothing but the truth to report.
     """
     if not market.players:
         raise AuditError("nobody can misreport in a market without requests; draw markets with min_requests >= 1")

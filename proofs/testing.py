@@ -45,7 +45,7 @@ def assert_truthful(mechanism: DirectMechanism | str, scope: Scope = SMALL) -> N
 
 
 #: Promises about misreports of agents.
-_AGENTS_LIE = ("truthful-agents", "truthful-both")
+_OF_AGENTS = ("truthful-agents", "truthful-both")
 
 
 def promised_on(mechanism: DirectMechanism | str, scope: Scope, allocator: str | None = None) -> list[Property]:
@@ -70,7 +70,7 @@ def promised_on(mechanism: DirectMechanism | str, scope: Scope, allocator: str |
     here = [
         name
         for name, domain in promises.items()
-        if (template is None or domain.covers(template)) and (private or name not in _AGENTS_LIE)
+        if (template is None or domain.covers(template)) and (private or name not in _OF_AGENTS)
     ]
     if promises and not here:
         said = "; ".join(f"{name} on {domain}" for name, domain in promises.items())

@@ -17,8 +17,7 @@ def replayed_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Those are started in test_audit.py, test_counterexample.py and test_implementable.py of proofs.
     """
-    for module in (replay, fresh_process):
-        monkeypatch.setattr(module, "subprocess", SimpleNamespace(run=_run))
+    monkeypatch.setattr(fresh_process, "subprocess", SimpleNamespace(run=_run))
 
 
 def _run(command: list[str], **_: object) -> "subprocess.CompletedProcess[str]":

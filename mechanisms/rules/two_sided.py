@@ -170,9 +170,7 @@ def _clarke_receipts(market: Market, allocation: Allocation, allocator: Allocato
     receipts = serving_costs(market, allocation)
     welfare = market.welfare(allocation)
     for agent in np.flatnonzero(market.loads(allocation)).tolist():
-        capacities = market.capacities.copy()
-        capacities[agent] = 0
-        rest = market.replace(capacities=capacities)
+        rest = market.without_agent(agent)
         receipts[agent] += welfare - rest.welfare(allocator.allocate(rest))
     return receipts
 

@@ -8,7 +8,7 @@ import numpy as np
 from allocation import FORBIDDEN, Market, MinCostFlow
 from allocation.money import Money
 
-#: Largest table of remaining slots that the dynamic program may build; and that of many markets at once.
+#: Largest table of free capacities that the dynamic program may build; and that of many markets at once.
 _STATES, _SHARED_STATES = 4096, 64
 
 #: Welfare of a state that cannot be reached.
@@ -18,7 +18,7 @@ _NOWHERE = -(2**61)
 def optimum(market: Market) -> int:
     """Maximum of the welfare over all feasible allocations, in micro-units, exactly.
 
-    Small markets: a dynamic program over requests, one state per vector of remaining slots. Larger ones: an allocation
+    Small markets: a dynamic program over requests, one state per vector of free capacities. Larger ones: an allocation
     whose dual prices prove it optimal (`Market.certify`), so that the solver which found it need not be believed.
 
     Raises:

@@ -5,8 +5,8 @@ compares that outcome with the one after a misreport. An `ExpectedProperty` may 
 for claims about averages over a prior. All are handed the *true* market and must compute every utility from it: what
 was reported has no say in what anybody gains.
 
-Utilities are quasi-linear: value received minus charges. All amounts are micro-units (micro-units unless the audit
-chose another unit).
+Utilities are quasi-linear: value received minus charges. All amounts are micro-units, unless the audit
+chose another unit.
 """
 
 import ast
@@ -22,6 +22,7 @@ from allocation.money import Money
 from mechanisms import MechanismError, Outcome, Outcomes, load_object
 from proofs.claims.optimum import optima, optimum
 from proofs.errors import AuditError
+from proofs.misreports.coalition import AgentMisreport
 from proofs.misreports.misreport import Deviation, Misreport
 
 #: Runs the mechanism under audit on a market.
@@ -91,6 +92,43 @@ class DeviationProperty(Property, Protocol):
         ...
 
 
+class Players(Protocol):
+    """Who plays in a scope: players 0 .. `bidders` - 1 are bidders, and the next `agents` are agents."""
+
+    @property
+    def bidders(self) -> int:
+        """How many bidders."""
+        ...
+
+    @property
+    def agents(self) -> int:
+        """How many agents."""
+        ...
+
+
+@runtime_checkable
+class RegretProperty(DeviationProperty, Protocol):
+    """A claim that no misreport of some players gains them much: it says who and how much, and engines how to look.
+
+    `compare` must find the whole gain (`gain_of`) where it exceeds `slack`, and nothing elsewhere.
+
+    Example:
+        >>> class FirstIsTruthful(Truthful):
+        ...     name = "first-is-truthful"
+        ...     def players(self, scope):
+        ...         return range(1)
+    """
+
+    @property
+    def slack(self) -> int | None:
+        """Micro-units of gain that are allowed; findings then name the worst regret. None: no gain is allowed."""
+        ...
+
+    def players(self, scope: Players) -> Sequence[int]:
+        """Who may misreport."""
+        ...
+
+
 @runtime_checkable
 class ExpectedProperty(Property, Protocol):
     """A claim that no single outcome decides, such as one about averages."""
@@ -113,26 +151,25 @@ class Attempting(Property, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Truthful:
-    """No bidder gains by reporting anything but his true values, whatever the others report (dominant strategies).
+    """No bidder gains by reporting anything but their true values, whatever the others report (dominant strategies).
 
     With private values and truthful others ranging over every profile, this is dominant-strategy incentive
     compatibility (Gibbard 1973; Nisan, Roughgarden, Tardos and Vazirani 2007, definition 9.15).
     """
 
     name: ClassVar[str] = "truthful"
+    slack: ClassVar[int | None] = None
+
+    def players(self, scope: Players) -> Sequence[int]:
+        """Every bidder."""
+        return range(scope.bidders)
 
     def compare(self, truth: Market, misreport: Misreport, honest: Outcome, deviating: Outcome) -> Violation | None:
         """The deviator's gain in true utility, where there is one."""
-        before, after = (
-            honest.bidder_utilities(truth)[misreport.bidder],
-            deviating.bidder_utilities(truth)[misreport.bidder],
-        )
-        if after <= before:
+        gain = gain_of(truth, misreport, honest, deviating)
+        if gain is None or gain <= 0:
             return None
-        rows = truth.values[truth.requests_of(misreport.bidder)].tolist()
-        said, true = (", ".join(str(list(row)) for row in matrix) for matrix in (misreport.rows, rows))
-        gain = after - before
-        return Violation(gain, f"bidder {misreport.bidder} reports {said} instead of {true} and gains {gain}")
+        return Violation(gain, f"{misreport} instead of {misreport.instead_of(truth)} and gains {gain}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +232,15 @@ class Efficient:
         weights = values - template.costs
         missing: Money = optima(weights, template) - taken(weights, outcomes.agents).sum(axis=1)
         return missing
+
+
+def gain_of(truth: Market, misreport: Misreport | AgentMisreport, honest: Outcome, deviating: Outcome) -> int | None:
+    """What the deviator gains in true utility, perhaps nothing; None where an agent is sent more than it can serve."""
+    if isinstance(misreport, Misreport):
+        return deviating.bidder_utilities(truth)[misreport.bidder] - honest.bidder_utilities(truth)[misreport.bidder]
+    if int((deviating.allocation.agents == misreport.agent).sum()) > truth.capacities[misreport.agent]:
+        return None
+    return int(deviating.agent_utilities(truth)[misreport.agent] - honest.agent_utilities(truth)[misreport.agent])
 
 
 def taken(matrix: Money, agents: NDArray[np.int64]) -> Money:

@@ -1,7 +1,9 @@
 """`Counterexample`: one market in which a property fails; it can be computed again anywhere, and travels as JSON."""
 
+import builtins
 import dataclasses
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -20,13 +22,15 @@ from proofs.claims.property import (
     find_property,
     property_name,
 )
-from proofs.errors import AuditError, ReplayError
-from proofs.evidence.json import built, plain
+from proofs.errors import AuditError
+from proofs.evidence.evidence import replay
+from proofs.evidence.json import built, market_as_dict, market_from, plain
+from proofs.evidence.simpler import simpler, simplicity
 from proofs.misreports.misreport import Deviation, Misreport
 from proofs.moved import with_todays_names
 from proofs.scopes.grid import public_terms
 from proofs.subject.subject import Subject, outcome_of, to_expression
-from proofs.subject.tie_outcomes import outcomes_of, same_market, tie_treatment
+from proofs.subject.tie_outcomes import outcomes_of, tie_treatment
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ class Counterexample:
         elif (
             isinstance(prop, DeviationProperty) and misreport is not None and seen is not None and deviating is not None
         ):
-            pairs = zip(honest, deviating, strict=True) if same_market(truth, seen) else product(honest, deviating)
+            pairs = zip(honest, deviating, strict=True) if truth == seen else product(honest, deviating)
             cases = [(prop.compare(truth, misreport, here, there), here, there) for here, there in pairs]
         elif isinstance(prop, OutcomeProperty) and misreport is None:
             cases = [(prop.check(outcome, truth), outcome, None) for outcome in honest]
@@ -105,12 +109,12 @@ class Counterexample:
             raise AuditError(f"{prop.name} is about averages over many markets at once; audit it with ties='first'")
         else:
             raise AuditError(f"{prop.name} {'needs a' if misreport is None else 'takes no'} misreport")
-        told = [
+        failures = [
             cls.from_violation(prop, truth, misreport, found, here, there, ties)
             for found, here, there in cases
             if found is not None
         ]
-        return max(told, key=lambda one: one.amount, default=None)
+        return max(failures, key=lambda one: one.amount, default=None)
 
     @classmethod
     def from_violation(
@@ -133,14 +137,26 @@ class Counterexample:
         Raises:
             ReplayError: amount, allocation or payments differ from what is written here.
         """
-        again = Counterexample.of(self.property, mechanism, self.truth, self.misreport, self.ties)
-        if again is None:
-            raise ReplayError(f"{self.property.name} holds on {self.truth}; recorded was: {self.text}")
-        for what in ("amount", "honest", "deviating"):
-            recorded, found = getattr(self, what), getattr(again, what)
-            if recorded != found:
-                raise ReplayError(f"{self.property.name}: {what} was {recorded}, now {found}, on {self.truth}")
-        return again.amount
+        return replay(self, mechanism)
+
+    @builtins.property
+    def recorded(self) -> Mapping[str, object]:
+        """The amount and both answers."""
+        return {"amount": self.amount, "honest": self.honest, "deviating": self.deviating}
+
+    @builtins.property
+    def simplicity(self) -> tuple[int, ...]:
+        """That of the market and the misreport."""
+        return simplicity(self.truth, self.misreport)
+
+    def simpler(self) -> "Iterator[Counterexample]":
+        """The same property in markets one step away, with what the misreport is there."""
+        for truth, misreport in simpler(self.truth, self.misreport):
+            yield dataclasses.replace(self, truth=truth, misreport=misreport)
+
+    def again(self, mechanism: DirectMechanism) -> "Counterexample | None":
+        """The same market and misreport, run from scratch."""
+        return Counterexample.of(self.property, mechanism, self.truth, self.misreport, self.ties)
 
     def expression(self, mechanism: DirectMechanism | str, allocator: str | None = None) -> str:
         """One Python expression, for a fresh interpreter, whose value is the amount.
@@ -158,7 +174,7 @@ class Counterexample:
         arguments = [prop, Subject.of(mechanism, allocator).to_expression()]
         if allocator is not None:
             arguments.append(f"allocator={allocator!r}")
-        arguments += [f"{name}={rows}" for name, rows in _fields(truth).items() if rows is not None]
+        arguments += [f"{name}={rows}" for name, rows in market_as_dict(truth).items() if rows is not None]
         if self.misreport is not None and not isinstance(self.misreport, Misreport):
             arguments.append(f"deviation={to_expression(self.misreport)}")
         elif self.misreport is not None:
@@ -176,7 +192,7 @@ class Counterexample:
         prop = self.property
         return {
             "property": {"name": property_name(prop), "parameters": _parameters(prop)},
-            "truth": _fields(self.truth),
+            "truth": market_as_dict(self.truth),
             "misreport": plain(self.misreport),
             "amount": self.amount,
             "text": self.text,
@@ -200,7 +216,7 @@ class Counterexample:
                 raise AuditError(f"the misreport {misreport!r} is no deviation; expected what to_json wrote")
             return cls(
                 find_property(data["property"]["name"], **parameters),
-                _market(**data["truth"]),
+                market_from(**data["truth"]),
                 cast("Deviation | None", misreport),
                 int(data["amount"]),
                 str(data["text"]),
@@ -249,7 +265,7 @@ def violation(
     Args:
         prop, mechanism: objects or names.
         values, costs, capacities, feasible, owners: the true market, as in `Market`; `owners` are its bidders.
-        bidder, misreport: who misreports, and the (K, M) values he reports; for properties of one bidder's misreport.
+        bidder, misreport: who misreports, and the (K, M) reported values; for properties of one bidder's misreport.
         deviation: any other deviation, in place of `bidder` and `misreport`.
         lie: what version 0.1.0 called `misreport`.
         allocator: as in `audit`.
@@ -263,7 +279,7 @@ def violation(
     found = Counterexample.of(
         find_property(prop) if isinstance(prop, str) else prop,
         Subject.of(mechanism, allocator).mechanism,
-        _market(values, costs, capacities, feasible, owners),
+        Market(values, costs, capacities, feasible, owners),
         deviation if bidder is None or rows is None else Misreport.of(bidder, rows),
         ties,
     )
@@ -276,34 +292,9 @@ def _parameters(prop: Property) -> dict[str, object]:
     return {field.name: plain(getattr(prop, field.name)) for field in dataclasses.fields(prop) if field.init}
 
 
-def _fields(market: Market) -> dict[str, object]:
-    return {
-        "values": market.values.tolist(),
-        "costs": market.costs.tolist(),
-        "capacities": market.capacities.tolist(),
-        "feasible": None if market.feasible is None else market.feasible.tolist(),
-        "owners": None if _numbered(market) else market.bidders.tolist(),
-    }
-
-
-def _market(
-    values: ArrayLike,
-    costs: ArrayLike,
-    capacities: ArrayLike,
-    feasible: ArrayLike | None = None,
-    owners: ArrayLike | None = None,
-) -> Market:
-    return Market(values, costs, capacities, feasible, owners)
-
-
 def _answer(data: dict[str, list[int]]) -> Answer:
     return Answer(tuple(data["agents"]), tuple(data["charges"]), tuple(data["receipts"]))
 
 
 def _owned(market: Market) -> str:
-    return "" if _numbered(market) else f", requests owned by {market.bidders.tolist()}"
-
-
-def _numbered(market: Market) -> bool:
-    """Whether request i belongs to bidder i, which is what a market says that names no owners."""
-    return market.players == tuple(range(market.shape[0]))
+    return "" if market.players == tuple(range(market.shape[0])) else f", requests owned by {market.bidders.tolist()}"

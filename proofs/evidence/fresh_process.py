@@ -1,11 +1,19 @@
-"""`evaluated_afresh`: the amount that an expression claims, computed again by another interpreter."""
+"""Another interpreter, and the amount that an expression claims, computed again there."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from proofs.errors import ReplayError
+
+
+def run_afresh(arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    """Run a Python of its own with these arguments, which finds the modules that this one finds."""
+    paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    command, variables = [sys.executable, *arguments], {**os.environ, "PYTHONPATH": paths}
+    return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
 
 
 def evaluated_afresh(expression: str, amount: int) -> str:
@@ -14,14 +22,7 @@ def evaluated_afresh(expression: str, amount: int) -> str:
     Raises:
         ReplayError: it is not `amount` there.
     """
-    paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-    child = subprocess.run(
-        [sys.executable, "-c", f"print({expression})"],
-        env={**os.environ, "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    child = run_afresh(["-c", f"print({expression})"])
     if child.stdout.strip() != str(amount):
         said = (child.stdout.strip() or child.stderr.strip()).splitlines()[-1:]
         raise ReplayError(f"the amount was {amount}; a fresh process says {said} to {expression}")

@@ -4,7 +4,9 @@ import dataclasses
 from collections.abc import Callable
 from fractions import Fraction
 
-from allocation import MinCostFlow
+from numpy.typing import ArrayLike
+
+from allocation import Market, MinCostFlow
 from mechanisms import Prior
 from mechanisms.settlement import ExecutionContingent, OnDelivery, OnMeasurement, OnPrediction
 from proofs.claims.execution_risk import ExecutionRisk
@@ -59,3 +61,25 @@ def built(data: object) -> object:
         return _KINDS[kind](**fields)
     except TypeError as error:
         raise AuditError(f"no {kind}: {error}") from error
+
+
+def market_as_dict(market: Market) -> dict[str, object]:
+    """A market's parts as lists; None where every pair may be matched, and where request i is bidder i's."""
+    return {
+        "values": market.values.tolist(),
+        "costs": market.costs.tolist(),
+        "capacities": market.capacities.tolist(),
+        "feasible": None if market.feasible is None else market.feasible.tolist(),
+        "owners": None if market.players == tuple(range(market.shape[0])) else market.bidders.tolist(),
+    }
+
+
+def market_from(
+    values: ArrayLike,
+    costs: ArrayLike,
+    capacities: ArrayLike,
+    feasible: ArrayLike | None = None,
+    owners: ArrayLike | None = None,
+) -> Market:
+    """The market of what `market_as_dict` wrote."""
+    return Market(values, costs, capacities, feasible, owners)

@@ -1,10 +1,10 @@
 """`Exhaustive`: every property over a whole grid; truthfulness by menus instead of pairs.
 
 Taxation principle (Hammond 1979; Guesnerie 1981): fix what the others report. Then a bidder's reports merely pick from
-a menu, which holds each option (agents for his requests) at a price. If one option is to be had at two prices, the
-cheaper one is what a deviator takes. So truth-telling is a dominant strategy exactly if every true type already gets
-its favourite from the menu of cheapest prices. That replaces |T| ** 2 pairs of reports by |T| * options comparisons,
-and assumes nothing of the mechanism.
+a menu, which holds each option (agents for the bidder's requests) at a price. If one option is to be had at two prices,
+the cheaper one is what a deviator takes. So truth-telling is a dominant strategy exactly if every true type already
+gets its favourite from the menu of cheapest prices. That replaces |T| ** 2 pairs of reports by |T| * options
+comparisons, and assumes nothing of the mechanism.
 """
 
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 from allocation.money import Money
 from mechanisms import DirectMechanism
 from mechanisms.mechanism import has_batch_path
-from proofs.claims.property import BatchProperty, DeviationProperty, OutcomeProperty, Property, Truthful
+from proofs.claims.property import BatchProperty, DeviationProperty, OutcomeProperty, Property, RegretProperty
 from proofs.errors import AuditError
 from proofs.evidence.counterexample import Counterexample
 from proofs.evidence.engine import Progress
 from proofs.evidence.finding import Finding, Status
 from proofs.grids.checkpoint import Checkpoint, fingerprint
-from proofs.grids.sweep import GridOutcomes, PlayerOutcomes, SweepResult, Swept, compared, tried
+from proofs.grids.sweep import GridOutcomes, PlayerOutcomes, SweepResult, Swept, compared, forgiving, players_of, tried
 from proofs.grids.symmetry import describe_symmetry, orbits, stands
 from proofs.grids.table import Block, Enumeration, Table, unstable
 from proofs.grids.workers import Pool, Serial
 from proofs.scopes.grid import Grid, Scope
-from proofs.scopes.profiles import by_own, profile_of
+from proofs.scopes.profiles import by_players
 
 #: Price of an option that no report buys.
 _NEVER = 2**61
@@ -37,53 +37,51 @@ _NEVER = 2**61
 _CHUNK = 2**16
 
 
-def regrets(options: NDArray[np.intp], payments: Money, worth: Money) -> Money:
+def regrets(options: NDArray[np.intp], payments: Money, values: Money) -> Money:
     """(Q, T) what each true type would gain from its best misreport, in micro-units, >= 0.
 
     Args:
         options: (Q, T) option that report t buys when the others report q.
         payments: (Q, T) what it pays there.
-        worth: (T, O) what each option is worth to each true type.
+        values: (T, O) what each option is worth to each true type.
     """
-    honest = worth[np.arange(worth.shape[0]), options] - payments
+    honest = values[np.arange(values.shape[0]), options] - payments
     best = honest.copy()
-    for option in range(worth.shape[1]):
+    for option in range(values.shape[1]):
         price = np.where(options == option, payments, _NEVER).min(axis=1)
-        np.maximum(best, worth[:, option] - price[:, None], out=best)
+        np.maximum(best, values[:, option] - price[:, None], out=best)
     return best - honest
 
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """All menus of one player: `options`, `payments` and `worth` as in `regrets`."""
+    """All menus of one player: `profiles` (Q, T); `options`, `payments` and `values` as in `regrets`."""
 
-    grid: Grid
     player: int
+    profiles: NDArray[np.int64]
     options: NDArray[np.intp]
     payments: Money
-    worth: Money
+    values: Money
 
     @classmethod
     def of(cls, table: Table, grid: Grid, player: int) -> "Menu":
         """The player's menus in a table; agents are numbered after the bidders."""
-        seat = PlayerOutcomes.of(table, grid, player)
-        return cls(grid, player, by_own(seat.options, grid, player), by_own(seat.payments, grid, player), seat.worth)
-
-    def profile(self, others: int, own: int) -> int:
-        """The profile behind a row and a column."""
-        return profile_of(self.grid, self.player, others, own)
+        seat, mine = PlayerOutcomes.of(table, grid, player), (player,)
+        profiles = by_players(np.arange(grid.profiles), grid, mine)
+        options, payments = by_players(seat.options, grid, mine), by_players(seat.payments, grid, mine)
+        return cls(player, profiles, options, payments, seat.values)
 
     def worst(self) -> tuple[int, int, int]:
         """(gain, profile, report): the largest gain, its first profile, and the first type whose report earns it."""
         most, others, true = 0, 0, 0
-        step = max(1, _CHUNK // self.worth.shape[0])
+        step = max(1, _CHUNK // self.values.shape[0])
         for start in range(0, len(self.options), step):
-            gains = regrets(self.options[start : start + step], self.payments[start : start + step], self.worth)
+            gains = regrets(self.options[start : start + step], self.payments[start : start + step], self.values)
             place, own = np.unravel_index(int(gains.argmax()), gains.shape)
             if gains[place, own] > most:
                 most, others, true = int(gains[place, own]), start + int(place), int(own)
-        earned = self.worth[true, self.options[others]] - self.payments[others]
-        return most, self.profile(others, true), int(earned.argmax())
+        earned = self.values[true, self.options[others]] - self.payments[others]
+        return most, int(self.profiles[others, true]), int(earned.argmax())
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +167,8 @@ def worst_misreport(played: GridOutcomes, players: Sequence[int]) -> SweepResult
 def _swept(prop: Property, played: GridOutcomes) -> SweepResult:
     if isinstance(prop, Swept):
         return prop.sweep(played)
-    if isinstance(prop, Truthful):
-        return worst_misreport(played, range(played.grid.bidders))
+    if isinstance(prop, RegretProperty):
+        return forgiving(prop, worst_misreport(played, players_of(prop, played.grid)))
     if isinstance(prop, DeviationProperty):
         return _one_by_one(prop, played)
     raise AuditError(f"{prop.name} is neither about outcomes nor about misreports; no grid can be swept for it")
@@ -190,18 +188,25 @@ def _one_by_one(prop: DeviationProperty, played: GridOutcomes) -> SweepResult:
 def _finding(
     prop: Property, mechanism: DirectMechanism, grid: Grid, found: SweepResult, seconds: float, how: str
 ) -> Finding:
-    witness = _witness(prop, mechanism, found)
+    witness = confirmed(prop, mechanism, found)
     status = Status.VERIFIED if witness is None else Status.REFUTED
     note = "; ".join(part for part in (found.note, "" if witness else how) if part)
     return Finding(prop, status, grid, found.cases, seconds, found.worst, witness, note)
 
 
-def _witness(prop: Property, mechanism: DirectMechanism, found: SweepResult) -> Counterexample | None:
+def confirmed(
+    prop: Property, mechanism: DirectMechanism, found: SweepResult, ties: str = "first"
+) -> Counterexample | None:
+    """The counterexample of what a sweep found, computed from scratch; None where it found nothing.
+
+    Raises:
+        AuditError: it does not come out again.
+    """
     if found.worst == 0:
         return None
     if found.truth is None:
         raise AuditError(f"{prop.name} found a violation of {found.worst} without the market where it happens")
-    witness = Counterexample.of(prop, mechanism, found.truth, found.deviation)
+    witness = Counterexample.of(prop, mechanism, found.truth, found.deviation, ties)
     if witness is None or witness.amount != found.worst:
         if isinstance(prop, BatchProperty):
             raise AuditError(f"{prop.name}: amounts finds {found.worst}, check finds otherwise, on {found.truth}")

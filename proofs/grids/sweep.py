@@ -1,22 +1,23 @@
 """`GridOutcomes`: a grid played out once, and what properties with sweeps of their own read from it."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation import UNSERVED, Allocation, Market
+from allocation import UNSERVED, Market
 from allocation.money import Money
-from mechanisms import DirectMechanism, Outcome, Payments
-from proofs.claims.property import DeviationProperty, Property, Violation
-from proofs.grids.table import Table
+from mechanisms import DirectMechanism, Outcome
+from proofs.claims.property import DeviationProperty, Property, RegretProperty, Violation
+from proofs.errors import AuditError
+from proofs.grids.table import Table, outcome_at
 from proofs.misreports.misreport import Deviation
 from proofs.scopes.grid import Grid
-from proofs.subject.subject import outcome_of
+from proofs.subject.remembered import Remembered
 
-#: Worth of serving more requests than there is room for; below every payment, with room for a difference.
+#: Value of serving more requests than capacity allows; below every payment, with space for a difference.
 IMPOSSIBLE = -(2**60)
 
 #: Bundles are told apart by a table of at most this many codes, or by sorting them.
@@ -27,13 +28,13 @@ _CODES = 2**20
 class PlayerOutcomes:
     """What one player gets in every profile.
 
-    `options` (P,) is an index of what he receives, or serves, `payments` (P,) what he pays for it, and `worth` (T, O)
-    what each option is worth to each of his types.
+    `options` (P,) is an index of what they receive, or serve, `payments` (P,) what they pay for it, and `values` (T, O)
+    what each option is worth to each of their types.
     """
 
     options: NDArray[np.intp]
     payments: Money
-    worth: Money
+    values: Money
 
     @classmethod
     def of(cls, table: Table, grid: Grid, player: int) -> "PlayerOutcomes":
@@ -51,6 +52,16 @@ class SweepResult:
     deviation: Deviation | None = None
     note: str = ""
 
+    @classmethod
+    def of(cls, examined: Iterable[tuple[Violation | None, Market, Deviation | None]]) -> "SweepResult":
+        """The count of what was examined, and the largest violation; ties to the first."""
+        cases, worst = 0, cls(0)
+        for found, truth, deviation in examined:
+            cases += 1
+            if found is not None and found.amount > worst.worst:
+                worst = cls(0, found.amount, truth, deviation)
+        return replace(worst, cases=cases)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GridOutcomes:
@@ -63,25 +74,18 @@ class GridOutcomes:
     grid: Grid
     table: Table
     interchangeable: tuple[tuple[int, ...], ...] | None = None
-    _memory: dict[bytes, Outcome] = field(default_factory=dict)
+    _memory: Remembered = field(init=False)
 
-    def seat(self, player: int) -> PlayerOutcomes:
-        """What a player gets in every profile."""
-        return PlayerOutcomes.of(self.table, self.grid, player)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_memory", Remembered(self.mechanism))
 
     def outcome(self, profile: int) -> Outcome:
         """The answer to one profile."""
-        allocation = Allocation(self.table.agents[profile])
-        payments = Payments(self.table.charges[profile], self.table.receipts[profile])
-        return Outcome(self.grid.market(profile), allocation, payments)
+        return outcome_at(self.table, profile, self.grid.market(profile))
 
     def run(self, market: Market) -> Outcome:
         """The answer to any market, asked for once."""
-        parts = (market.values, market.costs, market.capacities, market.bidders, market.weights)
-        key = b"".join(part.tobytes() for part in parts)
-        if key not in self._memory:
-            self._memory[key] = outcome_of(self.mechanism, market)
-        return self._memory[key]
+        return self._memory.run(market)
 
 
 @runtime_checkable
@@ -97,21 +101,52 @@ class Swept(Property, Protocol):
         ...
 
 
+def players_of(prop: RegretProperty, grid: Grid) -> Sequence[int]:
+    """Who may misreport on a grid.
+
+    Raises:
+        AuditError: an agent, and costs and capacities are public there.
+    """
+    players = prop.players(grid)
+    if max(players, default=0) >= grid.bidders:
+        agents_of(grid, prop.name)
+    return players
+
+
+def agents_of(grid: Grid, name: str) -> range:
+    """The agents of a grid as players.
+
+    Raises:
+        AuditError: costs and capacities are public there.
+    """
+    if not grid.agent_types:
+        raise AuditError(
+            f"{name}: costs and capacities are public on {grid}; give private_costs=range(3), or private_capacities"
+        )
+    return range(grid.bidders, len(grid.sizes))
+
+
+def forgiving(prop: RegretProperty, found: SweepResult) -> SweepResult:
+    """The greatest gain that a sweep found, held against what the claim allows; then a note names it."""
+    if prop.slack is None:
+        return found
+    note = "; ".join(part for part in (f"worst regret on the scope: {found.worst}", found.note) if part)
+    return SweepResult(found.cases, note=note) if found.worst <= prop.slack else replace(found, note=note)
+
+
 def tried(
     played: GridOutcomes,
     deviations: Callable[[int, Market, Outcome], Iterable[Deviation]],
     found: Callable[[Market, Any, Outcome], Violation | None],
 ) -> SweepResult:
     """Every deviation of every profile, one after the other: `found` judges it beside the honest outcome."""
-    worst, cases = SweepResult(0), 0
-    for profile in range(played.grid.profiles):
-        truth, honest = played.grid.market(profile), played.outcome(profile)
-        for deviation in deviations(profile, truth, honest):
-            violation = found(truth, deviation, honest)
-            cases += 1
-            if violation is not None and violation.amount > worst.worst:
-                worst = SweepResult(0, violation.amount, truth, deviation)
-    return SweepResult(cases, worst.worst, worst.truth, worst.deviation)
+    profiles = range(played.grid.profiles)
+    honesty = ((profile, played.grid.market(profile), played.outcome(profile)) for profile in profiles)
+    return SweepResult.of(
+        (found(truth, deviation, honest), truth, deviation)
+        for profile, truth, honest in honesty
+        for deviation in deviations(profile, truth, honest)
+    )
 
 
 def compared(played: GridOutcomes, prop: DeviationProperty) -> Callable[[Market, Any, Outcome], Violation | None]:
@@ -122,18 +157,15 @@ def compared(played: GridOutcomes, prop: DeviationProperty) -> Callable[[Market,
 def _bidder(table: Table, grid: Grid, bidder: int) -> PlayerOutcomes:
     mine = grid.template.requests_of(bidder)
     bundles, options = _bundles(table.agents[:, mine], UNSERVED, grid.agents)
-    types = grid.types(bidder)
-    # One column of zeros at the end, where UNSERVED = -1 finds it.
-    values = np.concatenate([types, np.zeros((*types.shape[:2], 1), np.int64)], axis=2)
-    worth = values[:, np.arange(mine.size), bundles].sum(axis=2)
-    return PlayerOutcomes(options, table.charges[:, mine].sum(axis=1, dtype=np.int64), worth)
+    paid = table.charges[:, mine].sum(axis=1, dtype=np.int64)
+    return PlayerOutcomes(options, paid, grid.bundle_values(bidder, bundles))
 
 
 def _agent(table: Table, grid: Grid, agent: int) -> PlayerOutcomes:
     bundles, options = _bundles((table.agents == agent).view(np.int8), 0, 2)
     types = grid.agent_types[agent]
-    worth = np.where(bundles.sum(axis=1) <= types.room[:, None], -(types.rows @ bundles.T), IMPOSSIBLE)
-    return PlayerOutcomes(options, -table.receipts[:, agent].astype(np.int64), worth)
+    values = np.where(bundles.sum(axis=1) <= types.room[:, None], -(types.rows @ bundles.T), IMPOSSIBLE)
+    return PlayerOutcomes(options, -table.receipts[:, agent].astype(np.int64), values)
 
 
 def _bundles(rows: NDArray[np.signedinteger], least: int, beyond: int) -> tuple[NDArray[np.int64], NDArray[np.intp]]:

@@ -14,6 +14,7 @@ from allocation import Market
 from proofs.grids.sweep import PlayerOutcomes
 from proofs.grids.table import Table
 from proofs.scopes.grid import Grid
+from proofs.scopes.profiles import exchanged
 
 
 def orbits(table: Table, grid: Grid) -> tuple[tuple[int, ...], ...]:
@@ -63,10 +64,9 @@ def _exchanged(seats: list[PlayerOutcomes], grid: Grid, first: int) -> bool:
     after[first], after[first + 1] = first + 1, first
     for bidder, place in enumerate(after):
         here, there = seats[bidder], seats[place]
-        if not np.array_equal(here.worth, there.worth):
+        if not np.array_equal(here.values, there.values):
             return False
         for mine, theirs in ((here.options, there.options), (here.payments, there.payments)):
-            moved = mine.reshape(grid.sizes).swapaxes(first, first + 1)
-            if not np.array_equal(moved, theirs.reshape(grid.sizes)):
+            if not np.array_equal(exchanged(mine, grid, first), theirs):
                 return False
     return True

@@ -100,7 +100,7 @@ class Enumeration:
                 if isinstance(prop, Graded):
                     for place, profile in enumerate(profiles.tolist()):
                         truth = template.replace(values=values[place])
-                        grade = prop.grade(_outcome(outcomes, place, truth), truth)
+                        grade = prop.grade(outcome_at(outcomes, place, truth), truth)
                         grades[index] = _lower(grades[index], None if grade is None else (grade, profile))
         parts = (_narrow(whole.agents), _narrow(whole.charges), _narrow(whole.receipts))
         return Block(number, *parts, tuple(worst), tuple(grades))
@@ -144,8 +144,7 @@ class Table:
         again = np.unique(np.linspace(0, work.grid.profiles - 1, times).astype(np.int64)).tolist()
         for profile in again:
             truth = work.grid.market(profile)
-            rows = (self.agents[profile], self.charges[profile], self.receipts[profile])
-            if Answer(*(tuple(row.tolist()) for row in rows)) != Answer.of(outcome_of(work.mechanism, truth)):
+            if Answer.of(outcome_at(self, profile, truth)) != Answer.of(outcome_of(work.mechanism, truth)):
                 raise unstable(work.mechanism, truth)
         return len(again)
 
@@ -176,7 +175,7 @@ def run_checked(mechanism: DirectMechanism, values: Money, template: Market) -> 
     if not (feasible & modest).all():
         place = int((feasible & modest).argmin())
         truth = template.replace(values=values[place])
-        owed(_outcome(outcomes, place, truth), truth, f"run_many of {type(mechanism).__name__}")
+        owed(outcome_at(outcomes, place, truth), truth, f"run_many of {type(mechanism).__name__}")
     return outcomes
 
 
@@ -199,7 +198,8 @@ def _one_by_one(mechanism: DirectMechanism, values: Money, template: Market) -> 
     return Outcomes(agents, charges, receipts)
 
 
-def _outcome(outcomes: Outcomes, place: int, truth: Market) -> Outcome:
+def outcome_at(outcomes: "Outcomes | Table", place: int, truth: Market) -> Outcome:
+    """The answer in one row, to the market it is of."""
     payments = Payments(outcomes.charges[place], outcomes.receipts[place])
     return Outcome(truth, Allocation(outcomes.agents[place]), payments)
 
@@ -216,7 +216,7 @@ def _demand_shapes(mechanism: DirectMechanism, outcomes: Outcomes, shape: tuple[
 
 
 def _feasible(agents: NDArray[np.int64], template: Market) -> NDArray[np.bool_]:
-    """(B,) whether every request is somewhere it may be, and every agent has room."""
+    """(B,) whether every request is somewhere it may be, and no agent has more than its capacity."""
     n, m = template.shape
     fits = np.asarray(((agents >= UNSERVED) & (agents < m)).all(axis=1))
     for agent, room in enumerate(template.capacities.tolist()):
@@ -234,7 +234,7 @@ def _amounts(prop: OutcomeProperty, outcomes: Outcomes, values: Money, template:
     amounts = np.zeros(values.shape[0], np.int64)
     for place, rows in enumerate(values):
         truth = template.replace(values=rows)
-        found = prop.check(_outcome(outcomes, place, truth), truth)
+        found = prop.check(outcome_at(outcomes, place, truth), truth)
         amounts[place] = 0 if found is None else found.amount
     return amounts
 

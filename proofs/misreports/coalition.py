@@ -12,17 +12,12 @@ from proofs.misreports.misreport import Deviation, Misreport
 
 
 @dataclass(frozen=True, slots=True)
-class AgentMisreport:
+class AgentMisreport(Deviation):
     """What `agent` reports in place of the truth: `costs` (N,) of the requests, in micro-units, and its `capacity`."""
 
     agent: int
     costs: tuple[int, ...]
     capacity: int
-
-    @property
-    def size(self) -> int:
-        """One report."""
-        return 1
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -58,16 +53,16 @@ class AgentMisreport:
         """None where the deviator goes; otherwise its new index."""
         return None if agent == self.agent else AgentMisreport(_moved(self.agent, agent), self.costs, self.capacity)
 
-    def parts(self) -> Iterator[Deviation]:
-        """None: one report is as few as there are."""
-        yield from ()
+    def instead_of(self, truth: Market) -> str:
+        """What is true, in words."""
+        return f"{truth.costs[:, self.agent].tolist()} and {truth.capacities[self.agent]}"
 
     def __str__(self) -> str:
         return f"agent {self.agent} reports costs {list(self.costs)} and capacity {self.capacity}"
 
 
 @dataclass(frozen=True, slots=True)
-class Coalition:
+class Coalition(Deviation):
     """Several players who misreport together, each at most once; at least one `Misreport` or `AgentMisreport`."""
 
     misreports: tuple[Misreport | AgentMisreport, ...]
@@ -123,6 +118,21 @@ class Coalition:
 
     def __str__(self) -> str:
         return " and ".join(map(str, self.misreports))
+
+
+def tempting_agent_misreports(
+    rng: np.random.Generator, truth: Market, agent: int, costs: tuple[int, int], capacities: tuple[int, int]
+) -> Iterator[AgentMisreport]:
+    """Costs scaled, shifted past a rival's, or random; capacity one more or less; or both. All within the bounds."""
+    true, room = truth.costs[:, agent], int(truth.capacities[agent])
+    rival = truth.costs[:, int(rng.integers(truth.shape[1]))]
+    rows = [true, true + 1, true - 1, true // 2, 2 * true, rival - 1, rival + 1, np.full_like(true, costs[1])]
+    rows.append(np.full_like(true, int(rng.integers(*costs, endpoint=True))))
+    for row in rows:
+        said = tuple(np.clip(row, *costs).tolist())
+        for load in dict.fromkeys((room, room - 1, room + 1, 0)):
+            if capacities[0] <= load <= capacities[1] and (said, load) != (tuple(true.tolist()), room):
+                yield AgentMisreport(agent, said, load)
 
 
 def _coalition(misreports: Iterator[Misreport | AgentMisreport | None]) -> Coalition | None:

@@ -14,11 +14,11 @@ Rows = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class FalseNames:
-    """`bidder` under several names, each reporting (K, M) values for as many requests as he has.
+class FalseNames(Deviation):
+    """`bidder` under several names, each reporting (K, M) values for as many requests as the bidder has.
 
-    The first report takes the place of his own; the others arrive after everybody else, from bidders that nobody has
-    heard of, and their requests cost, and may be matched, as his do.
+    The first report takes the place of the bidder's own; the others arrive after everybody else, from bidders that
+    nobody has heard of, and their requests cost, and may be matched, as the bidder's do.
     """
 
     bidder: int
@@ -64,7 +64,7 @@ class FalseNames:
         return _identities(self.bidder, np.array(numbers, np.int64).reshape(shape))
 
     def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "FalseNames | None":
-        """The rows of his requests that are kept; None where he has none left."""
+        """The rows of the bidder's requests that are kept; None where none is left."""
         mine = np.isin(truth.requests_of(self.bidder), kept)
         return _identities(labels[self.bidder], np.array(self.reports, np.int64)[:, mine]) if mine.any() else None
 
@@ -85,7 +85,7 @@ class FalseNames:
 
 
 @dataclass(frozen=True, slots=True)
-class Swap:
+class Swap(Deviation):
     """Two bidders with equally many requests change places, with all their terms; nobody misreports."""
 
     first: int
@@ -95,11 +95,6 @@ class Swap:
     def size(self) -> int:
         """Two bidders."""
         return 2
-
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        """None: nothing false is reported."""
-        return ()
 
     def applied(self, truth: Market) -> Market:
         """The same market in another order.
@@ -118,30 +113,18 @@ class Swap:
         feasible = None if truth.feasible is None else truth.feasible[order]
         return Market(truth.values[order], truth.costs[order], truth.capacities, feasible, truth.bidders)
 
-    def renumbered(self, numbers: Sequence[int]) -> "Swap":
-        """The same swap: it has no numbers."""
-        return self
-
     def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "Swap | None":
         """The two under their new names, if both are left."""
         if self.first not in labels or self.second not in labels:
             return None
         return Swap(labels[self.first], labels[self.second])
 
-    def without_agent(self, agent: int) -> "Swap":
-        """The same swap."""
-        return self
-
-    def parts(self) -> Iterator[Deviation]:
-        """None."""
-        yield from ()
-
     def __str__(self) -> str:
         return f"bidders {self.first} and {self.second} change places"
 
 
 @dataclass(frozen=True, slots=True)
-class OtherReports:
+class OtherReports(Deviation):
     """A `misreport` among others who report something else as well: `values` (N, M); the deviator's rows do not matter.
 
     Agents may be among these others, with other `costs` (N, M) and `capacities` (M,); None where those of the truth
@@ -152,11 +135,6 @@ class OtherReports:
     values: Rows
     costs: Rows | None = None
     capacities: tuple[int, ...] | None = None
-
-    @property
-    def size(self) -> int:
-        """One false report; the others tell the truth, of another world."""
-        return 1
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -202,12 +180,8 @@ class OtherReports:
             None if matrix is None else _rows(np.delete(np.array(matrix), agent, axis=1))
             for matrix in (self.values, self.costs)
         )
-        slots = None if self.capacities is None else (*self.capacities[:agent], *self.capacities[agent + 1 :])
-        return OtherReports(self.misreport.without_agent(agent), values or (), costs, slots)
-
-    def parts(self) -> Iterator[Deviation]:
-        """None."""
-        yield from ()
+        capacities = None if self.capacities is None else (*self.capacities[:agent], *self.capacities[agent + 1 :])
+        return OtherReports(self.misreport.without_agent(agent), values or (), costs, capacities)
 
     def __str__(self) -> str:
         said = f"{self.misreport} while values are {spelled_rows(self.values)}"
@@ -217,8 +191,8 @@ class OtherReports:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
-    """`bidder` submits the requests `later` (indices in the market, all his own) in a batch that comes afterwards."""
+class Split(Deviation):
+    """`bidder` submits the requests `later` (indices in the market, all their own) in a batch that comes afterwards."""
 
     bidder: int
     later: tuple[int, ...]
@@ -228,21 +202,16 @@ class Split:
         """One per request that is held back."""
         return len(self.later)
 
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        """None: nothing false is reported."""
-        return ()
-
     def applied(self, truth: Market) -> Market:
         """The first batch: the market without those requests.
 
         Raises:
-            AuditError: none is held back, one twice, one that is not his, or nothing is left.
+            AuditError: none is held back, one twice, one that is not the bidder's, or nothing is left.
         """
         mine, n = set(truth.requests_of(self.bidder).tolist()), truth.shape[0]
         if not self.later or len(set(self.later)) < len(self.later) or not set(self.later) <= mine:
             raise AuditError(
-                f"bidder {self.bidder} holds back the requests {list(self.later)} of his {sorted(mine)}; hold back "
+                f"bidder {self.bidder} holds back the requests {list(self.later)} of their {sorted(mine)}; hold back "
                 "some of them, each once"
             )
         if len(self.later) == n:
@@ -253,18 +222,10 @@ class Split:
         """The later batch, which is offered these capacities."""
         return truth.requests(sorted(self.later)).replace(capacities=capacities)
 
-    def renumbered(self, numbers: Sequence[int]) -> "Split":
-        """The same split: it has no numbers."""
-        return self
-
     def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "Split | None":
         """The requests that are kept, under their new indices; None where nothing is left of either batch."""
         later = np.flatnonzero(np.isin(kept, self.later))
         return Split(labels[self.bidder], tuple(later.tolist())) if 0 < later.size < kept.size else None
-
-    def without_agent(self, agent: int) -> "Split":
-        """The same split."""
-        return self
 
     def parts(self) -> Iterator[Deviation]:
         """One request fewer held back."""

@@ -16,20 +16,23 @@ _EIGHTHS = (7, 6, 4, 1, 9, 12, 16)
 
 
 class Deviation(Protocol):
-    """What somebody does in place of telling the truth; `Misreport` is the commonest, `deviations` has the others.
+    """What somebody does in place of telling the truth; `Misreport` is the commonest, `coalition` has others.
 
-    Beyond `applied` these are what shrinking needs: the same deviation in a smaller market, or with smaller numbers.
+    Beyond `applied` these are what shrinking needs: the same deviation in a smaller market, or with smaller numbers. A
+    class that inherits has one report, in which no number is false and no agent is named, until it says otherwise.
     """
+
+    __slots__ = ()
 
     @property
     def size(self) -> int:
         """How many reports are false, at least 1; fewer is simpler."""
-        ...
+        return 1
 
     @property
     def numbers(self) -> tuple[int, ...]:
         """Every reported number, in a fixed order."""
-        ...
+        return ()
 
     def applied(self, truth: Market) -> Market:
         """The market that the mechanism sees.
@@ -41,28 +44,28 @@ class Deviation(Protocol):
 
     def renumbered(self, numbers: Sequence[int]) -> "Deviation":
         """The same deviation with other numbers, as many as `numbers` holds."""
-        ...
+        return self
 
     def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "Deviation | None":
-        """The same in the market of the requests `kept` alone, owners renamed by `labels`; None where senseless."""
+        """The same in the market of the requests `kept` alone, bidders renamed by `labels`; None where senseless."""
         ...
 
     def without_agent(self, agent: int) -> "Deviation | None":
         """The same where this agent does not exist; None where it is senseless."""
-        ...
+        return self
 
     def parts(self) -> Iterator["Deviation"]:
         """Deviations with fewer false reports."""
-        ...
+        yield from ()
 
 
 @dataclass(frozen=True, slots=True)
-class Misreport:
+class Misreport(Deviation):
     """What `bidder` reports in place of the truth.
 
     Args:
-        bidder: the owner of the requests, as in `Market.bidders`.
-        rows: (K, M) reported values of his K requests, in order of request, in micro-units.
+        bidder: whose requests they are, as in `Market.bidders`.
+        rows: (K, M) reported values of their K requests, in order of request, in micro-units.
     """
 
     bidder: int
@@ -74,11 +77,6 @@ class Misreport:
         return cls(int(bidder), tuple(map(tuple, np.asarray(rows).tolist())))
 
     @property
-    def size(self) -> int:
-        """One report."""
-        return 1
-
-    @property
     def numbers(self) -> tuple[int, ...]:
         """The rows, one after the other."""
         return tuple(value for row in self.rows for value in row)
@@ -87,7 +85,7 @@ class Misreport:
         """The market that the mechanism sees: every other report is the truth.
 
         Raises:
-            AuditError: the bidder owns no request here, or the rows do not fit his requests, or hold no integers.
+            AuditError: the bidder owns no request here, or the rows do not fit their requests, or hold no integers.
         """
         mine = np.flatnonzero(truth.bidders == self.bidder)
         shape = (mine.size, truth.shape[1])
@@ -106,7 +104,7 @@ class Misreport:
         return Misreport.of(self.bidder, np.array(numbers, np.int64).reshape(len(self.rows), -1))
 
     def restricted(self, truth: Market, kept: NDArray[np.intp], labels: Mapping[int, int]) -> "Misreport | None":
-        """The rows of his requests that are kept; None where he has none left."""
+        """The rows of the bidder's requests that are kept; None where none is left."""
         mine = np.isin(truth.requests_of(self.bidder), kept)
         return Misreport.of(labels[self.bidder], np.array(self.rows, np.int64)[mine]) if mine.any() else None
 
@@ -114,9 +112,9 @@ class Misreport:
         """The rows without that column."""
         return Misreport.of(self.bidder, np.delete(np.array(self.rows, np.int64), agent, axis=1))
 
-    def parts(self) -> Iterator[Deviation]:
-        """None: one report is as few as there are."""
-        yield from ()
+    def instead_of(self, truth: Market) -> str:
+        """What is true, in words."""
+        return spelled_rows(truth.values[truth.requests_of(self.bidder)])
 
     def __str__(self) -> str:
         return f"bidder {self.bidder} reports {spelled_rows(self.rows)}"
@@ -130,7 +128,7 @@ def spelled_rows(rows: ArrayLike) -> str:
 def tempting_misreports(
     rng: np.random.Generator, truth: Market, bidder: int, low: int, high: int
 ) -> Iterator[Misreport]:
-    """Lies worth trying in a market too large to try all of them, every value within [low, high].
+    """Misreports worth trying in a market too large to try all of them, every value within [low, high].
 
     Nothing at all; more than anybody; the truth scaled down and up; one wanted agent and no other; noise; somebody
     else's rows; and the truth with one entry moved to the ends of the range, by one micro-unit, or just past a rival.

@@ -7,8 +7,8 @@ together the types are better off, then under every payment rule at least one of
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,8 +16,10 @@ from numpy.typing import ArrayLike
 from allocation import Allocation, Allocator, CertificateError, Market
 from allocation.money import Money
 from mechanisms import find_allocator
-from proofs.errors import AuditError, ReplayError
-from proofs.evidence.fresh_process import evaluated_afresh
+from proofs.errors import AuditError
+from proofs.evidence.evidence import replay
+from proofs.evidence.json import market_as_dict, market_from
+from proofs.misreports.misreport import spelled_rows
 from proofs.scopes.grid import public_terms
 from proofs.subject.subject import to_expression
 
@@ -31,8 +33,8 @@ class Cycle:
     Args:
         market: the others' reports and all that is public; the bidder's own rows are those of the first type.
         bidder: whose types these are.
-        types: k >= 2 types, (K, M) values each for his K requests.
-        bundles: k times the agents (K,) that serve him when he reports that type, -1 where unserved.
+        types: k >= 2 types, (K, M) values each for their K requests.
+        bundles: k times the agents (K,) that serve the bidder who reports that type, -1 where unserved.
         amount: the sum over types of what the next type's bundle is worth more than the own one, in micro-units.
     """
 
@@ -59,13 +61,12 @@ class Cycle:
         markets = [reported(market, mine, own) for own in rows]
         bundles = [allocated(allocator, each).agents[mine] for each in markets]
         amount = sum(
-            bundle_worth(own, bundles[(index + 1) % len(rows)]) - bundle_worth(own, bundles[index])
+            bundle_value(own, bundles[(index + 1) % len(rows)]) - bundle_value(own, bundles[index])
             for index, own in enumerate(rows)
         )
         if amount <= 0:
             return None
-        plain = tuple(tuple(map(tuple, own.tolist())) for own in rows)
-        return cls(markets[0], bidder, plain, tuple(tuple(bundle.tolist()) for bundle in bundles), amount)
+        return cls(markets[0], bidder, _plain(rows), tuple(tuple(bundle.tolist()) for bundle in bundles), amount)
 
     def replay(self, allocator: Allocator) -> int:
         """Run the allocator again on every type and return the amount.
@@ -73,42 +74,20 @@ class Cycle:
         Raises:
             ReplayError: amount or bundles differ from what is written here.
         """
-        again = Cycle.of(allocator, self.market, self.bidder, self.types)
-        if again is None or (again.amount, again.bundles) != (self.amount, self.bundles):
-            found = "no gain" if again is None else f"{again.bundles} and a gain of {again.amount}"
-            raise ReplayError(f"recorded were bundles {self.bundles} and a gain of {self.amount}; now: {found}")
-        return again.amount
+        return replay(self, allocator)
 
-    def replay_fresh(self, allocator: Allocator) -> str:
-        """Replay in a fresh interpreter, from `expression` alone, and say so; here where the allocator has no spelling.
+    @property
+    def recorded(self) -> Mapping[str, object]:
+        """The amount and the bundles."""
+        return {"amount": self.amount, "bundles": self.bundles}
 
-        Raises:
-            ReplayError: the gain there is another.
-        """
-        try:
-            expression = self.expression(allocator)
-        except AuditError as error:
-            self.replay(allocator)
-            return f"replayed in this process only ({error})"
-        return evaluated_afresh(expression, self.amount)
-
-    def shrink(self, allocator: Allocator) -> "Cycle":
-        """A cycle in a market that no single step makes simpler: fewer types, bidders, agents, slots; smaller numbers.
-
-        The market may lie outside the grid that was swept: the cycle is about the allocator.
-        """
-        best = self
-        while True:
-            for smaller in best._simpler(allocator):
-                if smaller is not None and smaller.simplicity < best.simplicity:
-                    best = smaller
-                    break
-            else:
-                return best
+    def again(self, allocator: Allocator) -> "Cycle | None":
+        """The same types, run from scratch."""
+        return Cycle.of(allocator, self.market, self.bidder, self.types)
 
     @property
     def simplicity(self) -> tuple[int, ...]:
-        """Smaller is simpler: types, bidders, requests, agents, slots; then costs, largest value, sum of values."""
+        """Smaller is simpler: types, bidders, requests, agents, capacity; then costs, largest value, sum of values."""
         market, numbers = self.market, self._numbers()[self.market.costs.size :]
         return (
             len(self.types),
@@ -120,34 +99,31 @@ class Cycle:
             int(np.abs(numbers).sum()),
         )
 
-    def _simpler(self, allocator: Allocator) -> Iterator["Cycle | None"]:
-        market, types = self.market, [np.array(rows, np.int64) for rows in self.types]
+    def simpler(self) -> Iterator["Cycle"]:
+        """One type, bidder, agent or unit of capacity fewer; smaller numbers.
+
+        The market may lie outside the grid that was swept: the cycle is about the allocator.
+        """
+        market, types = self.market, np.array(self.types, np.int64)
         if len(types) > 2:
             for index in range(len(types)):
-                yield _attempt(allocator, market, self.bidder, types[:index] + types[index + 1 :])
+                yield self._with(market, np.delete(types, index, axis=0))
         for other in market.players:
             if other != self.bidder:
-                yield _attempt(allocator, market.without(other), self.bidder, types)
+                yield self._with(market.without(other), types)
         for agent in range(market.shape[1] if market.shape[1] > 1 else 0):
-            fewer = Market(
-                np.delete(market.values, agent, axis=1),
-                np.delete(market.costs, agent, axis=1),
-                np.delete(market.capacities, agent),
-                None if market.feasible is None else np.delete(market.feasible, agent, axis=1),
-                market.bidders,
-            )
-            yield _attempt(allocator, fewer, self.bidder, [np.delete(rows, agent, axis=1) for rows in types])
+            yield self._with(market.drop_agent(agent), np.delete(types, agent, axis=2))
         for agent, capacity in enumerate(market.capacities.tolist()):
             tighter = market.capacities.copy()
             tighter[agent] = max(0, capacity - 1)
-            yield _attempt(allocator, market.replace(capacities=tighter), self.bidder, types)
+            yield self._with(market.replace(capacities=tighter), types)
         numbers = self._numbers()
-        yield self._rebuilt(allocator, numbers // 2)
+        yield self._rebuilt(numbers // 2)
         for index in np.flatnonzero(numbers).tolist():
             for value in (0, int(numbers[index]) // 2, int(numbers[index] - np.sign(numbers[index]))):
                 smaller = numbers.copy()
                 smaller[index] = value
-                yield self._rebuilt(allocator, smaller)
+                yield self._rebuilt(smaller)
 
     def _numbers(self) -> Money:
         """Costs, values of all requests (0 for the bidder's own) and types, in one row."""
@@ -155,13 +131,15 @@ class Cycle:
         values[self.market.requests_of(self.bidder)] = 0
         return np.concatenate([self.market.costs.ravel(), values.ravel(), np.array(self.types, np.int64).ravel()])
 
-    def _rebuilt(self, allocator: Allocator, numbers: Money) -> "Cycle | None":
+    def _rebuilt(self, numbers: Money) -> "Cycle":
         size, shape = self.market.values.size, self.market.shape
         market = self.market.replace(
             costs=numbers[:size].reshape(shape), values=numbers[size : 2 * size].reshape(shape)
         )
-        types = numbers[2 * size :].reshape(len(self.types), -1, shape[1])
-        return _attempt(allocator, market, self.bidder, list(types))
+        return self._with(market, numbers[2 * size :].reshape(len(self.types), -1, shape[1]))
+
+    def _with(self, market: Market, types: Money) -> "Cycle":
+        return replace(self, market=market, types=_plain(types))
 
     def expression(self, allocator: Allocator | str) -> str:
         """One Python expression, for a fresh interpreter, whose value is the amount.
@@ -170,21 +148,25 @@ class Cycle:
             AuditError: the allocator cannot be written down.
         """
         name = repr(allocator) if isinstance(allocator, str) else to_expression(allocator)
-        fields = ", ".join(f"{field}={value}" for field, value in _terms(self.market).items() if value is not None)
+        fields = ", ".join(
+            f"{field}={value}" for field, value in market_as_dict(self.market).items() if value is not None
+        )
         types = [[list(row) for row in rows] for rows in self.types]
         return f'__import__("proofs").cycle_gain({name}, {fields}, bidder={self.bidder}, types={types})'
 
     def to_json(self) -> str:
         """The cycle as a JSON object; `from_json` reads it back."""
-        return json.dumps(
-            {
-                "market": _terms(self.market),
-                "bidder": self.bidder,
-                "types": self.types,
-                "bundles": self.bundles,
-                "amount": self.amount,
-            }
-        )
+        return json.dumps(self.as_dict())
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain lists, numbers and strings, ready for JSON."""
+        return {
+            "market": market_as_dict(self.market),
+            "bidder": self.bidder,
+            "types": self.types,
+            "bundles": self.bundles,
+            "amount": self.amount,
+        }
 
     @classmethod
     def from_json(cls, text: str) -> "Cycle":
@@ -195,16 +177,15 @@ class Cycle:
         """
         try:
             data = json.loads(text)
-            terms = dict(data["market"])
-            market = Market(bidders=terms.pop("owners"), **terms)
             types = tuple(tuple(map(tuple, rows)) for rows in data["types"])
-            return cls(market, int(data["bidder"]), types, tuple(map(tuple, data["bundles"])), int(data["amount"]))
+            bundles = tuple(map(tuple, data["bundles"]))
+            return cls(market_from(**data["market"]), int(data["bidder"]), types, bundles, int(data["amount"]))
         except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise AuditError(f"not a cycle, {type(error).__name__}: {error}; expected what to_json wrote") from error
 
     def __str__(self) -> str:
         told = "; ".join(
-            f"{_said(rows)} gets {_got(bundle)}" for rows, bundle in zip(self.types, self.bundles, strict=True)
+            f"{spelled_rows(rows)} gets {_got(bundle)}" for rows, bundle in zip(self.types, self.bundles, strict=True)
         )
         others = self.market.without(self.bidder)
         rest = f"others report {others.values.tolist()}, " if others.shape[0] else "nobody else, "
@@ -260,35 +241,14 @@ def reported(market: Market, requests: Money | Sequence[int], rows: ArrayLike) -
     return market.replace(values=values)
 
 
-def bundle_worth(rows: Money, bundle: Money) -> int:
-    """What a bundle of agents (K,), -1 where unserved, is worth to a type (K, M)."""
+def bundle_value(rows: Money, bundle: Money) -> int:
+    """What a bundle of agents (K,), -1 where unserved, is worth to a type (K, M), in micro-units."""
     served = bundle >= 0
     return int(rows[served, bundle[served]].sum())
 
 
-def _attempt(allocator: Allocator, market: Market, bidder: int, types: Sequence[Money]) -> Cycle | None:
-    try:
-        return Cycle.of(allocator, market, bidder, types)
-    except Exception:
-        # A stranger's allocator may refuse markets of a shape it was not made for; then that step is not to be had.
-        return None
-
-
-def _terms(market: Market) -> dict[str, object]:
-    alone = len(market.players) == market.shape[0]
-    return {
-        "values": market.values.tolist(),
-        "costs": market.costs.tolist(),
-        "capacities": market.capacities.tolist(),
-        "feasible": None if market.feasible is None else market.feasible.tolist(),
-        "owners": None
-        if alone and market.bidders.tolist() == list(range(market.shape[0]))
-        else market.bidders.tolist(),
-    }
-
-
-def _said(rows: Rows) -> str:
-    return ", ".join(str(list(row)) for row in rows)
+def _plain(types: Sequence[Money] | Money) -> tuple[Rows, ...]:
+    return tuple(tuple(map(tuple, rows.tolist())) for rows in types)
 
 
 def _got(bundle: tuple[int, ...]) -> str:

@@ -60,8 +60,8 @@ class Design:
         """The mechanism, ready for an audit over `grid`.
 
         Raises:
-            AuditError: it draws lots; such a design is truthful and rational on average, which its program has checked
-                exactly, and cannot be run as one allocation per market.
+            AuditError: it is a lottery; such a design is truthful and rational on average, which its program has
+                checked exactly, and cannot be run as one allocation per market.
         """
         for profile, row in enumerate(self.shares):
             if max(row) < 1:
@@ -115,7 +115,7 @@ class DesignedMechanism:
         return Payments(self.charges[profile], serving_costs(market, allocation))
 
     def _profile(self, market: Market) -> int:
-        return int(np.ravel_multi_index(self._reports.rows(market), self.grid.sizes))
+        return self.grid.profile(self._reports.rows(market))
 
     @cached_property
     def _reports(self) -> Reports:
@@ -138,9 +138,9 @@ def design(
         grid: the bidders' reports; costs and capacities public.
         objective: on average over profiles, the most `welfare` (values less costs), `revenue` (charges less costs) or
             `utility` of the bidders, or the least `deficit` (what costs exceed charges by, where they do).
-        allocator: who serves whom, if that is settled; default: to be designed too, by lot where lots are better.
+        allocator: who serves whom, if that is settled; default: to be designed too, as a lottery where that is better.
         no_deficit: whether charges must cover costs in every profile.
-        deterministic: no lots; then an integer program chooses the allocations, and its optimality is not proved.
+        deterministic: no lotteries; then an integer program chooses the allocations, and its optimality is not proved.
         prior: (P,) integer weight of each profile; default: all alike.
         solver: the front end, both with HiGHS.
 

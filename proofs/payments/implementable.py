@@ -1,6 +1,6 @@
 """Is a bare allocator implementable: do *any* payments make it truthful?
 
-Fix a bidder and what the others report. His options are the nodes of a graph, with an edge a -> b as long as the least
+Fix a bidder and what the others report. The options are the nodes of a graph, with an edge a -> b as long as the least
 that b is worth more than a to a type who gets b. Payments that make the truth optimal are exactly the potentials of
 this graph, and they exist exactly if no cycle is negative: cyclic monotonicity (Rochet 1987; option graphs: Gui, Müller
 and Vohra 2004). No negative 2-cycle is weak monotonicity, which suffices on convex domains (Saks and Yu 2005) and, as
@@ -20,30 +20,31 @@ from allocation.money import Money
 from mechanisms import Outcome, find_allocator
 from proofs.claims.property import Violation
 from proofs.errors import AuditError
+from proofs.evidence.evidence import replay_fresh, shrink
 from proofs.evidence.finding import Status
-from proofs.misreports.misreport import Misreport
+from proofs.misreports.misreport import Misreport, spelled_rows
 from proofs.payments import option_graphs
 from proofs.payments.cycle import Cycle, allocated
 from proofs.scopes.grid import Grid
-from proofs.scopes.profiles import by_own
+from proofs.scopes.profiles import by_players
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Options:
-    """What one bidder gets, for every type of his and every report of the others; and what it is worth.
+    """What one bidder gets, for every type of theirs and every report of the others; and what it is worth.
 
     Args:
         bidder: whose options these are.
-        bundles: (O, K) agents of his requests, -1 where unserved: everything he can get on the grid.
+        bundles: (O, K) agents of the bidder's requests, -1 where unserved: everything they can get on the grid.
         chosen: (Q, T) which bundle type t gets when the others report q.
-        worth: (T, O) micro-units.
+        values: (T, O) micro-units.
         profiles: (Q, T) which profile of the grid this is.
     """
 
     bidder: int
     bundles: NDArray[np.int64]
     chosen: NDArray[np.intp]
-    worth: Money
+    values: Money
     profiles: Money
 
     @classmethod
@@ -51,17 +52,14 @@ class Options:
         """The options in a table of allocations (P, N), one row per profile."""
         mine = grid.template.requests_of(bidder)
         bundles, found = np.unique(agents[:, mine], axis=0, return_inverse=True)
-        types = grid.types(bidder)
-        # One column of zeros at the end, where UNSERVED = -1 finds it.
-        values = np.concatenate([types, np.zeros((*types.shape[:2], 1), np.int64)], axis=2)
-        worth = values[:, np.arange(mine.size), bundles].sum(axis=2)
-        chosen, profiles = (by_own(column, grid, bidder) for column in (found.reshape(-1), np.arange(grid.profiles)))
-        return cls(bidder, bundles, chosen, worth, profiles)
+        chosen = by_players(found.reshape(-1), grid, (bidder,))
+        profiles = by_players(np.arange(grid.profiles), grid, (bidder,))
+        return cls(bidder, bundles, chosen, grid.bundle_values(bidder, bundles), profiles)
 
     @property
     def broken(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """(Q,) where weak, and where cyclic monotonicity fails."""
-        lengths = option_graphs.option_lengths(self.chosen, self.worth)
+        lengths = option_graphs.option_lengths(self.chosen, self.values)
         back = lengths.swapaxes(1, 2)
         mutual = (lengths < option_graphs.NO_EDGE) & (back < option_graphs.NO_EDGE)
         weak = (mutual & (np.where(mutual, lengths, 0) + np.where(mutual, back, 0) < 0)).any(axis=(1, 2))
@@ -138,8 +136,8 @@ def implementability(
     if worst is None:
         seconds = perf_counter() - started
         return Implementability(chosen, grid, Status.VERIFIED, graphs, weak, cyclic, seconds)
-    cycle = worst[2].shrink(chosen)
-    note = cycle.replay_fresh(chosen)
+    cycle = shrink(worst[2], chosen)
+    note = replay_fresh(cycle, chosen)
     seconds = perf_counter() - started
     return Implementability(chosen, grid, Status.REFUTED, graphs, weak, cyclic, seconds, cycle, note)
 
@@ -177,7 +175,7 @@ class WeaklyMonotone:
     """Swapping what two types of a bidder get never makes the two better off together (Bikhchandani et al. 2006).
 
     Necessary for truthfulness whatever is paid; payments are not looked at. The misreport is the second type. Over a
-    `Sample` this hunts far beyond any grid; on a `Grid`, `implementability` looks for longer cycles too.
+    `Sample` this looks far beyond any grid; on a `Grid`, `implementability` looks for longer cycles too.
     """
 
     name: ClassVar[str] = "weakly-monotone"
@@ -194,21 +192,18 @@ class WeaklyMonotone:
         )
         if gain <= 0:
             return None
-        true = ", ".join(str(row) for row in truth.values[mine].tolist())
-        other = ", ".join(str(list(row)) for row in misreport.rows)
-        return Violation(
-            gain, f"types {true} and {other} of bidder {misreport.bidder} gain {gain} together by swapping"
-        )
+        types = f"types {misreport.instead_of(truth)} and {spelled_rows(misreport.rows)}"
+        return Violation(gain, f"{types} of bidder {misreport.bidder} gain {gain} together by swapping")
 
 
 def _cycle(allocator: Allocator, grid: Grid, options: Options, others: int) -> Cycle:
-    nodes = option_graphs.shortest_cycle(option_graphs.option_lengths(options.chosen[others, None], options.worth)[0])
+    nodes = option_graphs.shortest_cycle(option_graphs.option_lengths(options.chosen[others, None], options.values)[0])
     types = []
     for before, node in zip((nodes[-1], *nodes[:-1]), nodes, strict=True):
-        margins = options.worth[:, node] - options.worth[:, before]
+        margins = options.values[:, node] - options.values[:, before]
         takers = options.chosen[others] == node
         types.append(int(np.where(takers, margins, option_graphs.NO_EDGE).argmin()))
-    # An edge bounds a type by the option before his own, so it is the type before that he would rather report.
+    # An edge bounds a type by the option before its own, so it is the type before that it would rather report.
     rows = grid.types(options.bidder)[types[::-1]]
     market = grid.market(int(options.profiles[others, types[-1]]))
     found = Cycle.of(allocator, market, options.bidder, list(rows))

@@ -1,6 +1,6 @@
 """Kernels of `implementable`: option graphs, their distances and cycles, for many reports of the others at once.
 
-Shapes: Q reports of the others, T types of the bidder, O options (bundles of agents that some report brings him).
+Shapes: Q reports of the others, T types of the bidder, O options (bundles of agents that some report brings them).
 """
 
 import numpy as np
@@ -15,22 +15,22 @@ NO_EDGE = 2**61
 _ENTRIES = 2**22
 
 
-def option_lengths(options: NDArray[np.intp], worth: Money) -> Money:
+def option_lengths(options: NDArray[np.intp], values: Money) -> Money:
     """(Q, O, O) length of each edge a -> b: the least that b is worth more than a to a type who gets b.
 
-    A type t with option b does not want a exactly if price(b) - price(a) <= worth(t, b) - worth(t, a).
+    A type t with option b does not want a exactly if price(b) - price(a) <= values(t, b) - values(t, a).
 
     Args:
         options: (Q, T) what type t gets when the others report q.
-        worth: (T, O) what each option is worth to each type.
+        values: (T, O) what each option is worth to each type.
     """
-    count, size = options.shape[0], worth.shape[1]
+    count, size = options.shape[0], values.shape[1]
     lengths = np.full((count, size, size), NO_EDGE, np.int64)
-    step = max(1, _ENTRIES // worth.size)
+    step = max(1, _ENTRIES // values.size)
     for start in range(0, count, step):
         chosen = options[start : start + step]
         for option in range(size):
-            margins = worth[:, option, None] - worth
+            margins = values[:, option, None] - values
             gets = (chosen == option)[:, :, None]
             lengths[start : start + step, :, option] = np.where(gets, margins, NO_EDGE).min(axis=1)
     return lengths
@@ -49,17 +49,17 @@ def distances(lengths: Money) -> Money:
     return found
 
 
-def price_bounds(options: NDArray[np.intp], worth: Money, paths: Money) -> tuple[Money, Money]:
+def price_bounds(options: NDArray[np.intp], values: Money, paths: Money) -> tuple[Money, Money]:
     """(Q, O) lowest and highest individually rational supporting prices; 0 for options that nobody gets at q.
 
     Supporting prices are the potentials of the option graph, which form a lattice (Rochet 1987; Heydenreich, Müller,
     Uetz and Vohra 2009). The highest ones: shortest paths from "stay away", whose edge to b is the least that b is
     worth to a type who gets it. The lowest ones: no option is paid for beyond what individual rationality forces.
     """
-    reached = np.stack([(options == option).any(axis=1) for option in range(worth.shape[1])], axis=1)
+    reached = np.stack([(options == option).any(axis=1) for option in range(values.shape[1])], axis=1)
     entry = np.full(reached.shape, NO_EDGE, np.int64)
-    for option in range(worth.shape[1]):
-        entry[:, option] = np.where(options == option, worth[:, option], NO_EDGE).min(axis=1)
+    for option in range(values.shape[1]):
+        entry[:, option] = np.where(options == option, values[:, option], NO_EDGE).min(axis=1)
     known = reached[:, :, None] & reached[:, None, :]
     highest = np.where(known, entry[:, :, None] + np.where(known, paths, 0), NO_EDGE).min(axis=1)
     floor = np.minimum(highest, 0)

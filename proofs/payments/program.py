@@ -21,9 +21,9 @@ _MAX_VARIABLES = 50_000
 
 @dataclass(frozen=True)
 class Frame:
-    """Names of the program's variables: lots by (profile, outcome), charges by (profile, bidder), deficits by profile.
+    """Names of the variables: probabilities by (profile, outcome), charges by (profile, bidder), deficits by profile.
 
-    Where `fixed` holds the allocations there are no lots, and their part of every row is a constant.
+    Where `fixed` holds the allocations there are no probabilities, and their part of every row is a constant.
     """
 
     grid: Grid
@@ -52,15 +52,10 @@ class Frame:
         return [numbered[tuple(row)] for row in self.fixed.tolist()]
 
     @cached_property
-    def worth(self) -> list[list[list[int]]]:
+    def values(self) -> list[list[list[int]]]:
         """Bidder, type, outcome -> what the outcome is worth to that type, in micro-units."""
-        tables = []
-        for bidder in range(self.grid.bidders):
-            mine = self.grid.template.requests_of(bidder)
-            # One column of zeros at the end, where UNSERVED = -1 finds it.
-            types = np.pad(self.grid.types(bidder), ((0, 0), (0, 0), (0, 1)))
-            tables.append(types[:, np.arange(mine.size), self.outcomes[:, mine]].sum(axis=2).tolist())
-        return tables
+        owned = map(self.grid.template.requests_of, range(self.grid.bidders))
+        return [self.grid.bundle_values(bidder, self.outcomes[:, mine]).tolist() for bidder, mine in enumerate(owned)]
 
     @cached_property
     def costs(self) -> list[int]:
@@ -89,17 +84,15 @@ class Frame:
         rows = []
         if self.fixed is None:
             probabilities = [range(profile * count, (profile + 1) * count) for profile in profiles]
-            rows += [Row(dict.fromkeys(lot, 1), 1, equal=True) for lot in probabilities]
+            rows += [Row(dict.fromkeys(chances, 1), 1, equal=True) for chances in probabilities]
         for profile in profiles:
-            reports = [int(report) for report in np.unravel_index(profile, self.grid.sizes)]
+            reports = self.grid.rows(profile)
             for bidder in bidders:
-                mine = self.worth[bidder][reports[bidder]]
+                mine = self.values[bidder][reports[bidder]]
                 honest = self.parts(profile, mine, -1), ({self.charge(profile, bidder): 1}, 0)
                 rows.append(self.row(*honest))
-                for misreport in range(self.grid.sizes[bidder]):
-                    if misreport != reports[bidder]:
-                        told = (*reports[:bidder], misreport, *reports[bidder + 1 :])
-                        other = int(np.ravel_multi_index(told, self.grid.sizes))
+                for other in self.grid.deviations(profile, bidder):
+                    if other != profile:
                         rows.append(self.row(*honest, self.parts(other, mine), ({self.charge(other, bidder): -1}, 0)))
             charged = ({self.charge(profile, bidder): -1 for bidder in bidders}, 0)
             if no_deficit:
@@ -122,13 +115,13 @@ class Frame:
             if objective == "deficit":
                 terms[self.shortfall(profile)] = -weight
                 continue
-            reports = [int(report) for report in np.unravel_index(profile, self.grid.sizes)]
+            reports = self.grid.rows(profile)
             amounts = [0] * len(self.outcomes)
             if objective != "utility":
                 amounts = [-cost for cost in self.costs]
             if objective != "revenue":
-                for table, report in zip(self.worth, reports, strict=True):
-                    amounts = [amount + worth for amount, worth in zip(amounts, table[report], strict=True)]
+                for table, report in zip(self.values, reports, strict=True):
+                    amounts = [amount + values for amount, values in zip(amounts, table[report], strict=True)]
             part, settled = self.parts(profile, [weight * amount for amount in amounts])
             terms |= part
             constant += settled

@@ -19,21 +19,21 @@ from proofs.scopes.reports import Reports
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PriceTable:
-    """One bidder's prices, (Q, O): for every report of the others, and every option he has on the grid."""
+    """One bidder's prices, (Q, O): for every report of the others, and every option of theirs on the grid."""
 
     options: Options
     prices: Money
 
     def price(self, others: int, bundle: NDArray[np.int64]) -> int:
-        """What a bundle of agents (K,) costs him when the others report `others`.
+        """What a bundle of agents (K,) costs the bidder when the others report `others`.
 
         Raises:
-            AuditError: no report brings him this bundle, so it has no price.
+            AuditError: no report brings this bundle, so it has no price.
         """
         option = np.flatnonzero((self.options.bundles == bundle).all(axis=1))
         if not option.size or not (self.options.chosen[others] == option[0]).any():
             raise AuditError(
-                f"bidder {self.options.bidder} gets {bundle.tolist()}, which the allocator never gives him here; "
+                f"bidder {self.options.bidder} gets {bundle.tolist()}, which the allocator never gives them here; "
                 "charge for the allocations of the allocator that the prices were made for"
             )
         return int(self.prices[others, option[0]])
@@ -43,8 +43,8 @@ class PriceTable:
 class SupportingPrices:
     """A payment rule that makes `allocator` truthful and individually rational on `grid`; agents are paid their cost.
 
-    A table: for every bidder and every report of the others, a price for everything he can get. Supporting prices form
-    a lattice; `which` names its end. At the highest, the auctioneer takes all that truthfulness leaves it; at the
+    A table: for every bidder and every report of the others, a price for everything they can get. Supporting prices
+    form a lattice; `which` names its end. At the highest, the auctioneer takes all that truthfulness leaves it; at the
     lowest, it subsidises no more than individual rationality forces, which for most allocators is not at all. Every
     other truthful, individually rational rule without needless subsidies lies between, VCG over an exact allocator
     included.
@@ -76,13 +76,13 @@ class SupportingPrices:
             raise AuditError(f"which = {self.which!r}; expected 'lowest' or 'highest'")
 
     def charge(self, market: Market, allocation: Allocation, allocator: Allocator) -> Payments:
-        """Charges (N,), each bidder's on his first served request (or his first), and receipts (M,)."""
+        """Charges (N,), each bidder's on their first served request (or their first), and receipts (M,)."""
         rows = self.reports.rows(market)
         charges = np.zeros(market.shape[0], np.int64)
         for bidder, table in enumerate(self.tables):
             mine = market.requests_of(bidder)
             served = mine[allocation.served[mine]]
-            others = int(np.ravel_multi_index(rows[:bidder] + rows[bidder + 1 :], self._others(bidder)))
+            others = int(np.searchsorted(table.options.profiles[:, rows[bidder]], self.grid.profile(rows)))
             charges[(served if served.size else mine)[0]] = table.price(others, allocation.agents[mine])
         return Payments(charges, serving_costs(market, allocation))
 
@@ -97,14 +97,14 @@ class SupportingPrices:
         tables = []
         for bidder in range(self.grid.bidders):
             options = Options.of(agents, self.grid, bidder)
-            paths = option_graphs.distances(option_graphs.option_lengths(options.chosen, options.worth))
+            paths = option_graphs.distances(option_graphs.option_lengths(options.chosen, options.values))
             broken = int((np.diagonal(paths, axis1=1, axis2=2) < 0).any(axis=1).sum())
             if broken:
                 raise AuditError(
                     f"no payments make {type(self.allocator).__name__} truthful on {self.grid}: {broken} option graphs "
                     f"of bidder {bidder} have a negative cycle; implementability(...) shows one"
                 )
-            lowest, highest = option_graphs.price_bounds(options.chosen, options.worth, paths)
+            lowest, highest = option_graphs.price_bounds(options.chosen, options.values, paths)
             tables.append(PriceTable(options, lowest if self.which == "lowest" else highest))
         return tuple(tables)
 
@@ -112,6 +112,3 @@ class SupportingPrices:
     def reports(self) -> Reports:
         """Where a market lies on the grid."""
         return Reports(self.grid)
-
-    def _others(self, bidder: int) -> tuple[int, ...]:
-        return self.grid.sizes[:bidder] + self.grid.sizes[bidder + 1 :]

@@ -1,6 +1,6 @@
 """Claims on average over a prior: `BayesianTruthful`, `InterimRational`. Averages are exact: integer weights, no float.
 
-A player knows his own type and takes the others' from the prior given it, which allows correlated types. Amounts of
+A player knows their own type and takes the others' from the prior given it, which allows correlated types. Amounts of
 violations are micro-units times weight; the text gives the exact expected gain in micro-units.
 """
 
@@ -8,17 +8,17 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import ClassVar
 
 from allocation import Market
 from mechanisms import Outcome, Prior
 from mechanisms.prior import State, market_of, state_of
-from proofs.claims.property import Run, Violation
+from proofs.claims.property import Run, Violation, gain_of
 from proofs.errors import AuditError
 from proofs.grids.sweep import GridOutcomes, SweepResult
 from proofs.misreports.coalition import AgentMisreport
 from proofs.misreports.misreport import Misreport, spelled_rows
-from proofs.properties.agents import agent_gain
 from proofs.scopes.grid import Grid
 
 #: A bidder or an agent, as ("bidder", 0).
@@ -39,20 +39,13 @@ class BayesianTruthful:
     name: ClassVar[str] = "bayesian-truthful"
 
     def violated(self, run: Run, truth: Market, misreport: Misreport | AgentMisreport) -> Violation | None:
-        """The gain of the misreport on average over the states in which the deviator has his type of `truth`."""
+        """The gain of the misreport on average over the states in which the deviator has their type of `truth`."""
         player: Player = (
             ("bidder", misreport.bidder) if isinstance(misreport, Misreport) else ("agent", misreport.agent)
         )
         gain = weight = 0
         for market, likely in _given(self.prior, truth, player):
-            honest, deviating = run(market), run(misreport.applied(market))
-            if isinstance(misreport, Misreport):
-                change: int | None = (
-                    deviating.bidder_utilities(market)[misreport.bidder]
-                    - honest.bidder_utilities(market)[misreport.bidder]
-                )
-            else:
-                change = agent_gain(market, misreport, honest, deviating)
+            change = gain_of(market, misreport, run(market), run(misreport.applied(market)))
             if change is None:
                 return None
             gain += likely * change
@@ -60,7 +53,7 @@ class BayesianTruthful:
         if gain <= 0:
             return None
         return Violation(
-            gain, f"{misreport} instead of {_type(truth, player)} and gains {Fraction(gain, weight)} on average"
+            gain, f"{misreport} instead of {misreport.instead_of(truth)} and gains {Fraction(gain, weight)} on average"
         )
 
     def sweep(self, played: GridOutcomes) -> SweepResult:
@@ -69,23 +62,21 @@ class BayesianTruthful:
         Raises:
             AuditError: a state of the prior is not on the grid.
         """
-        grid, worst, cases = played.grid, SweepResult(0), 0
+        grid = played.grid
         _on(grid, self.prior)
-        for index in range(len(grid.sizes)):
-            player: Player = ("bidder", index) if index < grid.bidders else ("agent", index - grid.bidders)
-            for truth in _types(self.prior, grid.template, player):
-                for report in range(grid.sizes[index]):
-                    misreport = grid.misreport(index, report)
-                    found = self.violated(played.run, truth, misreport)
-                    cases += 1
-                    if found is not None and found.amount > worst.worst:
-                        worst = SweepResult(0, found.amount, truth, misreport)
-        return SweepResult(cases, worst.worst, worst.truth, worst.deviation)
+        sides: list[Player] = [("bidder", bidder) for bidder in range(grid.bidders)]
+        sides += [("agent", agent) for agent in range(len(grid.agent_types))]
+        return SweepResult.of(
+            (self.violated(played.run, truth, misreport), truth, misreport)
+            for index, player in enumerate(sides)
+            for truth in _types(self.prior, grid.template, player)
+            for misreport in map(partial(grid.misreport, index), range(grid.sizes[index]))
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class InterimRational:
-    """No bidder who tells the truth expects to lose, once he knows his own type; agents too where they have types.
+    """No bidder who tells the truth expects to lose, once they know their own type; agents too where they have types.
 
     Args:
         prior: what everybody believes; every state must lie on the grid that is audited.
@@ -95,7 +86,7 @@ class InterimRational:
     name: ClassVar[str] = "interim-rational"
 
     def violated(self, run: Run, truth: Market, misreport: None) -> Violation | None:
-        """The greatest expected loss, times weight, of a player with his type of `truth`; ties to the first."""
+        """The greatest expected loss, times weight, of a player with their type of `truth`; ties to the first."""
         worst: Violation | None = None
         for player in _players(truth):
             found = self._of(run, truth, player)
@@ -109,15 +100,13 @@ class InterimRational:
         Raises:
             AuditError: a state of the prior is not on the grid.
         """
-        template, worst, cases = played.grid.template, SweepResult(0), 0
+        template = played.grid.template
         _on(played.grid, self.prior)
-        for player in _players(template):
-            for truth in _types(self.prior, template, player):
-                found = self._of(played.run, truth, player)
-                cases += 1
-                if found is not None and found.amount > worst.worst:
-                    worst = SweepResult(0, found.amount, truth)
-        return SweepResult(cases, worst.worst, worst.truth)
+        return SweepResult.of(
+            (self._of(played.run, truth, player), truth, None)
+            for player in _players(template)
+            for truth in _types(self.prior, template, player)
+        )
 
     def _of(self, run: Run, truth: Market, player: Player) -> Violation | None:
         loss = weight = 0
@@ -151,7 +140,7 @@ def grid_prior(grid: Grid, weights: Sequence[int] | None = None) -> Prior:
 
 
 def _given(prior: Prior, truth: Market, player: Player) -> Iterator[tuple[Market, int]]:
-    """States, with weights, in which the player has his type of `truth`; none unless `truth` itself is possible."""
+    """States, with weights, in which the player has their type of `truth`; none unless `truth` itself is possible."""
     if prior.shape == truth.shape and prior.weight(truth):
         own = _part(state_of(truth), truth, player)
         for state, likely in zip(prior.states, prior.weights, strict=True):

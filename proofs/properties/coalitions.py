@@ -11,20 +11,19 @@ from numpy.typing import NDArray
 from allocation import Market
 from allocation.money import Money
 from mechanisms import Outcome
-from proofs.claims.property import Violation
+from proofs.claims.property import Violation, gain_of
 from proofs.errors import AuditError
 from proofs.grids.sweep import GridOutcomes, PlayerOutcomes, SweepResult
 from proofs.grids.symmetry import describe_symmetry, stands
-from proofs.misreports.coalition import AgentMisreport, Coalition
-from proofs.misreports.misreport import Deviation, Misreport, tempting_misreports
-from proofs.properties.agents import agent_gain
+from proofs.misreports.coalition import Coalition
+from proofs.misreports.misreport import Deviation, tempting_misreports
 from proofs.scopes.checks import integer
-from proofs.scopes.grid import Grid
+from proofs.scopes.profiles import by_players
 
 #: Cells of gains computed at a time.
 _CHUNK = 4_000_000
 
-_COALITIONS, _JOINT_LIES = 4, 24
+_COALITIONS, _JOINT_MISREPORTS = 4, 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class GroupTruthful:
 
     def compare(self, truth: Market, misreport: Coalition, honest: Outcome, deviating: Outcome) -> Violation | None:
         """The coalition's joint gain, where it profits."""
-        gains = [_gain(truth, one, honest, deviating) for one in misreport.misreports]
+        gains = [gain_of(truth, one, honest, deviating) for one in misreport.misreports]
         known = [gain for gain in gains if gain is not None]
         if len(known) < len(gains) or len(gains) > self.members or not bool(self._profits(np.array(known)[:, None])[0]):
             return None
@@ -86,7 +85,7 @@ class GroupTruthful:
             size = min(self.members, len(truth.players))
             members = [truth.players[index] for index in rng.permutation(len(truth.players))[:size].tolist()]
             misreports = [list(tempting_misreports(rng, truth, member, *bounds[0])) for member in members]
-            for _ in range(_JOINT_LIES):
+            for _ in range(_JOINT_MISREPORTS):
                 yield Coalition(tuple(mine[int(rng.integers(len(mine)))] for mine in misreports))
 
     def _profits(self, gains: Money) -> NDArray[np.bool_]:
@@ -100,8 +99,9 @@ class GroupTruthful:
 
     def _worst(self, played: GridOutcomes, coalition: tuple[int, ...]) -> SweepResult:
         grid = played.grid
-        profiles, joint = _together(grid, coalition)
-        seats = [played.seat(player) for player in coalition]
+        profiles = by_players(np.arange(grid.profiles), grid, coalition)
+        joint = np.indices([grid.sizes[player] for player in coalition]).reshape(len(coalition), -1).T
+        seats = [PlayerOutcomes.of(played.table, grid, player) for player in coalition]
         types = joint.shape[0]
         step = max(1, _CHUNK // (types * len(coalition)))
         worst, where = 0, (0, 0, 0)
@@ -125,21 +125,6 @@ class GroupTruthful:
 def _gains(seat: PlayerOutcomes, profiles: Money, true: Money, start: int) -> Money:
     """(S, J) what a member of these types (S,) gains from each joint report; honesty is report `start` and onward."""
     honest = profiles[start : start + true.size]
-    earned = seat.worth[true][:, seat.options[profiles]] - seat.payments[profiles]
-    gains: Money = earned - (seat.worth[true, seat.options[honest]] - seat.payments[honest])[:, None]
+    earned = seat.values[true][:, seat.options[profiles]] - seat.payments[profiles]
+    gains: Money = earned - (seat.values[true, seat.options[honest]] - seat.payments[honest])[:, None]
     return gains
-
-
-def _together(grid: Grid, coalition: tuple[int, ...]) -> tuple[Money, Money]:
-    """Profiles (Q, J), one row per report of the outsiders; and (J, members) the types behind the columns."""
-    outsiders = [player for player in range(len(grid.sizes)) if player not in coalition]
-    cube = np.arange(grid.profiles).reshape(grid.sizes).transpose(*outsiders, *coalition)
-    sizes = [grid.sizes[player] for player in coalition]
-    joint = np.indices(sizes).reshape(len(sizes), -1).T
-    return cube.reshape(-1, joint.shape[0]), joint
-
-
-def _gain(truth: Market, misreport: Misreport | AgentMisreport, honest: Outcome, deviating: Outcome) -> int | None:
-    if isinstance(misreport, Misreport):
-        return deviating.bidder_utilities(truth)[misreport.bidder] - honest.bidder_utilities(truth)[misreport.bidder]
-    return agent_gain(truth, misreport, honest, deviating)

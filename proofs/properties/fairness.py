@@ -20,11 +20,11 @@ _RAISES = 4
 
 @dataclass(frozen=True, slots=True)
 class EnvyFree:
-    """No bidder would rather have the slots of another at what that other pays for them (Foley 1967).
+    """No bidder would rather be served as another is at what that other pays for them (Foley 1967).
 
-    What pairs cost is public and follows the pair: a bidder who takes another's slots pays his own costs there, and
-    what the other paid beyond his. With equal costs that is the other's charge. He uses the slots as well as his
-    requests can and leaves the rest idle.
+    What pairs cost is public and follows the pair: a bidder who takes another's place pays their own costs there, and
+    what the other paid beyond these. With equal costs that is the other's charge. They use the capacity as well as
+    their requests can and leave the rest idle.
     """
 
     name: ClassVar[str] = "envy-free"

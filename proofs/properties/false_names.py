@@ -14,19 +14,20 @@ from proofs.claims.property import Violation
 from proofs.errors import AuditError
 from proofs.grids.sweep import GridOutcomes, SweepResult
 from proofs.misreports.identity import FalseNames
-from proofs.misreports.misreport import Deviation, tempting_misreports
+from proofs.misreports.misreport import Deviation, spelled_rows, tempting_misreports
 from proofs.scopes.checks import integer
+from proofs.scopes.profiles import by_players
 
-_LIARS, _TRIES = 2, 24
+_DEVIATORS, _TRIES = 2, 24
 
 
 @dataclass(frozen=True, slots=True)
 class FalseNameProof:
     """No bidder gains by reporting under up to `identities` names (Yokoo, Sakurai and Matsubara 2004).
 
-    Each name reports values for as many requests as he has. His true utility is the best use his requests can make of
-    all slots that his names win, idle slots being thrown away, minus what all names pay. A name that reports no value
-    anywhere is as good as absent, so the claim includes truthfulness wherever the scope has such reports.
+    Each name reports values for as many requests as the bidder has. Their true utility is the best use their requests
+    can make of all that their names win, what is idle being thrown away, minus what all names pay. A name that reports
+    no value anywhere is as good as absent, so the claim includes truthfulness wherever the scope has such reports.
 
     Raises:
         AuditError: fewer than 2 identities.
@@ -36,7 +37,9 @@ class FalseNameProof:
 
     def __post_init__(self) -> None:
         if integer(self.identities, "identities") < 2:
-            raise AuditError(f"identities = {self.identities}; one name is his own: use Truthful(), or at least 2")
+            raise AuditError(
+                f"identities = {self.identities}; one name is the bidder's own: use Truthful(), or at least 2"
+            )
 
     @property
     def name(self) -> str:
@@ -44,32 +47,29 @@ class FalseNameProof:
         return f"false-name-proof({self.identities})"
 
     def compare(self, truth: Market, misreport: FalseNames, honest: Outcome, deviating: Outcome) -> Violation | None:
-        """What he gains over honesty under one name, where he gains."""
+        """What the bidder gains over honesty under one name, where that is a gain."""
         if len(misreport.reports) > self.identities:
             return None
         slots, price = _won(truth, misreport.bidder, deviating)
-        gain = _worth(truth, misreport.bidder, slots) - price - honest.bidder_utilities(truth)[misreport.bidder]
+        gain = _value(truth, misreport.bidder, slots) - price - honest.bidder_utilities(truth)[misreport.bidder]
         if gain <= 0:
             return None
-        rows = truth.values[truth.requests_of(misreport.bidder)].tolist()
-        return Violation(gain, f"{misreport} instead of one with {', '.join(map(str, rows))} and gains {gain}")
+        true = spelled_rows(truth.values[truth.requests_of(misreport.bidder)])
+        return Violation(gain, f"{misreport} instead of one with {true} and gains {gain}")
 
     def sweep(self, played: GridOutcomes) -> SweepResult:
-        """Every set of reports against every profile, by menus: the cheapest price of each bundle of slots."""
+        """Every set of reports against every profile, by menus: the cheapest price of each capacity won."""
         grid, worst, cases = played.grid, SweepResult(0), 0
         for bidder in range(grid.bidders):
-            size = grid.sizes[bidder]
-            later = int(np.prod(grid.sizes[bidder + 1 :], dtype=np.int64))
             reports = [tuple(map(tuple, rows)) for rows in grid.types(bidder).tolist()]
-            for others in range(grid.profiles // size):
-                first = others // later * size * later + others % later
-                menu = self._menu(played, bidder, grid.market(first), reports)
-                cases += size * len(reports) ** self.identities
-                for own in range(size):
-                    truth = grid.market(first + own * later)
-                    honest = played.outcome(first + own * later).bidder_utilities(truth)[bidder]
+            for profiles in by_players(np.arange(grid.profiles), grid, (bidder,)).tolist():
+                menu = self._menu(played, bidder, grid.market(profiles[0]), reports)
+                cases += len(profiles) * len(reports) ** self.identities
+                for profile in profiles:
+                    truth = grid.market(profile)
+                    honest = played.outcome(profile).bidder_utilities(truth)[bidder]
                     for slots, (price, misreport) in menu.items():
-                        gain = _worth(truth, bidder, np.frombuffer(slots, np.int64)) - price - honest
+                        gain = _value(truth, bidder, np.frombuffer(slots, np.int64)) - price - honest
                         if gain > worst.worst:
                             worst = SweepResult(0, gain, truth, misreport)
         return SweepResult(cases, worst.worst, worst.truth, worst.deviation)
@@ -78,7 +78,7 @@ class FalseNameProof:
         self, rng: np.random.Generator, truth: Market, bounds: Sequence[tuple[int, int]]
     ) -> Iterator[Deviation]:
         """Random bidders under names whose reports are misreports that might pay, or the truth."""
-        for deviator in rng.permutation(len(truth.players))[:_LIARS].tolist():
+        for deviator in rng.permutation(len(truth.players))[:_DEVIATORS].tolist():
             bidder = truth.players[deviator]
             honest = tuple(map(tuple, truth.values[truth.requests_of(bidder)].tolist()))
             rows = [honest, *(misreport.rows for misreport in tempting_misreports(rng, truth, bidder, *bounds[0]))]
@@ -100,15 +100,15 @@ class FalseNameProof:
 
 
 def _won(truth: Market, bidder: int, deviating: Outcome) -> tuple[NDArray[np.int64], int]:
-    """(M,) slots that all his names win, and what they pay."""
+    """(M,) capacity that all of the bidder's names win, and what they pay."""
     n, m = truth.shape
     mine = np.concatenate([truth.requests_of(bidder), np.arange(n, deviating.allocation.agents.size)])
     agents = deviating.allocation.agents[mine]
     return np.bincount(agents[agents >= 0], minlength=m).astype(np.int64), int(deviating.payments.charges[mine].sum())
 
 
-def _worth(truth: Market, bidder: int, slots: NDArray[np.int64]) -> int:
-    """The best use that the bidder's requests can make of these slots."""
+def _value(truth: Market, bidder: int, slots: NDArray[np.int64]) -> int:
+    """The best use that the bidder's requests can make of these capacities."""
     mine = truth.requests_of(bidder)
     feasible = None if truth.feasible is None else truth.feasible[mine]
     return optimum(Market(truth.values[mine], np.zeros((mine.size, slots.size), np.int64), slots, feasible))

@@ -44,16 +44,16 @@ class ObviouslyTruthful:
         for bidder in range(grid.bidders):
             menu = Menu.of(played.table, grid, bidder)
             own = np.arange(grid.sizes[bidder])
-            utilities = menu.worth[own, menu.options] - menu.payments
+            utilities = menu.values[own, menu.options] - menu.payments
             floor, worst_others = utilities.min(axis=0), utilities.argmin(axis=0)
             for true in own.tolist():
-                earned = menu.worth[true][menu.options] - menu.payments
+                earned = menu.values[true][menu.options] - menu.payments
                 earned[:, true] = floor[true]
                 others, report = np.unravel_index(int(earned.argmax()), earned.shape)
                 gain = int(earned[others, report] - floor[true])
                 if gain > worst.worst:
-                    truth = grid.market(menu.profile(int(worst_others[true]), true))
-                    elsewhere = grid.market(menu.profile(int(others), int(report)))
+                    truth = grid.market(int(menu.profiles[worst_others[true], true]))
+                    elsewhere = grid.market(int(menu.profiles[others, report]))
                     misreport = Misreport.of(bidder, grid.types(bidder)[report])
                     worst = SweepResult(0, gain, truth, _among(misreport, elsewhere, private=bool(grid.agent_types)))
         cases = sum(grid.sizes[bidder] * (grid.sizes[bidder] - 1) for bidder in range(grid.bidders))

@@ -2,7 +2,7 @@
 
 An auction is run on predictions, and a `Settlement` turns its payments into final ones. An `ExecutionRisk` says how a
 run may turn out; every way is settled, in exact fractions. Truthfulness is claimed on average over the luck, since
-nobody knows it when he reports; rationality and the budget in every single run. All utilities are computed from what
+nobody knows it when they report; rationality and the budget in every single run. All utilities are computed from what
 was measured, and from the true values: a served success is worth the true value over the chance of success, a failure
 nothing.
 """
@@ -18,11 +18,10 @@ from allocation import Market
 from mechanisms import Outcome, serving_costs
 from mechanisms.settlement import Execution, OnPrediction, Settlement
 from proofs.claims.execution_risk import ExecutionRisk
-from proofs.claims.property import Violation
-from proofs.grids.sweep import GridOutcomes, SweepResult, tried
+from proofs.claims.property import Violation, gain_of
+from proofs.grids.sweep import GridOutcomes, SweepResult, agents_of, tried
 from proofs.misreports.coalition import AgentMisreport
-from proofs.misreports.misreport import Misreport, spelled_rows
-from proofs.properties.agents import agents_of
+from proofs.misreports.misreport import Misreport
 
 #: ("bidder", 0), ("agent", 0) or ("the auctioneer", None).
 Party: TypeAlias = tuple[str, int | None]
@@ -30,7 +29,7 @@ Party: TypeAlias = tuple[str, int | None]
 
 @dataclass(frozen=True, slots=True)
 class TruthfulRealised:
-    """No bidder gains on average over the luck by reporting anything but his true expected values."""
+    """No bidder gains on average over the luck by reporting anything but their true expected values."""
 
     settlement: Settlement = field(default_factory=OnPrediction)
     luck: ExecutionRisk = field(default_factory=ExecutionRisk)
@@ -70,7 +69,7 @@ class TruthfulAgentsRealised:
 
 @dataclass(frozen=True, slots=True)
 class RationalRealised:
-    """No bidder who tells the truth ends below zero, however his requests run."""
+    """No bidder who tells the truth ends below zero, however their requests run."""
 
     settlement: Settlement = field(default_factory=OnPrediction)
     luck: ExecutionRisk = field(default_factory=ExecutionRisk)
@@ -147,7 +146,7 @@ class _Averages:
     """What everybody pays and gets on average over the luck, under each outcome and true costs; each settled once."""
 
     prop: _About
-    known: dict[bytes, tuple[list[Fraction], list[Fraction]]] = field(default_factory=dict)
+    known: dict[tuple[bytes, bytes], tuple[list[Fraction], list[Fraction]]] = field(default_factory=dict)
 
     def utility(self, truth: Market, outcome: Outcome, misreport: Misreport | AgentMisreport) -> Fraction:
         """Expected true utility of the deviator; requests count at expected value, and cost errors cancel out."""
@@ -159,8 +158,7 @@ class _Averages:
         return receipts[misreport.agent] - int(serving_costs(truth, outcome.allocation)[misreport.agent])
 
     def _payments(self, truth: Market, outcome: Outcome) -> tuple[list[Fraction], list[Fraction]]:
-        seen = outcome.reported
-        key = b"".join(part.tobytes() for part in (seen.values, seen.costs, seen.capacities, truth.costs))
+        key = outcome.reported.key(), truth.costs.tobytes()
         if key not in self.known:
             n, m = truth.shape
             charges, receipts = [Fraction(0)] * n, [Fraction(0)] * m
@@ -176,17 +174,13 @@ class _Averages:
 def _gained(
     averages: _Averages, truth: Market, misreport: Misreport | AgentMisreport, honest: Outcome, deviating: Outcome
 ) -> Violation | None:
-    if isinstance(misreport, Misreport):
-        true = spelled_rows(truth.values[truth.requests_of(misreport.bidder)])
-    elif int((deviating.allocation.agents == misreport.agent).sum()) > truth.capacities[misreport.agent]:
+    if gain_of(truth, misreport, honest, deviating) is None:
         return None
-    else:
-        true = f"{truth.costs[:, misreport.agent].tolist()} and {truth.capacities[misreport.agent]}"
     gain = averages.utility(truth, deviating, misreport) - averages.utility(truth, honest, misreport)
     if gain <= 0:
         return None
     amount = int(gain * averages.prop.luck.weight(truth.shape[0]))
-    return Violation(amount, f"{misreport} instead of {true} and gains {gain} on average")
+    return Violation(amount, f"{misreport} instead of {misreport.instead_of(truth)} and gains {gain} on average")
 
 
 def _swept(prop: _About, played: GridOutcomes, players: Sequence[int]) -> SweepResult:

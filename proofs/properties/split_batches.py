@@ -1,16 +1,16 @@
 """`SplitProof`: nobody gains by holding requests back for a batch of their own.
 
-A router that auctions micro-batches lets a client choose his rivals: what he sends a moment later meets nobody. Whether
-that pays depends on the capacity that the later batch is offered.
+A router that auctions micro-batches lets a client choose their rivals: what they send a moment later meets nobody.
+Whether that pays depends on the capacity that the later batch is offered.
 
-- `left`: what the first batch did not use. Then VCG over an exact allocation is split-proof, whatever he reports. The
-  first batch's allocation gives him its whole welfare less W(others), the later batch what its own welfare is at cost.
-  Together that is the welfare of one feasible allocation of everybody, less W(others); VCG on a single batch gives him
+- `left`: what the first batch did not use. Then VCG over an exact allocation is split-proof, whatever they report. The
+  first batch's allocation gives them its whole welfare less W(others), the later batch what its own welfare is at cost.
+  Together that is the welfare of one feasible allocation of everybody, less W(others); VCG on a single batch gives them
   the greatest such welfare, less W(others).
 - `reset`: all of it again, wherever what is left cannot hold the later batch, as the published router does. Then VCG is
-  not split-proof. The smallest instances have one agent, one slot and two requests of value 1. Two bidders: bidder 0
-  wins and pays 1; held back, his request is served just as well and pays nothing. One bidder with both: one request is
-  served, or, in two batches, both. A slot that is sold twice was never scarce.
+  not split-proof. The smallest instances have one agent of capacity 1 and two requests of value 1. Two bidders: bidder
+  0 wins and pays 1; held back, their request is served just as well and pays nothing. One bidder with both: one request
+  is served, or, in two batches, both. Capacity that is sold twice was never scarce.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,15 +30,15 @@ from proofs.misreports.misreport import Deviation
 
 Capacity = Literal["left", "reset"]
 
-_LIARS, _TRIES = 3, 4
+_DEVIATORS, _TRIES = 3, 4
 
 
 @dataclass(frozen=True, slots=True)
 class SplitProof:
-    """No bidder gains by submitting some of his requests in a later batch, alone, all reports being true.
+    """No bidder gains by submitting some of their requests in a later batch, alone, all reports being true.
 
-    His utility is the sum over both batches, each run by the mechanism as a market of its own. At least one request,
-    his own or somebody else's, stays in the first batch.
+    Their utility is the sum over both batches, each run by the mechanism as a market of its own. At least one request,
+    their own or somebody else's, stays in the first batch.
 
     Args:
         capacity: `left` offers the later batch what the first did not use; `reset` offers all of it where that cannot
@@ -60,7 +60,7 @@ class SplitProof:
         return f"split-proof({self.capacity})"
 
     def violated(self, run: Run, truth: Market, misreport: Split) -> Violation | None:
-        """What he gains over sending everything at once, where he gains."""
+        """What the bidder gains over sending everything at once, where that is a gain."""
         first = misreport.applied(truth)
         early = run(first)
         later = misreport.held_back(truth, self._offered(first, early, len(misreport.later)))
@@ -87,7 +87,7 @@ class SplitProof:
         self, rng: np.random.Generator, truth: Market, bounds: Sequence[tuple[int, int]]
     ) -> Iterator[Deviation]:
         """A few bidders, a few choices each."""
-        deviators = rng.permutation(np.array(truth.players))[:_LIARS].tolist()
+        deviators = rng.permutation(np.array(truth.players))[:_DEVIATORS].tolist()
         for deviator in deviators:
             mine = truth.requests_of(deviator)
             for _ in range(_TRIES if mine.size > 1 else 1):

@@ -94,7 +94,7 @@ class _Described:
                 raise _differs(mechanism, described, market, f"bidder {bidder} pays {paid} for {list(agents)}")
 
     def _possible(self, bidder: int, agents: Assignment, point: Point) -> set[Rational]:
-        """What he may owe: one number, unless the allocator's ties without him matter."""
+        """What the bidder may owe: one number, unless the allocator's ties without that bidder matter."""
         base = self.charges[agents][bidder].at(point)
         if not self.without:
             return {base}

@@ -5,7 +5,7 @@ may be anything, and a few auxiliary amounts. A choice among assignments is a di
 inequalities under which it may be chosen, so one answer holds for every tie-break.
 
 Groves' term cancels: the welfare of the others without a bidder is a function of their reports alone, hence the same
-number whether he misreports or not, and drops out of his gain.
+number whether the bidder misreports or not, and drops out of the gain.
 """
 
 from collections.abc import Mapping, Sequence
@@ -82,7 +82,7 @@ class World:
         return {agents: untied(part) for agents, part in found.items()} if self.apart else found
 
     def charge(self, bidder: int, agents: Assignment, deviator: int | None = None) -> Linear:
-        """What the bidder pays, short of the multiple of `without(bidder)` that his externality adds."""
+        """What the bidder pays, short of the multiple of `without(bidder)` that the externality adds."""
         mine = self.space.requests_of(bidder)
         others = tuple(i for i in range(len(agents)) if i not in mine)
         rule = self.charges
@@ -96,7 +96,7 @@ class World:
         return Linear.total(parts)
 
     def alternative(self, bidder: int, *, least: bool = False) -> Condition:
-        """`without(bidder)` is the welfare of what the allocator chooses without him.
+        """`without(bidder)` is the welfare of what the allocator chooses without that bidder.
 
         Args:
             least: the gap shrinks as it grows, so that lower bounds on it say as much.

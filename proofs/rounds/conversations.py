@@ -1,9 +1,8 @@
 """`Conversations`: a small world of several rounds, in which caches fill and a predictor learns.
 
-Each bidder talks about a document of his own: every prompt is the document, one block long, and a new question. Agents
-keep what they served in a prefix cache (`prediction.PrefixIndex`, which counts as vLLM does), and a predictor expects
-from each agent the prices that it last saw there. A round costs what the predictor
-expects, as in the router.
+Each bidder talks about a document of their own: every prompt is the document, one block long, and a new question.
+Agents keep what they served in a prefix cache (`prediction.PrefixIndex`, which counts as vLLM does), and a predictor
+expects from each agent the prices that it last saw there. A round costs what the predictor expects, as in the router.
 """
 
 from collections.abc import Mapping

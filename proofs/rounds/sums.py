@@ -6,10 +6,8 @@ surpluses with 0, and of welfare with the best plan there is, found here by tryi
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
-
-import numpy as np
+from time import perf_counter
 
 from allocation import UNSERVED
 from allocation.money import Money
@@ -17,50 +15,16 @@ from mechanisms import Outcome
 from mechanisms.dynamic import DynamicMechanism, History
 from proofs.evidence.finding import Status
 from proofs.rounds.conversations import Conversations
-from proofs.rounds.truthful import Row, outcomes_of
+from proofs.rounds.truthful import RoundsFinding, Shortfall, outcomes_of
 from proofs.scopes.grid import Grid
 
 #: The claims, in the order in which they are reported.
 OVER_ROUNDS = ("individually-rational-over-rounds", "no-deficit-over-rounds", "efficient-over-rounds")
 
 
-@dataclass(frozen=True, slots=True)
-class Shortfall:
-    """An honest play whose rounds add up to less than was claimed, by `amount` micro-units."""
-
-    world: Conversations
-    values: tuple[Row, ...]
-    amount: int
-    text: str
-
-    @property
-    def simplicity(self) -> tuple[int, ...]:
-        """Smaller is simpler: bidders, agents; then the largest value, and the sum of values."""
-        numbers = np.abs(np.array(self.values))
-        return self.world.bidders, self.world.agents, int(numbers.max()), int(numbers.sum())
-
-    def __str__(self) -> str:
-        return f"{self.text}; values {[list(row) for row in self.values]}; {self.world}"
-
-
-@dataclass(frozen=True, slots=True)
-class PlayFinding:
-    """One claim over all honest plays of a world. Truthy where none falls short; `worst` is in micro-units."""
-
-    name: str
-    world: Conversations
-    status: Status
-    cases: int
-    worst: int = 0
-    shortfall: Shortfall | None = None
-
-    def __bool__(self) -> bool:
-        return self.status is Status.VERIFIED
-
-
 def audit_plays(
     mechanism: DynamicMechanism, world: Conversations, values: Sequence[int] = range(4)
-) -> tuple[PlayFinding, ...]:
+) -> tuple[RoundsFinding, ...]:
     """Play every profile honestly, once per claim of `OVER_ROUNDS`.
 
     The shortfall shown is the simplest in this world or in one with fewer bidders or agents.
@@ -75,20 +39,23 @@ def audit_plays(
         >>> [bool(found) for found in audit_plays(each, Conversations(bidders=1), range(4))]
         [True, True, False]
     """
+    started, grid = perf_counter(), Grid(world.bidders, world.agents, values)
     found = list(_shortfalls(mechanism, world, values))
-    cases = Grid(world.bidders, world.agents, values).profiles
+    asked = mechanism, world, tuple(grid.values)
     findings = []
     for name in OVER_ROUNDS:
         here = [shortfall for which, shortfall in found if which == name]
         if not here:
-            findings.append(PlayFinding(name, world, Status.VERIFIED, cases))
+            seconds = perf_counter() - started
+            findings.append(RoundsFinding(name, *asked, Status.VERIFIED, grid.profiles, seconds))
             continue
         smaller = [
             one for each in _smaller(world) for which, one in _shortfalls(mechanism, each, values) if which == name
         ]
         simplest = min((*smaller, *here), key=lambda shortfall: shortfall.simplicity)
         worst = max(shortfall.amount for shortfall in here)
-        findings.append(PlayFinding(name, world, Status.REFUTED, cases, worst, simplest))
+        seconds = perf_counter() - started
+        findings.append(RoundsFinding(name, *asked, Status.REFUTED, grid.profiles, seconds, worst, simplest))
     return tuple(findings)
 
 

@@ -1,46 +1,50 @@
 """Truthfulness over several rounds: may a misreport today buy tomorrow's cache?
 
-A bidder's values are the same in every round, and he reports them anew in each. The audit plays every profile of true
+A bidder's values are the same in every round, and are reported anew in each. The audit plays every profile of true
 values, and against truthful others every sequence of reports of every bidder, with caches and predictor carried over
 from round to round. What per-round VCG does there, in the smallest instance found: one bidder, one agent, a value equal
-to the cost of a fresh prompt. Honest, he is worth nothing to serve, in no round. If he overbids in round 1 he is served
-at that cost and loses nothing, and in round 2 his document is cached and he gains all that the cache saves. So truth in
-every round is not truth over rounds; the auction that leaves him out is not efficient over rounds either. With two
-bidders of equal value the one whom the tie leaves out takes the other's cache in this way, and what he gains the other
-loses. The dynamic pivot mechanism, which plans ahead, serves the single bidder in round 1 of its own accord, and no
-misreport gains (`mechanisms.dynamic`).
+to the cost of a fresh prompt. Honest, they are worth nothing to serve, in no round. If they overbid in round 1 they are
+served at that cost and lose nothing, and in round 2 their document is cached and they gain all that the cache saves. So
+truth in every round is not truth over rounds; the auction that leaves them out is not efficient over rounds either.
+With two bidders of equal value the one whom the tie leaves out takes the other's cache in this way, and what they gain
+the other loses. The dynamic pivot mechanism, which plans ahead, serves the single bidder in round 1 of its own accord,
+and no misreport gains (`mechanisms.dynamic`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 from time import perf_counter
 
 import numpy as np
 
+from allocation.money import Money
 from mechanisms import Outcome
 from mechanisms.dynamic import DynamicMechanism, History
-from proofs.errors import AuditError, ReplayError
+from proofs.errors import AuditError
 from proofs.evidence.counterexample import Answer
+from proofs.evidence.evidence import replay, replay_fresh, shrink
 from proofs.evidence.finding import Status
-from proofs.evidence.fresh_process import evaluated_afresh
 from proofs.rounds.conversations import Conversations
 from proofs.scopes.grid import Grid
 from proofs.subject.subject import to_expression
 
 Row = tuple[int, ...]
 
+#: The claim that is audited here.
+TRUTHFUL = "truthful-over-rounds"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MultiRoundDeviation:
-    """Reports of one bidder, one row per round, that gain him `gain` micro-units (> 0) over all rounds.
+    """Reports of one bidder, one row per round, that gain them `amount` micro-units (> 0) over all rounds.
 
     Args:
         world: what carries over between rounds.
         values: (N, M) true values, the same in every round, which everybody else reports.
         bidder: who misreports.
         reports: one row (M,) per round.
-        gain: his true utility over all rounds, less that of reporting the truth in each.
+        amount: the bidder's true utility over all rounds, less that of reporting the truth in each; micro-units.
         honest, deviating: what the mechanism answered in each round.
     """
 
@@ -48,7 +52,7 @@ class MultiRoundDeviation:
     values: tuple[Row, ...]
     bidder: int
     reports: tuple[Row, ...]
-    gain: int
+    amount: int
     honest: tuple[Answer, ...]
     deviating: tuple[Answer, ...]
 
@@ -65,19 +69,28 @@ class MultiRoundDeviation:
         return _compared(_Play(mechanism, world), tuple(values), bidder, tuple(reports))
 
     def replay(self, mechanism: DynamicMechanism) -> int:
-        """Play it again and return the gain.
+        """Play it again and return the amount.
 
         Raises:
-            ReplayError: gain or answers differ from what is written here.
+            ReplayError: amount or answers differ from what is written here.
         """
-        again = MultiRoundDeviation.of(mechanism, self.world, self.values, self.bidder, self.reports)
-        if again is None or (again.gain, again.honest, again.deviating) != (self.gain, self.honest, self.deviating):
-            found = 0 if again is None else again.gain
-            raise ReplayError(f"recorded was a gain of {self.gain}, played again it is {found}: {self}")
-        return again.gain
+        return replay(self, mechanism)
+
+    @property
+    def recorded(self) -> Mapping[str, object]:
+        """The amount, and the answers of all rounds."""
+        return {"amount": self.amount, "honest": self.honest, "deviating": self.deviating}
+
+    def again(self, mechanism: DynamicMechanism) -> "MultiRoundDeviation | None":
+        """The same values and reports, played from scratch."""
+        return MultiRoundDeviation.of(mechanism, self.world, self.values, self.bidder, self.reports)
+
+    def as_dict(self) -> dict[str, object]:
+        """What a table of findings keeps."""
+        return {"amount": self.amount, "text": str(self), "values": self.values}
 
     def expression(self, mechanism: DynamicMechanism) -> str:
-        """One Python expression, for a fresh interpreter, whose value is the gain.
+        """One Python expression, for a fresh interpreter, whose value is the amount.
 
         Raises:
             AuditError: the mechanism cannot be written down.
@@ -87,71 +100,82 @@ class MultiRoundDeviation:
             f"{self.values}, {self.bidder}, {self.reports})"
         )
 
-    def shrink(self, mechanism: DynamicMechanism) -> "MultiRoundDeviation":
-        """A multi-round deviation that no step makes simpler: fewer bidders, agents, deviations; smaller numbers."""
-        best = self
-        while True:
-            for world, values, bidder, reports in best._simpler():
-                smaller = MultiRoundDeviation.of(mechanism, world, values, bidder, reports)
-                if smaller is not None and smaller.simplicity < best.simplicity:
-                    best = smaller
-                    break
-            else:
-                return best
-
     @property
     def simplicity(self) -> tuple[int, ...]:
-        """Smaller is simpler: bidders, agents, rounds with a misreport; then the largest value said, and their sum."""
+        """Smaller is simpler: bidders, agents, rounds with a misreport; then the largest number, and their sum."""
         numbers = np.abs(np.array((*self.values, *self.reports)))
         misreports = sum(report != self.values[self.bidder] for report in self.reports)
         return self.world.bidders, self.world.agents, misreports, int(numbers.max()), int(numbers.sum())
 
-    def _simpler(self) -> Iterator[tuple[Conversations, tuple[Row, ...], int, tuple[Row, ...]]]:
+    def simpler(self) -> Iterator["MultiRoundDeviation"]:
+        """One bidder, agent or false report fewer; then numbers one closer to 0, each alone, and all."""
         world, values, bidder, reports = self.world, self.values, self.bidder, self.reports
         for other in range(world.bidders):
             if other != bidder:
-                fewer = values[:other] + values[other + 1 :]
-                yield world.smaller(bidders=world.bidders - 1), fewer, bidder - (other < bidder), reports
+                fewer, label = values[:other] + values[other + 1 :], bidder - (other < bidder)
+                yield replace(self, world=world.smaller(bidders=world.bidders - 1), values=fewer, bidder=label)
         for agent in range(world.agents if world.agents > 1 else 0):
-            shorter, told = (tuple(row[:agent] + row[agent + 1 :] for row in rows) for rows in (values, reports))
-            yield world.smaller(agents=world.agents - 1), shorter, bidder, told
+            shorter, rest = (tuple(row[:agent] + row[agent + 1 :] for row in rows) for rows in (values, reports))
+            yield replace(self, world=world.smaller(agents=world.agents - 1), values=shorter, reports=rest)
         for number in range(world.rounds):
-            yield world, values, bidder, (*reports[:number], values[bidder], *reports[number + 1 :])
+            yield replace(self, reports=(*reports[:number], values[bidder], *reports[number + 1 :]))
         numbers = np.array((*values, *reports))
         for place in np.argwhere(numbers != 0):
             lower = numbers.copy()
             lower[tuple(place)] -= np.sign(lower[tuple(place)])
-            rows = tuple(tuple(row) for row in lower.tolist())
-            yield world, rows[: len(values)], bidder, rows[len(values) :]
-        yield world, *self._lowered()
+            yield self._renumbered(lower)
+        yield self._renumbered(numbers - np.sign(numbers))
 
-    def _lowered(self) -> tuple[tuple[Row, ...], int, tuple[Row, ...]]:
-        """Every number one closer to 0."""
-        numbers = np.array((*self.values, *self.reports))
-        rows = tuple(tuple(row) for row in (numbers - np.sign(numbers)).tolist())
-        return rows[: len(self.values)], self.bidder, rows[len(self.values) :]
+    def _renumbered(self, numbers: Money) -> "MultiRoundDeviation":
+        rows = tuple(tuple(row) for row in numbers.tolist())
+        return replace(self, values=rows[: len(self.values)], reports=rows[len(self.values) :])
 
     def __str__(self) -> str:
         said = ", then ".join(str(list(report)) for report in self.reports)
-        told, deviated = (
+        honest, deviated = (
             "; ".join(f"agents {list(answer.agents)} charges {list(answer.charges)}" for answer in answers)
             for answers in (self.honest, self.deviating)
         )
         return (
             f"bidder {self.bidder} reports {said} instead of {list(self.values[self.bidder])} in every round and gains "
-            f"{self.gain}; true values {[list(row) for row in self.values]}; {self.world}\n"
-            f"honest: {told} | deviating: {deviated}"
+            f"{self.amount}; true values {[list(row) for row in self.values]}; {self.world}\n"
+            f"honest: {honest} | deviating: {deviated}"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """An honest play whose rounds add up to less than was claimed, by `amount` micro-units."""
+
+    world: Conversations
+    values: tuple[Row, ...]
+    amount: int
+    text: str
+
+    @property
+    def simplicity(self) -> tuple[int, ...]:
+        """Smaller is simpler: bidders, agents; then the largest value, and the sum of values."""
+        numbers = np.abs(np.array(self.values))
+        return self.world.bidders, self.world.agents, int(numbers.max()), int(numbers.sum())
+
+    def as_dict(self) -> dict[str, object]:
+        """What a table of findings keeps."""
+        return {"amount": self.amount, "text": str(self), "values": self.values}
+
+    def __str__(self) -> str:
+        return f"{self.text}; values {[list(row) for row in self.values]}; {self.world}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RoundsFinding:
-    """Whether any sequence of reports gains over all rounds. Truthy where none does.
+    """What was found about one claim, `name`, over all rounds of a world. Truthy where it holds.
 
-    `cases` sequences were played against truthful others; `worst` is the largest gain, in micro-units; the `multi-round
-    deviation` was shrunk and replayed, as `note` says. Costs are those the predictor expects; they are what is charged.
+    Of `truthful-over-rounds`, `cases` are sequences of reports against truthful others, and the `evidence` was shrunk
+    and replayed, as `note` says; of what honest rounds add up to, profiles. `worst` is the largest violation, in
+    micro-units. Costs are those the predictor expects; they are what is charged.
     """
 
+    name: str
     mechanism: DynamicMechanism
     world: Conversations
     values: tuple[int, ...]
@@ -159,7 +183,7 @@ class RoundsFinding:
     cases: int
     seconds: float
     worst: int = 0
-    gambit: MultiRoundDeviation | None = None
+    evidence: MultiRoundDeviation | Shortfall | None = None
     note: str = ""
 
     def __bool__(self) -> bool:
@@ -167,10 +191,10 @@ class RoundsFinding:
 
     def __str__(self) -> str:
         lines = [
-            f"truthful-over-rounds  {self.status}  {self.mechanism}  {self.cases:,} cases  {self.seconds:.2f} s",
+            f"{self.name}  {self.status}  {self.mechanism}  {self.cases:,} cases  {self.seconds:.2f} s",
             f"{self.world.bidders} bidders x {self.world.agents} agents, values {list(self.values)}; {self.world}",
         ]
-        return "\n".join(lines if self.gambit is None else [*lines, str(self.gambit), self.note])
+        return "\n".join(lines if self.evidence is None else [*lines, str(self.evidence), self.note])
 
 
 def audit_rounds(
@@ -206,23 +230,17 @@ def audit_rounds(
             if any(report != true[bidder] for report in reports):
                 cases += 1
                 found = _compared(play, true, bidder, reports)
-                if found is not None and (worst is None or found.gain > worst.gain):
+                if found is not None and (worst is None or found.amount > worst.amount):
                     worst = found
         if progress is not None:
             progress(profile + 1, grid.profiles)
-    told = tuple(grid.values)
+    kept = tuple(grid.values)
     if worst is None:
-        return RoundsFinding(mechanism, world, told, Status.VERIFIED, cases, perf_counter() - started)
-    gambit = worst.shrink(mechanism)
-    try:
-        note = evaluated_afresh(gambit.expression(mechanism), gambit.gain)
-    except AuditError as error:
-        if isinstance(error, ReplayError):
-            raise
-        gambit.replay(mechanism)
-        note = f"replayed in this process only ({error})"
+        return RoundsFinding(TRUTHFUL, mechanism, world, kept, Status.VERIFIED, cases, perf_counter() - started)
+    evidence = shrink(worst, mechanism)
+    note = replay_fresh(evidence, mechanism)
     seconds = perf_counter() - started
-    return RoundsFinding(mechanism, world, told, Status.REFUTED, cases, seconds, worst.gain, gambit, note)
+    return RoundsFinding(TRUTHFUL, mechanism, world, kept, Status.REFUTED, cases, seconds, worst.amount, evidence, note)
 
 
 def multi_round_gain(
@@ -230,7 +248,7 @@ def multi_round_gain(
 ) -> int:
     """What a bidder gains over all rounds by these reports, in micro-units, or 0; what expressions call."""
     found = MultiRoundDeviation.of(mechanism, world, values, bidder, reports)
-    return 0 if found is None else found.gain
+    return 0 if found is None else found.amount
 
 
 def outcomes_of(mechanism: DynamicMechanism, world: Conversations, values: Sequence[Row]) -> tuple[Outcome, ...]:
@@ -284,6 +302,6 @@ def _compared(
 
 
 def _utility(outcome: Outcome, values: tuple[Row, ...], bidder: int) -> int:
-    """What a round is worth to the bidder by his true values, less his charge."""
+    """What a round is worth to the bidder by their true values, less their charge."""
     agent = int(outcome.allocation.agents[bidder])
     return (values[bidder][agent] if agent >= 0 else 0) - int(outcome.payments.charges[bidder])

@@ -1,7 +1,7 @@
 """`Guided`: markets and misreports that Hypothesis draws, drawn on towards those that almost violate a property.
 
 Uniform markets seldom hold the coincidences that break a rule: equal values, a report one micro-unit past a rival's,
-    zeros.
+zeros.
 Hypothesis favours such numbers, and climbs towards cases with a higher score (targeted property-based testing: Löscher
 and Sagonas 2017); the score is what a misreport gains, be it a loss. It can refute, or it does not know.
 """
@@ -17,31 +17,17 @@ import numpy as np
 
 from allocation import Market
 from mechanisms import DirectMechanism, Outcome
-from proofs.claims.property import OutcomeProperty, Property, Truthful
+from proofs.claims.property import OutcomeProperty, Property, RegretProperty, gain_of
 from proofs.errors import AuditError
 from proofs.evidence.counterexample import Answer, Counterexample
 from proofs.evidence.engine import Progress
-from proofs.evidence.finding import Finding, Status
+from proofs.evidence.finding import Finding
 from proofs.grids.table import unstable
-from proofs.misreports.coalition import AgentMisreport
+from proofs.misreports.coalition import AgentMisreport, tempting_agent_misreports
 from proofs.misreports.misreport import Misreport, tempting_misreports
-from proofs.properties.agents import (
-    EpsilonTruthful,
-    TruthfulAgents,
-    TruthfulBoth,
-    agent_gain,
-    tempting_agent_misreports,
-)
+from proofs.samples.random_search import sampled, sides
 from proofs.scopes.grid import Sample, Scope
 from proofs.subject.subject import outcome_of
-
-#: Properties of one player's misreport, and which sides it may come from.
-_LIARS: dict[type, tuple[bool, bool]] = {
-    Truthful: (True, False),
-    EpsilonTruthful: (True, False),
-    TruthfulAgents: (False, True),
-    TruthfulBoth: (True, True),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +36,7 @@ class Guided:
 
     def accepts(self, prop: Property, scope: Scope) -> bool:
         """Properties of outcomes, and of a misreport of one bidder or agent, over samples."""
-        return isinstance(scope, Sample) and (type(prop) in _LIARS or isinstance(prop, OutcomeProperty))
+        return isinstance(scope, Sample) and isinstance(prop, RegretProperty | OutcomeProperty)
 
     def examine(
         self, mechanism: DirectMechanism, scope: Scope, properties: Sequence[Property], progress: Progress
@@ -95,13 +81,8 @@ class _Candidate:
             and Counterexample.of(self.prop, self.mechanism, self.caught.truth, self.caught.misreport) is None
         ):
             raise unstable(self.mechanism, self.caught.truth)
-        worst = 0 if self.caught is None else self.caught.amount
-        status = Status.UNKNOWN if self.caught is None else Status.REFUTED
-        note = "guided by Hypothesis"
-        if self.caught is None:
-            note += ": no violation among the cases tried; that proves nothing beyond them"
         seconds = perf_counter() - started
-        return Finding(self.prop, status, self.sample, self.cases, seconds, worst, self.caught, note)
+        return sampled(self.prop, self.sample, self.cases, seconds, self.caught, "guided by Hypothesis")
 
     def _run(self, hypothesis: ModuleType) -> None:
         """Try cases until one violates the property; Hypothesis need not shrink it, we do."""
@@ -139,27 +120,23 @@ class _Candidate:
         honest = outcome_of(self.mechanism, truth)
         if self.markets == 1 and Answer.of(outcome_of(self.mechanism, truth)) != Answer.of(honest):
             raise unstable(self.mechanism, truth)
-        sides = _LIARS.get(type(self.prop))
-        if sides is None:
-            assert isinstance(self.prop, OutcomeProperty)
-            self.cases += 1
-            found = self.prop.check(honest, truth)
-            if found is not None:
-                self.caught = Counterexample.from_violation(self.prop, truth, None, found, honest, None)
-            return 0 if found is None else found.amount
-        return max(self._gain(truth, honest, misreport) for misreport in draws.misreports(truth, *sides))
+        if isinstance(self.prop, RegretProperty):
+            prop, players = self.prop, self.prop.players(self.sample)
+            return max(self._gain(prop, truth, honest, misreport) for misreport in draws.misreports(truth, players))
+        assert isinstance(self.prop, OutcomeProperty)
+        self.cases += 1
+        found = self.prop.check(honest, truth)
+        if found is not None:
+            self.caught = Counterexample.from_violation(self.prop, truth, None, found, honest, None)
+        return 0 if found is None else found.amount
 
-    def _gain(self, truth: Market, honest: Outcome, misreport: Misreport | AgentMisreport) -> int:
+    def _gain(self, prop: RegretProperty, truth: Market, honest: Outcome, misreport: Misreport | AgentMisreport) -> int:
         self.cases += 1
         deviating = outcome_of(self.mechanism, misreport.applied(truth))
-        broken = self.prop.compare(truth, misreport, honest, deviating)  # type: ignore[attr-defined]
+        broken = prop.compare(truth, misreport, honest, deviating)
         if broken is not None and (self.caught is None or broken.amount > self.caught.amount):
             self.caught = Counterexample.from_violation(self.prop, truth, misreport, broken, honest, deviating)
-        if isinstance(misreport, Misreport):
-            return (
-                deviating.bidder_utilities(truth)[misreport.bidder] - honest.bidder_utilities(truth)[misreport.bidder]
-            )
-        return agent_gain(truth, misreport, honest, deviating) or 0
+        return gain_of(truth, misreport, honest, deviating) or 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,19 +158,20 @@ class _Draws:
             capacities = self._numbers(m, sample.private_capacities)
         return sample.template.replace(values=values, costs=costs, capacities=capacities)
 
-    def misreports(self, truth: Market, bidders: bool, agents: bool) -> Iterator[Misreport | AgentMisreport]:
-        """A misreport of one player drawn number by number, and then those that random search tries."""
-        players = len(truth.players) if bidders else 0
-        deviator = self._number((0, players + (truth.shape[1] if agents else 0) - 1))
+    def misreports(self, truth: Market, players: Sequence[int]) -> Iterator[Misreport | AgentMisreport]:
+        """A misreport of one of these players drawn number by number, and then those that random search tries."""
+        bidders, agents = sides(truth, players)
+        drawn = self._number((0, len(players) - 1))
         rng = np.random.default_rng(self._number((0, 2**32)))
         values = self.sample.values
-        if deviator < players:
-            bidder = truth.players[deviator]
+        if drawn < len(bidders):
+            bidder = bidders[drawn]
             true = truth.values[truth.requests_of(bidder)]
             yield Misreport.of(bidder, self._near(true.ravel(), values).reshape(true.shape))
             yield from tempting_misreports(rng, truth, bidder, *values)
             return
-        agent, column = deviator - players, truth.costs[:, deviator - players]
+        agent = agents[drawn - len(bidders)]
+        column = truth.costs[:, agent]
         costs, rooms = self.sample.private_costs, self.sample.private_capacities
         said = column if costs is None else self._near(column if self.sample.costs_per_pair else column[:1], costs)
         room = int(truth.capacities[agent])

@@ -8,12 +8,20 @@ import numpy as np
 
 from allocation import Market
 from mechanisms import DirectMechanism, Outcome
-from proofs.claims.property import Attempting, DeviationProperty, ExpectedProperty, OutcomeProperty, Property
+from proofs.claims.property import (
+    Attempting,
+    DeviationProperty,
+    ExpectedProperty,
+    OutcomeProperty,
+    Property,
+    RegretProperty,
+)
 from proofs.errors import AuditError
 from proofs.evidence.counterexample import Answer, Counterexample
 from proofs.evidence.engine import Progress
 from proofs.evidence.finding import Finding, Status
 from proofs.grids.table import unstable
+from proofs.misreports.coalition import tempting_agent_misreports
 from proofs.misreports.misreport import Deviation, tempting_misreports
 from proofs.scopes.grid import Sample, Scope
 from proofs.subject.subject import outcome_of
@@ -21,7 +29,7 @@ from proofs.subject.subject import outcome_of
 
 @dataclass(slots=True)
 class _Candidate:
-    """One property being hunted down: cases and seconds spent so far, and the first violation, which ends the hunt."""
+    """One property under search: cases and seconds spent so far, and the first violation, which ends the search."""
 
     prop: Property
     cases: int = 0
@@ -34,7 +42,7 @@ class Search:
     """The engine of `Sample`.
 
     Args:
-        deviators: bidders, drawn anew in each market, that try to misreport.
+        deviators: bidders, and agents where a claim is about them, drawn anew in each market, that try to misreport.
         reruns: how many markets are asked twice, to catch mechanisms that are not deterministic.
     """
 
@@ -57,22 +65,22 @@ class Search:
         """
         if not isinstance(scope, Sample):
             raise AuditError(f"{type(scope).__name__} cannot be sampled; give a Sample")
-        hunts = [_Candidate(prop) for prop in properties]
+        candidates = [_Candidate(prop) for prop in properties]
         for draw in range(scope.draws):
-            if all(candidate.caught for candidate in hunts):
+            if all(candidate.caught for candidate in candidates):
                 break
             truth = scope.market(draw)
             honest = outcome_of(mechanism, truth)
             if draw < self.reruns and Answer.of(outcome_of(mechanism, truth)) != Answer.of(honest):
                 raise unstable(mechanism, truth)
-            for candidate in hunts:
+            for candidate in candidates:
                 if candidate.caught is None:
                     started = perf_counter()
                     self._pursue(candidate, mechanism, scope, draw, truth, honest)
                     candidate.seconds += perf_counter() - started
             progress(draw + 1, scope.draws)
         progress(scope.draws, scope.draws)
-        return [_finding(candidate, scope) for candidate in hunts]
+        return [sampled(one.prop, scope, one.cases, one.seconds, one.caught) for one in candidates]
 
     def _pursue(
         self,
@@ -107,25 +115,30 @@ class Search:
                 candidate.caught = Counterexample.from_violation(prop, truth, None, found, honest, None)
 
     def _attempts(self, prop: Property, rng: np.random.Generator, truth: Market, sample: Sample) -> Iterator[Deviation]:
+        costs = sample.private_costs or (int(truth.costs.min()), int(truth.costs.max()))
+        capacities = sample.private_capacities or (0, int(truth.capacities.max()))
         if isinstance(prop, Attempting):
-            costs = sample.private_costs or (int(truth.costs.min()), int(truth.costs.max()))
-            capacities = sample.private_capacities or (0, int(truth.capacities.max()))
             yield from prop.attempts(rng, truth, (sample.values, costs, capacities))
             return
-        for deviator in rng.permutation(len(truth.players))[: self.deviators].tolist():
-            yield from tempting_misreports(rng, truth, truth.players[deviator], *sample.values)
+        players = prop.players(sample) if isinstance(prop, RegretProperty) else range(sample.bidders)
+        bidders, agents = sides(truth, players)
+        for place in rng.permutation(len(bidders))[: self.deviators].tolist() if bidders else ():
+            yield from tempting_misreports(rng, truth, bidders[place], *sample.values)
+        for place in rng.permutation(len(agents))[: self.deviators].tolist() if agents else ():
+            yield from tempting_agent_misreports(rng, truth, agents[place], costs, capacities)
 
 
-def _finding(candidate: _Candidate, sample: Sample) -> Finding:
-    if candidate.caught is None:
-        note = "no violation among the cases tried; that proves nothing beyond them"
-        return Finding(candidate.prop, Status.UNKNOWN, sample, candidate.cases, candidate.seconds, note=note)
-    return Finding(
-        candidate.prop,
-        Status.REFUTED,
-        sample,
-        candidate.cases,
-        candidate.seconds,
-        worst=candidate.caught.amount,
-        counterexample=candidate.caught,
-    )
+def sides(truth: Market, players: Sequence[int]) -> tuple[list[int], list[int]]:
+    """The bidders, in order of first request, and the agents among the players of a scope."""
+    bidders = [bidder for bidder in truth.players if bidder in players]
+    return bidders, [player - len(truth.players) for player in players if player >= len(truth.players)]
+
+
+def sampled(
+    prop: Property, sample: Sample, cases: int, seconds: float, caught: Counterexample | None, how: str = ""
+) -> Finding:
+    """What a search says: REFUTED by what it caught, or UNKNOWN."""
+    if caught is not None:
+        return Finding(prop, Status.REFUTED, sample, cases, seconds, caught.amount, caught, how)
+    note = "no violation among the cases tried; that proves nothing beyond them"
+    return Finding(prop, Status.UNKNOWN, sample, cases, seconds, note=f"{how}: {note}" if how else note)

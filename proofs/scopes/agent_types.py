@@ -13,12 +13,12 @@ from proofs.misreports.coalition import AgentMisreport
 
 @dataclass(frozen=True, eq=False)
 class AgentTypes:
-    """Types of one agent: every cost row that the micro-units allow with every capacity; capacity moves fastest.
+    """Types of one agent: every cost row that `ticks` allow with every capacity; capacity moves fastest.
 
     Args:
-        costs: (N,) public costs of each request, where `micro-units` is None.
+        costs: (N,) public costs of each request, where `ticks` is None.
         capacity: public, where `capacities` is None.
-        micro-units: the integers that a private cost may be.
+        ticks: the integers, in micro-units, that a private cost may be.
         capacities: the integers that a private capacity may be.
         per_pair: whether each request may cost something else; otherwise one cost for all requests.
     """

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from allocation import FORBIDDEN, MAX_AMOUNT, Market, MarketError
 from allocation.money import Money
@@ -37,14 +37,14 @@ class Scope(Protocol):
 class Grid:
     """Every market whose values lie on a grid; costs and capacities are public unless given as private.
 
-    A bidder's type is one value per (request of his, agent) pair; a profile is one type per player; a pair is a profile
+    A bidder's type is one value per (own request, agent) pair; a profile is one type per player; a pair is a profile
     and one bidder's other report. With g values, M agents and K requests a bidder has g ** (K * M) types. Agents are
     players too where their costs or capacities are private: then each agent's type is its costs and its capacity.
 
     Args:
         bidders: number of players, >= 1.
         agents: number of agents, >= 1.
-        values: the integers (micro-units: micro-units unless you choose a finer unit) that an entry may be.
+        values: the integers (micro-units, unless you choose a finer unit) that an entry may be.
         costs: one integer, (M,) integers, one per agent, or (N, M); public.
         capacities: one integer, or (M,) integers; public.
         owners: (N,) which bidder owns each request, every one of 0..bidders-1 at least once; default:
@@ -143,6 +143,13 @@ class Grid:
         rows: Money = np.array(self.values, np.int64)[digits].reshape(self.sizes[bidder], -1, self._columns)
         return np.broadcast_to(rows, (*rows.shape[:2], self.agents)) if self.one_good else rows
 
+    def bundle_values(self, bidder: int, bundles: NDArray[np.int64]) -> Money:
+        """(T, O) the value of each bundle (O, K), agents or `UNSERVED`, to each type of a bidder with K requests."""
+        # One column of zeros at the end, where UNSERVED = -1 finds it.
+        types = np.pad(self.types(bidder), ((0, 0), (0, 0), (0, 1)))
+        values: Money = types[:, np.arange(bundles.shape[1]), bundles].sum(axis=2)
+        return values
+
     def market(self, profile: int) -> Market:
         """The market of one profile, 0 <= profile < `profiles`; the last bidder's type moves fastest."""
         values = np.empty(self.template.shape, np.int64)
@@ -167,6 +174,11 @@ class Grid:
         for index in range(self.sizes[player]):
             if index != own:
                 yield self.misreport(player, index)
+
+    def deviations(self, profile: int, player: int) -> list[int]:
+        """The profiles in which the player has each of its types, and the others those of this profile."""
+        rows = self.rows(profile)
+        return [self.profile([*rows[:player], row, *rows[player + 1 :]]) for row in range(self.sizes[player])]
 
     def profile(self, rows: Sequence[int]) -> int:
         """The profile in which each player has the type of this index; the inverse of `rows`."""

@@ -1,7 +1,8 @@
 """Many profiles of a grid at once, as arrays: what the batch path of a mechanism is asked."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from allocation import Market
 from allocation.money import Money
 from proofs.scopes.grid import Grid
+
+T = TypeVar("T", bound=np.generic)
 
 
 def values_of(grid: Grid, profiles: NDArray[np.int64]) -> Money:
@@ -30,15 +33,17 @@ def alike(grid: Grid, start: int, stop: int) -> Iterator[tuple[NDArray[np.int64]
         yield same, grid.market(start + first) if grid.agent_types else grid.template
 
 
-def by_own(column: NDArray[np.int64], grid: Grid, player: int) -> NDArray[np.int64]:
-    """(P,) per profile as (Q, T): one row per report of the others, one column per type of the player."""
-    size = grid.sizes[player]
-    later = math.prod(grid.sizes[player + 1 :])
-    return column.reshape(-1, size, later).swapaxes(1, 2).reshape(-1, size)
+def by_players(column: NDArray[T], grid: Grid, players: Sequence[int]) -> NDArray[T]:
+    """(P,) per profile as (Q, J): one row per report of the others, one column per joint type of the players."""
+    # Axes of length 1 say nothing, and there may be more of them than an array has axes.
+    others = [player for player, size in enumerate(grid.sizes) if size > 1 and player not in players]
+    kept = sorted((*others, *players))
+    cube = column.reshape([grid.sizes[player] for player in kept])
+    columns = math.prod(grid.sizes[player] for player in players)
+    return cube.transpose([kept.index(player) for player in (*others, *players)]).reshape(-1, columns)
 
 
-def profile_of(grid: Grid, player: int, others: int, own: int) -> int:
-    """The profile in row `others`, column `own` of `by_own`."""
-    later = math.prod(grid.sizes[player + 1 :])
-    before, after = divmod(others, later)
-    return (before * grid.sizes[player] + own) * later + after
+def exchanged(column: NDArray[T], grid: Grid, first: int) -> NDArray[T]:
+    """(P,) per profile, read where the player `first` and the next, with equally many types, change places."""
+    cube = column.reshape(math.prod(grid.sizes[:first]), grid.sizes[first], grid.sizes[first + 1], -1)
+    return cube.swapaxes(1, 2).reshape(-1)

@@ -56,16 +56,6 @@ def outcomes_of(mechanism: DirectMechanism, market: Market, ties: str = "first")
     return tied if ties == "all" or len(tied) == 1 else ()
 
 
-def same_market(one: Market, other: Market) -> bool:
-    """Whether a mechanism cannot tell the two apart, so that a selection treats them alike."""
-    return _parts(one) == _parts(other)
-
-
-def _parts(market: Market) -> tuple[bytes, ...]:
-    parts = (market.values, market.costs, market.capacities, market.bidders, market.weights)
-    return tuple(part.tobytes() for part in parts)
-
-
 def _tied(mechanism: DirectMechanism, market: Market) -> tuple[Outcome, ...]:
     name = type(mechanism).__name__
     if not (isinstance(mechanism, IrresoluteMechanism) and stands_for(mechanism, "outcomes", "run")):

@@ -33,7 +33,7 @@ class DescriptionError(AuditError):
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """The public part of a market: `owners` (N,) numbers the bidder of each request, `capacities` (M,) slots."""
+    """The public part of a market: `owners` (N,) numbers the bidder of each request, `capacities` (M,)."""
 
     owners: tuple[int, ...]
     capacities: tuple[int, ...]
@@ -48,7 +48,7 @@ class Space:
         return tuple(sorted(set(self.owners)))
 
     def lacking(self, agent: int) -> "Space":
-        """The same without this agent's slots."""
+        """The same without this agent's capacity."""
         capacities = (*self.capacities[:agent], 0, *self.capacities[agent + 1 :])
         return Space(self.owners, capacities)
 
@@ -159,13 +159,13 @@ class ByWeight:
 
 @dataclass(frozen=True, slots=True)
 class InTurn:
-    """Bidders in turn take the bundle they like best, at `markup` a slot, from what is left."""
+    """Bidders in turn take the bundle they like best, at `markup` a request, from what is left."""
 
     markup: Rational = 0
     anonymous: ClassVar[bool] = False
 
     def conditions(self, space: Space, weights: Weights, absent: tuple[int, ...]) -> Mapping[Assignment, Condition]:
-        """Each bidder's bundle is his favourite among those for which the bidders before him left room."""
+        """Each bidder's bundle is the favourite among those for which earlier bidders left capacity."""
         margins = tuple(tuple(weight - Linear({}, self.markup) for weight in row) for row in weights)
         favourites: dict[tuple[int, tuple[int, ...]], dict[Assignment, Condition]] = {}
         found: dict[Assignment, Condition] = {}
@@ -191,7 +191,7 @@ class InTurn:
         return found
 
     def settled(self, space: Space, bidder: int, agents: Assignment) -> Assignment:
-        """What bidders before him took: each sees his own row and what is left, and breaks ties by these alone."""
+        """What earlier bidders took: each sees their own row and what is left, and breaks ties by these alone."""
         turns = self._turns(space)
         earlier = set(turns[: turns.index(bidder)])
         return tuple(agent for agent, owner in zip(agents, space.owners, strict=True) if owner in earlier)
@@ -208,10 +208,10 @@ class Charges:
     """What a bidder pays, and what an agent receives, as sums of multiples.
 
     Args:
-        value: times the value he reports for what he gets.
+        value: times the value that is reported for what the bidder gets.
         cost: times the cost of it.
-        externality: times the welfare that the same allocator gives the others without him, minus what they have.
-        served: micro-units for each request of his that is served.
+        externality: times the welfare that the same allocator gives the others alone, minus what they have.
+        served: micro-units for each of the bidder's requests that is served.
         receipts: times the cost of what an agent serves, paid to it.
         contribution: times the welfare that would be missing without the agent, paid to it.
     """

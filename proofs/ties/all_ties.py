@@ -15,16 +15,15 @@ from numpy.typing import NDArray
 
 from allocation.money import Money
 from mechanisms import DirectMechanism
-from proofs.claims.property import DeviationProperty, OutcomeProperty, Property, Truthful
+from proofs.claims.property import DeviationProperty, OutcomeProperty, Property, RegretProperty
 from proofs.errors import AuditError
 from proofs.evidence.counterexample import Counterexample
 from proofs.evidence.engine import Progress
 from proofs.evidence.finding import Finding, Status
-from proofs.grids.sweep import PlayerOutcomes, SweepResult, Swept
-from proofs.grids.table import unstable
-from proofs.properties.agents import EpsilonTruthful, TruthfulAgents, TruthfulBoth, agents_of
+from proofs.grids.exhaustive import confirmed
+from proofs.grids.sweep import PlayerOutcomes, SweepResult, Swept, forgiving, players_of
 from proofs.scopes.grid import Grid, Scope
-from proofs.scopes.profiles import by_own
+from proofs.scopes.profiles import by_players
 from proofs.ties.table import TiedTable, Watch, gathered
 
 #: Price of an option that no report buys, and utility of a type that is not spoken of.
@@ -33,35 +32,35 @@ _NEVER = 2**62
 
 @dataclass(frozen=True, slots=True)
 class TiedMenu:
-    """All menus of one player, for Q reports of the others, T types of his own and O options.
+    """All menus of one player, for Q reports of the others, T types of the player's own and O options.
 
     `honest` (Q, T) is what a type has at its worst tied outcome, `prices` (Q, T, O) what an option costs at the best
-    tied outcome of a report, `counts` (Q, T) how many outcomes there are; `worth` (T, O) as in `PlayerOutcomes`.
+    tied outcome of a report, `counts` (Q, T) how many outcomes there are; `values` (T, O) as in `PlayerOutcomes`.
     """
 
     player: int
     honest: Money
     prices: Money
     counts: NDArray[np.int64]
-    worth: Money
+    values: Money
     profiles: Money
 
     @classmethod
     def of(cls, tied: TiedTable, player: int) -> "TiedMenu":
         """The player's menus; agents are numbered after the bidders."""
         seat, grid = PlayerOutcomes.of(tied.table, tied.grid, player), tied.grid
-        profiles = by_own(np.arange(grid.profiles), grid, player)
+        profiles = by_players(np.arange(grid.profiles), grid, (player,))
         cells = np.empty(grid.profiles, np.int64)
         cells[profiles.ravel()] = np.arange(grid.profiles)
         at = cells[tied.profiles]
         honest = np.full(grid.profiles, _NEVER)
-        np.minimum.at(honest, at, seat.worth[at % profiles.shape[1], seat.options] - seat.payments)
-        prices = np.full((grid.profiles, seat.worth.shape[1]), _NEVER)
+        np.minimum.at(honest, at, seat.values[at % profiles.shape[1], seat.options] - seat.payments)
+        prices = np.full((grid.profiles, seat.values.shape[1]), _NEVER)
         np.minimum.at(prices, (at, seat.options), seat.payments)
         counts = np.bincount(at, minlength=grid.profiles)
         shape = profiles.shape
         return cls(
-            player, honest.reshape(shape), prices.reshape(*shape, -1), counts.reshape(shape), seat.worth, profiles
+            player, honest.reshape(shape), prices.reshape(*shape, -1), counts.reshape(shape), seat.values, profiles
         )
 
     @property
@@ -78,9 +77,9 @@ class TiedMenu:
         honest = np.where(spoken, self.honest, 0)
         two = np.partition(self.prices, 1, axis=1)[:, :2]
         cheapest = self.prices.argmin(axis=1)
-        for option, worth in enumerate(self.worth.T):
+        for option, values in enumerate(self.values.T):
             price = np.where(cheapest[:, option, None] == types, two[:, 1, option, None], two[:, 0, option, None])
-            gains = np.where(spoken & (price < _NEVER), worth - price - honest, 0)
+            gains = np.where(spoken & (price < _NEVER), values - price - honest, 0)
             if gains.max() > best[0]:
                 others, own = np.unravel_index(int(gains.argmax()), gains.shape)
                 offered = self.prices[others, :, option].copy()
@@ -127,7 +126,7 @@ class AllTies:
                 findings.append(_finding(prop, tied, tied.profiles.size, swept, watch.witness, watch.notes))
             else:
                 found = _swept(prop, tied)
-                witness = _witness(prop, mechanism, found, scope.ties)
+                witness = confirmed(prop, mechanism, found, scope.ties)
                 notes = [found.note] if found.note else []
                 findings.append(_finding(prop, tied, found.cases, perf_counter() - started, witness, notes))
         return findings
@@ -146,61 +145,36 @@ def worst_tied_misreport(tied: TiedTable, players: Iterable[int]) -> SweepResult
 
 
 def _swept(prop: Property, tied: TiedTable) -> SweepResult:
-    bidders = range(tied.grid.bidders)
-    match prop:
-        case Truthful():
-            return worst_tied_misreport(tied, bidders)
-        case TruthfulAgents():
-            return worst_tied_misreport(tied, agents_of(tied.grid, prop.name))
-        case TruthfulBoth():
-            return worst_tied_misreport(tied, [*bidders, *agents_of(tied.grid, prop.name)])
-        case EpsilonTruthful():
-            found = worst_tied_misreport(tied, bidders)
-            note = f"worst regret on the scope: {found.worst}"
-            if found.worst <= prop.ticks:
-                return SweepResult(found.cases, note=note)
-            return SweepResult(found.cases, found.worst, found.truth, found.deviation, note)
-        case DeviationProperty():
-            return _one_by_one(prop, tied)
-        case _:
-            raise AuditError(f"{prop.name} is neither about outcomes nor about misreports; no grid can be swept for it")
+    if isinstance(prop, RegretProperty):
+        return forgiving(prop, worst_tied_misreport(tied, players_of(prop, tied.grid)))
+    if isinstance(prop, DeviationProperty):
+        return _one_by_one(prop, tied)
+    raise AuditError(f"{prop.name} is neither about outcomes nor about misreports; no grid can be swept for it")
 
 
 def _one_by_one(prop: DeviationProperty, tied: TiedTable) -> SweepResult:
-    grid, cases, worst = tied.grid, 0, SweepResult(0)
-    for profile in range(grid.profiles):
-        truth, rows, honest = grid.market(profile), grid.rows(profile), tied.outcomes(profile)
-        for bidder in range(grid.bidders) if honest else ():
-            for report in range(grid.sizes[bidder]):
-                if report == rows[bidder]:
-                    continue
-                misreport = grid.misreport(bidder, report)
-                for there in tied.outcomes(grid.profile([*rows[:bidder], report, *rows[bidder + 1 :]])):
-                    for here in honest:
-                        found = prop.compare(truth, misreport, here, there)
-                        cases += 1
-                        if found is not None and found.amount > worst.worst:
-                            worst = SweepResult(0, found.amount, truth, misreport)
-    return SweepResult(cases, worst.worst, worst.truth, worst.deviation)
+    grid = tied.grid
+    pairs = (
+        (truth, misreport, here, there)
+        for profile in range(grid.profiles)
+        for truth, honest in [(grid.market(profile), tied.outcomes(profile))]
+        for bidder in range(grid.bidders if honest else 0)
+        for report, deviated in enumerate(grid.deviations(profile, bidder))
+        if deviated != profile
+        for misreport in [grid.misreport(bidder, report)]
+        for there in tied.outcomes(deviated)
+        for here in honest
+    )
+    return SweepResult.of((prop.compare(*pair), *pair[:2]) for pair in pairs)
 
 
 def _demand_examinable(prop: Property) -> None:
-    own = isinstance(prop, Truthful | TruthfulAgents | TruthfulBoth | EpsilonTruthful)
-    if not own and not isinstance(prop, OutcomeProperty) and isinstance(prop, Swept):
+    if isinstance(prop, Swept) and not isinstance(prop, RegretProperty | OutcomeProperty):
         raise AuditError(
             f"{prop.name} is not examined under other tie-breaks; audit it with ties='first', or one of: "
             "properties of outcomes, truthful, truthful-agents, truthful-both, epsilon-truthful, or a property of your "
             "own with compare(truth, misreport, honest, deviating)"
         )
-
-
-def _witness(prop: Property, mechanism: DirectMechanism, found: SweepResult, ties: str) -> Counterexample | None:
-    if found.worst == 0 or found.truth is None:
-        return None
-    witness = Counterexample.of(prop, mechanism, found.truth, found.deviation, ties)
-    if witness is None or witness.amount != found.worst:
-        raise unstable(mechanism, found.truth)
-    return witness
 
 
 def _finding(

@@ -7,13 +7,13 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation import Allocation, Market
-from mechanisms import DirectMechanism, Outcome, Payments
+from allocation import Market
+from mechanisms import DirectMechanism, Outcome
 from proofs.claims.property import OutcomeProperty
 from proofs.errors import AuditError
 from proofs.evidence.counterexample import Answer, Counterexample
 from proofs.evidence.engine import Progress
-from proofs.grids.table import Graded, Table, unstable
+from proofs.grids.table import Graded, Table, outcome_at, unstable
 from proofs.scopes.grid import Grid
 from proofs.subject.subject import outcome_of
 from proofs.subject.tie_outcomes import outcomes_of
@@ -56,11 +56,8 @@ class TiedTable:
     def outcomes(self, profile: int) -> list[Outcome]:
         """The outcomes of one profile."""
         first, last = np.searchsorted(self.profiles, (profile, profile + 1)).tolist()
-        market, table = self.grid.market(profile), self.table
-        return [
-            Outcome(market, Allocation(table.agents[row]), Payments(table.charges[row], table.receipts[row]))
-            for row in range(first, last)
-        ]
+        market = self.grid.market(profile)
+        return [outcome_at(self.table, row, market) for row in range(first, last)]
 
     @property
     def note(self) -> str:

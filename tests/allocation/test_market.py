@@ -1,7 +1,10 @@
+import pickle
+
 import numpy as np
 import pytest
 
-from allocation import FORBIDDEN, MAX_AMOUNT, Allocation, CertificateError, Market, MarketError, to_micros
+from allocation import FORBIDDEN, MAX_AMOUNT, Allocation, CertificateError, Market, MarketError, MinCostFlow, to_micros
+from allocation.exact.duals import Lowest, minimal_prices
 
 
 def market(**changes: object) -> Market:
@@ -161,6 +164,48 @@ def test_without_removes_all_requests_of_a_bidder() -> None:
     assert made.players == (7, 4)
     assert made.without(7).values.tolist() == [[2]]
     assert made.requests_of(7).tolist() == [0, 2]
+
+
+def test_equal_markets_are_equal_and_stay_so_and_read_only_in_another_process() -> None:
+    one = market(feasible=[[True, False], [True, True]])
+    same = Market([[5, 3], [4, 1]], [[1, 1], [1, 1]], [1, 1], [[True, False], [True, True]], [0, 1])
+    there = pickle.loads(pickle.dumps(one))
+    assert one == same == there and len({one, same, there}) == 1 and one.key() == there.key()
+    assert not any(part.flags.writeable for part in (there.values, there.costs, there.capacities, there.bidders))
+    assert market() == market(feasible=np.ones((2, 2), bool)), "what may all be matched is all the same"
+    assert market() != "market"
+    others = [
+        market(),
+        market(values=[[5, 3], [4, 2]]),
+        market(costs=[[1, 1], [1, 0]]),
+        market(capacities=[1, 2]),
+        market(bidders=[0, 0]),
+        market(bidders=[1, 0]),
+        market(feasible=[[True, True], [True, False]]),
+        Market([[5], [3], [4], [1]], [[1]] * 4, [1]),
+        Market([[5, 3, 4, 1]], [[1] * 4], [1] * 4),
+        Market([[1, 1], [1, 1]], [[5, 3], [4, 1]], [1, 1]),
+    ]
+    assert len({one, *others}) == len({one.key(), *(other.key() for other in others)}) == 11
+
+
+def test_a_certificate_is_bound_to_one_object_not_to_all_that_equal_it() -> None:
+    one, twin = market(), market()
+    allocation = MinCostFlow().allocate(one)
+    assert isinstance(allocation, Lowest) and allocation.market is not None and one == twin
+    assert allocation.market() is one and allocation.market() is not twin
+    assert minimal_prices(twin, allocation).tolist() == minimal_prices(one, allocation).tolist()
+
+
+def test_an_agent_may_serve_nobody_or_not_be_there() -> None:
+    found = market(feasible=[[True, False], [True, True]], bidders=[3, 3])
+    idle, gone = found.without_agent(1), found.drop_agent(0)
+    assert idle.capacities.tolist() == [1, 0] and found.capacities.tolist() == [1, 1]
+    assert (idle.values == found.values).all() and idle.feasible is not None
+    assert repr(gone) == repr(Market([[3], [1]], [[1], [1]], [1], [[False], [True]], [3, 3]))
+    assert MinCostFlow().allocate(idle).agents.max() == 0
+    with pytest.raises(MarketError, match="at least one agent"):
+        gone.drop_agent(0)
 
 
 def test_to_micros_is_the_only_door_from_floats() -> None:

@@ -54,6 +54,15 @@ def test_the_page_on_ties_prints_what_it_says() -> None:
     assert printed.getvalue() == answer
 
 
+def test_the_page_on_what_comes_after_audits_prints_what_it_says() -> None:
+    names: dict[str, object] = {}
+    for question, answer in zip(blocks("beyond-audits.md", "python"), blocks("beyond-audits.md", "text"), strict=True):
+        printed = StringIO()
+        with redirect_stdout(printed):
+            exec(compile(question, "beyond-audits.md", "exec"), names)
+        assert printed.getvalue() == answer
+
+
 def test_the_published_rules_verdicts_are_those_of_a_fresh_audit() -> None:
     fresh = verdicts()
     assert fresh.count("REFUTED") == 4 and fresh.count("VERIFIED") == 4

@@ -25,7 +25,7 @@ from proofs import Grid
 def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replays here: a fresh process takes seconds, and a test of `audit_rounds` has one."""
     monkeypatch.setattr(
-        "proofs.rounds.truthful.evaluated_afresh", lambda expression, amount: f"{eval(expression) - amount} off"
+        "proofs.evidence.evidence.evaluated_afresh", lambda expression, amount: f"{eval(expression) - amount} off"
     )
 
 

@@ -162,7 +162,7 @@ class CriticalShifted:
 
 
 class SecondPriceOneSlotUp:
-    """Each pays the bid one place above his own, not one below."""
+    """Each pays the bid one place above their own, not one below."""
 
     def charge(self, market: Market, allocation: Allocation, allocator: Allocator) -> Payments:
         charges = market.take(market.costs, allocation)

@@ -99,7 +99,7 @@ def worst_obvious(mechanism: DirectMechanism, grid: Grid) -> int:
 
 
 def worst_interim_gain(mechanism: DirectMechanism, grid: Grid, prior: Prior) -> Fraction:
-    """Greatest expected gain of a bidder's misreport, times the probability of his type."""
+    """Greatest expected gain of a bidder's misreport, times the probability of their type."""
     worst = Fraction(0)
     states = list(prior.markets(grid.template))
     for bidder in range(grid.bidders):

@@ -60,7 +60,7 @@ def test_pay_as_bid_punishes_honesty() -> None:
     }
 
 
-def test_coarse_grids_lie_about_pay_as_bid() -> None:
+def test_coarse_grids_deceive_about_pay_as_bid() -> None:
     assert_truthful(Mechanism(MinCostFlow(), PayAsBid()), Grid(2, 2, range(2)))
     assert not examined(Mechanism(MinCostFlow(), PayAsBid()), Grid(2, 2, range(3)))["truthful"]
 

@@ -72,7 +72,7 @@ def test_markets_keep_to_what_was_asked(market: Market) -> None:
 
 @settings(deadline=None)
 @given(case=misreports(bidders=2) | markets().flatmap(lambda market: st.tuples(st.just(market), misreports_of(market))))
-def test_exact_vcg_survives_every_drawn_lie(case: Case) -> None:
+def test_exact_vcg_survives_every_drawn_misreport(case: Case) -> None:
     market, misreport = case
     assert misreport.rows != tuple(map(tuple, market.values[market.requests_of(misreport.bidder)].tolist()))
     assert Counterexample.of(Truthful(), EXACT, market, misreport) is None

@@ -1,14 +1,12 @@
 """`Cell`: one rule and one property, tried on several scopes, beside what the rule promises."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-from allocation import Market
-from mechanisms import DirectMechanism, Outcome
 from mechanisms.promises import Domain
 from proofs import Counterexample, Finding, Status, shrink
-from proofs.evidence.shrink import simplicity
+from proofs.subject.remembered import Remembered
 
 #: Called with how many steps were made.
 Progress = Callable[[int], None]
@@ -97,22 +95,6 @@ class Row(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class Remembered:
-    """A mechanism that is asked about each market once: shrinking asks about the same small ones again and again."""
-
-    mechanism: DirectMechanism
-    _known: dict[bytes, Outcome] = field(default_factory=dict)
-
-    def run(self, market: Market) -> Outcome:
-        """The mechanism's answer; an error is no answer, and is raised anew."""
-        parts = (market.values, market.costs, market.capacities, market.bidders, market.weights)
-        key = b"|".join(part.tobytes() for part in parts) + str(market.shape).encode()
-        if key not in self._known:
-            self._known[key] = self.mechanism.run(market)
-        return self._known[key]
-
-
 def trial(finding: Finding, scope: str, inside: bool, mechanism: Remembered) -> Trial:
     """The trial that a finding of an audit stands for."""
     found = finding.counterexample
@@ -133,4 +115,4 @@ def smallest(cell: Cell) -> Evidence | None:
 def _shrunk(found: Counterexample, mechanism: Remembered) -> Evidence:
     small = shrink(found, mechanism)
     small.replay(mechanism.mechanism)
-    return Evidence(str(small), small.as_dict(), simplicity(small.truth, small.misreport))
+    return Evidence(str(small), small.as_dict(), small.simplicity)

@@ -7,7 +7,7 @@ from experiments.studies.matrix.scopes import AVERAGE, SCOPES, TWO_SIDED
 from mechanisms import DirectMechanism, MechanismError
 from mechanisms.promises import Domain
 from proofs import Grid, Status
-from proofs.evidence.shrink import simplicity
+from proofs.evidence.simpler import simplicity
 
 REFUSED = "refused"
 

@@ -12,10 +12,8 @@ from mechanisms.dynamic import over_rounds
 from mechanisms.promises import Promises, promises_of
 from proofs import audit_plays, audit_rounds
 from proofs.rounds.conversations import Conversations
-from proofs.rounds.sums import OVER_ROUNDS, PlayFinding, Shortfall
-from proofs.rounds.truthful import MultiRoundDeviation, RoundsFinding
-
-TRUTHFUL = "truthful-over-rounds"
+from proofs.rounds.sums import OVER_ROUNDS
+from proofs.rounds.truthful import TRUTHFUL, RoundsFinding
 
 #: Worlds of two and of three rounds, and the values that bidders may have there.
 WORLDS: tuple[tuple[Conversations, Sequence[int]], ...] = (
@@ -51,22 +49,19 @@ class RoundsRow:
         found: dict[str, list[Trial]] = {name: [] for name in (TRUTHFUL, *OVER_ROUNDS)}
         for world, values in self.worlds:
             scope = f"{world.bidders} bidders x {world.agents} agents, values {list(values)}; {world}"
-            misreports = audit_rounds(self.mechanism, world, values)
-            found[TRUTHFUL].append(self._trial(TRUTHFUL, scope, misreports, misreports.gambit))
-            for play in audit_plays(self.mechanism, world, values):
-                found[play.name].append(self._trial(play.name, scope, play, play.shortfall))
+            plays = audit_plays(self.mechanism, world, values)
+            for finding in (audit_rounds(self.mechanism, world, values), *plays):
+                found[finding.name].append(self._trial(scope, finding))
             progress(_profiles(world, values))
         return tuple(Cell(name, self.promises.get(name), tuple(trials)) for name, trials in found.items())
 
-    def _trial(
-        self, name: str, scope: str, finding: RoundsFinding | PlayFinding, found: MultiRoundDeviation | Shortfall | None
-    ) -> Trial:
-        evidence = None
+    def _trial(self, scope: str, finding: RoundsFinding) -> Trial:
+        evidence, found = None, finding.evidence
         if found is not None:
-            data: dict[str, object] = {"amount": finding.worst, "text": str(found), "values": found.values}
-            shown = Evidence(f"{name} fails: {found}", data, found.simplicity)
+            data = found.as_dict() | {"amount": finding.worst}
+            shown = Evidence(f"{finding.name} fails: {found}", data, found.simplicity)
             evidence = lambda: shown  # noqa: E731
-        return Trial(scope, name in self.promises, finding.status, finding.worst, evidence)
+        return Trial(scope, finding.name in self.promises, finding.status, finding.worst, evidence)
 
     def __str__(self) -> str:
         return str(self.mechanism)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from allocation.heuristic.ranges import ByCost, ByOwner, Cheapest, FavouriteHub
-from experiments.studies.matrix.cells import Cell, Progress, Remembered, Trial, trial
+from experiments.studies.matrix.cells import Cell, Progress, Trial, trial
 from experiments.studies.matrix.refused import RefusedRow
 from experiments.studies.matrix.scopes import (
     AMPLE,
@@ -28,6 +28,7 @@ from proofs.grids.exhaustive import Exhaustive
 from proofs.properties.agents import AgentsRational, TruthfulAgents, TruthfulBoth
 from proofs.properties.bayesian import BayesianTruthful, InterimRational, grid_prior
 from proofs.properties.budget import Balanced
+from proofs.subject.remembered import Remembered
 
 #: About bidders, the auctioneer and welfare, whatever agents are.
 OF_BIDDERS: tuple[Property, ...] = (Truthful(), IndividuallyRational(), NoDeficit(), Balanced(), Efficient())

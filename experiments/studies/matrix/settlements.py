@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from allocation import MinCostFlow
-from experiments.studies.matrix.cells import Cell, Progress, Remembered, Trial, trial
+from experiments.studies.matrix.cells import Cell, Progress, Trial, trial
 from mechanisms import VCG, Mechanism
 from mechanisms.catalogue import SETTLEMENTS
 from mechanisms.promises import Domain, Promises, promises_of
@@ -19,6 +19,7 @@ from proofs.properties.realised import (
     TruthfulAgentsRealised,
     TruthfulRealised,
 )
+from proofs.subject.remembered import Remembered
 
 #: One in two, which divides every amount, and three in four, which makes settlements round.
 HALF, MOST = ExecutionRisk(), ExecutionRisk(chance=CERTAIN * 3 // 4)

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 from experiments.studies.matrix.cells import Row
 from experiments.studies.matrix.refused import REFUSED
-from experiments.studies.matrix.rounds import TRUTHFUL, dynamic
+from experiments.studies.matrix.rounds import dynamic
 from experiments.studies.matrix.rules import OF_AGENTS, OF_BIDDERS, ON_AVERAGE, auctions, pairs
 from experiments.studies.matrix.settlements import HALF, properties, settlements
 from mechanisms import MechanismError
 from mechanisms.catalogue import ALLOCATORS
 from mechanisms.settlement import OnPrediction
 from proofs.rounds.sums import OVER_ROUNDS
+from proofs.rounds.truthful import TRUTHFUL
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ FREE_CHOICE = Mechanism(FirstCome(1), PostedPrice(1))
 class Trap:
     """Honest utilities are exchanged with the bidders, and yet only the second one can gain by a misreport.
 
-    Bidder 0 gets agent 0 for nothing. Bidder 1 gets agent 1 at what makes him as well off, by his own account.
+    Bidder 0 gets agent 0 for nothing. Bidder 1 gets agent 1 at what makes them as well off, by their own account.
     """
 
     def run(self, market: Market) -> Outcome:

@@ -18,7 +18,7 @@ from proofs.grids import table as tables
 from proofs.grids.table import Enumeration, Table
 from proofs.properties.agents import AgentsRational
 from proofs.properties.budget import Balanced
-from proofs.scopes.profiles import alike, by_own, profile_of, values_of
+from proofs.scopes.profiles import alike, by_players, exchanged, values_of
 from tests.markets import random_market
 from tests.proofs.helpers import examined
 from tests.proofs.rules import EXACT, Spoiled
@@ -101,9 +101,25 @@ def test_many_profiles_are_the_markets_of_the_grid(grid: Grid) -> None:
             seen.append(profile)
     assert sorted(seen) == list(range(2, min(grid.profiles, 60)))
     for player in range(len(grid.sizes)):
-        rows = by_own(np.arange(grid.profiles), grid, player)
-        for (others, own), profile in np.ndenumerate(rows):
-            assert profile_of(grid, player, others, own) == profile and grid.rows(int(profile))[player] == own
+        rows = by_players(np.arange(grid.profiles), grid, (player,))
+        for line in rows.tolist():
+            others = [types[:player] + types[player + 1 :] for types in map(grid.rows, line)]
+            assert others == others[:1] * grid.sizes[player]
+            assert [grid.rows(profile)[player] for profile in line] == list(range(grid.sizes[player]))
+
+
+def test_profiles_by_coalition_and_with_players_exchanged() -> None:
+    grid = Grid(bidders=3, agents=1, values=range(2), owners=[0, 1, 1, 2])
+    whole = np.arange(grid.profiles)
+    for line in by_players(whole, grid, (2, 0)).tolist():
+        assert [grid.rows(profile)[::-2] for profile in line] == [[0, 0], [0, 1], [1, 0], [1, 1]]
+        assert len({grid.rows(profile)[1] for profile in line}) == 1
+    grid = Grid(bidders=3, agents=1, values=range(3))
+    for profile, there in enumerate(exchanged(np.arange(grid.profiles), grid, 1).tolist()):
+        first, second, third = grid.rows(profile)
+        assert grid.rows(there) == [first, third, second]
+    crowd = Grid(bidders=70, agents=1, values=[1])
+    assert by_players(np.arange(1), crowd, (69,)).tolist() == [[0]]
 
 
 @pytest.mark.parametrize(

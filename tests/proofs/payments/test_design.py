@@ -74,7 +74,7 @@ def test_bidders_may_keep_what_the_house_does_not_need() -> None:
 
 def test_serving_at_a_loss_leaves_a_least_deficit() -> None:
     best = design(Grid(2, 1, range(3), costs=2), "deficit", allocator=Random(0))
-    # Somebody is served whatever is said, so no report moves what he pays, and his value may be 0.
+    # Somebody is served whatever is said, so no report moves what they pay, and their value may be 0.
     assert best.value == -2
     report = audit(best.mechanism, best.grid, [*PROMISED, "no-deficit"])
     assert report["no-deficit"].status is Status.REFUTED and report["no-deficit"].worst == 2

@@ -85,7 +85,7 @@ def test_an_agent_that_cannot_deliver_gains_nothing() -> None:
     assert dearer is not None and dearer.text.endswith("and gains 1 on average")
 
 
-def test_sweeps_find_what_every_lie_compared_by_hand_finds() -> None:
+def test_sweeps_find_what_every_misreport_compared_by_hand_finds() -> None:
     grid = Grid(2, 1, (2, 3), private_costs=(1, 2), costs_per_pair=True)
     luck = ExecutionRisk(chance=CERTAIN * 3 // 4)
     for settlement in SETTLEMENTS:

@@ -81,7 +81,7 @@ def test_a_split_follows_its_requests_through_smaller_markets() -> None:
 
 @pytest.mark.parametrize("later", [(), (1,), (0, 0), (5,)])
 def test_only_ones_own_requests_can_be_held_back(later: tuple[int, ...]) -> None:
-    with pytest.raises(AuditError, match=r"bidder 0 holds back the requests .* of his \[0\]"):
+    with pytest.raises(AuditError, match=r"bidder 0 holds back the requests .* of their \[0\]"):
         Split(0, later).applied(ONE_SLOT.template)
 
 

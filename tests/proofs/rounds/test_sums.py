@@ -28,16 +28,16 @@ def test_one_round_after_the_other_wastes_what_a_plan_would_gain(rounds: int) ->
     assert verdicts(EACH, world, range(4)) == [True, True, False]
     assert verdicts(PLANNED, world, range(4)) == [True, True, True]
     wasted = audit_plays(EACH, world, range(4))[2]
-    assert wasted.status is Status.REFUTED and wasted.cases == 16 and wasted.shortfall is not None
-    assert (wasted.shortfall.world.bidders, wasted.shortfall.values) == (1, ((2,),))
-    assert wasted.worst >= wasted.shortfall.amount > 0
+    assert wasted.status is Status.REFUTED and wasted.cases == 16 and wasted.evidence is not None
+    assert (wasted.evidence.world.bidders, wasted.evidence.values) == (1, ((2,),))
+    assert wasted.worst >= wasted.evidence.amount > 0
 
 
-def test_who_teaches_the_predictor_may_pay_less_than_he_costs() -> None:
+def test_who_teaches_the_predictor_may_pay_less_than_they_cost() -> None:
     world = Conversations(bidders=2, rounds=3, capacity=2, presumed=3)
     rational, funded, efficient = audit_plays(PLANNED, world, (0, 3))
-    assert rational and efficient and not funded and funded.shortfall is not None
-    assert str(funded.shortfall).startswith("the auctioneer loses 2 over all rounds: agents ")
+    assert rational and efficient and not funded and funded.evidence is not None
+    assert str(funded.evidence).startswith("the auctioneer loses 2 over all rounds: agents ")
     assert verdicts(EACH, world, (0, 3))[:2] == [True, True]
 
 

@@ -1,4 +1,4 @@
-"""Lies over several rounds: what per-round VCG invites, and the dynamic pivot mechanism does not."""
+"""Misreports over several rounds: what per-round VCG invites, and the dynamic pivot mechanism does not."""
 
 import numpy as np
 import pytest
@@ -30,36 +30,36 @@ WORLDS = [
 def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replays here: a fresh process takes seconds, and one test about it is enough."""
     monkeypatch.setattr(
-        "proofs.rounds.truthful.evaluated_afresh", lambda expression, amount: f"{eval(expression) - amount} off"
+        "proofs.evidence.evidence.evaluated_afresh", lambda expression, amount: f"{eval(expression) - amount} off"
     )
 
 
 @pytest.mark.parametrize(("world", "values"), WORLDS, ids=str)
-def test_no_lie_over_rounds_gains_under_the_dynamic_pivot(world: Conversations, values: range) -> None:
+def test_no_misreport_over_rounds_gains_under_the_dynamic_pivot(world: Conversations, values: range) -> None:
     found = audit_rounds(PLANNED, world, values)
     assert found and found.worst == 0
     types, sequences = len(values) ** world.agents, len(values) ** (world.agents * world.rounds)
     assert found.cases == types**world.bidders * world.bidders * (sequences - 1)
 
 
-def test_the_smallest_lie_that_buys_a_cache() -> None:
+def test_the_smallest_misreport_that_buys_a_cache() -> None:
     found = audit_rounds(EACH, Conversations(bidders=2), range(4))
     assert found.status is Status.REFUTED and found.note == "replayed in a fresh process"
-    gambit = found.gambit
-    assert gambit is not None and (gambit.world.bidders, gambit.world.agents) == (1, 1)
-    assert (gambit.values, gambit.reports, gambit.gain) == (((2,),), ((3,), (2,)), 1)
-    assert str(gambit).splitlines() == [
+    deviation = found.evidence
+    assert deviation is not None and (deviation.world.bidders, deviation.world.agents) == (1, 1)
+    assert (deviation.values, deviation.reports, deviation.amount) == (((2,),), ((3,), (2,)), 1)
+    assert str(deviation).splitlines() == [
         "bidder 0 reports [3], then [2] instead of [2] in every round and gains 1; true values [[2]]; 2 rounds, "
         "capacity 1 per agent; documents of 1 and questions of 1 token; 1 per fresh token, 0 per cached one",
         "honest: agents [-1] charges [0]; agents [-1] charges [0] | "
         "deviating: agents [0] charges [2]; agents [0] charges [1]",
     ]
-    assert eval(gambit.expression(EACH)) == gambit.replay(EACH) == 1
-    with pytest.raises(ReplayError, match="played again it is 0"):
-        gambit.replay(PLANNED)
+    assert eval(deviation.expression(EACH)) == deviation.replay(EACH) == 1
+    with pytest.raises(ReplayError, match="nothing fails now"):
+        deviation.replay(PLANNED)
 
 
-def test_the_planner_serves_of_its_own_accord_whom_the_lie_would_have_served() -> None:
+def test_the_planner_serves_of_its_own_accord_whom_the_misreport_would_have_served() -> None:
     world = Conversations(bidders=1)
     first = PLANNED.decide(world, np.array([[2]]), ())
     second = PLANNED.decide(world, np.array([[2]]), ((0,),))
@@ -67,26 +67,26 @@ def test_the_planner_serves_of_its_own_accord_whom_the_lie_would_have_served() -
     assert [outcome.payments.charges.tolist() for outcome in (first, second)] == [[2], [1]]
 
 
-def test_a_lie_may_take_another_bidders_cache() -> None:
+def test_a_misreport_may_take_another_bidders_cache() -> None:
     theft = MultiRoundDeviation.of(EACH, Conversations(bidders=2), [(3,), (3,)], 1, [(4,), (3,)])
-    assert theft is not None and theft.gain == 1
+    assert theft is not None and theft.amount == 1
     # Both value the agent at 3, so whoever is served gains nothing in round 1 and 1 in round 2.
     assert [(answer.agents, answer.charges) for answer in theft.honest] == [((0, -1), (3, 0)), ((0, -1), (2, 0))]
     assert [(answer.agents, answer.charges) for answer in theft.deviating] == [((-1, 0), (0, 3)), ((-1, 0), (0, 2))]
 
 
 @pytest.mark.usefixtures("same_process")
-def test_three_rounds_pay_the_lie_twice() -> None:
+def test_three_rounds_pay_the_misreport_twice() -> None:
     found = audit_rounds(EACH, Conversations(bidders=1, rounds=3), range(4))
     assert found.worst == 2 and found.note == "0 off"
 
 
 @pytest.mark.usefixtures("same_process")
-def test_a_lie_may_buy_knowledge_in_place_of_a_cache() -> None:
+def test_a_misreport_may_buy_knowledge_in_place_of_a_cache() -> None:
     # Tokens cost the same, cached or not; but the predictor expects double of an agent that it never saw serve.
     found = audit_rounds(EACH, Conversations(bidders=1, cached=1, presumed=2), range(6))
-    assert found.status is Status.REFUTED and found.gambit is not None
-    assert found.gambit.world.presumed == 2 and found.gambit.reports[0] > found.gambit.values[0]
+    assert found.status is Status.REFUTED and found.evidence is not None
+    assert found.evidence.world.presumed == 2 and found.evidence.reports[0] > found.evidence.values[0]
 
 
 @pytest.mark.usefixtures("same_process")
@@ -98,7 +98,7 @@ def test_without_memory_truth_in_every_round_is_truth_over_rounds() -> None:
 
 
 @pytest.mark.usefixtures("same_process")
-def test_a_coarse_grid_hides_the_lie() -> None:
+def test_a_coarse_grid_hides_the_misreport() -> None:
     assert audit_rounds(EACH, Conversations(bidders=1), range(3))
     assert not audit_rounds(EACH, Conversations(bidders=1), range(4))
 

@@ -27,7 +27,7 @@ class LavishToEquals:
         return Outcome(market, right.allocation, Payments(right.payments.charges, right.payments.receipts + alike))
 
 
-def hunted(mechanism: DirectMechanism, prop: Property, sample: Sample = WIDE) -> Finding:
+def searched(mechanism: DirectMechanism, prop: Property, sample: Sample = WIDE) -> Finding:
     return audit(mechanism, sample, [prop], engines=[Guided()])[prop.name]
 
 
@@ -42,7 +42,7 @@ def hunted(mechanism: DirectMechanism, prop: Property, sample: Sample = WIDE) ->
     ids=str,
 )
 def test_violations_are_found_and_replayed(mechanism: DirectMechanism, prop: Property) -> None:
-    finding = hunted(mechanism, prop)
+    finding = searched(mechanism, prop)
     assert finding.status is Status.REFUTED and finding.counterexample is not None
     assert finding.counterexample.replay(mechanism) > 0
     assert finding.note == "guided by Hypothesis; replayed in a fresh process"
@@ -50,19 +50,19 @@ def test_violations_are_found_and_replayed(mechanism: DirectMechanism, prop: Pro
 
 def test_coincidences_are_met_that_uniform_draws_miss() -> None:
     [uniform] = Search().examine(LavishToEquals(), WIDE, [NoDeficit()], lambda done, total: None)
-    assert uniform.status is Status.UNKNOWN and hunted(LavishToEquals(), NoDeficit()).status is Status.REFUTED
+    assert uniform.status is Status.UNKNOWN and searched(LavishToEquals(), NoDeficit()).status is Status.REFUTED
 
 
-def test_agents_lie_too() -> None:
+def test_agents_misreport_too() -> None:
     private = Sample(bidders=2, agents=2, values=(0, 50), private_costs=(0, 9), private_capacities=(0, 2), draws=60)
-    assert hunted(EXACT, TruthfulAgents(), private).status is Status.REFUTED
+    assert searched(EXACT, TruthfulAgents(), private).status is Status.REFUTED
     for prop in (TruthfulAgents(), TruthfulBoth()):
-        finding = hunted(Mechanism(MinCostFlow(), TwoSidedVCG()), prop, private)
+        finding = searched(Mechanism(MinCostFlow(), TwoSidedVCG()), prop, private)
         assert finding.status is Status.UNKNOWN and finding.cases > 60
 
 
 def test_nothing_found_proves_nothing() -> None:
-    finding = hunted(EXACT, Truthful())
+    finding = searched(EXACT, Truthful())
     assert finding.status is Status.UNKNOWN and not finding
     assert "proves nothing beyond them" in finding.note and finding.cases > WIDE.draws
 
@@ -86,4 +86,4 @@ def test_what_cannot_be_guided_is_refused() -> None:
     with pytest.raises(AuditError, match="no engine examines"):
         audit(EXACT, Grid(2, 1, range(2)), [Truthful()], engines=[Guided()])
     with pytest.raises(AuditError, match=r"Forgetful answers Market.* differently"):
-        hunted(Forgetful(), Truthful())
+        searched(Forgetful(), Truthful())

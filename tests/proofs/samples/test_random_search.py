@@ -21,7 +21,7 @@ def test_sampling_never_refutes_vcg_and_never_verifies_it() -> None:
 
 
 @pytest.mark.parametrize("rule", [FIRST_PRICE, Spoiled("half the externality")], ids=str)
-def test_sampling_refutes_rules_that_reward_lies(rule: Mechanism | Spoiled) -> None:
+def test_sampling_refutes_rules_that_reward_misreports(rule: Mechanism | Spoiled) -> None:
     scope = Sample(bidders=6, agents=2, draws=30, capacities=1)
     finding = examined(rule, scope, [Truthful()])["truthful"]
     assert finding.status is Status.REFUTED and finding.counterexample is not None
@@ -51,7 +51,7 @@ def test_a_mechanism_with_a_memory_is_refused() -> None:
         audit(Forgetful(), Sample(bidders=3, agents=2, draws=3))
 
 
-def test_lies_stay_within_the_values_of_the_scope() -> None:
+def test_misreports_stay_within_the_values_of_the_scope() -> None:
     truth = Sample(values=(10, 20)).market(0)
     misreports = list(tempting_misreports(np.random.default_rng(0), truth, 3, 10, 20))
     assert len(misreports) > 20

@@ -11,7 +11,7 @@ def test_a_grid_holds_every_profile_once() -> None:
     assert all(set(values) <= {0, 1, 2} for values in seen)
 
 
-def test_pairs_count_every_lie_of_every_bidder_in_every_profile() -> None:
+def test_pairs_count_every_misreport_of_every_bidder_in_every_profile() -> None:
     grid = Grid(bidders=2, agents=1, values=(0, 2, 5), owners=(0, 1, 0))
     misreports = [list(grid.misreports(profile, bidder)) for profile in range(grid.profiles) for bidder in range(2)]
     assert grid.sizes == (9, 3)
@@ -19,7 +19,7 @@ def test_pairs_count_every_lie_of_every_bidder_in_every_profile() -> None:
     assert len(set(misreports[0])) == 8
 
 
-def test_a_lie_never_equals_the_truth() -> None:
+def test_a_misreport_never_equals_the_truth() -> None:
     grid = Grid(bidders=2, agents=2, values=range(2))
     for profile in range(grid.profiles):
         truth = grid.market(profile)
@@ -129,7 +129,7 @@ def test_draws_are_a_function_of_seed_and_index() -> None:
     assert not np.array_equal(sample.market(2).values, Sample(seed=5).market(2).values)
 
 
-def test_a_lie_must_fit_its_bidder() -> None:
+def test_a_misreport_must_fit_its_bidder() -> None:
     truth = Grid(bidders=2, agents=2).market(0)
     with pytest.raises(AuditError, match=r"bidder 2 misreports with rows of shape \(1, 2\)"):
         Misreport(2, ((0, 0),)).applied(truth)

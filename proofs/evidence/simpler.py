@@ -1,11 +1,4 @@
-"""Smaller counterexamples: shrink the market around a violation until no single step makes it simpler.
-
-The order of simplicity is `simplicity`, written down and total enough that shrinking is deterministic. A step is taken
-only if the property, computed from scratch on the smaller market, still fails (by any amount) and the market is
-strictly simpler, so shrinking ends. Its result may lie outside the scope that was audited: it is about the mechanism,
-the finding is about the scope. After Hypothesis (MacIver and Donaldson 2020), with steps that speak of markets in place
-of bytes.
-"""
+"""Steps towards a simpler market, and what simpler means there; what `Counterexample` shrinks by."""
 
 from collections.abc import Callable, Iterator
 from itertools import combinations
@@ -14,8 +7,6 @@ import numpy as np
 
 from allocation import FORBIDDEN, Market, MarketError
 from allocation.money import Money
-from mechanisms import DirectMechanism
-from proofs.evidence.counterexample import Counterexample
 from proofs.misreports.misreport import Deviation
 
 #: Up to this many numbers, two are lowered at a time as well: enough for 2 x 2 markets with a misreport.
@@ -27,8 +18,8 @@ Case = tuple[Market, Deviation | None]
 def simplicity(truth: Market, misreport: Deviation | None) -> tuple[int, ...]:
     """What makes one market simpler than another, most important first; smaller is simpler.
 
-    Fewer bidders, then requests, then agents, then slots, then forbidden pairs, then false reports; then smaller costs;
-    then a smaller largest value or reported number; then a smaller sum of them.
+    Fewer bidders, then requests, then agents, then capacity, then forbidden pairs, then false reports; then smaller
+    costs; then a smaller largest value or reported number; then a smaller sum of them.
     """
     values = np.abs(truth.values)
     said = np.abs(np.array(() if misreport is None else misreport.numbers, np.int64))
@@ -44,58 +35,13 @@ def simplicity(truth: Market, misreport: Deviation | None) -> tuple[int, ...]:
     )
 
 
-def shrink(found: Counterexample, mechanism: DirectMechanism, budget: int = 20_000) -> Counterexample:
-    """The simplest counterexample within reach of single steps, or the best after `budget` attempts.
-
-    Args:
-        found: a counterexample of this mechanism.
-        budget: how many smaller markets may be tried.
-
-    Example:
-        >>> from allocation import Market, MinCostFlow
-        >>> from mechanisms import Mechanism, PayAsBid
-        >>> from proofs.misreports.misreport import Misreport
-        >>> from proofs.claims.property import Truthful
-        >>> rule = Mechanism(MinCostFlow(), PayAsBid())
-        >>> market = Market([[7, 2], [3, 9]], [[1, 1], [1, 1]], [1, 2])
-        >>> small = shrink(Counterexample.of(Truthful(), rule, market, Misreport(0, ((5, 0),))), rule)
-        >>> small.truth.values.tolist(), small.misreport.rows
-        ([[2]], ((1,),))
-    """
-    best = found
-    tried = 0
-    while True:
-        for truth, misreport in _simpler(best.truth, best.misreport):
-            if tried == budget:
-                return best
-            tried += 1
-            smaller = _attempt(best, mechanism, truth, misreport)
-            if smaller is not None:
-                best = smaller
-                break
-        else:
-            return best
-
-
-def _attempt(
-    best: Counterexample, mechanism: DirectMechanism, truth: Market, misreport: Deviation | None
-) -> Counterexample | None:
-    if simplicity(truth, misreport) >= simplicity(best.truth, best.misreport):
-        return None
-    try:
-        return Counterexample.of(best.property, mechanism, truth, misreport, best.ties)
-    except Exception:
-        # A stranger's mechanism may refuse markets of a shape it was not made for; then that step is not to be had.
-        return None
-
-
-def _simpler(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
+def simpler(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
     """Candidates, the boldest first; not all of them are simpler, and most are no counterexamples."""
     yield from _fewer_rows(truth, misreport)
     yield from _fewer_agents(truth, misreport)
-    yield from _less_room(truth, misreport)
+    yield from _less_capacity(truth, misreport)
     yield from _fewer_reports(truth, misreport)
-    yield from _fewer_rows_and_slots(truth, misreport)
+    yield from _fewer_rows_and_less_capacity(truth, misreport)
     yield from _smaller_numbers(truth, misreport)
 
 
@@ -114,10 +60,10 @@ def _fewer_rows(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
             yield Market(rest.values, rest.costs, rest.capacities, rest.feasible, owners), shorter
 
 
-def _fewer_rows_and_slots(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
-    """Both at once: a bidder who merely fills a slot can only leave together with it."""
+def _fewer_rows_and_less_capacity(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
+    """Both at once: a bidder who merely fills capacity can only leave together with it."""
     for shorter, rest in _fewer_rows(truth, misreport):
-        yield from _less_room(shorter, rest)
+        yield from _less_capacity(shorter, rest)
 
 
 def _fewer_agents(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
@@ -127,12 +73,10 @@ def _fewer_agents(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
         narrower = None if misreport is None else misreport.without_agent(agent)
         if misreport is not None and narrower is None:
             continue
-        feasible = None if truth.feasible is None else np.delete(truth.feasible, agent, axis=1)
-        values, costs = np.delete(truth.values, agent, axis=1), np.delete(truth.costs, agent, axis=1)
-        yield Market(values, costs, np.delete(truth.capacities, agent), feasible, truth.bidders), narrower
+        yield truth.drop_agent(agent), narrower
 
 
-def _less_room(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
+def _less_capacity(truth: Market, misreport: Deviation | None) -> Iterator[Case]:
     if truth.feasible is not None:
         yield Market(truth.values, truth.costs, truth.capacities, None, truth.bidders), misreport
     for agent, capacity in enumerate(truth.capacities.tolist()):
