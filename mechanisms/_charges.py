@@ -3,40 +3,17 @@
 import numpy as np
 from numba import njit, types
 
-from allocation.kernels.compile.intrinsics import send_for
 from allocation.kernels.compile.signatures import MATRIX, ROW, TABLE, VECTOR, inlined
-from allocation.kernels.pairs.rows import whole
-
-#: Requests whose costs are sent for together. They lie far apart in memory: one by one each would wait for the last.
-_TOGETHER = 64
-
-
-@inlined
-def _who(agents, i):
-    """Who serves request i, the first agent where nobody does; and a mask that is 0 there. No branch to guess."""
-    j = agents[whole(i)]
-    served = ~(j >> 63)
-    return whole(j & served), served
-
 
 @inlined
 def _charge(costs, agents, prices, requests, first, gains, charges, receipts):
-    n, m = costs.shape
-    pairs, width = costs.reshape(n * m), whole(m)
-    for begin in range(-_TOGETHER if n > _TOGETHER else 0, n, _TOGETHER):
-        end = begin + _TOGETHER
-        for i in range(whole(end), whole(max(end, min(n, end + _TOGETHER)))):
-            j, _ = _who(agents, i)
-            send_for(pairs, i * width + j)
-        begin, end = max(0, begin), min(n, end)
-        # In two loops: the sums have to wait for one another, the costs need not.
-        for i in range(whole(begin), whole(end)):
-            j, served = _who(agents, i)
-            charges[i] = pairs[i * width + j] & served
-        for i in range(whole(begin), whole(end)):
-            j, served = _who(agents, i)
-            receipts[j] += charges[i]
-            charges[i] += prices[j] & served
+    # In two loops: the sums have to wait for one another, the costs, which come from memory, need not.
+    for i in range(agents.size):
+        charges[i] = costs[i, agents[i]] if agents[i] >= 0 else 0
+    for i in range(agents.size):
+        if agents[i] >= 0:
+            receipts[agents[i]] += charges[i]
+            charges[i] += prices[agents[i]]
     for g in range(first.size - 1):
         served = 0
         for i in requests[first[g] : first[g + 1]]:
@@ -58,7 +35,7 @@ def charge(costs, agents, prices, requests, first, gains):
         prices: (M,) the lowest supporting prices, which single requests pay.
         requests: requests of bidders with several, bidder by bidder.
         first: (G + 1,) bidder g owns `requests[first[g] : first[g + 1]]`.
-        gains: (G,) what the others would gain without bidder g: paid in equal parts by the served ones among his
+        gains: (G,) what the others would gain without bidder g: paid in equal parts by the served ones among its
             requests, the remainder by the first of them.
     """
     charges, receipts = np.empty(agents.size, np.int64), np.zeros(prices.size, np.int64)

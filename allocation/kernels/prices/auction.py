@@ -10,9 +10,8 @@ of prices end, and only the prices are of use.
 import numpy as np
 from numba import njit
 
-from allocation.kernels.compile.signatures import NUMBER, ROW, VECTOR, inner
-from allocation.kernels.pairs.offers import ahead
-from allocation.kernels.pairs.rows import ROWS
+from allocation.kernels.compile.signatures import MATRIX, NUMBER, ROW, VECTOR, inner
+from allocation.kernels.pairs.offers import two_best
 
 
 @inner
@@ -37,8 +36,8 @@ def _heap(keys, ids, size):
         _sift(keys, ids, size, t, keys[t], ids[t])
 
 
-@njit(NUMBER(ROWS, VECTOR, ROW, ROW, ROW, ROW, NUMBER, NUMBER, NUMBER), cache=True)
-def compete(rows, capacities, prices, at, margins, pending, waiting, increment, most):
+@njit(NUMBER(MATRIX, VECTOR, ROW, ROW, ROW, ROW, NUMBER, NUMBER, NUMBER), cache=True)
+def compete(weights, capacities, prices, at, margins, pending, waiting, increment, most):
     """Requests without a place bid until they have one, leave, or would only tie; prices (M + 1,) rise in place.
 
     Args:
@@ -70,7 +69,7 @@ def compete(rows, capacities, prices, at, margins, pending, waiting, increment, 
     while waiting > 0 and most > 0:
         most -= 1
         i = pending[waiting - 1]
-        best, first, next_best, runner = ahead(rows, i, prices)
+        best, first, next_best, runner = two_best(weights[i], prices)
         lead = best - next_best
         placed = best == 0
         if placed:
