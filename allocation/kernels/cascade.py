@@ -22,10 +22,10 @@ from allocation.kernels.prices.bidding import balance, bid_up
 from allocation.kernels.prices.newton import newton, strays, window
 
 #: Work in entries touched, per arc that a network for another solver would have: what finishing may be worth.
-_EFFORT = 300
+_EFFORT = 600
 
 #: The same per pair, forbidden or not, for our own passes read them all.
-_EFFORT_DENSE = 48
+_EFFORT_DENSE = 96
 
 #: Rounds of Newton's method, if there may be any.
 _ROUNDS = 30
@@ -39,6 +39,9 @@ _PLENTY = 8
 
 #: Imbalance, as a share of the requests, up to which Newton's method has done its work.
 _BALANCED = 0.6
+
+#: Requests too many or too few for the capacity for which it is not worth it that all prices rise or fall.
+_BEYOND = 8
 
 #: Imbalance, as a share of the requests, that will do in a sample: chance makes more of it.
 _ROUGH = 0.05
@@ -75,29 +78,36 @@ class Solver:
         """
         n, m = weights.shape
         before = prices.copy()
-        at, second, margins = (np.empty(n, np.int64) for _ in range(3))
-        narrow = (n // 2 - _PER_AGENT * m - _MORE) // _PER_EXCESS
-        rough = int(n * _ROUGH) if self.rough else 0
-        goal, rounds = max(2, m // 4, narrow, rough), _ROUNDS if n >= _SMOOTH * m else 0
-        left = newton(weights, capacities, prices, goal, m // 4, rounds, at, second, margins)
-        if n < _PLENTY * m and (n < _SMOOTH * m or left > _BALANCED * n):
-            crowd = int(n * _CROWD) if n * m > _SOON else n
-            if finish(weights, capacities, prices, at, margins, crowd, self.effort // 4):
-                return at
-            prices[:] = before
-            bid_up(weights, capacities, prices)
-            left = newton(weights, capacities, prices, goal, m // 4, rounds, at, second, margins)
-        if left <= rough:
+        at, margins, left = _favourites(weights, capacities, prices, self._goal(n, m))
+        if left <= _BALANCED * n and n >= _SMOOTH * m or n >= _PLENTY * m:
+            return self._settle_near(weights, capacities, prices, at, margins, left)
+        crowd = int(n * _CROWD) if n * m > _SOON else n
+        if finish(weights, capacities, prices, at, margins, crowd, self.effort // 4):
+            return at
+        prices[:] = before
+        bid_up(weights, capacities, prices)
+        at, margins, left = _favourites(weights, capacities, prices, self._goal(n, m))
+        return self._settle_near(weights, capacities, prices, at, margins, left)
+
+    def _settle_near(
+        self, weights: Integers, capacities: Integers, prices: Integers, at: Integers, margins: Integers, left: int
+    ) -> Integers:
+        n, m = weights.shape
+        if self.rough and left <= n * _ROUGH:
             return at
         before = prices.copy()
-        if 0 < left <= narrow:
+        if 0 < left <= _narrow(n, m):
             if self._settle_undecided(weights, capacities, prices, at, margins, left):
                 return at
             prices[:] = before
-            newton(weights, capacities, prices, 0, 0, 0, at, second, margins)
+            at, margins, _ = _favourites(weights, capacities, prices, n)
         if not finish(weights, capacities, prices, at, margins, n, self.effort):
             raise BudgetSpent
         return at
+
+    def _goal(self, n: int, m: int) -> int:
+        """The imbalance that is small enough to go on."""
+        return max(2, m // 4, _narrow(n, m), int(n * _ROUGH) if self.rough else 0)
 
     def _settle_undecided(
         self, weights: Integers, capacities: Integers, prices: Integers, at: Integers, margins: Integers, left: int
@@ -149,6 +159,28 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
         return Solver(effort).settle(weights, capacities, prices)
     except BudgetSpent:
         return None
+
+
+def _favourites(
+    weights: Integers, capacities: Integers, prices: Integers, goal: int
+) -> tuple[Integers, Integers, int]:
+    """Improve `prices` (M + 1,) in place: each request's favourite node and its margin there (N,), and the imbalance.
+
+    Where Newton's method has nothing to go by all prices rise or fall alike.
+    """
+    n, m = weights.shape
+    at, second, margins = (np.empty(n, np.int64) for _ in range(3))
+    rounds = _ROUNDS if n >= _SMOOTH * m else 0
+    left = newton(weights, capacities, prices, goal, m // 4, rounds, at, second, margins)
+    if left > goal and abs(np.count_nonzero(at) - min(n, int(capacities.sum()))) > _BEYOND:
+        balance(weights, capacities, prices)
+        left = newton(weights, capacities, prices, goal, m // 4, 0, at, second, margins)
+    return at, margins, left
+
+
+def _narrow(n: int, m: int) -> int:
+    """The imbalance up to which half of the requests at most are undecided."""
+    return (n // 2 - _PER_AGENT * m - _MORE) // _PER_EXCESS
 
 
 def _sizes(n: int, m: int) -> list[int]:

@@ -60,8 +60,8 @@ def _relax(arcs, walls, base, shift, open_):
 
 
 @inner
-def _nearest_goal(graph, search):
-    """Dijkstra from the source until a goal is settled, which there must be: (it, nodes settled, work)."""
+def _search(graph, search, goals):
+    """Dijkstra from the source until so many goals are settled, which there must be: (nodes settled, work)."""
     size = graph.prices.size
     shift = bits(size)
     best = FAR << shift
@@ -69,14 +69,15 @@ def _nearest_goal(graph, search):
         search.walls[k] = graph.prices[k]
         search.open[k] = (search.first[k] << shift) | k
         best = min(best, search.open[k])
-    count, work = 0, size
+    count, work = 0, 4 * size
     while True:
         node = best & ((1 << shift) - 1)
         search.dist[node] = best >> shift
         search.order[count] = node
         count += 1
-        if search.goal[node]:
-            return node, count, work
+        goals -= search.goal[node]
+        if goals == 0:
+            return count, work
         work += size + refresh(graph, node)
         search.open[node] = FAR << shift
         search.walls[node] += FAR
@@ -84,36 +85,36 @@ def _nearest_goal(graph, search):
 
 
 @inner
-def _before(graph, search, count, k):
-    """The node from which k was reached; settled before it, which matters where arcs cost nothing."""
-    for t in range(count):
-        j = search.order[t]
+def _before(graph, search, k):
+    """A node settled before k from which k is reached at no cost; -1 where there is none any more."""
+    for j in search.order:
         if j == k:
             break
-        if search.dist[j] + graph.lengths[j, k] - graph.prices[j] + graph.prices[k] == search.dist[k]:
+        length = graph.lengths[j, k]
+        free = length == graph.prices[j] - graph.prices[k]
+        # A stale arc may have become longer; from node 0 it costs nothing to let a price fall.
+        if free and (not graph.stale[j, k] or (j == 0 and length == 0) or mover(graph, j, k) >= 0):
             return j
-    return np.int64(0)
+    return np.int64(-1)
 
 
 @inner
-def _augment(graph, search):
-    """Move requests along a shortest path to a goal, and adapt the prices; returns the path's first node, the work,
-    and its length."""
-    end, count, work = _nearest_goal(graph, search)
-    size, k = 0, end
+def _augment(graph, search, k):
+    """Move requests along arcs that cost nothing, to node k; returns the path's first node, -1 where there is none."""
+    size = 0
     while search.first[k] != search.dist[k]:
         search.path[size] = k
         size += 1
-        k = _before(graph, search, count, k)
+        k = _before(graph, search, k)
+        if k < 0:
+            return k
     search.path[size] = k
     for t in range(size):
         i = mover(graph, search.path[t + 1], search.path[t])
         if i >= 0:
             remove(graph, i)
             insert(graph, search.path[t], i)
-    for t in range(count):
-        graph.prices[search.order[t]] += search.dist[end] - search.dist[search.order[t]]
-    return k, work, search.dist[end]
+    return k
 
 
 @inner
@@ -125,29 +126,48 @@ def _place(graph, search, i):
     for k in range(1, prices.size):
         search.first[k] = min(FAR, best - row[k - 1] + prices[k])
         search.goal[k] = graph.loads[k] < graph.capacities[k - 1]
-    node, work, _ = _augment(graph, search)
-    insert(graph, node, i)
+    count, work = _search(graph, search, np.int64(1))
+    end = search.order[count - 1]
+    for k in search.order[:count]:
+        prices[k] += search.dist[end] - search.dist[k]
+    insert(graph, _augment(graph, search, end), i)
     return work
+
+
+@inlined
+def _lacks(graph, k):
+    """Whether agent k has a price and free capacity."""
+    return k > 0 and graph.prices[k] > 0 and graph.loads[k] < graph.capacities[k - 1]
 
 
 @inner
 def fill_agents(graph, search, budget):
-    """Agents that have a price and free capacity get requests, or lose the price, one by one; returns the work done."""
-    work = np.int64(0)
+    """Agents that have a price and free capacity get requests, or lose the price; returns the work done.
+
+    A search goes to several of them, and prices fall by the distances, so that its paths cost nothing. Each agent takes
+    such paths as long as the ones taken before leave it some; another search serves the others, and goes to no more
+    than twice as many agents as paths were taken after the last.
+    """
+    work, prices, aim = np.int64(0), graph.prices, 2
     while work <= budget:
         goals = 0
-        search.goal[0] = False
-        for k in range(1, graph.prices.size):
-            search.goal[k] = graph.prices[k] > 0 and graph.loads[k] < graph.capacities[k - 1]
+        for k in range(prices.size):
+            search.goal[k] = _lacks(graph, k)
             goals += search.goal[k]
         if goals == 0:
             break
         search.first[:] = FAR
         search.first[0] = 0
-        _, spent, fall = _augment(graph, search)
-        for k in range(graph.prices.size):
-            graph.prices[k] -= fall
-        work += spent
+        count, spent = _search(graph, search, min(goals, aim))
+        work, aim = work + spent, 2
+        reach = search.dist[search.order[count - 1]]
+        for k in range(prices.size):
+            prices[k] -= reach
+        for k in search.order[:count]:
+            prices[k] += reach - search.dist[k]
+        for k in search.order[:count]:
+            while search.goal[k] and _lacks(graph, k) and _augment(graph, search, k) >= 0:
+                work, aim = work + prices.size, aim + 2
     return work
 
 

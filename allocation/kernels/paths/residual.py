@@ -3,7 +3,10 @@
 Node k + 1 is agent k. `lengths[j, k]` is the least welfare lost by moving one request from node j to node k, and
 `lengths[0, k] <= 0`, for a price may fall to 0 without any request moving. With prices q (q_0 = 0) an allocation is
 optimal exactly when lengths[j, k] - q_j + q_k >= 0 everywhere, no agent is overfull, and every agent with a price is
-full (Ahuja, Magnanti and Orlin 1993, chapter 9). Rows of `lengths` are computed when a search reaches their node.
+full (Ahuja, Magnanti and Orlin 1993, chapter 9).
+
+Arcs out of a node are computed when a search reaches it: all of them the first time; later those that a request which
+left was the first to take, for these may have become longer.
 """
 
 from typing import NamedTuple
@@ -14,11 +17,15 @@ from numpy.typing import NDArray
 from allocation.kernels.compile.signatures import inlined, inner
 from allocation.kernels.pairs.offers import FAR, weight
 
+#: To read one pair of each request at a node takes as long as so many where all pairs are read.
+_COLUMN = 4
+
 
 class Residual(NamedTuple):
     """Requests at node j are `members[start[j] : start[j] + loads[j]]`, and `place` (N,) is their index there.
 
-    `at` (N,) is the node of each request, -1 for one that waits. `stale` rows of `lengths` are to be computed anew.
+    `at` (N,) is the node of each request, -1 for one that waits. Where `stale` (M + 1, M + 1) says so `lengths` are not
+    known, but no less than what is there.
     """
 
     weights: NDArray[np.int64]
@@ -51,8 +58,8 @@ def residual(weights, capacities, prices, at):
         start,
         members,
         place,
-        np.empty((m + 1, m + 1), np.int64),
-        np.ones(m + 1, np.bool_),
+        np.full((m + 1, m + 1), -FAR),
+        np.ones((m + 1, m + 1), np.bool_),
     )
     for i in range(n):
         if at[i] >= 0:
@@ -69,17 +76,34 @@ def shorten(row, here, arcs):
         others[k] = min(others[k], here - row[k])
 
 
+@inlined
+def present(graph, j):
+    """The requests at node j."""
+    return graph.members[graph.start[j] : graph.start[j] + graph.loads[j]]
+
+
 @inner
 def refresh(graph, j):
-    """Compute the arcs out of node j, if they are stale; returns the work done."""
-    if not graph.stale[j]:
-        return 0
-    arcs = graph.lengths[j]
-    arcs[:] = 0 if j == 0 else FAR
-    graph.stale[j] = False
-    for i in graph.members[graph.start[j] : graph.start[j] + graph.loads[j]]:
-        shorten(graph.weights[i], weight(graph.weights, i, j), arcs)
-    return arcs.size * graph.loads[j]
+    """Compute the stale arcs out of node j; returns the work done."""
+    arcs, stale, here = graph.lengths[j], graph.stale[j], present(graph, j)
+    count = 0
+    for k in range(stale.size):
+        count += stale[k]
+    if _COLUMN * count > stale.size:
+        arcs[:] = 0 if j == 0 else FAR
+        for i in here:
+            shorten(graph.weights[i], weight(graph.weights, i, j), arcs)
+        stale[:] = False
+        return stale.size * here.size
+    for k in range(stale.size if count > 0 else 0):
+        if stale[k]:
+            least = 0 if j == 0 else FAR
+            for i in here:
+                least = min(least, weight(graph.weights, i, j) - weight(graph.weights, i, k))
+                if least == arcs[k]:
+                    break
+            arcs[k], stale[k] = least, False
+    return count * here.size * _COLUMN
 
 
 @inner
@@ -88,8 +112,7 @@ def insert(graph, j, i):
     graph.at[i], graph.place[i] = j, graph.start[j] + graph.loads[j]
     graph.members[graph.place[i]] = i
     graph.loads[j] += 1
-    if not graph.stale[j]:
-        shorten(graph.weights[i], weight(graph.weights, i, j), graph.lengths[j])
+    shorten(graph.weights[i], weight(graph.weights, i, j), graph.lengths[j])
 
 
 @inner
@@ -100,7 +123,10 @@ def remove(graph, i):
     last = graph.members[graph.start[j] + graph.loads[j]]
     graph.members[graph.place[i]], graph.place[last] = last, graph.place[i]
     graph.at[i] = -1
-    graph.stale[j] = True
+    row, arcs, stale, here = graph.weights[i], graph.lengths[j], graph.stale[j], weight(graph.weights, i, j)
+    stale[0] |= here == arcs[0]
+    for k in range(row.size):
+        stale[k + 1] |= here - row[k] == arcs[k + 1]
 
 
 @inner
@@ -108,7 +134,7 @@ def mover(graph, j, k):
     """The request at node j that loses least by moving to node k; -1 where a price falls instead."""
     length = graph.lengths[j, k]
     if j > 0 or length < 0:
-        for i in graph.members[graph.start[j] : graph.start[j] + graph.loads[j]]:
+        for i in present(graph, j):
             if weight(graph.weights, i, j) - weight(graph.weights, i, k) == length:
                 return i
     return np.int64(-1)

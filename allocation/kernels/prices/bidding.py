@@ -19,15 +19,11 @@ _SHARES = (0.25, 0.5, 1.0, 1.0)
 #: Bids for each request in each round.
 _BIDS = 30
 
-#: Increments that bids make up for soon: where all prices are further off they rise alike first.
-_REACH = 32
-
 
 def bid_up(weights: Integers, capacities: Integers, prices: Integers) -> None:
     """Let all requests bid anew from `prices` (M + 1,), in place, in rounds of falling increments."""
     n, m = weights.shape
     unit, overshot = spread(weights), 0
-    balance(weights, capacities, prices, _REACH * int(_INCREMENTS[0] * unit))
     for increment, share in zip(_INCREMENTS, _SHARES, strict=True):
         # Where prices are too high no request comes to lower them: down by twice what one bid may have overshot.
         prices[1:] = np.maximum(prices[1:] - 2 * overshot, 0)
@@ -38,13 +34,13 @@ def bid_up(weights: Integers, capacities: Integers, prices: Integers) -> None:
         compete(some, capacity, prices, at, margins, np.arange(count), count, overshot, _BIDS * count)
 
 
-def balance(weights: Integers, capacities: Integers, prices: Integers, least: int) -> None:
-    """Raise all `prices` (M + 1,) alike until no more requests want to be served than there is capacity for.
+def balance(weights: Integers, capacities: Integers, prices: Integers) -> None:
+    """Raise or lower all `prices` (M + 1,) alike until as many requests want to be served as there is capacity for.
 
-    Lower them where fewer do; leave them where they would rise by no more than `least`.
+    Until one is 0 where that is more than requests.
     """
     excess = len(weights) - int(capacities.sum())
+    rise = -int(prices[1:].min())
     if excess > 0:
-        rise = int(np.partition(best_offers(weights, prices), excess - 1)[excess - 1])
-        if rise > least:
-            prices[1:] = np.maximum(prices[1:] + rise, 0)
+        rise = max(rise, int(np.partition(best_offers(weights, prices), excess - 1)[excess - 1]))
+    prices[1:] += rise
