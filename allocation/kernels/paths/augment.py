@@ -28,7 +28,7 @@ class Search(NamedTuple):
     """Scratch of one search by Dijkstra, an entry per node.
 
     Distances from the source along no other node, `FAR` where none; packed distances of open nodes; prices, with `FAR`
-    added for settled nodes; distances; settled nodes in order; the path found; the goals.
+    added for settled nodes; distances; settled nodes in order; the path found; the goals; where a path may begin.
     """
 
     first: NDArray[np.int64]
@@ -38,13 +38,14 @@ class Search(NamedTuple):
     order: NDArray[np.int64]
     path: NDArray[np.int64]
     goal: NDArray[np.bool_]
+    source: NDArray[np.bool_]
 
 
 @inner
 def scratch(size):
     """For searches among so many nodes."""
-    rows = np.empty((6, size), np.int64)
-    return Search(rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], np.empty(size, np.bool_))
+    rows, marks = np.empty((6, size), np.int64), np.empty((2, size), np.bool_)
+    return Search(rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], marks[0], marks[1])
 
 
 @inlined
@@ -100,9 +101,9 @@ def _before(graph, search, k):
 
 @inner
 def _augment(graph, search, k):
-    """Move requests along arcs that cost nothing, to node k; returns the path's first node, -1 where there is none."""
+    """Move requests along arcs that cost nothing, to node k; returns the path's source, -1 where there is no path."""
     size = 0
-    while search.first[k] != search.dist[k]:
+    while not search.source[k]:
         search.path[size] = k
         size += 1
         k = _before(graph, search, k)
@@ -118,20 +119,39 @@ def _augment(graph, search, k):
 
 
 @inner
-def _place(graph, search, i):
-    """Serve request i, or leave it out, on the shortest path from a favourite; returns the work done."""
-    row, prices = graph.weights[i], graph.prices
+def _place(graph, search, i, end):
+    """Serve request i, or leave it out, on the shortest path from a favourite: (its end, work).
+
+    That may be the path to `end` that another request took before, if it still costs nothing; -1 where none did.
+    """
+    row, prices, work = graph.weights[i], graph.prices, 4 * graph.prices.size
+    best = _find_favourites(row, prices, search.source)
+    node = np.int64(-1)
+    if end == 0 or (end > 0 and graph.loads[end] < graph.capacities[end - 1]):
+        node = _augment(graph, search, end)
+    if node < 0:
+        search.first[0], search.goal[0] = best, True
+        for k in range(1, prices.size):
+            search.first[k] = min(FAR, best - row[k - 1] + prices[k])
+            search.goal[k] = graph.loads[k] < graph.capacities[k - 1]
+        count, spent = _search(graph, search, np.int64(1))
+        end, work = search.order[count - 1], work + spent
+        for k in search.order[:count]:
+            prices[k] += search.dist[end] - search.dist[k]
+        _find_favourites(row, prices, search.source)
+        node = _augment(graph, search, end)
+    insert(graph, node, i)
+    return end, work
+
+
+@inner
+def _find_favourites(row, prices, source):
+    """Marks the nodes (M + 1,) that offer a request most, and returns how much."""
     best = best_offer(row, prices, np.int64(0))
-    search.first[0], search.goal[0] = best, True
-    for k in range(1, prices.size):
-        search.first[k] = min(FAR, best - row[k - 1] + prices[k])
-        search.goal[k] = graph.loads[k] < graph.capacities[k - 1]
-    count, work = _search(graph, search, np.int64(1))
-    end = search.order[count - 1]
-    for k in search.order[:count]:
-        prices[k] += search.dist[end] - search.dist[k]
-    insert(graph, _augment(graph, search, end), i)
-    return work
+    source[0] = best == 0
+    for k in range(row.size):
+        source[k + 1] = row[k] - prices[k + 1] == best
+    return best
 
 
 @inlined
@@ -158,6 +178,8 @@ def fill_agents(graph, search, budget):
             break
         search.first[:] = FAR
         search.first[0] = 0
+        search.source[:] = False
+        search.source[0] = True
         count, spent = _search(graph, search, min(goals, aim))
         work, aim = work + spent, 2
         reach = search.dist[search.order[count - 1]]
@@ -214,9 +236,10 @@ def _take_favourites(weights, capacities, prices, at, margins, waiting):
 def _finish(weights, capacities, prices, at, waiting, budget):
     """Place those that wait, then fill agents; returns the work done, more than `budget` where it was given up."""
     graph, search = residual(weights, capacities, prices, at), scratch(prices.size)
-    work = np.int64(0)
+    work, end = np.int64(0), np.int64(-1)
     for i in waiting:
-        work += _place(graph, search, i)
+        end, spent = _place(graph, search, i, end)
+        work += spent
         if work > budget:
             return work
     return work + fill_agents(graph, search, budget - work)
