@@ -5,6 +5,7 @@ from numba import njit, types
 
 from allocation.kernels.compile.signatures import MATRIX, ROW, TABLE, VECTOR, inlined
 
+
 @inlined
 def _charge(costs, agents, prices, requests, first, gains, charges, receipts):
     # In two loops: the sums have to wait for one another, the costs, which come from memory, need not.

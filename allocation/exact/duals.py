@@ -1,7 +1,7 @@
 """Dual prices of an optimal allocation, and the way from any feasible allocation to an optimal one.
 
 Both read the compressed residual graph of M + 1 nodes. Its shortest paths from "unserved" give the *minimal*
-supporting prices, which are what each served request's removal is worth to the others (Leonard 1983; Demange, Gale
+supporting prices, which are what the others would gain by each served request's removal (Leonard 1983; Demange, Gale
 and Sotomayor 1986); a negative cycle is a reassignment that gains welfare (Klein 1967).
 """
 
@@ -69,9 +69,9 @@ def lowest(weights: Money, nodes: NDArray[np.int64], capacities: Money) -> tuple
 def externalities(
     market: Market, allocation: Allocation, requests: NDArray[np.int64], first: NDArray[np.int64]
 ) -> Money:
-    """(G,) welfare that the others would gain if all requests of bidder g left at once; 0 for one who is not served.
+    """(G,) welfare that the others would gain if all requests of bidder g left at once; 0 where none of them is served.
 
-    Each removal repairs the optimum along one shortest path for each slot set free; nothing is solved again.
+    Each removal repairs the optimum along one shortest path for each request that it served; nothing is solved again.
 
     Args:
         market: N requests, M agents.

@@ -29,8 +29,8 @@ MAX_AGENTS = 2**13
 class MinCostFlow:
     """Welfare-maximising allocation as a minimum-cost flow on M + 1 nodes, with the lowest dual prices.
 
-    A request with several best offers goes to the agent with most free capacity, the first among equals; one that is worth
-    exactly nothing stays unserved. A market that turns out much harder than its size suggests is handed over to
+    A request with several best offers goes to the agent with most free capacity, the first among equals; one whose best
+    pair has no welfare stays unserved. A market that turns out much harder than its size suggests is handed over to
     OR-tools, which is decided by counting work, never by a clock: the same market always gives the same allocation.
 
     Source: Ahuja, Magnanti and Orlin, Network Flows (1993), chapter 9; Jonker and Volgenant (1987).
@@ -44,6 +44,12 @@ class MinCostFlow:
 
     def allocate_from(self, market: Market, prices: Money) -> Allocation:
         """The same from the prices (M,) of an earlier, similar market: faster where they still fit.
+
+        Example:
+            >>> from allocation import Market, MinCostFlow
+            >>> before = MinCostFlow().allocate(Market([[5], [9], [7]], [[0], [0], [0]], [1]))
+            >>> MinCostFlow().allocate_from(Market([[6], [9], [8]], [[0], [0], [0]], [1]), before.prices)
+            Allocation([-1, 0, -1], prices=[8])
 
         Raises:
             MarketError: the prices have the wrong shape or lie outside [0, MAX_PRICE).
@@ -81,9 +87,9 @@ def _among_open(weights: Money, capacities: Money, start: Money | None) -> Nodes
 def _optimum(weights: Money, capacities: Money, start: Money | None) -> Nodes | None:
     n, m = weights.shape
     if n * m <= TINY or n <= min(FEW, m):
-        nodes, prices = np.empty((1, n), np.int64), np.empty((1, m + 1), np.int64)
-        kernels("paths.tiny").solve_many(weights[None], capacities, nodes, prices)
-        return nodes[0]
+        nodes: Nodes = np.empty(n, np.int64)
+        kernels("paths.tiny").solve_many(weights[None], capacities, nodes[None], np.empty((1, m + 1), np.int64))
+        return nodes
     if m > MAX_AGENTS:
         return None
     found: Nodes | None = kernels("cascade").optimum(weights, capacities, start)

@@ -11,6 +11,7 @@
 All work is counted. Where it is more than handing the market over to another solver costs, it is given up.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ from allocation.kernels.paths.augment import finish
 from allocation.kernels.prices.bidding import balance, bid_up
 from allocation.kernels.prices.newton import newton, strays, window
 
-#: Work in entries touched, per arc that a network for another solver would have: what finishing may be worth.
+#: Work in entries touched, per arc that a network for another solver would have: what finishing may take.
 _EFFORT = 600
 
 #: The same per pair, forbidden or not, for our own passes read them all.
@@ -40,7 +41,7 @@ _PLENTY = 8
 #: Imbalance, as a share of the requests, up to which Newton's method has done its work.
 _BALANCED = 0.6
 
-#: Requests too many or too few for the capacity for which it is not worth it that all prices rise or fall.
+#: Requests too many or too few for the capacity at which prices need not all rise or fall.
 _BEYOND = 8
 
 #: Imbalance, as a share of the requests, that will do in a sample: chance makes more of it.
@@ -74,14 +75,14 @@ class Solver:
         """Nodes (N,) of an optimum near `prices` (M + 1,), which change to some that support it.
 
         Raises:
-            BudgetSpent: the work was not worth it.
+            BudgetSpent: it took too much work.
         """
         n, m = weights.shape
         before = prices.copy()
         at, margins, left = _favourites(weights, capacities, prices, self._goal(n, m))
-        if left <= _BALANCED * n and n >= _SMOOTH * m or n >= _PLENTY * m:
+        if n >= _PLENTY * m or (n >= _SMOOTH * m and left <= _BALANCED * n):
             return self._settle_near(weights, capacities, prices, at, margins, left)
-        crowd = int(n * _CROWD) if n * m > _SOON else n
+        crowd = int(n * _CROWD) if n * m > _SOON else FAR
         if finish(weights, capacities, prices, at, margins, crowd, self.effort // 4):
             return at
         prices[:] = before
@@ -101,7 +102,7 @@ class Solver:
                 return at
             prices[:] = before
             at, margins, _ = _favourites(weights, capacities, prices, n)
-        if not finish(weights, capacities, prices, at, margins, n, self.effort):
+        if not finish(weights, capacities, prices, at, margins, FAR, self.effort):
             raise BudgetSpent
         return at
 
@@ -138,7 +139,7 @@ class Solver:
 
 
 def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> Integers | None:
-    """Nodes (N,) of an optimal allocation, or None if it is not worth the work.
+    """Nodes (N,) of an optimal allocation, or None if that takes too much work.
 
     Args:
         weights: (N, M).
@@ -149,10 +150,8 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
     effort = _effort(weights)
     try:
         if start is not None:
-            try:
+            with suppress(BudgetSpent):
                 return Solver(effort // 3).settle(weights, capacities, np.concatenate(([0], start)))
-            except BudgetSpent:
-                pass
         prices = np.zeros(m + 1, np.int64)
         for count in _sizes(n, m):
             Solver(effort // 2, rough=True).settle(*sample(weights, capacities, count), prices)
@@ -161,9 +160,7 @@ def optimum(weights: Integers, capacities: Integers, start: Integers | None) -> 
         return None
 
 
-def _favourites(
-    weights: Integers, capacities: Integers, prices: Integers, goal: int
-) -> tuple[Integers, Integers, int]:
+def _favourites(weights: Integers, capacities: Integers, prices: Integers, goal: int) -> tuple[Integers, Integers, int]:
     """Improve `prices` (M + 1,) in place: each request's favourite node and its margin there (N,), and the imbalance.
 
     Where Newton's method has nothing to go by all prices rise or fall alike.
@@ -193,8 +190,9 @@ def _sizes(n: int, m: int) -> list[int]:
 
 
 def _effort(weights: Integers) -> int:
-    """The work that is worth it: handing over costs time in proportion to the pairs worth something."""
+    """The work an attempt may take: handing over costs time in proportion to the pairs of positive welfare."""
     n, m = weights.shape
     some = weights if n <= 256 else weights[sample_rows(n, 128)]
     arcs = int(np.count_nonzero(some > 0) * n * m // max(1, some.size)) + 2 * n
-    return _EFFORT * arcs + _EFFORT_DENSE * n * m + 1_000_000
+    effort: int = _EFFORT * arcs + _EFFORT_DENSE * n * m + 1_000_000
+    return effort

@@ -1,4 +1,4 @@
-"""What agents offer a request at given prices, its welfare there less the price: the best offers, and who makes them.
+"""What agents offer a request at given prices: the welfare of the pair less the price.
 
 Of equal offers the first agent's counts as better; node 0, "unserved", offers 0. Each offer carries in its low bits how
 far from the end its agent is, so that one maximum finds both, without a branch: the machine takes several at once.
@@ -12,7 +12,7 @@ from allocation.kernels.compile.signatures import MATRIX, ROW, inlined
 #: Infinity: further than any path is long, and short enough to carry a node in the low bits (`MAX_AGENTS`).
 FAR = 2**46
 
-#: No pair is worth more, so no price needs to be higher.
+#: No pair has more welfare, so no price needs to be higher.
 CEILING = 2**41
 
 

@@ -32,6 +32,6 @@ def pilot(weights: Integers) -> Integers:
 
 
 def spread(weights: Integers) -> int:
-    """How much more its best agent is worth to a request than the mean of those worth something, on average."""
+    """How far the welfare of a request's best pair is above the mean of its positive ones, on average."""
     some = np.maximum(pilot(weights), 0)
     return int((some.max(axis=1) - some.sum(axis=1) / np.maximum(1, np.count_nonzero(some, axis=1))).mean())

@@ -195,7 +195,7 @@ def fill_agents(graph, search, budget):
 
 @inner
 def _emptiest(row, prices, best, free):
-    """The node with most free capacity among those that offer `best`; 0 if none has any or none is worth its price."""
+    """The node with most free capacity among those that offer `best`; 0 if none has any or all offer and cost 0."""
     choice, most = np.int64(0), np.int64(0)
     for k in range(row.size):
         if row[k] - prices[k + 1] == best and free[k] > most and (best > 0 or prices[k + 1] > 0):

@@ -2,7 +2,7 @@
 
 They are shortest distances from node 0, "unserved", in the residual graph (see `paths.residual`), with the sign turned;
 they exist exactly where no cycle is negative (Bellman 1958; Leonard 1983). Nothing is believed of the allocation: all
-pairs are read. Only nodes that serve a request have arcs worth a row, so the table is no larger than the market.
+pairs are read. Only nodes with a request need a row of arcs, so that the table is no larger than the market.
 """
 
 import numpy as np

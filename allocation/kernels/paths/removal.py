@@ -16,7 +16,7 @@ from allocation.kernels.paths.residual import insert, remove, residual
 
 @njit(ROW(MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR), cache=True)
 def removals(weights, capacities, prices, home, requests, first):
-    """(G,) welfare the others gain when bidder g leaves, who owns `requests[first[g] : first[g + 1]]`.
+    """(G,) welfare the others gain when bidder g, owner of `requests[first[g] : first[g + 1]]`, leaves.
 
     Args:
         weights: (N, M).

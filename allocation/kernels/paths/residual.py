@@ -25,7 +25,7 @@ class Residual(NamedTuple):
     """Requests at node j are `members[start[j] : start[j] + loads[j]]`, and `place` (N,) is their index there.
 
     `at` (N,) is the node of each request, -1 for one that waits. Where `stale` (M + 1, M + 1) says so `lengths` are not
-    known, but no less than what is there.
+    known, but no less than what is there; where a node was not `reached` (M + 1,) its rows of both hold nothing yet.
     """
 
     weights: NDArray[np.int64]
@@ -38,6 +38,7 @@ class Residual(NamedTuple):
     place: NDArray[np.int64]
     lengths: NDArray[np.int64]
     stale: NDArray[np.bool_]
+    reached: NDArray[np.bool_]
 
 
 @inner
@@ -49,18 +50,9 @@ def residual(weights, capacities, prices, at):
     for k in range(m):
         start[k + 2] = start[k + 1] + min(capacities[k], n) + 1
     loads, members, place = np.zeros(m + 1, np.int64), np.empty(start[m + 1], np.int64), np.empty(n, np.int64)
-    graph = Residual(
-        weights,
-        capacities,
-        prices,
-        at,
-        loads,
-        start,
-        members,
-        place,
-        np.full((m + 1, m + 1), -FAR),
-        np.ones((m + 1, m + 1), np.bool_),
-    )
+    lengths, stale = np.empty((m + 1, m + 1), np.int64), np.empty((m + 1, m + 1), np.bool_)
+    reached = np.zeros(m + 1, np.bool_)
+    graph = Residual(weights, capacities, prices, at, loads, start, members, place, lengths, stale, reached)
     for i in range(n):
         if at[i] >= 0:
             insert(graph, at[i], i)
@@ -89,7 +81,8 @@ def refresh(graph, j):
     count = 0
     for k in range(stale.size):
         count += stale[k]
-    if _COLUMN * count > stale.size:
+    if not graph.reached[j] or _COLUMN * count > stale.size:
+        graph.reached[j] = True
         arcs[:] = 0 if j == 0 else FAR
         for i in here:
             shorten(graph.weights[i], weight(graph.weights, i, j), arcs)
@@ -112,7 +105,8 @@ def insert(graph, j, i):
     graph.at[i], graph.place[i] = j, graph.start[j] + graph.loads[j]
     graph.members[graph.place[i]] = i
     graph.loads[j] += 1
-    shorten(graph.weights[i], weight(graph.weights, i, j), graph.lengths[j])
+    if graph.reached[j]:
+        shorten(graph.weights[i], weight(graph.weights, i, j), graph.lengths[j])
 
 
 @inner
@@ -123,10 +117,11 @@ def remove(graph, i):
     last = graph.members[graph.start[j] + graph.loads[j]]
     graph.members[graph.place[i]], graph.place[last] = last, graph.place[i]
     graph.at[i] = -1
-    row, arcs, stale, here = graph.weights[i], graph.lengths[j], graph.stale[j], weight(graph.weights, i, j)
-    stale[0] |= here == arcs[0]
-    for k in range(row.size):
-        stale[k + 1] |= here - row[k] == arcs[k + 1]
+    if graph.reached[j]:
+        row, arcs, stale, here = graph.weights[i], graph.lengths[j], graph.stale[j], weight(graph.weights, i, j)
+        stale[0] |= here == arcs[0]
+        for k in range(row.size):
+            stale[k + 1] |= here - row[k] == arcs[k + 1]
 
 
 @inner

@@ -10,7 +10,7 @@ from allocation.kernels.pairs.offers import best_offers
 from allocation.kernels.pairs.samples import Integers, sample, spread
 from allocation.kernels.prices.auction import compete
 
-#: What bids exceed indifference by, round by round: a share of how much more the best agent is worth than the mean.
+#: What bids exceed indifference by, round by round: a share of how far a request's best pair is above the mean.
 _INCREMENTS = (0.2, 0.05, 0.01, 0.002)
 
 #: The share of the requests that bid in each round, one per agent at least.

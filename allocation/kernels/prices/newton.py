@@ -94,8 +94,7 @@ def _image(ends, unit, diagonal, course, image):
 
 @inner
 def _direction(at, second, margins, width, excess, prices, step):
-    """Solve (Laplacian + regulariser) step = excess over the agents that can move; all are (M + 1,), and node 0 cannot.
-    """
+    """Solve (Laplacian + regulariser) step = excess over the agents that can move; all (M + 1,), and node 0 cannot."""
     size, unit = step.size, 0.5 / width
     ends = _near(at, second, margins, width)
     diagonal, residual, course, image = np.full(size, unit), np.zeros(size), np.zeros(size), np.zeros(size)
