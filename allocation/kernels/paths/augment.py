@@ -29,6 +29,7 @@ class Search(NamedTuple):
 
     Distances from the source along no other node, `FAR` where none; packed distances of open nodes; prices, with `FAR`
     added for settled nodes; distances; settled nodes in order; the path found; the goals; where a path may begin.
+    And, a single entry, the work done so far: how many entries were touched.
     """
 
     first: NDArray[np.int64]
@@ -39,13 +40,14 @@ class Search(NamedTuple):
     path: NDArray[np.int64]
     goal: NDArray[np.bool_]
     source: NDArray[np.bool_]
+    work: NDArray[np.int64]
 
 
 @inner
 def scratch(size):
     """For searches among so many nodes."""
     rows, marks = np.empty((6, size), np.int64), np.empty((2, size), np.bool_)
-    return Search(rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], marks[0], marks[1])
+    return Search(rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], marks[0], marks[1], np.zeros(1, np.int64))
 
 
 @inlined
@@ -62,7 +64,7 @@ def _relax(arcs, walls, base, shift, open_):
 
 @inner
 def _search(graph, search, goals):
-    """Dijkstra from the source until so many goals are settled, which there must be: (nodes settled, work)."""
+    """Dijkstra from the source until so many goals are settled, which there must be; returns how many nodes are."""
     size = graph.prices.size
     shift = bits(size)
     best = FAR << shift
@@ -70,7 +72,8 @@ def _search(graph, search, goals):
         search.walls[k] = graph.prices[k]
         search.open[k] = (search.first[k] << shift) | k
         best = min(best, search.open[k])
-    count, work = 0, 4 * size
+    count = 0
+    search.work[0] += 4 * size
     while True:
         node = best & ((1 << shift) - 1)
         search.dist[node] = best >> shift
@@ -78,8 +81,8 @@ def _search(graph, search, goals):
         count += 1
         goals -= search.goal[node]
         if goals == 0:
-            return count, work
-        work += size + refresh(graph, node)
+            return count
+        search.work[0] += size + refresh(graph, node)
         search.open[node] = FAR << shift
         search.walls[node] += FAR
         best = _relax(graph.lengths[node], search.walls, (best >> shift) - graph.prices[node], shift, search.open)
@@ -92,10 +95,13 @@ def _before(graph, search, k):
         if j == k:
             break
         length = graph.lengths[j, k]
-        free = length == graph.prices[j] - graph.prices[k]
-        # A stale arc may have become longer; from node 0 it costs nothing to let a price fall.
-        if free and (not graph.stale[j, k] or (j == 0 and length == 0) or mover(graph, j, k) >= 0):
-            return j
+        if length == graph.prices[j] - graph.prices[k]:
+            # A stale arc may have become longer; but from node 0 it costs nothing to let a price fall.
+            if not graph.stale[j, k] or (j == 0 and length == 0):
+                return j
+            search.work[0] += graph.loads[j]
+            if mover(graph, j, k) >= 0:
+                return j
     return np.int64(-1)
 
 
@@ -112,6 +118,7 @@ def _augment(graph, search, k):
     search.path[size] = k
     for t in range(size):
         i = mover(graph, search.path[t + 1], search.path[t])
+        search.work[0] += graph.loads[search.path[t + 1]]
         if i >= 0:
             remove(graph, i)
             insert(graph, search.path[t], i)
@@ -120,11 +127,12 @@ def _augment(graph, search, k):
 
 @inner
 def _place(graph, search, i, end):
-    """Serve request i, or leave it out, on the shortest path from a favourite: (its end, work).
+    """Serve request i, or leave it out, on the shortest path from a favourite; returns where it ends.
 
     That may be the path to `end` that another request took before, if it still costs nothing; -1 where none did.
     """
-    row, prices, work = graph.weights[i], graph.prices, 4 * graph.prices.size
+    row, prices = graph.weights[i], graph.prices
+    search.work[0] += 4 * prices.size
     best = _find_favourites(row, prices, search.source)
     node = np.int64(-1)
     if end == 0 or (end > 0 and graph.loads[end] < graph.capacities[end - 1]):
@@ -134,14 +142,14 @@ def _place(graph, search, i, end):
         for k in range(1, prices.size):
             search.first[k] = min(FAR, best - row[k - 1] + prices[k])
             search.goal[k] = graph.loads[k] < graph.capacities[k - 1]
-        count, spent = _search(graph, search, np.int64(1))
-        end, work = search.order[count - 1], work + spent
+        count = _search(graph, search, np.int64(1))
+        end = search.order[count - 1]
         for k in search.order[:count]:
             prices[k] += search.dist[end] - search.dist[k]
         _find_favourites(row, prices, search.source)
         node = _augment(graph, search, end)
     insert(graph, node, i)
-    return end, work
+    return end
 
 
 @inner
@@ -162,14 +170,14 @@ def _lacks(graph, k):
 
 @inner
 def fill_agents(graph, search, budget):
-    """Agents that have a price and free capacity get requests, or lose the price; returns the work done.
+    """Agents that have a price and free capacity get requests, or lose the price, until the work is more than `budget`.
 
     A search goes to several of them, and prices fall by the distances, so that its paths cost nothing. Each agent takes
     such paths as long as the ones taken before leave it some; another search serves the others, and goes to no more
     than twice as many agents as paths were taken after the last.
     """
-    work, prices, aim = np.int64(0), graph.prices, 2
-    while work <= budget:
+    prices, aim = graph.prices, 2
+    while search.work[0] <= budget:
         goals = 0
         for k in range(prices.size):
             search.goal[k] = _lacks(graph, k)
@@ -180,8 +188,7 @@ def fill_agents(graph, search, budget):
         search.first[0] = 0
         search.source[:] = False
         search.source[0] = True
-        count, spent = _search(graph, search, min(goals, aim))
-        work, aim = work + spent, 2
+        count, aim = _search(graph, search, min(goals, aim)), 2
         reach = search.dist[search.order[count - 1]]
         for k in range(prices.size):
             prices[k] -= reach
@@ -189,8 +196,7 @@ def fill_agents(graph, search, budget):
             prices[k] += reach - search.dist[k]
         for k in search.order[:count]:
             while search.goal[k] and _lacks(graph, k) and _augment(graph, search, k) >= 0:
-                work, aim = work + prices.size, aim + 2
-    return work
+                aim += 2
 
 
 @inner
@@ -236,13 +242,13 @@ def _take_favourites(weights, capacities, prices, at, margins, waiting):
 def _finish(weights, capacities, prices, at, waiting, budget):
     """Place those that wait, then fill agents; returns the work done, more than `budget` where it was given up."""
     graph, search = residual(weights, capacities, prices, at), scratch(prices.size)
-    work, end = np.int64(0), np.int64(-1)
+    end = np.int64(-1)
     for i in waiting:
-        end, spent = _place(graph, search, i, end)
-        work += spent
-        if work > budget:
-            return work
-    return work + fill_agents(graph, search, budget - work)
+        end = _place(graph, search, i, end)
+        if search.work[0] > budget:
+            return search.work[0]
+    fill_agents(graph, search, budget)
+    return search.work[0]
 
 
 def finish(

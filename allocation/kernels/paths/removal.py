@@ -29,7 +29,7 @@ def removals(weights, capacities, prices, home, requests, first):
     graph, search = residual(weights, capacities, prices.copy(), home.copy()), scratch(prices.size)
     gains = np.zeros(first.size - 1, np.int64)
     for g in range(gains.size):
-        leaving = requests[first[g] : first[g + 1]]
+        leaving, search.work[0] = requests[first[g] : first[g + 1]], 0
         for i in leaving:
             remove(graph, i)
         fill_agents(graph, search, FAR)
