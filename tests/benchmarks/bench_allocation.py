@@ -3,7 +3,7 @@
 Each row alternates ours and OR-tools, seed by seed, in CPU time, and checks every answer: the welfare must equal
 OR-tools' to the micro-unit and the certificate must hold.
 
-Ordinary rows must be faster than OR-tools by `BAR`, small ones by `SMALL`; no other may be slower than noise explains.
+Ordinary rows must be faster by `BAR`, those of 1000 requests by `SMALL`; no other may be slower than noise explains.
 """
 
 import time
@@ -22,7 +22,7 @@ SIZES = [(100, 10), (1000, 20), (1000, 100), (10000, 20), (10000, 100), (100000,
 QUICK = {("structured", 10000, 1000), ("structured", 100000, 100), ("uniform", 100000, 100)}
 HARD = [*SIZES[1:], (100, 3000)]
 
-#: What the ratio to OR-tools must be at least: in ordinary rows, in those of 1000 requests or fewer, and in all others,
+#: What the ratio to OR-tools must be at least: in ordinary rows, in those of 1000 requests, and in all others,
 #: where it may come out below 1 by chance.
 BAR = 10
 SMALL = 3
@@ -92,7 +92,7 @@ def test_ordinary(
     if not full and (kind, n, m) in QUICK:
         pytest.skip("measured in the full run alone: make bench BENCH=--full")
     ratio = measure(benchmark, row, "ordinary", kind, n, m, max(seeds, 3 if n * m <= 200_000 else 1))
-    assert ratio >= (BAR if n > 1000 else SMALL)
+    assert ratio >= (BAR if n > 1000 else SMALL if n == 1000 else LEAST)
 
 
 @pytest.mark.parametrize("kind", ADVERSARIAL)

@@ -15,28 +15,27 @@ from allocation.kernels.paths.residual import shorten
 
 @inner
 def _table(weights, at, capacities):
-    """Rows (L, M + 1) of arc lengths, and which of them each node has (M + 1,), -1 for one without requests."""
+    """Rows (L, M + 1) of arc lengths, the node of each, node 0 first, and the row of each node (M + 1,), -1 without."""
     size = weights.shape[1] + 1
-    loads, row = np.zeros(size, np.int64), np.full(size, -1)
-    count = 1
-    row[0] = 0
-    for i in range(at.size):
-        loads[at[i]] += 1
-        if row[at[i]] < 0:
-            row[at[i]] = count
+    loads, row, nodes = np.zeros(size, np.int64), np.full(size, -1), np.zeros(size, np.int64)
+    row[0], count = 0, 1
+    for j in at:
+        loads[j] += 1
+        if row[j] < 0:
+            row[j], nodes[count] = count, j
             count += 1
     lengths = np.full((count, size), FAR)
     lengths[0] = 0
     for i in range(at.size):
         shorten(weights[i], weight(weights, i, at[i]), lengths[row[at[i]]])
-    for k in range(1, size):
-        if row[k] >= 0 and loads[k] < capacities[k - 1]:
-            lengths[row[k], 0] = min(lengths[row[k], 0], 0)
-    return lengths, row
+    for r in range(1, count):
+        if loads[nodes[r]] < capacities[nodes[r] - 1]:
+            lengths[r, 0] = min(lengths[r, 0], 0)
+    return lengths, nodes[:count], row
 
 
 @inner
-def _relax(j, arcs, dist, before, moved):
+def _relax(j, arcs, dist, before, row, moved):
     """Lower distances through the arcs out of node j: first a look without branches, for most rows shorten nothing."""
     base, found = dist[j], False
     for k in range(dist.size):
@@ -44,30 +43,48 @@ def _relax(j, arcs, dist, before, moved):
     if found:
         for k in range(dist.size):
             if arcs[k] < FAR and base + arcs[k] < dist[k]:
-                dist[k], before[k], moved[k] = base + arcs[k], j, True
+                dist[k], before[k] = base + arcs[k], j
+                if row[k] >= 0:
+                    moved[row[k]] = True
 
 
 @inner
-def _settle(lengths, row, capacities, dist, before):
-    """Bellman and Ford's rounds; returns a node to which a negative cycle leads backwards, -1 where there is none."""
+def _next(nodes, dist, moved, due):
+    """The row that is due of a node that moved, and lies nearest to node 0; -1 if there is none."""
+    found = -1
+    for r in range(nodes.size):
+        if moved[r] and due[r] and (found < 0 or dist[nodes[r]] > dist[nodes[found]]):
+            found = r
+    return found
+
+
+@inner
+def _distances(lengths, nodes, row, capacities, dist, before):
+    """Bellman and Ford's rounds, nearest nodes first; returns a node that a negative cycle leads to, else -1."""
     dist[:] = lengths[0]
     before[:] = 0
-    moved = np.ones(dist.size, np.bool_)
-    last = 0
-    for _ in range(dist.size):
-        last = -1
-        for j in range(dist.size):
-            if moved[j]:
-                last, moved[j] = j, False
-                if row[j] >= 0:
-                    _relax(j, lengths[row[j]], dist, before, moved)
-                elif capacities[j - 1] > 0 and dist[j] < 0:
-                    dist[0], before[0] = dist[j], j
+    moved, due = np.ones(nodes.size, np.bool_), np.ones(nodes.size, np.bool_)
+    moved[0] = False
+    r = _next(nodes, dist, moved, due)
+    for _ in range(nodes.size + 1):
+        if r < 0:
+            break
+        while r >= 0:
+            moved[r] = due[r] = False
+            _relax(nodes[r], lengths[r], dist, before, row, moved)
             if dist[0] < 0:
                 return np.int64(0)
-        if last < 0:
-            return np.int64(-1)
-    return np.int64(last)
+            r = _next(nodes, dist, moved, due)
+        due[:] = True
+        r = _next(nodes, dist, moved, due)
+    if r >= 0:
+        return nodes[r]
+    for k in range(1, dist.size):
+        # An agent without requests that has a price and free capacity: the price may fall.
+        if row[k] < 0 and dist[k] < 0 and capacities[k - 1] > 0:
+            before[0] = k
+            return np.int64(0)
+    return np.int64(-1)
 
 
 @njit(NUMBER(MATRIX, VECTOR, VECTOR, ROW, ROW), cache=True)
@@ -82,8 +99,8 @@ def lowest_prices(weights, at, capacities, prices, before):
     Returns:
         -1, or where the allocation is not optimal a node on a cycle in `before` along which moving requests gains.
     """
-    lengths, row = _table(weights, at, capacities)
-    node = _settle(lengths, row, capacities, prices, before)
+    lengths, nodes, row = _table(weights, at, capacities)
+    node = _distances(lengths, nodes, row, capacities, prices, before)
     if node >= 0:
         for _ in range(prices.size):
             node = before[node]
