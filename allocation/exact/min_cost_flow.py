@@ -66,22 +66,26 @@ class MinCostFlow:
 
 def _solve(market: Market, start: Money | None) -> Allocation:
     capacities = np.minimum(market.capacities, market.shape[0])
-    nodes = _among_open(market.weights, capacities, start)
-    if nodes is None:
-        return _hand_over(market)
-    prices, _, _ = lowest(market.weights, nodes, capacities)
-    return Lowest.of(market, nodes - 1, prices)
+    found = _among_open(market.weights, capacities, start)
+    return _hand_over(market) if found is None else Lowest.of(market, found[0] - 1, found[1])
 
 
-def _among_open(weights: Money, capacities: Money, start: Money | None) -> Nodes | None:
-    """The optimum among agents with capacity: no other bears on it."""
+def _among_open(weights: Money, capacities: Money, start: Money | None) -> tuple[Nodes, Money] | None:
+    """The optimum among agents with capacity, and the lowest prices; an agent without costs what deters all requests."""
     open_ = capacities > 0
-    if open_.all():
-        return _optimum(weights, capacities, start)
     # An index of booleans along the second axis would take ten times as long, and lie in memory the wrong way.
-    some = weights.compress(open_, axis=1)
+    some = weights if open_.all() else weights.compress(open_, axis=1)
     nodes = _optimum(some, capacities[open_], None if start is None else start[open_])
-    return None if nodes is None else np.concatenate(([0], np.flatnonzero(open_) + 1))[nodes]
+    if nodes is None:
+        return None
+    prices, _, _ = lowest(some, nodes, capacities[open_])
+    if open_.all():
+        return nodes, prices
+    served = nodes > 0
+    gains = np.where(served, some[np.arange(nodes.size), nodes - 1] - prices[nodes - 1], 0) if some.size else nodes
+    paid = kernels("pairs.offers").deterring(weights, gains)
+    paid[open_] = prices
+    return np.concatenate(([0], np.flatnonzero(open_) + 1))[nodes], paid
 
 
 def _optimum(weights: Money, capacities: Money, start: Money | None) -> Nodes | None:

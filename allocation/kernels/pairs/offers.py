@@ -78,6 +78,17 @@ def best_offers(weights, prices):
     return found
 
 
+@njit(ROW(MATRIX, ROW), cache=True)
+def deterring(weights, gains):
+    """(M,) the least prices at which no agent offers any request more than it gains (N,) where it is."""
+    prices = np.zeros(weights.shape[1], np.int64)
+    for i in range(gains.size):
+        row, gain = weights[i], gains[i]
+        for k in range(row.size):
+            prices[k] = max(prices[k], row[k] - gain)
+    return prices
+
+
 @inlined
 def revise(weights, prices, drift, sure, at, second, margins, best):
     """Each request's favourite, second favourite, margin and best offer, after prices moved by `drift` (M + 1,).
