@@ -1,7 +1,7 @@
 """Dual prices of an optimal allocation, and the way from any feasible allocation to an optimal one.
 
 Both read the compressed residual graph of M + 1 nodes. Its shortest paths from "unserved" give the *minimal*
-supporting prices, which are what each served request's removal is worth to the others (Leonard 1983; Demange, Gale
+supporting prices, which are what the others would gain by each served request's removal (Leonard 1983; Demange, Gale
 and Sotomayor 1986); a negative cycle is a reassignment that gains welfare (Klein 1967).
 """
 
@@ -50,20 +50,28 @@ def minimal_prices(market: Market, allocation: Allocation) -> Money:
     ):
         return allocation.prices
     market.check(allocation)
-    lengths, _ = _residual(market, allocation)
-    dist, _, cycle = kernels("paths.bellman_ford").shortest_paths(lengths)
+    prices, _, cycle = lowest(market.weights, allocation.agents + 1, market.capacities)
     if cycle >= 0:
         raise CertificateError("the allocation is not welfare-optimal: moving requests in a cycle gains welfare")
-    prices: Money = -dist[1:]
     return prices
+
+
+def lowest(weights: Money, nodes: NDArray[np.int64], capacities: Money) -> tuple[Money, NDArray[np.int64], int]:
+    """The lowest supporting prices (M,) of the allocation `nodes` (N,), 0 for unserved and k + 1 for agent k.
+
+    And the node before each on its shortest path from "unserved", and a node on a negative cycle, -1 if there is none.
+    """
+    prices, before = np.empty((2, capacities.size + 1), np.int64)
+    cycle = kernels("paths.lowest").lowest_prices(weights, nodes, capacities, prices, before)
+    return prices[1:], before, cycle
 
 
 def externalities(
     market: Market, allocation: Allocation, requests: NDArray[np.int64], first: NDArray[np.int64]
 ) -> Money:
-    """(G,) welfare that the others would gain if all requests of bidder g left at once; 0 for one who is not served.
+    """(G,) welfare that the others would gain if all requests of bidder g left at once; 0 where none of them is served.
 
-    Each removal repairs the optimum along one shortest path for each slot set free; nothing is solved again.
+    Each removal repairs the optimum along one shortest path for each request that it served; nothing is solved again.
 
     Args:
         market: N requests, M agents.
@@ -78,8 +86,8 @@ def externalities(
         return np.zeros(0, np.int64)
     prices = np.concatenate(([0], minimal_prices(market, allocation)))
     capacities = np.minimum(market.capacities, market.shape[0])
-    rows = kernels("pairs.rows").dense(market.weights)
-    gains: Money = kernels("paths.removal").removals(rows, capacities, prices, allocation.agents + 1, requests, first)
+    nodes = allocation.agents + 1
+    gains: Money = kernels("paths.removal").removals(market.weights, capacities, prices, nodes, requests, first)
     return gains
 
 
@@ -95,30 +103,30 @@ def improve(market: Market, allocation: Allocation) -> tuple[Allocation, int]:
     market.check(allocation)
     cycles = 0
     while True:
-        lengths, movers = _residual(market, allocation)
-        dist, before, node = kernels("paths.bellman_ford").shortest_paths(lengths)
+        prices, before, node = lowest(market.weights, allocation.agents + 1, market.capacities)
         if node < 0:
-            return Lowest.of(market, allocation.agents, -dist[1:]), cycles
-        allocation = _rotate(allocation, movers, before, int(node))
+            return Lowest.of(market, allocation.agents, prices), cycles
+        allocation = _rotate(market, allocation, before, node)
         cycles += 1
 
 
-def _residual(market: Market, allocation: Allocation) -> tuple[Money, Money]:
-    loads = np.concatenate(([0], market.loads(allocation)))
-    lengths, movers = kernels("paths.bellman_ford").residual_lengths(
-        market.weights, allocation.agents + 1, loads, market.capacities
-    )
-    return lengths, movers
-
-
-def _rotate(allocation: Allocation, movers: Money, before: Money, node: int) -> Allocation:
+def _rotate(market: Market, allocation: Allocation, before: NDArray[np.int64], node: int) -> Allocation:
+    """Along each arc of the cycle the request that loses least moves; or a price falls, if that loses less."""
     agents = allocation.agents.copy()
+    free = np.concatenate(([True], market.loads(allocation) < market.capacities))
     k = node
     while True:
         j = int(before[k])
-        mover = movers[j, k]
-        if mover >= 0:
-            agents[mover] = k - 1 if k else UNSERVED
+        there = np.flatnonzero(allocation.agents == j - 1)
+        losses = _welfare(market, there, j) - _welfare(market, there, k)
+        falls = free[j] and 0 in (j, k)
+        if there.size and (not falls or losses.min() < 0):
+            agents[there[losses.argmin()]] = k - 1 if k else UNSERVED
         k = j
         if k == node:
             return Allocation(agents)
+
+
+def _welfare(market: Market, requests: NDArray[np.intp], node: int) -> Money:
+    found: Money = market.weights[requests, node - 1] if node else np.zeros(requests.size, np.int64)
+    return found

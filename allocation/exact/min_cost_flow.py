@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation.errors import MarketError
-from allocation.exact.duals import Lowest, minimal_prices
+from allocation.exact.duals import Lowest, lowest, minimal_prices
 from allocation.kernels.compile.loading import kernels
 from allocation.market import FORBIDDEN, MAX_PRICE, Agents, Allocation, Market
 from allocation.money import MAX_AMOUNT, Money, as_money
 
-#: Nodes (N,), 0 for unserved and k + 1 for agent k, and the lowest supporting prices (M,).
-Solution = tuple[NDArray[np.int64], Money]
+#: (N,) 0 for unserved and k + 1 for agent k.
+Nodes = NDArray[np.int64]
 
 #: Up to this many pairs a market is solved from zero prices, without sampling.
 TINY = 512
@@ -29,8 +29,8 @@ MAX_AGENTS = 2**13
 class MinCostFlow:
     """Welfare-maximising allocation as a minimum-cost flow on M + 1 nodes, with the lowest dual prices.
 
-    A request with several best offers goes to the agent with most room, the first among equals; one that is worth
-    exactly nothing stays unserved. A market that turns out much harder than its size suggests is handed over to
+    A request with several best offers goes to the agent with most free capacity, the first among equals; one whose best
+    pair has no welfare stays unserved. A market that turns out much harder than its size suggests is handed over to
     OR-tools, which is decided by counting work, never by a clock: the same market always gives the same allocation.
 
     Source: Ahuja, Magnanti and Orlin, Network Flows (1993), chapter 9; Jonker and Volgenant (1987).
@@ -44,6 +44,12 @@ class MinCostFlow:
 
     def allocate_from(self, market: Market, prices: Money) -> Allocation:
         """The same from the prices (M,) of an earlier, similar market: faster where they still fit.
+
+        Example:
+            >>> from allocation import Market, MinCostFlow
+            >>> before = MinCostFlow().allocate(Market([[5], [9], [7]], [[0], [0], [0]], [1]))
+            >>> MinCostFlow().allocate_from(Market([[6], [9], [8]], [[0], [0], [0]], [1]), before.prices)
+            Allocation([-1, 0, -1], prices=[8])
 
         Raises:
             MarketError: the prices have the wrong shape or lie outside [0, MAX_PRICE).
@@ -90,45 +96,39 @@ class MinCostFlow:
 
 
 def _solve(market: Market, start: Money | None) -> Allocation:
-    n, m = market.shape
-    capacities = np.minimum(market.capacities, n)
-    tiny = n * m <= TINY
-    found = _one_by_one(market.weights, capacities) if tiny else _among_open(market.weights, capacities, start)
+    capacities = np.minimum(market.capacities, market.shape[0])
+    found = _among_open(market.weights, capacities, start)
     return _hand_over(market) if found is None else Lowest.of(market, found[0] - 1, found[1])
 
 
-def _among_open(weights: Money, capacities: Money, start: Money | None) -> Solution | None:
-    """The optimum among agents with room; the price of one without is the least that keeps everybody away."""
-    room = capacities > 0
-    if room.all():
-        return _optimum(weights, capacities, start)
+def _among_open(weights: Money, capacities: Money, start: Money | None) -> tuple[Nodes, Money] | None:
+    """The optimum among agents with capacity, and the lowest prices; without capacity, what deters all requests."""
+    open_ = capacities > 0
     # An index of booleans along the second axis would take ten times as long, and lie in memory the wrong way.
-    some = weights.compress(room, axis=1)
-    found = _optimum(some, capacities[room], None if start is None else start[room])
-    if found is None:
+    some = weights if open_.all() else weights.compress(open_, axis=1)
+    nodes = _optimum(some, capacities[open_], None if start is None else start[open_])
+    if nodes is None:
         return None
-    nodes, paid = np.concatenate(([0], np.flatnonzero(room) + 1))[found[0]], np.zeros(capacities.size + 1, np.int64)
-    paid[1:][room] = found[1]
-    gains = np.where(nodes > 0, weights[np.arange(nodes.size), nodes - 1] - paid[nodes], 0)
-    paid[1:][~room] = kernels("prices.newton").deterring(weights, gains)[~room]
-    return nodes, paid[1:]
+    prices, _, _ = lowest(some, nodes, capacities[open_])
+    if open_.all():
+        return nodes, prices
+    served = nodes > 0
+    gains = np.where(served, some[np.arange(nodes.size), nodes - 1] - prices[nodes - 1], 0) if some.size else nodes
+    paid = kernels("pairs.offers").deterring(weights, gains)
+    paid[open_] = prices
+    return np.concatenate(([0], np.flatnonzero(open_) + 1))[nodes], paid
 
 
-def _optimum(weights: Money, capacities: Money, start: Money | None) -> Solution | None:
+def _optimum(weights: Money, capacities: Money, start: Money | None) -> Nodes | None:
     n, m = weights.shape
     if n * m <= TINY or n <= min(FEW, m):
-        return _one_by_one(weights, capacities)
+        nodes: Nodes = np.empty(n, np.int64)
+        kernels("paths.tiny").solve_many(weights[None], capacities, nodes[None], np.empty((1, m + 1), np.int64))
+        return nodes
     if m > MAX_AGENTS:
         return None
-    found = kernels("cascade").optimum(weights, capacities, start)
-    return None if found is None else (found[0], found[1][1:])
-
-
-def _one_by_one(weights: Money, capacities: Money) -> Solution:
-    n, m = weights.shape
-    nodes, prices = np.empty((1, n), np.int64), np.empty((1, m + 1), np.int64)
-    kernels("paths.tiny").solve_many(weights[None], capacities, nodes, prices)
-    return nodes[0], prices[0, 1:]
+    found: Nodes | None = kernels("cascade").optimum(weights, capacities, start)
+    return found
 
 
 def _hand_over(market: Market) -> Allocation:

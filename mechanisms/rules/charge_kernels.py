@@ -3,38 +3,37 @@
 import numpy as np
 from numba import njit, types
 
-from allocation.kernels.compile.intrinsics import send_for
+from allocation.kernels.compile.intrinsics import prefetch
 from allocation.kernels.compile.signatures import MATRIX, ROW, TABLE, VECTOR, inlined
-from allocation.kernels.pairs.rows import whole
 
-#: Requests whose costs are sent for together. They lie far apart in memory: one by one each would wait for the last.
+#: Requests whose costs are fetched together. They lie far apart in memory: one by one each would wait for the last.
 _TOGETHER = 64
 
 
 @inlined
-def _who(agents, i):
-    """Who serves request i, the first agent where nobody does; and a mask that is 0 there. No branch to guess."""
-    j = agents[whole(i)]
+def _server(agents, i):
+    """The agent that serves request i, the first where none does; and a mask that is 0 there. No branch to guess."""
+    j = agents[i]
     served = ~(j >> 63)
-    return whole(j & served), served
+    return np.uint64(j & served), served
 
 
 @inlined
 def _charge(costs, agents, prices, requests, first, gains, charges, receipts):
     n, m = costs.shape
-    pairs, width = costs.reshape(n * m), whole(m)
+    pairs, width = costs.reshape(n * m), np.uint64(m)
     for begin in range(-_TOGETHER if n > _TOGETHER else 0, n, _TOGETHER):
         end = begin + _TOGETHER
-        for i in range(whole(end), whole(max(end, min(n, end + _TOGETHER)))):
-            j, _ = _who(agents, i)
-            send_for(pairs, i * width + j)
+        for i in range(np.uint64(end), np.uint64(max(end, min(n, end + _TOGETHER)))):
+            j, _ = _server(agents, i)
+            prefetch(pairs, i * width + j)
         begin, end = max(0, begin), min(n, end)
         # In two loops: the sums have to wait for one another, the costs need not.
-        for i in range(whole(begin), whole(end)):
-            j, served = _who(agents, i)
+        for i in range(np.uint64(begin), np.uint64(end)):
+            j, served = _server(agents, i)
             charges[i] = pairs[i * width + j] & served
-        for i in range(whole(begin), whole(end)):
-            j, served = _who(agents, i)
+        for i in range(np.uint64(begin), np.uint64(end)):
+            j, served = _server(agents, i)
             receipts[j] += charges[i]
             charges[i] += prices[j] & served
     for g in range(first.size - 1):

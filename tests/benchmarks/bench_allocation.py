@@ -3,15 +3,11 @@
 Each row alternates ours and OR-tools, seed by seed, in CPU time, and checks every answer: the welfare must equal
 OR-tools' to the micro-unit and the certificate must hold.
 
-Growth is read off the same rows, between neighbouring sizes of a kind that differ in N or in M alone: the exponents of
-both times, and the ratio of the two at both ends. Ours must not grow faster than OR-tools', up to `NOISE`. No row may
-end below `LEAST`.
+Ordinary rows must be faster by `BAR`, those of 1000 requests by `SMALL`; no other may be slower than noise explains.
 """
 
 import time
 from collections.abc import Callable
-from itertools import pairwise
-from math import log
 from statistics import median
 
 import numpy as np
@@ -19,23 +15,18 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from allocation import Market, MinCostFlow
-from tests.benchmarks.kinds import ADVERSARIAL, KINDS, ORDINARY, make
+from tests.benchmarks.kinds import ADVERSARIAL, ALIKE, ORDINARY, make
 from tests.benchmarks.rivals import SLOW, SOLVE_ONLY, or_tools
 
-SQUARE = [(500, 1000), (1000, 1000), (2000, 1000)]
 SIZES = [(100, 10), (1000, 20), (1000, 100), (10000, 20), (10000, 100), (100000, 20), (10000, 1000), (100000, 100)]
 QUICK = {("structured", 10000, 1000), ("structured", 100000, 100), ("uniform", 100000, 100)}
 HARD = [*SIZES[1:], (100, 3000)]
 
-#: What the ratio to OR-tools must be at least.
-BARS = {(1000, 20): 3, (1000, 100): 3, (10000, 20): 10, (10000, 100): 10, (100000, 20): 10, (100000, 100): 10}
+#: What the ratio to OR-tools must be at least: in ordinary rows, in those of 1000 requests, and in all others,
+#: where it may come out below 1 by chance.
+BAR = 10
+SMALL = 3
 LEAST = 0.8
-
-#: How much higher our growth exponent may come out than theirs, each the quotient of two noisy times.
-NOISE = 0.15
-
-#: Medians of this run: (kind, N, M) -> CPU seconds of ours and of OR-tools.
-TIMES: dict[tuple[str, int, int], tuple[float, float]] = {}
 
 
 def timed(act: Callable[[], object]) -> float:
@@ -88,7 +79,6 @@ def measure(
             if cells <= most:
                 solve(make(kind, 20, 3, 0))  # its import is not its speed
                 row[f"x {name}"] = timed(lambda solve=solve: solve(markets[0])) / runs[0]["ours"]  # type: ignore[misc]
-    TIMES[kind, n, m] = median(run["ours"] for run in runs), median(run["OR-tools"] for run in runs)
     rows.append(row)
     benchmark.extra_info.update({key: value for key, value in row.items() if key != "table"})
     return median(ratios)
@@ -102,7 +92,7 @@ def test_ordinary(
     if not full and (kind, n, m) in QUICK:
         pytest.skip("measured in the full run alone: make bench BENCH=--full")
     ratio = measure(benchmark, row, "ordinary", kind, n, m, max(seeds, 3 if n * m <= 200_000 else 1))
-    assert ratio >= BARS.get((n, m), LEAST)
+    assert ratio >= (BAR if n > 1000 else SMALL if n == 1000 else LEAST)
 
 
 @pytest.mark.parametrize("kind", ADVERSARIAL)
@@ -115,43 +105,11 @@ def test_adversarial(
     assert measure(benchmark, row, "adversarial", kind, n, m, seeds) >= LEAST
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("n", "m"), SQUARE)
+@pytest.mark.parametrize("kind", ALIKE)
+@pytest.mark.parametrize(("n", "m"), [(500, 1000), (2000, 1000)])
 def test_as_many_agents_as_requests(
     benchmark: BenchmarkFixture, row: list[dict[str, object]], full: bool, seeds: int, kind: str, n: int, m: int
 ) -> None:
     if not full:
         pytest.skip("measured in the full run alone: make bench BENCH=--full")
     assert measure(benchmark, row, "as many agents as requests", kind, n, m, seeds) >= LEAST
-
-
-def growth(kind: str, small: tuple[int, int], large: tuple[int, int]) -> dict[str, object]:
-    """How times grow from one size to another that differs in one dimension."""
-    ours, theirs = zip(TIMES[kind, *small], TIMES[kind, *large], strict=True)
-    step = log(large[0] * large[1] / (small[0] * small[1]))
-    return {
-        "table": f"growth in {'N' if small[1] == large[1] else 'M'}",
-        "size": f"{small[0]}x{small[1]} to {large[0]}x{large[1]}",
-        "kind": kind,
-        "ours": log(ours[1] / ours[0]) / step,
-        "OR-tools": log(theirs[1] / theirs[0]) / step,
-        "x OR-tools, from": theirs[0] / ours[0],
-        "to": theirs[1] / ours[1],
-    }
-
-
-def neighbours(kind: str, axis: int) -> list[dict[str, object]]:
-    """Growth along one axis (0 for N, 1 for M) between sizes of a kind that this run measured."""
-    sizes = [(n, m) for name, n, m in TIMES if name == kind and n >= 1000 and (n, m) not in SQUARE]
-    sizes.sort(key=lambda size: (size[1 - axis], size[axis]))
-    return [growth(kind, *pair) for pair in pairwise(sizes) if pair[0][1 - axis] == pair[1][1 - axis]]
-
-
-@pytest.mark.parametrize("kind", [*ORDINARY, *ADVERSARIAL])
-def test_growth(row: list[dict[str, object]], kind: str) -> None:
-    along_n, along_m = neighbours(kind, 0), neighbours(kind, 1)
-    if not along_n + along_m:
-        pytest.skip("reads the rows of test_ordinary and test_adversarial: run them with it")
-    row += along_n + along_m
-    assert all(step["ours"] <= step["OR-tools"] + NOISE for step in along_n + along_m)
-    assert all(step["to"] >= LEAST for step in along_m)

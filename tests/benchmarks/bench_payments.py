@@ -21,9 +21,9 @@ Rows = list[dict[str, object]]
 
 
 #: What all payments may take of the allocation's time, or else of what np.sum over the costs takes: each served pair's
-#: cost is read from memory once, and at 100000x20 nothing else counts.
-SHARE = 0.05
-PASSES = 1.0
+#: cost is read from memory once, and at 100000x20 nothing else counts but writing what each request pays.
+SHARE = 0.10
+PASSES = 1.25
 
 
 @pytest.mark.parametrize("kind", ["uniform", "structured"])
@@ -167,4 +167,4 @@ def test_first_use(
     )
     wall, cpu = map(float, benchmark.pedantic(run, rounds=1).stdout.split())
     row.append({"table": "first use, 1000x20", "size": "", "kind": f"cache {cache}", "wall s": wall, "CPU s": cpu})
-    assert cpu < 60
+    assert cpu < 25

@@ -1,1 +1,1 @@
-"""Which pairs there are, what agents offer at given prices, which pairs are promising. Imports `compile`."""
+"""Which requests are sampled, and what agents offer them at given prices. Imports `compile`."""

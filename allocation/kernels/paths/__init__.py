@@ -1,1 +1,1 @@
-"""Exact by shortest paths: residual graph, augmenting, removals, tiny markets. Imports the kernels before it."""
+"""Exact by shortest paths: augmenting, lowest prices, removals, tiny markets. Imports the kernels before it."""

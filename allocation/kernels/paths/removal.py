@@ -1,80 +1,44 @@
-"""What the others lose by the presence of a bidder with several requests: he is removed, the optimum repaired, undone.
+"""What the others lose by the presence of a bidder with several requests: they leave, and the optimum is repaired.
 
-Prices that supported the optimum still support what is left of it, except that agents he leaves have a free slot:
-each of them takes one shortest path, not a new solve.
+Prices that supported the optimum still support what is left of it, except that agents of the bidder have free capacity:
+filling it takes one shortest path each, not a new solve.
 """
 
 import numpy as np
 from numba import njit
 
 from allocation.kernels.compile.loops import copy
-from allocation.kernels.compile.signatures import ROW, VECTOR, inner
-from allocation.kernels.pairs.rows import ROWS, weight
-from allocation.kernels.paths.augment import fill
-from allocation.kernels.paths.residual import begin, forget_all, insert, listed, refresh, remove, seat
-
-_NO_LIMIT = 2**62
+from allocation.kernels.compile.signatures import MATRIX, ROW, VECTOR
+from allocation.kernels.pairs.offers import FAR, weight
+from allocation.kernels.paths.augment import fill_agents, scratch
+from allocation.kernels.paths.residual import insert, remove, residual
 
 
-@inner
-def _without(state, search, home, requests, moved):
-    """The others' gain if `requests` leave; the state is as before afterwards, but for the lengths of touched rows."""
-    for i in requests:
-        remove(state, home[i], i)
-    fill(state, search, _NO_LIMIT)
-    count, gain = 0, 0
-    for j in range(state.loads.size):
-        if not state.touched[j]:
-            continue
-        for t in range(state.start[j], state.start[j] + state.loads[j]):
-            i = state.members[t]
-            if home[i] != j:
-                moved[count] = i
-                count += 1
-                gain += weight(state.rows, i, j) - weight(state.rows, i, home[i])
-    for t in range(count):
-        i = moved[t]
-        remove(state, state.at[i], i)
-    for t in range(count):
-        insert(state, home[moved[t]], moved[t])
-    for i in requests:
-        insert(state, home[i], i)
-    return gain
-
-
-@njit(ROW(ROWS, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR), cache=True)
-def removals(rows, capacities, prices, home, requests, first):
-    """(G,) welfare the others gain when bidder g leaves, who owns `requests[first[g] : first[g + 1]]`.
+@njit(ROW(MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR), cache=True)
+def removals(weights, capacities, prices, home, requests, first):
+    """(G,) welfare the others gain when bidder g, owner of `requests[first[g] : first[g + 1]]`, leaves.
 
     Args:
-        rows: N requests, M agents.
+        weights: (N, M).
         capacities: (M,) at most N each.
         prices: (M + 1,) supporting prices, node 0 first.
         home: (N,) nodes of an optimal allocation.
         requests: indices, bidder by bidder.
         first: (G + 1,).
     """
-    n, m = home.size, capacities.size
-    state, search = begin(rows, capacities, prices.copy(), home.copy())
-    seat(state)
-    for j in range(m + 1):
-        refresh(state, j)
-    state.touched[:] = False
-    lengths, moved = state.lengths.copy(), np.empty(n, np.int64)
+    graph, search = residual(weights, capacities, prices.copy(), home.copy()), scratch(prices.size)
     gains = np.zeros(first.size - 1, np.int64)
     for g in range(gains.size):
-        mine = requests[first[g] : first[g + 1]]
-        served = False
-        for i in mine:
-            served |= home[i] > 0
-        if not served:
-            continue
-        gains[g] = _without(state, search, home, mine, moved)
-        copy(prices, state.prices)
-        for j in range(m + 1):
-            if state.touched[j]:
-                copy(lengths[j], state.lengths[j])
-                if listed(state, j):
-                    forget_all(state, j)
-                state.stale[j] = state.touched[j] = False
+        leaving, search.work[0] = requests[first[g] : first[g + 1]], 0
+        for i in leaving:
+            remove(graph, i)
+        fill_agents(graph, search, FAR)
+        for i in range(home.size):
+            if graph.at[i] >= 0 and graph.at[i] != home[i]:
+                gains[g] += weight(weights, i, graph.at[i]) - weight(weights, i, home[i])
+                remove(graph, i)
+        for i in range(home.size):
+            if graph.at[i] < 0:
+                insert(graph, home[i], i)
+        copy(prices, graph.prices)
     return gains

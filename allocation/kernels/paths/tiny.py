@@ -1,15 +1,16 @@
 """Many small markets in one call, solved request by request; and one, for `MinCostFlow`.
 
-The same theory as in `_repair`, without its machinery: arc lengths are read off the requests when they are needed.
-Prices start at zero and rise only where an agent is full, so nothing is ever left to fill.
+Successive shortest paths (Ahuja, Magnanti and Orlin 1993, chapter 9) without the machinery of `paths.augment`: arc
+lengths are read off the requests when they are needed. Prices start at zero and rise only where an agent is full, so
+nothing is ever left to fill.
 """
 
 import numpy as np
 from numba import njit
 
 from allocation.kernels.compile.signatures import CUBE, TABLE, VECTOR, inner
-
-FAR = 2**61
+from allocation.kernels.pairs.offers import FAR
+from allocation.kernels.paths.lowest import lowest_prices
 
 
 @inner
@@ -27,24 +28,24 @@ def _reach(row, here, base, by, price, dist, came, settled):
 
 
 @inner
-def _place(weights, at, price, room, dist, came, settled, i):
-    """Serve request i, or leave it out, on the shortest path to a free slot or out of the market."""
+def _place(weights, at, price, free, dist, came, settled, i):
+    """Serve request i, or leave it out, on the shortest path to free capacity or out of the market."""
     dist[:] = FAR
     settled[:] = False
     _reach(weights[i], 0, 0, i, price, dist, came, settled)
     end = 0
     while True:
         for k in range(1, dist.size):
-            if not settled[k] and (dist[k] < dist[end] or (dist[k] == dist[end] and end > 0 and room[k] > room[end])):
+            if not settled[k] and (dist[k] < dist[end] or (dist[k] == dist[end] and end > 0 and free[k] > free[end])):
                 end = k
-        if room[end] > 0:
+        if free[end] > 0:
             break
         settled[end] = True
         for r in range(i):
             if at[r] == end:
                 _reach(weights[r], end, dist[end], r, price, dist, came, settled)
         end = 0
-    room[end] -= 1
+    free[end] -= 1
     for k in range(1, dist.size):
         if settled[k]:
             price[k] += dist[end] - dist[k]
@@ -53,22 +54,6 @@ def _place(weights, at, price, room, dist, came, settled, i):
         at[mover], end = end, at[mover]
         if mover == i:
             return
-
-
-@inner
-def _lower(weights, at, price):
-    """Prices to the lowest that support the allocation (Bellman and Ford, from "unserved")."""
-    price[:] = 0
-    changed = True
-    while changed:
-        changed = False
-        for i in range(at.size):
-            row, here = weights[i], at[i]
-            own = 0 if here == 0 else row[here - 1] - price[here]
-            for k in range(1, price.size):
-                if row[k - 1] - price[k] > own:
-                    price[k] = row[k - 1] - own
-                    changed = True
 
 
 @njit((CUBE, VECTOR, TABLE, TABLE), cache=True)
@@ -81,7 +66,7 @@ def solve_many(weights, capacities, nodes, prices):
         nodes: (B, N), 0 for unserved, k + 1 for agent k.
         prices: (B, M + 1), node 0 first.
     """
-    room = np.empty(capacities.size + 1, np.int64)
+    free = np.empty(capacities.size + 1, np.int64)
     dist = np.empty(capacities.size + 1, np.int64)
     came = np.empty(capacities.size + 1, np.int64)
     settled = np.empty(capacities.size + 1, np.bool_)
@@ -89,9 +74,9 @@ def solve_many(weights, capacities, nodes, prices):
         at, price = nodes[b], prices[b]
         price[:] = 0
         at[:] = -1
-        room[0] = FAR
+        free[0] = FAR
         for k in range(capacities.size):
-            room[k + 1] = capacities[k]
+            free[k + 1] = capacities[k]
         for i in range(at.size):
-            _place(weights[b], at, price, room, dist, came, settled, i)
-        _lower(weights[b], at, price)
+            _place(weights[b], at, price, free, dist, came, settled, i)
+        lowest_prices(weights[b], at, capacities, price, came)

@@ -1,1 +1,1 @@
-"""Good prices quickly, not yet exact: Newton steps, bids, ladders. Imports `compile` and `pairs`."""
+"""Good prices quickly, not yet exact: Newton steps and bids. Imports `compile` and `pairs`."""

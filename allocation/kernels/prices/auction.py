@@ -1,18 +1,17 @@
-"""Bidding: requests without a place outbid each other at the cost of one scan a bid, where a search costs thousands.
+"""Bidding: requests outbid each other for capacity at the cost of one scan a bid, where a search costs thousands.
 
-An agent with room takes whoever comes; a full one keeps the highest bids, and its price is the least of them. A bid is
-what would make its request indifferent between its favourite and its second choice (Bertsekas 1988; Demange, Gale and
-Sotomayor 1986). Without an increment everybody who is seated stays at a favourite, so that nothing has to be undone
-afterwards: the augmenting row reduction of Jonker and Volgenant (1987), for agents with several slots. With one, wars
-of prices end, and only the prices are of use.
+An agent with free capacity takes any request that comes; a full one keeps the highest bids, and its price is the least
+of them. A bid is what would make its request indifferent between its favourite and its second choice (Bertsekas 1988;
+Demange, Gale and Sotomayor 1986). Without an increment every request that is placed stays at a favourite, so that
+nothing has to be undone afterwards: the augmenting row reduction of Jonker and Volgenant (1987), for agents that serve
+several requests. With one, price wars end, and only the prices are of use.
 """
 
 import numpy as np
 from numba import njit
 
-from allocation.kernels.compile.signatures import NUMBER, ROW, VECTOR, inner
-from allocation.kernels.pairs.offers import ahead
-from allocation.kernels.pairs.rows import ROWS
+from allocation.kernels.compile.signatures import MATRIX, NUMBER, ROW, VECTOR, inner
+from allocation.kernels.pairs.offers import two_best
 
 
 @inner
@@ -37,15 +36,15 @@ def _heap(keys, ids, size):
         _sift(keys, ids, size, t, keys[t], ids[t])
 
 
-@njit(NUMBER(ROWS, VECTOR, ROW, ROW, ROW, ROW, NUMBER, NUMBER, NUMBER), cache=True)
-def compete(rows, capacities, prices, at, margins, pending, waiting, increment, most):
-    """Requests without a place bid until they have one, leave, or would only tie; prices (M + 1,) rise in place.
+@njit(NUMBER(MATRIX, VECTOR, ROW, ROW, ROW, ROW, NUMBER, NUMBER, NUMBER), cache=True)
+def compete(weights, capacities, prices, at, margins, pending, waiting, increment, most):
+    """Requests that wait bid until they are placed, leave, or would only tie; prices (M + 1,) rise in place.
 
     Args:
-        rows: N requests, M agents.
+        weights: (N, M).
         capacities: (M,) at most N each.
         prices: (M + 1,) of nodes, node 0 first.
-        at: (N,) nodes; where requests are, and -1 for those that wait. Nobody is where there is no room.
+        at: (N,) node of each request, -1 for those that wait; no node is overfull.
         margins: (N,) how much more a request gains where it is than elsewhere; not read for those that wait.
         pending: (N,) the `waiting` first are requests that wait; afterwards those that still do.
         waiting: how many.
@@ -70,7 +69,7 @@ def compete(rows, capacities, prices, at, margins, pending, waiting, increment, 
     while waiting > 0 and most > 0:
         most -= 1
         i = pending[waiting - 1]
-        best, first, next_best, runner = ahead(rows, i, prices)
+        best, first, next_best, runner = two_best(weights[i], prices)
         lead = best - next_best
         placed = best == 0
         if placed:

@@ -1,10 +1,10 @@
-"""The arithmetic of payments, in blocks of requests, is that of one request after the other."""
+"""The arithmetic of payments is that of one request after the other."""
 
 import numpy as np
 import pytest
 
 from allocation.money import Money
-from mechanisms.rules.charge_kernels import _TOGETHER, charge, charge_many
+from mechanisms.rules.charge_kernels import charge, charge_many
 
 
 def by_hand(costs: Money, agents: Money, prices: Money) -> tuple[list[int], list[int]]:
@@ -16,7 +16,7 @@ def by_hand(costs: Money, agents: Money, prices: Money) -> tuple[list[int], list
     return charges, receipts
 
 
-@pytest.mark.parametrize("n", [0, 1, _TOGETHER - 1, _TOGETHER, _TOGETHER + 1, 2 * _TOGETHER, 5 * _TOGETHER + 7])
+@pytest.mark.parametrize("n", [0, 1, 63, 200])
 @pytest.mark.parametrize("m", [1, 7])
 def test_single_requests_pay_cost_and_price(n: int, m: int) -> None:
     rng, nothing = np.random.default_rng(n), np.zeros(0, np.int64)
