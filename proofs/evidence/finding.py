@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+
+from allocation import FORBIDDEN
 from proofs.claims.property import Property
 from proofs.errors import AuditError
 from proofs.evidence.counterexample import Counterexample
@@ -26,7 +29,7 @@ class Status(StrEnum):
     REFUTED = "REFUTED"
     """A counterexample exists, and replays."""
     UNKNOWN = "UNKNOWN"
-    """Cases were sampled and none violates the property, which proves nothing."""
+    """No violation was found, which proves nothing: cases were sampled, undecided, or there was none to examine."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +38,7 @@ class Finding:
 
     `cases` were examined in `seconds`, a sweep that several findings share counted in each. `worst` is the largest
     violation seen, in micro-units: on an enumerated scope the maximum over the scope, for a sample only a lower bound.
+    Where there was no case, or nobody can be served in any, the status is UNKNOWN whatever the engine says.
     The `counterexample` may be of a smaller market than the scope's: it was shrunk. A `certificate` proves the property
     again, to `python -m proofs.check` and in exact arithmetic alone.
     """
@@ -55,6 +59,11 @@ class Finding:
                 f"{self.property.name} is {self.status} "
                 f"{'without a' if self.counterexample is None else 'despite its'} counterexample"
             )
+        reason = vacuous(self.cases, self.scope)
+        if reason and self:
+            object.__setattr__(self, "status", Status.UNKNOWN)
+            object.__setattr__(self, "certificate", None)
+            object.__setattr__(self, "note", f"{reason}; {self.note}" if self.note else reason)
 
     def __bool__(self) -> bool:
         return self.status in (Status.VERIFIED, Status.PROVED)
@@ -73,6 +82,20 @@ class Finding:
         }
 
 
+def vacuous(cases: int, scope: Scope) -> str:
+    """Why a scope establishes nothing, or an empty string."""
+    if cases == 0:
+        return "there is no case of it on this scope: give more values, bidders or agents"
+    template = getattr(scope, "template", None)
+    if template is None:
+        return ""
+    most = getattr(scope, "private_capacities", None)
+    capacities = template.capacities if most is None else np.full(template.shape[1], max(most))
+    if not ((template.weights != FORBIDDEN) & (capacities > 0)).any():
+        return "nobody can be served on this scope: give capacities above 0 and pairs that are not forbidden"
+    return ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Report(Mapping[str, Finding]):
     """The findings of one audit, by property name, in the order in which the properties were asked for."""
@@ -84,8 +107,8 @@ class Report(Mapping[str, Finding]):
 
     @property
     def passed(self) -> bool:
-        """Whether every property is established; a sample never is."""
-        return all(self.findings)
+        """Whether there are properties and every one is established; over a sample none is."""
+        return bool(self.findings) and all(self.findings)
 
     @property
     def refuted(self) -> tuple[Finding, ...]:

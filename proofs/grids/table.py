@@ -136,12 +136,14 @@ class Table:
         )
 
     def ask_again(self, work: Enumeration, times: int) -> int:
-        """Ask evenly spread profiles again, each alone, and return how many.
+        """Ask profiles drawn without return again, each alone, and return how many: all, if there are no more.
 
         Raises:
             AuditError: the mechanism answers one of them differently, or its two paths do.
         """
-        again = np.unique(np.linspace(0, work.grid.profiles - 1, times).astype(np.int64)).tolist()
+        profiles = work.grid.profiles
+        drawn = np.random.default_rng(profiles).choice(profiles, min(times, profiles), replace=False)
+        again = np.sort(drawn).tolist()
         for profile in again:
             truth = work.grid.market(profile)
             if Answer.of(outcome_at(self, profile, truth)) != Answer.of(outcome_of(work.mechanism, truth)):
@@ -169,6 +171,8 @@ def run_checked(mechanism: DirectMechanism, values: Money, template: Market) -> 
         error.add_note(f"while run_many of {type(mechanism).__name__} ran on {len(values)} markets like {template}")
         raise
     _demand_shapes(mechanism, outcomes, values.shape)
+    # As in `owed`: what is kept is not what the mechanism may fill anew.
+    outcomes = Outcomes(outcomes.agents.copy(), outcomes.charges.copy(), outcomes.receipts.copy())
     feasible = _feasible(outcomes.agents, template)
     paid = np.concatenate([outcomes.charges, outcomes.receipts], axis=1)
     modest = ((paid >= -MAX_CHARGE) & (paid <= MAX_CHARGE)).all(axis=1)

@@ -186,6 +186,11 @@ class RoundsFinding:
     evidence: MultiRoundDeviation | Shortfall | None = None
     note: str = ""
 
+    def __post_init__(self) -> None:
+        if self.cases == 0 and self.status is Status.VERIFIED:
+            object.__setattr__(self, "status", Status.UNKNOWN)
+            object.__setattr__(self, "note", "there is no case of it: give more values, bidders or agents")
+
     def __bool__(self) -> bool:
         return self.status is Status.VERIFIED
 

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from allocation import CertificateError, Market
-from mechanisms import DirectMechanism, Outcome, PaymentRule, find_mechanism
+from allocation import Allocation, CertificateError, Market
+from mechanisms import DirectMechanism, Outcome, PaymentRule, Payments, find_mechanism
 from proofs.errors import AuditError
 
 #: Charges stay below this, or differences of utilities could leave int64.
@@ -97,27 +97,31 @@ def checked(mechanism: DirectMechanism, outcome: object, market: Market) -> Outc
 def owed(outcome: Outcome, market: Market, name: str) -> Outcome:
     """The outcome, if it is one that `market` can have; `name` is whose it is.
 
-    Its report is `market`, whatever the mechanism wrote there, so that no property can be led to read another.
+    Its report is `market`, whatever the mechanism wrote there, so that no property can be led to read another; and all
+    its arrays are copies, so that a mechanism which fills them anew in its next call changes nothing that was answered.
 
     Raises:
         AuditError: as `outcome_of`.
     """
     if any(part.flags.writeable for part in (market.values, market.costs, market.capacities, market.bidders)):
         raise AuditError(f"{name} writes into the market that it is given, now {market}; let it work on copies")
+    allocation, payments = outcome.allocation, outcome.payments
+    kept = Outcome(
+        market, Allocation(allocation.agents, allocation.prices), Payments(payments.charges, payments.receipts)
+    )
     try:
-        market.check(outcome.allocation)
+        market.check(kept.allocation)
     except CertificateError as error:
         raise AuditError(f"{name} is infeasible on {market}: {error}") from error
-    charges, receipts = outcome.payments.charges, outcome.payments.receipts
+    charges, receipts = kept.payments.charges, kept.payments.receipts
     if (charges.size, receipts.size) != market.shape:
         raise AuditError(f"{name} returned {charges.size} charges and {receipts.size} receipts on {market}")
-    for name, payments in (("charges", charges), ("receipts", receipts)):
-        if payments.min(initial=0) < -MAX_CHARGE or payments.max(initial=0) > MAX_CHARGE:
+    for name, amounts in (("charges", charges), ("receipts", receipts)):
+        if amounts.min(initial=0) < -MAX_CHARGE or amounts.max(initial=0) > MAX_CHARGE:
             raise AuditError(
-                f"{name} {payments.tolist()} exceed {MAX_CHARGE} micro-units on {market}; rescale the unit of money"
+                f"{name} {amounts.tolist()} exceed {MAX_CHARGE} micro-units on {market}; rescale the unit of money"
             )
-    own = type(outcome) is Outcome and outcome.reported is market
-    return outcome if own else Outcome(market, outcome.allocation, outcome.payments)
+    return kept
 
 
 def to_expression(value: object) -> str:

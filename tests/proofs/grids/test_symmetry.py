@@ -55,13 +55,13 @@ def test_a_reduced_sweep_finds_what_the_whole_one_finds(mechanism: DirectMechani
 
 
 def test_the_finding_says_who_stands_for_whom() -> None:
-    assert swept(FREE_CHOICE, ROOMY, Truthful(), True)[3] == (
+    assert swept(FREE_CHOICE, ROOMY, Truthful(), True)[3].split("; ")[0] == (
         "bidders 0, 1, 2 are interchangeable: neighbours who exchange reports exchange what they get and pay on all "
         "729 profiles, so the first stands for the others"
     )
     uneven = Grid(3, 2, range(2), costs=[[0, 1], [0, 1], [1, 1]], capacities=3)
     assert swept(EXACT, uneven, Truthful(), True)[3].startswith("bidders 0, 1 are interchangeable")
-    assert swept(FREE_CHOICE, ROOMY, Truthful(), False)[3] == ""
+    assert swept(FREE_CHOICE, ROOMY, Truthful(), False)[3].startswith("459 of 729 profiles asked twice")
 
 
 def test_index_tie_breaking_and_agents_as_players_allow_no_reduction() -> None:

@@ -15,6 +15,7 @@ from proofs import ALL, AuditError, Efficient, Grid, NoDeficit, audit
 from proofs.claims.optimum import optima, optimum
 from proofs.claims.property import BatchProperty, OutcomeProperty
 from proofs.grids import table as tables
+from proofs.grids.exhaustive import rerun_note
 from proofs.grids.table import Enumeration, Table
 from proofs.properties.agents import AgentsRational
 from proofs.properties.budget import Balanced
@@ -175,8 +176,40 @@ def test_inherited_ties_are_not_listed_where_run_is_overridden() -> None:
 
 def test_a_finding_says_that_it_rests_on_the_batch_path() -> None:
     finding = examined(EXACT, Grid(2, 1, range(3)), [NoDeficit()])["no-deficit"]
-    assert finding.note == "asked through run_many, and 9 profiles again through run"
-    assert examined(Mechanism(Greedy(), VCG()), Grid(2, 1, range(3)), [NoDeficit()])["no-deficit"].note == ""
+    assert finding.note == "every profile asked through run_many, and through run"
+    alone = examined(Mechanism(Greedy(), VCG()), Grid(2, 1, range(3)), [NoDeficit()])["no-deficit"]
+    assert alone.note == "every profile asked twice"
+
+
+@pytest.mark.parametrize(
+    ("again", "profiles", "chance"),
+    [(459, 10**9, "99.0 %"), (32, 10**9, "27.5 %"), (459, 810_000, "99.0 %"), (459, 729, "more than 99.9 %")],
+)
+def test_asking_again_says_what_it_is_worth(again: int, profiles: int, chance: str) -> None:
+    assert rerun_note(again, profiles, batch=False).endswith(f"on 1 % of them are noticed with probability {chance}")
+
+
+class Coin:
+    """VCG, but for a coin that is thrown in markets of one value profile in a hundred."""
+
+    def __init__(self) -> None:
+        self.throws = 0
+
+    def run(self, market: Market) -> Outcome:
+        outcome = EXACT.run(market)
+        if int(market.values.sum()) % 100 != 7:
+            return outcome
+        self.throws += 1
+        charges = outcome.payments.charges + self.throws * outcome.allocation.served
+        return Outcome(market, outcome.allocation, Payments(charges, outcome.payments.receipts))
+
+
+def test_a_rare_coin_is_noticed() -> None:
+    grid = Grid(2, 2, range(10), limit=10**6)
+    share = np.mean([int(grid.market(profile).values.sum()) % 100 == 7 for profile in range(0, grid.profiles, 7)])
+    assert share < 0.02
+    with pytest.raises(AuditError, match="differently when asked again"):
+        audit(Coin(), grid, [NoDeficit()])
 
 
 class Contradictory:
