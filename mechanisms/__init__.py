@@ -16,7 +16,7 @@
 """
 
 from mechanisms.catalogue import find_allocator, find_mechanism, find_settlement, load_object
-from mechanisms.dynamic import DynamicMechanism, DynamicPivot, PerRound, World
+from mechanisms.dynamic import DynamicMechanism, DynamicPivot, PastRound, PerRound, World
 from mechanisms.errors import MechanismError
 from mechanisms.laws import check_mechanism, check_rule
 from mechanisms.mechanism import (
@@ -48,6 +48,7 @@ __all__ = [
     "MechanismError",
     "Outcome",
     "Outcomes",
+    "PastRound",
     "PayAsBid",
     "PaymentRule",
     "Payments",

@@ -1,11 +1,12 @@
 """Auctions over several rounds in which today's allocation changes tomorrow's market: `PerRound` and `DynamicPivot`.
 
 A `World` gives the market that each history of allocations leads to: who was served where decides whose prefix is
-cached where, and what has been learnt. A dynamic mechanism is asked once per round, with the history and the reports of
-that round, and answers with that round's outcome.
+cached where, and what has been learnt. A dynamic mechanism is asked once per round, with the reports of that round and
+with all past rounds (who was served, what was reported, what was paid), and answers with that round's outcome. It keeps
+no memory of its own: a reserve that is learnt from earlier bids is computed from the past that it is given.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import ClassVar, Protocol, runtime_checkable
@@ -20,6 +21,39 @@ from mechanisms.promises import Domain, Promises
 
 #: Who served each request in every round so far: one tuple of N agents (or -1) per round.
 History = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PastRound:
+    """A round that is over.
+
+    Args:
+        agents: (N,) who served each request, or `UNSERVED`.
+        reports: (N, M) the values that were reported, in micro-units.
+        charges: (N,) what requests were charged, in micro-units.
+        receipts: (M,) what agents received, in micro-units.
+    """
+
+    agents: tuple[int, ...]
+    reports: tuple[tuple[int, ...], ...]
+    charges: tuple[int, ...]
+    receipts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> "PastRound":
+        """What an outcome leaves behind."""
+        payments = outcome.payments
+        return cls(
+            tuple(outcome.allocation.agents.tolist()),
+            tuple(map(tuple, outcome.reported.values.tolist())),
+            tuple(payments.charges.tolist()),
+            tuple(payments.receipts.tolist()),
+        )
+
+
+def served_in(past: Sequence[PastRound]) -> History:
+    """What a world remembers of past rounds: who served whom."""
+    return tuple(each.agents for each in past)
 
 
 #: What holds in each of several rounds holds of their sum.
@@ -50,10 +84,10 @@ class World(Protocol):
 
 @runtime_checkable
 class DynamicMechanism(Protocol):
-    """Decides one round at a time."""
+    """Decides one round at a time, as a function of what it is given and of nothing else."""
 
-    def decide(self, world: World, values: Money, history: History) -> Outcome:
-        """The outcome of the round after this history, under the values (N, M) reported in it."""
+    def decide(self, world: World, values: Money, past: Sequence[PastRound]) -> Outcome:
+        """The outcome of the round after these, under the values (N, M) reported in it."""
         ...
 
 
@@ -66,9 +100,9 @@ class PerRound:
 
     mechanism: DirectMechanism
 
-    def decide(self, world: World, values: Money, history: History) -> Outcome:
+    def decide(self, world: World, values: Money, past: Sequence[PastRound]) -> Outcome:
         """The mechanism's own outcome in this round."""
-        return self.mechanism.run(world.market(values, history))
+        return self.mechanism.run(world.market(values, served_in(past)))
 
     def __str__(self) -> str:
         return f"{self.mechanism} in every round"
@@ -95,8 +129,9 @@ class DynamicPivot:
         ("truthful-over-rounds", "individually-rational-over-rounds", "efficient-over-rounds"), Domain.EVERYWHERE
     )
 
-    def decide(self, world: World, values: Money, history: History) -> Outcome:
+    def decide(self, world: World, values: Money, past: Sequence[PastRound]) -> Outcome:
         """The round's part of the plan, and its flow payments; agents are paid their cost."""
+        history = served_in(past)
         plan, market = _Plan(world, values), world.market(values, history)
         agents = plan.best(history, None)[1]
         allocation = Allocation(np.array(agents, np.int64))

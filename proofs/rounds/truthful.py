@@ -20,16 +20,19 @@ import numpy as np
 
 from allocation.money import Money
 from mechanisms import Outcome
-from mechanisms.dynamic import DynamicMechanism, History
+from mechanisms.dynamic import DynamicMechanism, PastRound, served_in
 from proofs.errors import AuditError
 from proofs.evidence.counterexample import Answer
 from proofs.evidence.evidence import replay, replay_fresh, shrink
 from proofs.evidence.finding import Status
 from proofs.rounds.conversations import Conversations
 from proofs.scopes.grid import Grid
-from proofs.subject.subject import to_expression
+from proofs.subject.subject import owed, to_expression
 
 Row = tuple[int, ...]
+
+#: Decisions that are asked again.
+RERUNS = 459
 
 #: The claim that is audited here.
 TRUTHFUL = "truthful-over-rounds"
@@ -217,7 +220,7 @@ def audit_rounds(
         progress: called with (done, total) profiles.
 
     Raises:
-        AuditError: the mechanism is infeasible, or the scope malformed or too large.
+        AuditError: the mechanism is infeasible, has a memory of its own, or the scope is malformed or too large.
         ReplayError: the multi-round deviation found does not happen again in a fresh process.
 
     Example:
@@ -240,8 +243,10 @@ def audit_rounds(
         if progress is not None:
             progress(profile + 1, grid.profiles)
     kept = tuple(grid.values)
+    again = play.ask_again(RERUNS)
     if worst is None:
-        return RoundsFinding(TRUTHFUL, mechanism, world, kept, Status.VERIFIED, cases, perf_counter() - started)
+        seconds = perf_counter() - started
+        return RoundsFinding(TRUTHFUL, mechanism, world, kept, Status.VERIFIED, cases, seconds, note=again)
     evidence = shrink(worst, mechanism)
     note = replay_fresh(evidence, mechanism)
     seconds = perf_counter() - started
@@ -260,7 +265,7 @@ def outcomes_of(mechanism: DynamicMechanism, world: Conversations, values: Seque
     """The outcome of each round, when everybody reports these values in all of them.
 
     Raises:
-        CertificateError: the mechanism is infeasible.
+        AuditError: the mechanism is infeasible.
     """
     return _Play(mechanism, world).outcomes([tuple(values)] * world.rounds)
 
@@ -271,21 +276,41 @@ class _Play:
 
     mechanism: DynamicMechanism
     world: Conversations
-    decided: dict[tuple[tuple[Row, ...], History], Outcome] = field(default_factory=dict)
+    decided: dict[tuple[tuple[Row, ...], tuple[PastRound, ...]], Outcome] = field(default_factory=dict)
 
     def outcomes(self, rounds: Sequence[tuple[Row, ...]]) -> tuple[Outcome, ...]:
         """The outcome of each round, when these values are reported in it."""
-        history: History = ()
+        past: tuple[PastRound, ...] = ()
         outcomes = []
         for reports in rounds:
-            key = reports, history
+            key = reports, past
             if key not in self.decided:
-                outcome = self.mechanism.decide(self.world, np.array(reports, np.int64), history)
-                self.world.market(np.array(reports, np.int64), history).check(outcome.allocation)
-                self.decided[key] = outcome
+                self.decided[key] = self._decide(*key)
             outcomes.append(self.decided[key])
-            history = (*history, tuple(outcomes[-1].allocation.agents.tolist()))
+            past = (*past, PastRound.of(outcomes[-1]))
         return tuple(outcomes)
+
+    def ask_again(self, times: int) -> str:
+        """Ask decisions drawn at random again, in another order than before, and say how many.
+
+        Raises:
+            AuditError: one of them differs; the mechanism has a memory of its own.
+        """
+        keys = list(self.decided)
+        drawn = np.random.default_rng(len(keys)).permutation(len(keys))[:times]
+        for index in drawn.tolist():
+            reports, past = keys[index]
+            if Answer.of(self._decide(reports, past)) != Answer.of(self.decided[reports, past]):
+                raise AuditError(
+                    f"{self.mechanism} decides otherwise when asked again, for {reports} after {past}; it has a memory "
+                    "of its own: compute what it learns from the past rounds that decide is given"
+                )
+        return f"{len(drawn):,} of {len(keys):,} decisions asked twice, in another order"
+
+    def _decide(self, reports: tuple[Row, ...], past: tuple[PastRound, ...]) -> Outcome:
+        values = np.array(reports, np.int64)
+        market = self.world.market(values, served_in(past))
+        return owed(self.mechanism.decide(self.world, values, past), market, str(self.mechanism))
 
 
 def _compared(

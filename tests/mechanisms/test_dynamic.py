@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from allocation import BruteForce, Market, MinCostFlow
 from allocation.money import Money
 from mechanisms import VCG, DynamicMechanism, DynamicPivot, Mechanism, PerRound, World
-from mechanisms.dynamic import History
+from mechanisms.dynamic import History, PastRound
 from proofs.rounds.conversations import Conversations
 from tests.markets import markets
 
@@ -21,13 +21,13 @@ def test_the_plan_is_the_best_of_all_plans_and_utilities_are_marginal_contributi
     world, rng = Conversations(bidders=2, rounds=rounds, cache=1), np.random.default_rng(rounds)
     for _ in range(20):
         values = rng.integers(0, 6, (2, 1))
-        history: History = ()
+        past: tuple[PastRound, ...] = ()
         welfare, utility = 0, np.zeros(2, np.int64)
         for _ in range(rounds):
-            outcome = PLANNED.decide(world, values, history)
+            outcome = PLANNED.decide(world, values, past)
             welfare += outcome.welfare
             utility += np.array(list(outcome.bidder_utilities().values()))
-            history = (*history, tuple(outcome.allocation.agents.tolist()))
+            past = (*past, PastRound.of(outcome))
         assert welfare == best(world, values, (), [0, 1])
         assert utility.tolist() == [welfare - best(world, values, (), [1]), welfare - best(world, values, (), [0])]
 
@@ -69,6 +69,7 @@ def test_one_round_is_vcg(market: Market) -> None:
 def test_per_round_asks_the_mechanism_for_the_world_as_it_stands() -> None:
     each, world = PerRound(Mechanism(MinCostFlow(), VCG())), Conversations(bidders=1)
     assert each.decide(world, np.array([[2]]), ()).allocation.agents.tolist() == [-1]
-    assert each.decide(world, np.array([[2]]), ((0,),)).payments.charges.tolist() == [1]
+    served = PastRound((0,), ((2,),), (0,), (0,))
+    assert each.decide(world, np.array([[2]]), (served,)).payments.charges.tolist() == [1]
     assert isinstance(each, DynamicMechanism) and isinstance(world, World)
     assert (str(each), str(PLANNED)) == ("VCG over MinCostFlow in every round", "dynamic pivot")

@@ -15,6 +15,7 @@ from mechanisms import (
     Mechanism,
     MechanismError,
     Outcome,
+    PastRound,
     PerRound,
     Prior,
     find_allocator,
@@ -154,5 +155,5 @@ def test_dynamic_rules_decide_every_round_of_every_market(kind: str) -> None:
     for mechanism in (PerRound(Mechanism(MinCostFlow(), VCG())), DynamicPivot()):
         outcome = mechanism.decide(Repeated(market), market.values, ())
         adds_up(market, outcome)
-        again = mechanism.decide(Repeated(market), market.values, (tuple(outcome.allocation.agents.tolist()),))
+        again = mechanism.decide(Repeated(market), market.values, (PastRound.of(outcome),))
         assert again.welfare == outcome.welfare

@@ -1,12 +1,14 @@
 """Misreports over several rounds: what per-round VCG invites, and the dynamic pivot mechanism does not."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
-from allocation import Allocation, CertificateError, MinCostFlow
+from allocation import Allocation, Market, MinCostFlow
 from allocation.money import Money
 from mechanisms import VCG, DynamicPivot, Mechanism, Outcome, PayAsBid, Payments, PerRound, World
-from mechanisms.dynamic import History
+from mechanisms.dynamic import PastRound, served_in
 from proofs import AuditError, ReplayError, Status, audit_rounds
 from proofs.rounds.conversations import Conversations
 from proofs.rounds.truthful import MultiRoundDeviation, multi_round_gain
@@ -62,7 +64,7 @@ def test_the_smallest_misreport_that_buys_a_cache() -> None:
 def test_the_planner_serves_of_its_own_accord_whom_the_misreport_would_have_served() -> None:
     world = Conversations(bidders=1)
     first = PLANNED.decide(world, np.array([[2]]), ())
-    second = PLANNED.decide(world, np.array([[2]]), ((0,),))
+    second = PLANNED.decide(world, np.array([[2]]), (PastRound.of(first),))
     assert [outcome.allocation.agents.tolist() for outcome in (first, second)] == [[0], [0]]
     assert [outcome.payments.charges.tolist() for outcome in (first, second)] == [[2], [1]]
 
@@ -106,14 +108,14 @@ def test_a_coarse_grid_hides_the_misreport() -> None:
 class Overbooked:
     """Serves everybody at agent 0, for nothing."""
 
-    def decide(self, world: World, values: Money, history: History) -> Outcome:
+    def decide(self, world: World, values: Money, past: Sequence[PastRound]) -> Outcome:
         n, m = values.shape
         nothing = Payments(np.zeros(n, np.int64), np.zeros(m, np.int64))
-        return Outcome(world.market(values, history), Allocation(np.zeros(n, np.int64)), nothing)
+        return Outcome(world.market(values, served_in(past)), Allocation(np.zeros(n, np.int64)), nothing)
 
 
 def test_questions_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(CertificateError, match="capacity is 1"):
+    with pytest.raises(AuditError, match="capacity is 1"):
         audit_rounds(Overbooked(), Conversations(bidders=2), range(2))
     with pytest.raises(AuditError, match="do not fit"):
         MultiRoundDeviation.of(EACH, Conversations(bidders=1), [(1,)], 0, [(1,)])
@@ -122,3 +124,49 @@ def test_questions_that_make_no_sense_are_refused() -> None:
     with pytest.raises(AuditError, match="fresh = -1"):
         Conversations(fresh=-1)
     assert multi_round_gain(PLANNED, Conversations(bidders=1), [(2,)], 0, [(3,), (2,)]) == 0
+
+
+class LearntReserve:
+    """A posted price: the highest bid of the round before."""
+
+    def decide(self, world: World, values: Money, past: Sequence[PastRound]) -> Outcome:
+        reserve = max((value for row in past[-1].reports for value in row), default=0) if past else 0
+        return reserved(world.market(values, served_in(past)), reserve)
+
+    def __str__(self) -> str:
+        return "learnt reserve"
+
+
+class Remembering:
+    """The same reserve, kept in the object instead of read from the past rounds."""
+
+    def __init__(self) -> None:
+        self.bid = 0
+
+    def decide(self, world: World, values: Money, past: Sequence[PastRound]) -> Outcome:
+        reserve, self.bid = self.bid, int(values.max(initial=0))
+        return reserved(world.market(values, served_in(past)), reserve)
+
+
+def reserved(market: Market, reserve: int) -> Outcome:
+    """Whoever bids at least the reserve is served at that price; for one bidder and one agent."""
+    served = bool(market.values[0, 0] >= reserve)
+    allocation = Allocation(np.array([0 if served else -1]))
+    return Outcome(market, allocation, Payments(np.array([reserve * served]), np.zeros(1, np.int64)))
+
+
+#: Nothing is cached, so that nothing but the reserve connects the rounds.
+PLAIN = Conversations(bidders=1, fresh=0, cached=0)
+
+
+@pytest.mark.usefixtures("same_process")
+def test_a_reserve_learnt_from_bids_is_shaded_for() -> None:
+    found = audit_rounds(LearntReserve(), PLAIN, range(4))
+    assert found.status is Status.REFUTED and found.worst == 3
+    # By hand: value 3, reports 0 then 3: served for nothing in both rounds, where honesty pays 3 in the second.
+    assert multi_round_gain(LearntReserve(), PLAIN, [(3,)], 0, [(0,), (3,)]) == 3
+
+
+def test_a_mechanism_with_a_memory_of_its_own_is_refused() -> None:
+    with pytest.raises(AuditError, match=r"memory of its own.*past rounds"):
+        audit_rounds(Remembering(), PLAIN, range(4))
