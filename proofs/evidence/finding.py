@@ -3,6 +3,7 @@
 Mechanisms promise, findings claim. A finding always carries its scope and says how it was reached by its status.
 """
 
+import builtins
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -40,7 +41,8 @@ class Finding:
     violation seen, in micro-units: on an enumerated scope the maximum over the scope, for a sample only a lower bound.
     Where there was no case, or nobody can be served in any, the status is UNKNOWN whatever the engine says.
     The `counterexample` may be of a smaller market than the scope's: it was shrunk. A `certificate` proves the property
-    again, to `python -m proofs.check` and in exact arithmetic alone.
+    again, to `python -m proofs.check` and in exact arithmetic alone. PROVED is of the description; `agrees` counts
+    the markets on which the object did what the description says.
     """
 
     property: Property
@@ -52,6 +54,7 @@ class Finding:
     counterexample: Counterexample | None = None
     note: str = ""
     certificate: Certificate | None = None
+    agrees: int = 0
 
     def __post_init__(self) -> None:
         if (self.status is Status.REFUTED) != (self.counterexample is not None):
@@ -59,6 +62,8 @@ class Finding:
                 f"{self.property.name} is {self.status} "
                 f"{'without a' if self.counterexample is None else 'despite its'} counterexample"
             )
+        if self.status is Status.PROVED and self.agrees == 0:
+            raise AuditError(f"{self.property.name} is PROVED of a description that was compared with no market")
         reason = vacuous(self.cases, self.scope)
         if reason and self:
             object.__setattr__(self, "status", Status.UNKNOWN)
@@ -67,6 +72,13 @@ class Finding:
 
     def __bool__(self) -> bool:
         return self.status in (Status.VERIFIED, Status.PROVED)
+
+    @builtins.property
+    def verdict(self) -> str:
+        """The status as people read it; what is PROVED of a description says what the object has to do with it."""
+        if self.status is not Status.PROVED:
+            return str(self.status)
+        return f"PROVED of the description, the object AGREES ({self.agrees:,} markets)"
 
     def as_dict(self) -> dict[str, object]:
         """Plain lists, numbers and strings, ready for JSON."""
@@ -79,6 +91,7 @@ class Finding:
             "counterexample": None if self.counterexample is None else self.counterexample.as_dict(),
             "note": self.note,
             "certificate": None if self.certificate is None else self.certificate.claim,
+            "agrees": self.agrees,
         }
 
 
@@ -143,7 +156,7 @@ class Report(Mapping[str, Finding]):
         lines = [str(self.subject), str(self.scope), ""]
         width = max((len(name) for name in self), default=0)
         lines += [
-            f"{name:<{width}}  {found.status:<8}  {found.cases:>13,} cases  {found.seconds:7.2f} s"
+            f"{name:<{width}}  {found.verdict:<8}  {found.cases:>13,} cases  {found.seconds:7.2f} s"
             for name, found in self.items()
         ]
         for finding in self.refuted:

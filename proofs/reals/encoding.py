@@ -14,11 +14,25 @@ from dataclasses import dataclass
 from proofs.claims.property import Efficient, IndividuallyRational, NoDeficit, Property, Truthful
 from proofs.errors import AuditError
 from proofs.reals.scope import Reals
-from proofs.symbols.description import Assignment, Charges, Description, Space, Weights, taken
+from proofs.symbols.description import (
+    Assignment,
+    ByWeight,
+    Charges,
+    Choice,
+    Description,
+    InTurn,
+    Optimal,
+    Space,
+    Weights,
+    taken,
+)
 from proofs.symbols.linear import AtLeast, Condition, Either, Every, Greatest, Linear, equal, matrix, untied
 
 #: The properties that can be asked about, exactly as they are: a subclass or a parameter may mean something else.
 PROVABLE: tuple[Property, ...] = (Truthful(), IndividuallyRational(), NoDeficit(), Efficient())
+
+#: Choices whose `anonymous` and `settled` are not claims: they follow from the conditions in `description`.
+TRUSTED: tuple[type, ...] = (Optimal, ByWeight, InTurn)
 
 _BEFORE, _AFTER = Linear.of(("before", 0, 0)), Linear.of(("after", 0, 0))
 
@@ -169,10 +183,16 @@ def bounds(scope: Reals, deviator: int | None) -> Condition:
 def _representatives(world: World) -> Sequence[int]:
     """Bidders of whom one stands for all with as many requests, if public terms and mechanism treat them alike."""
     costs = world.scope.template.costs
-    if not world.described.choice.anonymous or (costs != costs[0]).any():
+    # What a choice that is not ours says of itself is a claim: there every bidder is asked about.
+    if type(world.described.choice) not in TRUSTED or not world.described.choice.anonymous or (costs != costs[0]).any():
         return world.space.bidders
     first = {len(world.space.requests_of(bidder)): bidder for bidder in reversed(world.space.bidders)}
     return sorted(first.values())
+
+
+def _settled(choice: Choice, space: Space, bidder: int, agents: Assignment) -> Assignment:
+    """What no report of the bidder can move, by a choice that is ours; nothing by one that only says so."""
+    return choice.settled(space, bidder, agents) if type(choice) in TRUSTED else ()
 
 
 def _misreport(world: World, bidder: int) -> Question:
@@ -183,10 +203,12 @@ def _misreport(world: World, bidder: int) -> Question:
     deviating: dict[Assignment, list[Condition]] = {}
     for agents, when in world.chosen(world.weights()).items():
         utility = taken(worth, agents, mine) - world.charge(bidder, agents)
-        honest.setdefault(choice.settled(space, bidder, agents), []).append(Every((when, AtLeast(_BEFORE - utility))))
+        honest.setdefault(_settled(choice, space, bidder, agents), []).append(Every((when, AtLeast(_BEFORE - utility))))
     for agents, when in world.chosen(world.weights(bidder)).items():
         utility = taken(worth, agents, mine) - world.charge(bidder, agents, bidder)
-        deviating.setdefault(choice.settled(space, bidder, agents), []).append(Every((when, AtLeast(utility - _AFTER))))
+        deviating.setdefault(_settled(choice, space, bidder, agents), []).append(
+            Every((when, AtLeast(utility - _AFTER)))
+        )
     either = Either(
         tuple(Every((Either(tuple(before)), Either(tuple(deviating[settled])))) for settled, before in honest.items())
     )

@@ -18,8 +18,9 @@ from proofs.claims.property import Property
 from proofs.errors import AuditError
 from proofs.evidence.engine import Progress
 from proofs.evidence.finding import Finding, Status
-from proofs.reals.agreement import compare
+from proofs.reals.agreement import Agreement, compare
 from proofs.reals.encoding import PROVABLE, Question, questions
+from proofs.reals.object_audit import audit_object
 from proofs.reals.scope import Reals
 from proofs.reals.witness import Suspect
 from proofs.reals.z3 import UndecidedError, smt_lib, solve
@@ -57,13 +58,20 @@ class Symbolic:
             raise AuditError(f"{type(scope).__name__} holds no real values; give Reals(...)")
         described = describe(mechanism)
         agreed = compare(mechanism, described, scope)
+        refuted, audited = audit_object(mechanism, scope, properties)
         findings = []
         for index, prop in enumerate(properties):
-            findings.append(self._finding(Suspect(prop, mechanism, described, scope), agreed))
+            witness = refuted.get(prop.name)
+            if witness is None:
+                findings.append(self._finding(Suspect(prop, mechanism, described, scope), agreed, audited))
+            else:
+                note = f"of the object, on a grid; {described} is its description"
+                cases = agreed.markets
+                findings.append(Finding(prop, Status.REFUTED, scope, cases, 0.0, witness.amount, witness, note))
             progress(index + 1, len(properties))
         return findings
 
-    def _finding(self, suspect: Suspect, agreed: str) -> Finding:
+    def _finding(self, suspect: Suspect, agreed: Agreement, audited: str) -> Finding:
         started = perf_counter()
         prop, scope = suspect.prop, suspect.scope
         status, witness, certificate = Status.PROVED, None, None
@@ -92,8 +100,8 @@ class Symbolic:
             notes.append(f"certificate of {certificate.check()} obligations checked")
         cases, seconds = sum(question.cases for question in asked), perf_counter() - started
         worst = 0 if witness is None else witness.amount
-        note = "; ".join([f"of the rule: {suspect.described}", *notes, agreed])
-        return Finding(prop, status, scope, cases, seconds, worst, witness, note, certificate=certificate)
+        note = "; ".join([f"of the description: {suspect.described}", *notes, str(agreed), audited])
+        return Finding(prop, status, scope, cases, seconds, worst, witness, note, certificate, agreed.markets)
 
     def _second(self, asked: Sequence[Question], scope: Reals) -> str:
         """Ask cvc5 the same; it must agree that there is no such market."""
