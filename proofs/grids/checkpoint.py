@@ -1,19 +1,20 @@
 """`Checkpoint`: blocks already answered, in an SQLite file, so that an interrupted sweep goes on where it stopped.
 
-A file belongs to one sweep: same mechanism, same grid, same properties, and same source of the modules of their
-classes. A block is written in one transaction once it is whole, so that a sweep may be killed at any time, and carries
-the mark of its sweep, so that no other one takes it for its own.
+A file belongs to one sweep: same mechanism, same grid, same properties, and same source of every module of the user's
+that their classes can reach, and same content of every data file that was opened while it ran. A block is written in
+one transaction once it is whole, so that a sweep may be killed at any time, and carries the mark of its sweep, so that
+no other one takes it for its own. What neither sources nor files show (the environment, a module imported by a
+computed name) is left to `Exhaustive`, which runs a share of the kept profiles again.
 """
 
 import dataclasses
 import hashlib
-import inspect
 import io
 import json
 import pickle
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,6 +26,7 @@ import numpy as np
 
 from proofs.claims.property import property_name
 from proofs.errors import AuditError
+from proofs.grids.reach import checksum, digest
 from proofs.grids.table import Block, Enumeration
 from proofs.subject.subject import to_expression
 
@@ -34,7 +36,11 @@ create table if not exists block (
     fingerprint text not null, number integer not null, answers blob not null, claims text not null,
     primary key (fingerprint, number)
 );
+create table if not exists opened (path text primary key, sha256 text not null);
 """
+
+#: Share of kept profiles that are run again when a sweep goes on.
+RERUN_SHARE = 0.05
 
 #: How deep the parts of a mechanism are followed to the source of their classes.
 _DEPTH = 4
@@ -69,6 +75,12 @@ class Checkpoint:
                         f"{self.path} holds a sweep of {known[1]}, made by other code or for other properties than "
                         f"this one of {about}; name another file, or delete it"
                     )
+                for path, sha256 in file.execute("select path, sha256 from opened").fetchall():
+                    if checksum(path) != sha256:
+                        raise AuditError(
+                            f"{self.path} holds a sweep whose code read {path}, which has changed since; name another "
+                            "file, or delete it"
+                        )
                 mine = file.execute("select number, answers, claims from block where fingerprint = ?", (mark,))
                 return {row[0]: _read(*row) for row in mine}
         except (sqlite3.Error, OSError, ValueError, KeyError, BadZipFile) as error:
@@ -76,8 +88,11 @@ class Checkpoint:
                 raise
             raise AuditError(f"{self.path} cannot hold a sweep: {error}; name another file") from error
 
-    def save(self, block: Block, mark: str) -> None:
+    def save(self, block: Block, mark: str, opened: Iterable[str] = ()) -> None:
         """Keep one block of the sweep whose `fingerprint`, from before it began, is `mark`.
+
+        Args:
+            opened: data files that were read so far.
 
         Raises:
             AuditError: the file cannot be written any more.
@@ -87,11 +102,29 @@ class Checkpoint:
         grades = [None if grade is None else (str(grade[0]), grade[1]) for grade in block.grades]
         claims = json.dumps({"worst": block.worst, "grades": grades})
         row = (mark, block.number, answers.getvalue(), claims)
+        self.note(opened)
         try:
             with closing(sqlite3.connect(self.path, _PATIENCE_S)) as file, file:
                 file.execute("insert or replace into block values (?, ?, ?, ?)", row)
         except sqlite3.Error as error:
-            raise AuditError(f"{self.path} was a sweep's file and cannot be written now: {error}") from error
+            raise self._lost(error) from error
+
+    def note(self, opened: Iterable[str]) -> None:
+        """Keep the checksums of data files that the sweep has read; one that is known already stays as it was.
+
+        Raises:
+            AuditError: the file cannot be written any more.
+        """
+        own = str(self.path.resolve())
+        read = [(path, checksum(path)) for path in sorted(opened) if not path.startswith(own)]
+        try:
+            with closing(sqlite3.connect(self.path, _PATIENCE_S)) as file, file:
+                file.executemany("insert or ignore into opened values (?, ?)", read)
+        except sqlite3.Error as error:
+            raise self._lost(error) from error
+
+    def _lost(self, error: sqlite3.Error) -> AuditError:
+        return AuditError(f"{self.path} was a sweep's file and cannot be written now: {error}")
 
 
 def fingerprint(work: Enumeration) -> str:
@@ -101,8 +134,13 @@ def fingerprint(work: Enumeration) -> str:
         AuditError: the mechanism can be neither written down nor pickled.
     """
     properties = [[property_name(prop), _told(prop)] for prop in work.properties]
-    sources = [_source(part) for part in (work.mechanism, *work.properties)]
-    told = [version("iemas"), _told(work.mechanism), sources, str(work.grid), properties, work.size]
+    definers = {
+        sys.modules[kind.__module__]
+        for part in (work.mechanism, *work.properties)
+        for kind in _kinds(part)
+        if kind.__module__ in sys.modules
+    }
+    told = [version("iemas"), _told(work.mechanism), digest(definers), str(work.grid), properties, work.size]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
@@ -117,17 +155,6 @@ def _told(value: object) -> str:
                 f"{type(value).__name__} cannot be told from another one by a file ({error}); "
                 "move it to a module of its own"
             ) from error
-
-
-def _source(value: object) -> str:
-    """The text of the modules that define the object and what it is made of."""
-    texts = []
-    for name in sorted({kind.__module__ for kind in _kinds(value)}):
-        try:
-            texts.append(inspect.getsource(sys.modules[name]))
-        except (OSError, TypeError):
-            texts.append(name)
-    return "\n".join(texts)
 
 
 def _kinds(value: object, depth: int = _DEPTH) -> Iterator[type]:

@@ -19,16 +19,18 @@ from mechanisms import DirectMechanism
 from mechanisms.mechanism import has_batch_path
 from proofs.claims.property import BatchProperty, DeviationProperty, OutcomeProperty, Property, RegretProperty
 from proofs.errors import AuditError
-from proofs.evidence.counterexample import Counterexample
+from proofs.evidence.counterexample import Answer, Counterexample
 from proofs.evidence.engine import Progress
 from proofs.evidence.finding import Finding, Status
-from proofs.grids.checkpoint import Checkpoint, fingerprint
+from proofs.grids.checkpoint import RERUN_SHARE, Checkpoint, fingerprint
+from proofs.grids.reach import watching
 from proofs.grids.sweep import GridOutcomes, PlayerOutcomes, SweepResult, Swept, compared, forgiving, players_of, tried
 from proofs.grids.symmetry import describe_symmetry, orbits, stands
-from proofs.grids.table import Block, Enumeration, Table, unstable
+from proofs.grids.table import Block, Enumeration, Table, outcome_at, unstable
 from proofs.grids.workers import Pool, Serial
 from proofs.scopes.grid import Grid, Scope
 from proofs.scopes.profiles import by_players
+from proofs.subject.subject import outcome_of
 
 #: Price of an option that no report buys.
 _NEVER = 2**61
@@ -140,9 +142,15 @@ class Exhaustive:
         started = perf_counter()
         watched = tuple(prop for prop in properties if isinstance(prop, OutcomeProperty))
         work = Enumeration(mechanism, scope, watched)
-        table = Table.of(self._blocks(work, progress), work)
-        again = table.ask_again(work, self.reruns)
-        how = rerun_note(again, scope.profiles, batch=has_batch_path(mechanism))
+        with watching() as opened:
+            blocks, kept = self._blocks(work, progress, opened)
+            table = Table.of(blocks, work)
+            old = self._run_kept_again(table, work, kept) if kept else ""
+            again = table.ask_again(work, self.reruns)
+            how = "; ".join(filter(None, (rerun_note(again, scope.profiles, batch=has_batch_path(mechanism)), old)))
+            if self.checkpoint is not None:
+                # Workers open files where this process does not see it; the profiles asked again open them here.
+                self.checkpoint.note(opened)
         swept = perf_counter() - started
         played = GridOutcomes(mechanism, scope, table, orbits(table, scope) if self.symmetry else None)
         outcomes = iter(zip(table.worst, table.notes, strict=True))
@@ -158,20 +166,36 @@ class Exhaustive:
             findings.append(_finding(prop, mechanism, scope, found, seconds, how))
         return findings
 
-    def _blocks(self, work: Enumeration, progress: Progress) -> list[Block]:
+    def _run_kept_again(self, table: Table, work: Enumeration, kept: Sequence[int]) -> str:
+        """Run a share of the profiles that a file answered for, and say what that is worth."""
+        old = np.concatenate([np.arange(k * work.size, min((k + 1) * work.size, work.grid.profiles)) for k in kept])
+        count = min(old.size, max(RERUNS, int(np.ceil(RERUN_SHARE * old.size))))
+        drawn = np.random.default_rng(old.size).choice(old, count, replace=False)
+        for profile in np.sort(drawn).tolist():
+            truth = work.grid.market(profile)
+            if Answer.of(outcome_at(table, profile, truth)) != Answer.of(outcome_of(work.mechanism, truth)):
+                raise AuditError(
+                    f"{self.checkpoint and self.checkpoint.path} holds another answer to {truth} than the mechanism "
+                    "gives now: its code, its data or its environment has changed; name another file, or delete it"
+                )
+        return f"of those kept in a file {rerun_note(count, old.size, batch=False)}"
+
+    def _blocks(self, work: Enumeration, progress: Progress, opened: set[str]) -> tuple[list[Block], list[int]]:
+        """All blocks, and the numbers of those that a file had."""
         # Once, before anything is run: sources that change meanwhile are not those that answer.
         mark = "" if self.checkpoint is None else fingerprint(work)
         found = {} if self.checkpoint is None else self.checkpoint.load(work)
+        kept = sorted(found)
         done = sum(len(block.agents) for block in found.values())
         progress(done, work.grid.profiles)
         left = [number for number in range(work.blocks) if number not in found]
         for block in self.pool.answer(work, left):
             found[block.number] = block
             if self.checkpoint is not None:
-                self.checkpoint.save(block, mark)
+                self.checkpoint.save(block, mark, opened)
             done += len(block.agents)
             progress(done, work.grid.profiles)
-        return [found[number] for number in range(work.blocks)]
+        return [found[number] for number in range(work.blocks)], kept
 
 
 def worst_misreport(played: GridOutcomes, players: Sequence[int]) -> SweepResult:
