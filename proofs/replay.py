@@ -33,7 +33,11 @@ def replay_fresh(subject: Subject, found: Sequence[Counterexample]) -> str:
         payload = b"" if subject.name is not None else pickle.dumps(subject.mechanism)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         return _replay_here(subject, found, str(error))
-    with tempfile.TemporaryDirectory(prefix="iemas-replay-") as folder:
+    try:
+        scratch = tempfile.TemporaryDirectory(prefix="iemas-replay-")
+    except OSError as error:
+        return _replay_here(subject, found, f"no folder to write to: {error}; set TMPDIR")
+    with scratch as folder:
         file, pickled = Path(folder, "found.json"), Path(folder, "mechanism.pickle")
         report = {
             "mechanism": {"name": subject.name, "allocator": subject.allocator},

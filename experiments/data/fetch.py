@@ -71,6 +71,10 @@ def _download(file: KnownFile, url: str, part: Path, target: Path, progress: Pro
             announced = response.headers.get("Content-Length", "")
             total = file.size or (int(announced) if announced.isdecimal() else None)
             return _drain(response, sink, total, progress)
+    except FileNotFoundError as error:
+        raise DatasetError(
+            f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names are not there ({error}); correct or unset it"
+        ) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise DatasetError(
             f"could not download {url} ({error}). If this machine is offline, download it elsewhere, "

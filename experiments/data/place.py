@@ -1,19 +1,22 @@
 """Where files lie: the cache folder, a checksum kept beside a file, and the real files that a folder holds."""
 
 import hashlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from experiments.data.catalogue import KNOWN, KnownFile, named
 from experiments.data.loading import SHIPPED, load
 from experiments.errors import DatasetError
+from runtime.errors import ModelError
+from runtime.models.folder import cache_root
 
 
 def cache_folder() -> Path:
     """Where fetched files go: `$IEMAS_CACHE/data`, or `~/.cache/iemas/data` where that is not set."""
-    root = os.environ.get("IEMAS_CACHE")
-    return (Path(root).expanduser() if root else Path.home() / ".cache" / "iemas") / "data"
+    try:
+        return cache_root() / "data"
+    except ModelError as error:
+        raise DatasetError(str(error)) from error
 
 
 def locate(name: str) -> Path:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.data import Corpus, arrivals, cache_folder, find_own, find_real, load, locate
-from experiments.errors import AuditRefusedError, StudyError
+from experiments.errors import AuditRefusedError, DatasetError, StudyError
 from experiments.results.results import StudyResult
 from experiments.routers.plain import baselines
 from experiments.worlds.fleets import FLEET, PricedEngines, simulated_fleet
@@ -195,7 +195,11 @@ def find_files(plan: Plan) -> tuple[list[Path], list[str]]:
     named = os.environ.get("IEMAS_DATASETS")
     if not plan.data:
         nowhere = [f"IEMAS_DATASETS={named} is no folder"] if named and not Path(named).is_dir() else []
-        folders = [cache_folder(), Path("datasets"), *map(Path, filter(None, [named]))]
+        folders = [Path("datasets"), *map(Path, filter(None, [named]))]
+        try:
+            folders.insert(0, cache_folder())
+        except DatasetError as error:
+            nowhere.append(f"no fetched files are looked for: {error}")
         return [locate("shipped"), *find_real(folders)], nowhere
     found: dict[Path, str] = {}
     remarks = []

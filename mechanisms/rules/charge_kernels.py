@@ -1,8 +1,9 @@
 """The arithmetic of VCG payments, for one market and for a batch of markets with the same costs."""
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
+from allocation.kernels.compile.caching import compiled
 from allocation.kernels.compile.intrinsics import prefetch
 from allocation.kernels.compile.signatures import MATRIX, ROW, TABLE, VECTOR, inlined
 
@@ -47,7 +48,7 @@ def _charge(costs, agents, prices, requests, first, gains, charges, receipts):
                 rest = 0
 
 
-@njit(types.UniTuple(ROW, 2)(MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR), cache=True)
+@compiled(types.UniTuple(ROW, 2)(MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR))
 def charge(costs, agents, prices, requests, first, gains):
     """Charges (N,) and receipts (M,): the pair's cost and, on top of it, what the request's service costs others.
 
@@ -65,7 +66,7 @@ def charge(costs, agents, prices, requests, first, gains):
     return charges, receipts
 
 
-@njit(types.UniTuple(TABLE, 2)(MATRIX, MATRIX, MATRIX, VECTOR, VECTOR, MATRIX), cache=True)
+@compiled(types.UniTuple(TABLE, 2)(MATRIX, MATRIX, MATRIX, VECTOR, VECTOR, MATRIX))
 def charge_many(costs, agents, prices, requests, first, gains):
     """Charges (B, N) and receipts (B, M) of markets whose `agents`, `prices` and `gains` are rows; else as `charge`."""
     charges, receipts = np.empty(agents.shape, np.int64), np.zeros(prices.shape, np.int64)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from typing import IO
 from runtime.errors import ModelError
 from runtime.models.catalogue import ModelPackage, find
 from runtime.models.convert import FLOAT32, Precision, convert
-from runtime.models.folder import validate_model_folder
+from runtime.models.folder import cache_root, validate_model_folder
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and how much of the whole is finished, from 0 to 1."""
@@ -29,9 +28,7 @@ _DOWNLOADED = 0.6
 
 def default_destination(name: str, precision: Precision = FLOAT32) -> Path:
     """`~/.cache/iemas/models/<name>`, with the precision added unless it is float32; `IEMAS_CACHE` moves the cache."""
-    cache = os.environ.get("IEMAS_CACHE")
-    root = Path(cache).expanduser() if cache else Path.home() / ".cache" / "iemas"
-    return root / "models" / (name if precision == FLOAT32 else f"{name}-{precision}")
+    return cache_root() / "models" / (name if precision == FLOAT32 else f"{name}-{precision}")
 
 
 def fetch(

@@ -1,6 +1,7 @@
 """Checks that a folder is a model that vLLM can serve, before half a minute is spent starting it."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -8,6 +9,19 @@ from runtime.errors import ModelError
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json")
+
+
+def cache_root() -> Path:
+    """`$IEMAS_CACHE`, or `~/.cache/iemas` where that is not set.
+
+    Raises:
+        ModelError: it is not set, and this user has no home folder.
+    """
+    named = os.environ.get("IEMAS_CACHE")
+    try:
+        return Path(named).expanduser() if named else Path.home() / ".cache" / "iemas"
+    except RuntimeError as error:
+        raise ModelError(f"this user has no home folder ({error}); set IEMAS_CACHE to a folder for files") from error
 
 
 def validate_model_folder(model: str | Path) -> str:

@@ -5,8 +5,8 @@ far from the end its agent is, so that one maximum finds both, without a branch:
 """
 
 import numpy as np
-from numba import njit
 
+from allocation.kernels.compile.caching import compiled
 from allocation.kernels.compile.signatures import MATRIX, ROW, inlined
 
 #: Infinity: further than any path is long, and short enough to carry a node in the low bits (`MAX_AGENTS`).
@@ -69,7 +69,7 @@ def best_offer(row, prices, least):
     return least
 
 
-@njit(ROW(MATRIX, ROW), cache=True)
+@compiled(ROW(MATRIX, ROW))
 def best_offers(weights, prices):
     """(N,) what the best agent offers each request at the prices (M + 1,), even if less than nothing."""
     found = np.empty(weights.shape[0], np.int64)
@@ -78,7 +78,7 @@ def best_offers(weights, prices):
     return found
 
 
-@njit(ROW(MATRIX, ROW), cache=True)
+@compiled(ROW(MATRIX, ROW))
 def deterring(weights, gains):
     """(M,) the least prices at which no agent offers any request more than it gains (N,) where it is."""
     prices = np.zeros(weights.shape[1], np.int64)

@@ -11,9 +11,9 @@ Distances carry their node in the low bits, so one minimum finds both: the inner
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from allocation.kernels.compile.caching import compiled
 from allocation.kernels.compile.signatures import MATRIX, NUMBER, ROW, VECTOR, inlined, inner
 from allocation.kernels.pairs.offers import FAR, best_offer, bits
 from allocation.kernels.pairs.samples import Integers
@@ -209,7 +209,7 @@ def _emptiest(row, prices, best, free):
     return choice
 
 
-@njit(NUMBER(MATRIX, VECTOR, ROW, ROW, ROW, ROW), cache=True)
+@compiled(NUMBER(MATRIX, VECTOR, ROW, ROW, ROW, ROW))
 def _take_favourites(weights, capacities, prices, at, margins, waiting):
     """Requests to their favourites while there is capacity, those with several last, each to the emptiest of them.
 
@@ -238,7 +238,7 @@ def _take_favourites(weights, capacities, prices, at, margins, waiting):
     return left
 
 
-@njit(NUMBER(MATRIX, VECTOR, ROW, ROW, ROW, NUMBER), cache=True)
+@compiled(NUMBER(MATRIX, VECTOR, ROW, ROW, ROW, NUMBER))
 def _finish(weights, capacities, prices, at, waiting, budget):
     """Place those that wait, then fill agents; returns the work done, more than `budget` where it was given up."""
     graph, search = residual(weights, capacities, prices, at), scratch(prices.size)

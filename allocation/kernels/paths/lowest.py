@@ -6,8 +6,8 @@ pairs are read. Only nodes with a request need a row of arcs, so that the table 
 """
 
 import numpy as np
-from numba import njit
 
+from allocation.kernels.compile.caching import compiled
 from allocation.kernels.compile.signatures import MATRIX, NUMBER, ROW, VECTOR, inner
 from allocation.kernels.pairs.offers import FAR, weight
 from allocation.kernels.paths.residual import shorten
@@ -87,7 +87,7 @@ def _distances(lengths, nodes, row, capacities, dist, before):
     return np.int64(-1)
 
 
-@njit(NUMBER(MATRIX, VECTOR, VECTOR, ROW, ROW), cache=True)
+@compiled(NUMBER(MATRIX, VECTOR, VECTOR, ROW, ROW))
 def lowest_prices(weights, at, capacities, prices, before):
     """Writes the lowest supporting prices (M + 1,), node 0 first, and the node before each on its shortest path.
 

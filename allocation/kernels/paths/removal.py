@@ -5,8 +5,8 @@ filling it takes one shortest path each, not a new solve.
 """
 
 import numpy as np
-from numba import njit
 
+from allocation.kernels.compile.caching import compiled
 from allocation.kernels.compile.loops import copy
 from allocation.kernels.compile.signatures import MATRIX, ROW, VECTOR
 from allocation.kernels.pairs.offers import FAR, weight
@@ -14,7 +14,7 @@ from allocation.kernels.paths.augment import fill_agents, scratch
 from allocation.kernels.paths.residual import insert, remove, residual
 
 
-@njit(ROW(MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR), cache=True)
+@compiled(ROW(MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR))
 def removals(weights, capacities, prices, home, requests, first):
     """(G,) welfare the others gain when bidder g, owner of `requests[first[g] : first[g + 1]]`, leaves.
 

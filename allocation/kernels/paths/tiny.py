@@ -6,8 +6,8 @@ nothing is ever left to fill.
 """
 
 import numpy as np
-from numba import njit
 
+from allocation.kernels.compile.caching import compiled
 from allocation.kernels.compile.signatures import CUBE, TABLE, VECTOR, inner
 from allocation.kernels.pairs.offers import FAR
 from allocation.kernels.paths.lowest import lowest_prices
@@ -56,7 +56,7 @@ def _place(weights, at, price, free, dist, came, settled, i):
             return
 
 
-@njit((CUBE, VECTOR, TABLE, TABLE), cache=True)
+@compiled((CUBE, VECTOR, TABLE, TABLE))
 def solve_many(weights, capacities, nodes, prices):
     """Optimal nodes (B, N) and lowest supporting prices (B, M + 1) of B markets, written in place.
 

@@ -8,8 +8,8 @@ several requests. With one, price wars end, and only the prices are of use.
 """
 
 import numpy as np
-from numba import njit
 
+from allocation.kernels.compile.caching import compiled
 from allocation.kernels.compile.signatures import MATRIX, NUMBER, ROW, VECTOR, inner
 from allocation.kernels.pairs.offers import two_best
 
@@ -36,7 +36,7 @@ def _heap(keys, ids, size):
         _sift(keys, ids, size, t, keys[t], ids[t])
 
 
-@njit(NUMBER(MATRIX, VECTOR, ROW, ROW, ROW, ROW, NUMBER, NUMBER, NUMBER), cache=True)
+@compiled(NUMBER(MATRIX, VECTOR, ROW, ROW, ROW, ROW, NUMBER, NUMBER, NUMBER))
 def compete(weights, capacities, prices, at, margins, pending, waiting, increment, most):
     """Requests that wait bid until they are placed, leave, or would only tie; prices (M + 1,) rise in place.
 

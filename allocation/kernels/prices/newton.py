@@ -8,8 +8,8 @@ only where f falls (Boyd and Vandenberghe 2004, section 9.5). What is left over 
 """
 
 import numpy as np
-from numba import njit
 
+from allocation.kernels.compile.caching import compiled
 from allocation.kernels.compile.loops import copy, select
 from allocation.kernels.compile.signatures import MATRIX, NUMBER, ROW, VECTOR, inner
 from allocation.kernels.pairs.offers import CEILING, best_offer, revise, weight
@@ -50,7 +50,7 @@ def _weigh(capacities, prices, at, excess):
     return earned, imbalance
 
 
-@njit(NUMBER(ROW, NUMBER), cache=True)
+@compiled(NUMBER(ROW, NUMBER))
 def window(margins, count):
     """A margin, at least 1, below which about `count` requests lie."""
     step = max(1, margins.size // _SHOWN)
@@ -124,7 +124,7 @@ def _direction(at, second, margins, width, excess, prices, step):
             course[j] = residual[j] / diagonal[j] + left / before * course[j]
 
 
-@njit(NUMBER(MATRIX, VECTOR, ROW, NUMBER, NUMBER, NUMBER, ROW, ROW, ROW), cache=True)
+@compiled(NUMBER(MATRIX, VECTOR, ROW, NUMBER, NUMBER, NUMBER, ROW, ROW, ROW))
 def newton(weights, capacities, prices, goal, gain, rounds, at, second, margins):
     """Improve `prices` (M + 1,) in place until the imbalance of loads and capacities is at most `goal`.
 
@@ -175,7 +175,7 @@ def newton(weights, capacities, prices, goal, gain, rounds, at, second, margins)
     return imbalance
 
 
-@njit(ROW(MATRIX, ROW, ROW, ROW, ROW), cache=True)
+@compiled(ROW(MATRIX, ROW, ROW, ROW, ROW))
 def strays(weights, prices, at, margins, drift):
     """Requests that no longer like node `at` best after prices moved by `drift` (M + 1,) to `prices`.
 
