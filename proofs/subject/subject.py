@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from allocation import Allocation, CertificateError, Market
-from mechanisms import DirectMechanism, Outcome, PaymentRule, Payments, find_mechanism
+from allocation import Allocation, CertificateError, Market, stands_for
+from mechanisms import DirectMechanism, Mechanism, Outcome, PaymentRule, Payments, find_mechanism
 from proofs.errors import AuditError
 
 #: Charges stay below this, or differences of utilities could leave int64.
@@ -91,7 +91,25 @@ def checked(mechanism: DirectMechanism, outcome: object, market: Market) -> Outc
         raise AuditError(
             f"{type(mechanism).__name__} returned {type(outcome).__name__} on {market}; expected an Outcome"
         )
-    return owed(outcome, market, type(mechanism).__name__)
+    kept = owed(outcome, market, type(mechanism).__name__)
+    _demand_exact(mechanism, kept, market)
+    return kept
+
+
+def _demand_exact(mechanism: DirectMechanism, outcome: Outcome, market: Market) -> None:
+    """Hold an allocator that is not ours, and calls itself exact, to the proof that this is."""
+    allocator = mechanism.allocator if type(mechanism) is Mechanism else None
+    if allocator is None or type(allocator).__module__.partition(".")[0] == "allocation":
+        return
+    if not (getattr(allocator, "exact", False) and stands_for(allocator, "exact", "allocate")):
+        return
+    name = type(allocator).__name__
+    if outcome.allocation.prices is None:
+        raise AuditError(f"{name} calls itself exact and carries no prices that prove it, on {market}")
+    try:
+        market.certify(outcome.allocation)
+    except CertificateError as error:
+        raise AuditError(f"{name} calls itself exact and is not, on {market}: {error}") from error
 
 
 def owed(outcome: Outcome, market: Market, name: str) -> Outcome:

@@ -84,6 +84,11 @@ def gathered(
     for profile in range(grid.profiles):
         truth = grid.market(profile)
         outcomes = outcomes_of(mechanism, truth, grid.ties)
+        if outcomes and Answer.of(outcomes[0]) != Answer.of(outcome_of(mechanism, truth)):
+            raise AuditError(
+                f"{type(mechanism).__name__} runs {truth} to another outcome than the first that it lists; list "
+                "that of run(market) first, and let both decide alike"
+            )
         for outcome in outcomes:
             parts = outcome.allocation.agents, outcome.payments.charges, outcome.payments.receipts
             for column, part in zip(columns, parts, strict=True):
@@ -108,8 +113,3 @@ def gathered(
 def _demand_stable(mechanism: DirectMechanism, market: Market, ties: str, answers: list[Answer]) -> None:
     if list(map(Answer.of, outcomes_of(mechanism, market, ties))) != answers:
         raise unstable(mechanism, market)
-    if answers and answers[0] != Answer.of(outcome_of(mechanism, market)):
-        raise AuditError(
-            f"{type(mechanism).__name__} runs {market} to another outcome than the first that it lists; list that of "
-            "run(market) first"
-        )

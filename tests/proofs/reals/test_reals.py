@@ -224,7 +224,7 @@ class Liar(Greedy):
 
 def test_an_allocator_that_claims_to_be_exact_is_caught() -> None:
     assert describe(Mechanism(Liar(), VCG())).choice == Optimal()
-    with pytest.raises(DescriptionError, match="it serves"):
+    with pytest.raises(AuditError, match="calls itself exact"):
         found(Mechanism(Liar(), VCG()), Reals(2, 2), Truthful())
 
 

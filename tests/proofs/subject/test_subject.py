@@ -5,9 +5,9 @@ import pytest
 
 from allocation import Allocation, Market, MinCostFlow
 from allocation.money import Money
-from mechanisms import VCG, Mechanism, Outcome, Payments
+from mechanisms import VCG, Mechanism, Outcome, PayAsBid, Payments
 from mechanisms.outcome import Outcomes
-from proofs import ALL, Grid, Sample, Status, Truthful, audit, shrink
+from proofs import ALL, AuditError, Grid, Sample, Status, Truthful, audit, shrink
 from proofs.properties.fairness import Anonymous
 from proofs.samples.guided_search import Guided
 
@@ -76,3 +76,44 @@ def test_an_allocation_is_copied_too() -> None:
     # Free above 1: the report 2 of the value 1 gains 1, which is seen only if the two answers are kept apart.
     found = audit(Moving(), Grid(1, 1, range(3)), [Truthful()])["truthful"]
     assert found.status is Status.REFUTED and found.worst == 1
+
+
+class Proud:
+    """Optimal up to a value of 6, and says so everywhere."""
+
+    exact = True
+
+    def __init__(self, proof: bool) -> None:
+        self.proof = proof
+
+    def allocate(self, market: Market) -> Allocation:
+        found = MinCostFlow().allocate(market)
+        agents = found.agents if market.values.max() <= 6 else np.full(market.shape[0], -1)
+        return Allocation(agents, found.prices if self.proof else None)
+
+
+@pytest.mark.parametrize(("proof", "message"), [(False, "carries no prices"), (True, "calls itself exact and is not")])
+def test_who_calls_itself_exact_is_held_to_it_on_every_market(proof: bool, message: str) -> None:
+    mechanism = Mechanism(Proud(proof), PayAsBid())
+    with pytest.raises(AuditError, match=message):
+        audit(mechanism, Grid(2, 1, (0, 7)), [Truthful()])
+    with pytest.raises(AuditError, match=message):
+        audit(mechanism, Sample(2, 1, (7, 40), draws=5), [Truthful()])
+    if proof:
+        assert audit(mechanism, Grid(2, 1, (0, 6)), ALL[1:]).passed
+
+
+def test_the_first_outcome_that_is_listed_is_that_of_run_in_every_market() -> None:
+    class Sometimes:
+        def run(self, market: Market) -> Outcome:
+            return EXACT.run(market)
+
+        def outcomes(self, market: Market) -> tuple[Outcome, ...]:
+            exact = EXACT.outcomes(market)
+            if market.values.tolist() != [[3], [1]]:
+                return exact
+            nobody = Payments(np.zeros(2, np.int64), np.zeros(1, np.int64))
+            return (Outcome(market, Allocation([-1, -1]), nobody), *exact)
+
+    with pytest.raises(AuditError, match="another outcome than the first that it lists"):
+        audit(Sometimes(), Grid(2, 1, range(40), ties="all"), [Truthful()])
