@@ -265,7 +265,7 @@ def _scope_lines(report: "Report") -> Iterator[str]:
     from proofs.scopes.suite import Suite
 
     if isinstance(report.scope, Suite):
-        yield f"{len(report.scope.grids)} scopes, {report.scope.profiles:,} profiles:"
+        yield report.scope.outline.partition(":")[0] + ":"
         for name, grid in report.scope.grids.items():
             yield f"  {name}: {grid}"
     else:

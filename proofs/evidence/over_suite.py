@@ -33,8 +33,7 @@ def merged(
     worst = max((finding.worst for finding in found.values()), default=0)
     against = [name for name, finding in found.items() if finding.status is Status.REFUTED]
     notes = _notes({name: finding.note for name, finding in found.items() if name not in against})
-    held = f"examined on {len(found)} of {len(suite.grids)} scopes"
-    limits = [f"{held}; not on {', '.join(outside)}: {why}"] if outside else []
+    limits = [f"not asked on {', '.join(outside)}: {why}"] if outside else []
     limits += [f"refused on {', '.join(refused)}: {next(iter(refused.values()))}"] if refused else []
     if against:
         first = found[against[0]]

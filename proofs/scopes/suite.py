@@ -46,6 +46,12 @@ class Suite:
         wanted = set(names)
         return Suite({name: grid for name, grid in self.grids.items() if name in wanted})
 
+    @property
+    def outline(self) -> str:
+        """The names of the grids, and how many profiles they have, in one line."""
+        many = f"{len(self.grids)} scope{'s' * (len(self.grids) > 1)}, {self.profiles:,} profiles"
+        return f"{many}: {', '.join(self.grids)}"
+
     def __str__(self) -> str:
         grids = "; ".join(f"{name}: {grid}" for name, grid in self.grids.items())
         return f"{len(self.grids)} scope{'s' * (len(self.grids) > 1)}; {grids}"
@@ -68,7 +74,12 @@ SUITE = Suite(
         "owners of all": Grid(bidders=2, agents=1, values=range(4), costs=1, capacities=2, owners=(0, 1, 0)),
         # What is reported of a pair that may not be matched must move nothing.
         "forbidden pairs": Grid(bidders=3, agents=2, values=range(3), costs=(1, 0), feasible=_LEFT_OUT),
+        # Where rules that sell the capacity of one agent alone keep their promises.
+        "one agent": Grid(bidders=3, agents=1, values=range(4), costs=1),
+        "one agent, costs per request": Grid(
+            bidders=3, agents=1, values=range(5), costs=((0,), (1,), (2,)), capacities=2
+        ),
         # What is right for small numbers only: floats, ceilings, overflows.
-        "magnitudes": Grid(bidders=2, agents=2, values=(0, 1, 10**6, 2**39), costs=(3, 10**6 - 1)),
+        "magnitudes": Grid(bidders=2, agents=2, values=(0, 10**6, 2**39 - 1, 2**39), costs=(3, 10**6 - 1)),
     }
 )
