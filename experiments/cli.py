@@ -11,6 +11,7 @@ from experiments.commands import data, model
 from experiments.commands.audit import audit
 from experiments.commands.calibrate import calibrate
 from experiments.commands.demo import demo
+from experiments.commands.failures import one_line
 from experiments.commands.mechanisms import mechanisms
 from experiments.commands.streams import harden
 
@@ -52,36 +53,5 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("IEMAS_TRACEBACK"):
             traceback.print_exc()
-        message = str(error) if isinstance(error, _our_errors()) else _unforeseen(error)
-        typer.secho(f"iemas: {message}", fg="red", err=True)
+        typer.secho(f"iemas: {one_line(error)}", fg="red", err=True)
         sys.exit(2)
-
-
-def _unforeseen(error: Exception) -> str:
-    """What code that is not ours raised, or a mistake of ours, in one line."""
-    message = " ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{message} ({where.filename}:{where.lineno}; IEMAS_TRACEBACK=1 shows how it came there)"
-
-
-def _our_errors() -> tuple[type[Exception], ...]:
-    from allocation import CertificateError, MarketError, SolverError
-    from experiments.errors import CalibrationError, DatasetError, StudyError
-    from mechanisms import MechanismError
-    from prediction import PredictionError
-    from proofs import AuditError, ReplayError
-    from runtime import ServingError
-
-    return (
-        MarketError,
-        CertificateError,
-        SolverError,
-        MechanismError,
-        PredictionError,
-        AuditError,
-        ReplayError,
-        ServingError,
-        DatasetError,
-        CalibrationError,
-        StudyError,
-    )

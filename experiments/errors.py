@@ -28,6 +28,22 @@ class AuditRefusedError(StudyError):
     def __init__(self, report: "Report", broken: list[str]) -> None:
         self.report = report
         super().__init__(
-            f"{report.subject} is not run at scale: the audit refuted {', '.join(broken)}; "
+            f"{report.subject} is not run at scale: the audit {_verdict(report, broken)}; "
             "add --despite-audit to run it all the same, and the report will say so"
+        )
+
+
+def _verdict(report: "Report", broken: list[str]) -> str:
+    refuted = [name for name in broken if report[name].counterexample is not None]
+    unknown = [name for name in broken if name not in refuted]
+    parts = [f"refuted {', '.join(refuted)}"] if refuted else []
+    return " and ".join([*parts, *([f"could not examine {', '.join(unknown)}"] if unknown else [])])
+
+
+class ContradictionError(StudyError):
+    """What was served contradicts what the audit found, and nobody gave the order to run it all the same."""
+
+    def __init__(self, contradiction: str) -> None:
+        super().__init__(
+            f"{contradiction}; the run stops here: add --despite-audit to go on, and the report will say so"
         )

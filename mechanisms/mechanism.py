@@ -113,11 +113,17 @@ class Mechanism:
 
         Raises:
             CertificateError: the allocator broke a capacity or matched a forbidden pair.
-            MarketError: the rule returned payments of the wrong shape.
+            MarketError: the allocator returned no allocation, or the rule no payments, or some of the wrong shape.
         """
         if not isinstance(market, Market):
             raise MarketError(f"{market!r} is no Market; write Market(values, costs, capacities)")
-        return self._charged(market, self.allocator.allocate(market))
+        allocation = self.allocator.allocate(market)
+        if not isinstance(allocation, Allocation):
+            raise MarketError(
+                f"{type(self.allocator).__name__}.allocate returned {described(allocation)}; expected an Allocation, "
+                "Allocation(agents)"
+            )
+        return self._charged(market, allocation)
 
     def outcomes(self, market: Market) -> tuple[Outcome, ...]:
         """One outcome for every allocation that some tie-break of the allocator would choose; that of `run` first.
@@ -133,6 +139,11 @@ class Mechanism:
     def _charged(self, market: Market, allocation: Allocation) -> Outcome:
         market.check(allocation)
         payments = self.rule.charge(market, allocation, self.allocator)
+        if not isinstance(payments, Payments):
+            raise MarketError(
+                f"{type(self.rule).__name__}.charge returned {described(payments)}; expected Payments, "
+                "Payments(charges, receipts)"
+            )
         if (payments.charges.size, payments.receipts.size) != market.shape:
             raise MarketError(
                 f"{type(self.rule).__name__} returned {payments.charges.size} charges and {payments.receipts.size} "
@@ -154,7 +165,12 @@ class Mechanism:
         if not (isinstance(rule, BatchRule) and isinstance(allocator, BatchAllocator) and has_batch_path(self)):
             return run_each(self, values, template)
         agents, prices = allocator.allocate_many(values, template)
-        return Outcomes(agents, *rule.charge_many(values, template, agents, prices))
+        paid = rule.charge_many(values, template, agents, prices)
+        if not (isinstance(paid, tuple) and len(paid) == 2):
+            raise MarketError(
+                f"{type(rule).__name__}.charge_many returned {described(paid)}; expected a pair, (charges, receipts)"
+            )
+        return Outcomes(agents, *paid)
 
     def __str__(self) -> str:
         return f"{type(self.rule).__name__} over {type(self.allocator).__name__}"
@@ -194,3 +210,10 @@ def run_each(mechanism: DirectMechanism, values: Money, template: Market) -> Out
         agents[b] = outcome.allocation.agents
         charges[b], receipts[b] = outcome.payments.charges, outcome.payments.receipts
     return Outcomes(agents, charges, receipts)
+
+
+def described(value: object) -> str:
+    """What somebody's code returned in place of what was expected: its kind, in words."""
+    if value is None:
+        return "None"
+    return f"a tuple of {len(value)}" if isinstance(value, tuple) else f"an object of type {type(value).__name__}"

@@ -11,7 +11,7 @@ is imported from the sub-room that answers the question:
 | `misreports/` | what may somebody report instead of the truth: one bidder, an agent, a coalition, other names |
 | `claims/` | what can be claimed of one outcome or one deviation; the four basic properties |
 | `subject/` | the mechanism under audit: run, held to what every mechanism owes, written as an expression |
-| `scopes/` | over which markets and reports does a claim speak: `Grid`, `Sample` |
+| `scopes/` | over which markets and reports does a claim speak: `Grid`, `Sample`, `Suite` |
 | `symbols/` | a mechanism in symbols, and a proof as numbers |
 | `evidence/` | what was found, how small it can be made, whether it happens again in a fresh process |
 | `grids/` | a whole grid: every profile run once, by one process or many; menus |
@@ -53,10 +53,12 @@ from proofs.reals.scope import Reals
 from proofs.rounds.sums import audit_plays
 from proofs.rounds.truthful import audit_rounds, multi_round_gain
 from proofs.scopes.grid import Grid, Sample, Scope
+from proofs.scopes.suite import SUITE, Suite
 from proofs.testing import assert_holds, assert_truthful
 
 __all__ = [
     "ALL",
+    "SUITE",
     "AuditError",
     "Counterexample",
     "Efficient",
@@ -73,6 +75,7 @@ __all__ = [
     "Sample",
     "Scope",
     "Status",
+    "Suite",
     "Truthful",
     "Violation",
     "assert_holds",

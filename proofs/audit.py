@@ -5,18 +5,22 @@ from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
-from mechanisms import DirectMechanism
+from mechanisms import DirectMechanism, Mechanism, MechanismError
+from mechanisms.catalogue import promised
+from mechanisms.promises import Promises, entailed, promises_of
 from proofs.claims.property import ALL, Property, find_property
 from proofs.errors import AuditError
 from proofs.evidence.engine import Engine, Progress
 from proofs.evidence.evidence import shrink
 from proofs.evidence.finding import Finding, Report
+from proofs.evidence.over_suite import merged
 from proofs.grids.checkpoint import Checkpoint
 from proofs.grids.exhaustive import Exhaustive
 from proofs.grids.workers import Pool, Processes, Serial
 from proofs.reals.symbolic import Symbolic
 from proofs.samples.random_search import Search
 from proofs.scopes.grid import Grid, Scope
+from proofs.scopes.suite import Suite
 from proofs.subject.subject import Subject
 from proofs.ties.all_ties import AllTies
 
@@ -30,7 +34,7 @@ SMALL = Grid()
 def audit(
     mechanism: DirectMechanism | str,
     scope: Scope = SMALL,
-    properties: Iterable[Property | str] = ALL,
+    properties: Iterable[Property | str] | Property | str = ALL,
     progress: Progress | None = None,
     *,
     allocator: str | None = None,
@@ -45,8 +49,10 @@ def audit(
 
     Args:
         mechanism: an object with `run(market)`, or a name as `mechanisms.find_mechanism` takes it.
-        scope: which markets and misreports exist.
-        properties: objects, shipped names, or `module:Class`.
+        scope: which markets and misreports exist; `SUITE` for many kinds of small ones. Over a suite a property that
+            the mechanism promises on some domain is asked on the grids of that domain, and a grid that the mechanism
+            refuses (with a `MechanismError`) is said to be refused.
+        properties: objects, shipped names, or `module:Class`; one alone needs no list.
         progress: called with (done, total) steps.
         allocator: for a mechanism given by name, the allocator to run it over.
         engines: who examines what.
@@ -56,10 +62,10 @@ def audit(
         symmetry: for a `Grid`, find out which bidders are interchangeable there, and let one stand for the others.
 
     Raises:
-        AuditError: no engine examines a property over this scope, two properties share a name, or the mechanism is
-            not deterministic or not feasible.
+        AuditError: there is nothing to check, no engine examines a property over this scope, two properties share a
+            name, or the mechanism is not deterministic or not feasible.
         ReplayError: a counterexample does not happen again in a fresh process.
-        MechanismError: the name stands for no mechanism.
+        MechanismError: the name stands for no mechanism, or the mechanism refuses every grid of a suite.
 
     Example:
         >>> report = audit("pay-as-bid", Grid(bidders=2, agents=1, values=range(3)), ["truthful"])
@@ -68,43 +74,105 @@ def audit(
     """
     started = perf_counter()
     subject = Subject.of(mechanism, allocator)
+    asked = _asked(properties)
+    if isinstance(scope, Suite):
+        if resume is not None:
+            raise AuditError("a file keeps what was run of one Grid; leave resume out over a Suite")
+        equipped = _equipped(engines, next(iter(scope.grids.values())), workers, None, symmetry)
+        findings, parts = _over_suite(subject, scope, asked, equipped, progress or _silent)
+        return Report(subject, scope, findings, perf_counter() - started, parts)
+    equipped = _equipped(engines, scope, workers, resume, symmetry)
+    raw = _examined(subject, scope, asked, equipped, progress or _silent)
+    return Report(subject, scope, _substantiated(raw, subject), perf_counter() - started)
+
+
+def promises_of_subject(subject: Subject) -> Promises:
+    """What the audited mechanism promises: those of a name, of the object, or of its rule over an exact allocator."""
+    if subject.name is not None:
+        return promised(subject.name, subject.allocator)
+    own = promises_of(subject.mechanism)
+    mechanism = subject.mechanism
+    if own or not isinstance(mechanism, Mechanism) or not getattr(mechanism.allocator, "exact", False):
+        return own
+    return promises_of(mechanism.rule)
+
+
+def _asked(properties: Iterable[Property | str] | Property | str) -> list[Property]:
+    if isinstance(properties, str) or not isinstance(properties, Iterable):
+        properties = [properties]
     asked = [find_property(prop) if isinstance(prop, str) else prop for prop in properties]
-    names = [prop.name for prop in asked]
+    if not asked:
+        raise AuditError("no property is asked for, so there is nothing to check; leave properties out for the usual")
+    names = [getattr(prop, "name", prop) for prop in asked]
     if len(set(names)) < len(names):
         raise AuditError(f"properties {names} share a name; a report tells them apart by it")
-    equipped = _equipped(engines, scope, workers, resume, symmetry)
-    examiners = [_engine_for(prop, scope, equipped) for prop in asked]
+    return asked
+
+
+def _examined(
+    subject: Subject, scope: Scope, asked: Sequence[Property], engines: Sequence[Engine], progress: Progress
+) -> list[Finding]:
+    """The findings as engines make them, in the order asked."""
+    examiners = [_engine_for(prop, scope, engines) for prop in asked]
     found: dict[str, Finding] = {}
     for engine in dict.fromkeys(examiners):
         group = [prop for prop, examiner in zip(asked, examiners, strict=True) if examiner is engine]
-        for finding in engine.examine(subject.mechanism, scope, group, progress or _silent):
+        for finding in engine.examine(subject.mechanism, scope, group, progress):
             found[finding.property.name] = finding
-    findings = _substantiated([found[name] for name in names], subject)
-    return Report(subject, scope, findings, perf_counter() - started)
+    return [found[prop.name] for prop in asked]
+
+
+def _over_suite(
+    subject: Subject, suite: Suite, asked: Sequence[Property], engines: Sequence[Engine], progress: Progress
+) -> tuple[tuple[Finding, ...], tuple[tuple[str, tuple[Finding, ...]], ...]]:
+    """One finding per property about the whole suite, and those about each grid."""
+    promises = entailed(promises_of_subject(subject))
+    found: dict[str, list[Finding]] = {}
+    refused: dict[str, MechanismError] = {}
+    outside: dict[str, list[str]] = {prop.name: [] for prop in asked}
+    done = 0
+    for name, grid in suite.grids.items():
+        here = [prop for prop in asked if prop.name not in promises or promises[prop.name].covers(grid.template)]
+        for prop in asked:
+            if prop not in here:
+                outside[prop.name].append(name)
+        try:
+            found[name] = _examined(subject, grid, here, engines, _shifted(progress, done, suite.profiles))
+        except MechanismError as error:
+            refused[name] = error
+        done += grid.profiles
+    if len(refused) == len(suite.grids):
+        raise next(iter(refused.values()))
+    certain = iter(_substantiated([finding for part in found.values() for finding in part], subject))
+    parts = tuple((name, tuple(next(certain) for _ in part)) for name, part in found.items())
+    reasons = {name: str(error) for name, error in refused.items()}
+    whole = []
+    for prop in asked:
+        mine = {name: finding for name, part in parts for finding in part if finding.property.name == prop.name}
+        why = f"promised on {promises[prop.name]}" if prop.name in promises else ""
+        declined = {name: reason for name, reason in reasons.items() if name not in outside[prop.name]}
+        whole.append(merged(prop, suite, mine, declined, outside[prop.name], why))
+    return tuple(whole), parts
 
 
 def _substantiated(findings: list[Finding], subject: Subject) -> tuple[Finding, ...]:
     """The findings with their counterexamples shrunk and replayed."""
-    small = {
-        finding.property.name: shrink(finding.counterexample, subject.mechanism)
+    small = [
+        None if finding.counterexample is None else shrink(finding.counterexample, subject.mechanism)
         for finding in findings
-        if finding.counterexample is not None
-    }
-    if not small:
+    ]
+    shown = [counterexample for counterexample in small if counterexample is not None]
+    if not shown:
         return tuple(findings)
     # Imported here, since `python -m proofs.replay` must not find itself imported already.
     from proofs.replay import replay_fresh
 
-    note = replay_fresh(subject, list(small.values()))
+    note = replay_fresh(subject, shown)
     return tuple(
-        replace(
-            finding,
-            counterexample=small[finding.property.name],
-            note=f"{finding.note}; {note}" if finding.note else note,
-        )
-        if finding.property.name in small
-        else finding
-        for finding in findings
+        finding
+        if counterexample is None
+        else replace(finding, counterexample=counterexample, note=f"{finding.note}; {note}" if finding.note else note)
+        for finding, counterexample in zip(findings, small, strict=True)
     )
 
 
@@ -131,6 +199,11 @@ def _engine_for(prop: Property, scope: Scope, engines: Sequence[Engine]) -> Engi
         if engine.accepts(prop, scope):
             return engine
     raise AuditError(f"no engine examines {getattr(prop, 'name', prop)!r} over a {type(scope).__name__}: {scope}")
+
+
+def _shifted(progress: Progress, before: int, total: int) -> Progress:
+    """Progress of one part of a whole, as progress of the whole."""
+    return lambda done, _: progress(before + done, total)
 
 
 def _silent(done: int, total: int) -> None:

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable
 
-from mechanisms import DirectMechanism, Mechanism
-from mechanisms.catalogue import promised
-from mechanisms.promises import Promises, promises_of
-from proofs.audit import SMALL, audit
+from mechanisms import DirectMechanism
+from proofs.audit import SMALL, audit, promises_of_subject
 from proofs.claims.property import ALL, Property, Truthful, find_property
 from proofs.errors import AuditError
 from proofs.reals.encoding import PROVABLE
@@ -64,7 +62,7 @@ def promised_on(mechanism: DirectMechanism | str, scope: Scope, allocator: str |
     if isinstance(scope, Reals):
         return list(PROVABLE)
     subject = Subject.of(mechanism, allocator)
-    promises = promised(subject.name, allocator) if subject.name is not None else _promises_of(subject.mechanism)
+    promises = promises_of_subject(subject)
     template = getattr(scope, "template", None)
     private = any(getattr(scope, terms, None) is not None for terms in ("private_costs", "private_capacities"))
     here = [
@@ -76,11 +74,3 @@ def promised_on(mechanism: DirectMechanism | str, scope: Scope, allocator: str |
         said = "; ".join(f"{name} on {domain}" for name, domain in promises.items())
         raise AuditError(f"{subject} promises nothing on {scope}; it promises {said}: name the properties to audit")
     return [find_property(name) for name in here] or list(ALL)
-
-
-def _promises_of(mechanism: DirectMechanism) -> Promises:
-    """Those of the object, or of its rule where the allocator is exact."""
-    own = promises_of(mechanism)
-    if own or not isinstance(mechanism, Mechanism) or not getattr(mechanism.allocator, "exact", False):
-        return own
-    return promises_of(mechanism.rule)

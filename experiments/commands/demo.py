@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+    from experiments.errors import StudyError
     from experiments.studies.demo import Plan
     from experiments.worlds.fleets import PricedEngines
+    from proofs import Report
 
 
 #: What `--engine vllm` launches if no model is named: one small, one large.
@@ -66,7 +68,10 @@ def demo(
     seeds: Annotated[int | None, typer.Option(min=1, help="Repetitions.  [default: 3; vllm: 1]")] = None,
     policy: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.")] = None,
     despite_audit: Annotated[
-        bool, typer.Option("--despite-audit", help="Serve with a mechanism that the audit refuted.")
+        bool,
+        typer.Option(
+            "--despite-audit", help="Serve with a mechanism that the audit refuted, or that fails while it serves."
+        ),
     ] = False,
     out: Annotated[
         Path, typer.Option(help="Folder for report.html, results.json, requests.jsonl and the books.")
@@ -75,14 +80,14 @@ def demo(
 ) -> None:
     """Audit a mechanism, hold real multi-turn dialogues with it and with other routers, and write a report.
 
-    Exit code 1 if the audit refuses the mechanism, 2 on bad input.
+    Exit code 1 if the audit refuses the mechanism or what is served contradicts it, 2 on bad input.
 
     Example: iemas demo --mechanism vcg --data shipped --seeds 1
     """
     from rich.console import Console
 
     from experiments.commands.output import OutputFolder
-    from experiments.errors import AuditRefusedError
+    from experiments.errors import AuditRefusedError, ContradictionError
     from experiments.reports.html import write_report
     from experiments.reports.terminal import audit_table, policy_tables
     from experiments.studies.demo import Plan, check, examine, find_files, serve, simulate
@@ -125,18 +130,16 @@ def demo(
                 report = examine(plan, lambda done, total: bar.update(task, completed=done, total=total))
         except AuditRefusedError as refusal:
             console.print(audit_table(refusal.report))
-            if as_json:
-                typer.echo(
-                    json.dumps({"refused": str(refusal), "audit": json.loads(refusal.report.to_json())}, indent=1)
-                )
-            typer.secho(f"iemas: {refusal}", fg="red", err=True)
-            raise typer.Exit(1) from None
+            _refuse(refusal, refusal.report, as_json)
         console.print(audit_table(report))
         plan = replace(plan, books=output.make())
-        with _bar(notes) as bar:
-            result = (
-                simulate(plan, report, _progress(bar)) if fleet is None else serve(plan, report, fleet, _progress(bar))
-            )
+        try:
+            with _bar(notes) as bar:
+                doing = _progress(bar)
+                result = simulate(plan, report, doing) if fleet is None else serve(plan, report, fleet, doing)
+        except ContradictionError as stop:
+            console.print(audit_table(report, [stop.property]))
+            _refuse(stop, report, as_json)
         result.save(out)
         page = write_report(result, out / "report.html")
     if as_json:
@@ -146,6 +149,13 @@ def demo(
         console.print(table)
     for what, where in (("report", page), ("figures", out / "results.json"), ("requests", out / "requests.jsonl")):
         console.print(f"{what:<9}{where}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _refuse(why: "StudyError", report: "Report", as_json: bool) -> NoReturn:
+    if as_json:
+        typer.echo(json.dumps({"refused": str(why), "audit": json.loads(report.to_json())}, indent=1))
+    typer.secho(f"iemas: {why}", fg="red", err=True)
+    raise typer.Exit(1) from None
 
 
 def _bar(console: "Console") -> "Progress":

@@ -13,7 +13,7 @@ from pathlib import Path
 from experiments.reports.charts import Chart, Look, Study, charts
 from experiments.results.columns import BEST, COLUMNS, MARKET, NONE, SERVICE, Cell, Column
 from experiments.results.results import StudyResult
-from proofs import Finding, Report, Status
+from proofs import Finding, Report, Status, Suite
 
 SIMULATED = (
     "Simulated engines: cache and scheduler as vLLM's; speed fitted (see engines, with their errors); "
@@ -70,7 +70,7 @@ def write_report(result: StudyResult, path: Path) -> Path:
 <body>
 {_despite(result)}<main>
 {_head(result)}
-{_audit(result.audit)}
+{_audit(result)}
 {_tables(study)}
 {_charts(drawn, result.simulated)}
 {_glossary(result.simulated)}
@@ -87,6 +87,21 @@ def write_report(result: StudyResult, path: Path) -> Path:
 
 
 def _despite(result: StudyResult) -> str:
+    return _failed(result) + _contradicted(result)
+
+
+def _contradicted(result: StudyResult) -> str:
+    if not result.contradictions:
+        return ""
+    names = escape(", ".join(dict.fromkeys(one.property for one in result.contradictions)))
+    evidence = "\n".join(f"<pre>{escape(str(one))}</pre>" for one in result.contradictions)
+    return f"""<div class="despite contradicted" role="alert"><div>
+<strong>Contradicted while serving: {names}</strong> <p>In rounds that were served, on the market as predicted and
+reported, this does not hold, whatever was found on small scopes:</p> {evidence} </div></div>
+"""
+
+
+def _failed(result: StudyResult) -> str:
     if not result.despite_audit:
         return ""
     refuted = result.audit.refuted
@@ -123,8 +138,10 @@ def _head(result: StudyResult) -> str:
 </header>"""
 
 
-def _audit(report: Report) -> str:
-    rows = "\n".join(_finding(finding) for finding in report.findings)
+def _audit(result: StudyResult) -> str:
+    report = result.audit
+    failed = {one.property for one in result.contradictions}
+    rows = "\n".join(_finding(finding, finding.property.name in failed) for finding in report.findings)
     return f"""<section>
 <h2>Audit</h2>
 <p class="lead">Of the very object that served. VERIFIED: every case of the scope was examined, in exact integers, and
@@ -139,10 +156,30 @@ was replayed in a fresh process. UNKNOWN: cases were sampled and none violates i
 {rows}
 </tbody>
 </table></div>
+{_scopes(report)}
 </section>"""
 
 
-def _finding(finding: Finding) -> str:
+def _scopes(report: Report) -> str:
+    """What each scope of a suite is."""
+    if not isinstance(report.scope, Suite):
+        return ""
+    entries = "\n".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(str(grid))}</dd>" for name, grid in report.scope.grids.items()
+    )
+    notes = "\n".join(
+        f"<p>{escape(f'{finding.property.name}: {finding.note}')}</p>"
+        for finding in report.findings
+        if finding.note and finding.counterexample is None
+    )
+    return f"""{notes}
+<p class="small-title">{escape(report.scope.outline)}</p>
+<dl class="glossary">
+{entries}
+</dl>"""
+
+
+def _finding(finding: Finding, contradicted: bool) -> str:
     status = finding.status
     refuted = finding.counterexample is not None
     evidence = (
@@ -151,8 +188,13 @@ def _finding(finding: Finding) -> str:
         if refuted
         else ""
     )
-    return f"""<tr{' class="refuted"' if refuted else ""}><td>{escape(finding.property.name)}</td>
-<td class="status {status}">{_SIGNS[status]} {status}</td><td class="scope">{escape(str(finding.scope))}</td>
+    scope = finding.scope.outline if isinstance(finding.scope, Suite) else str(finding.scope)
+    sign, said = (
+        (_SIGNS[status], str(status)) if refuted or not contradicted else ("✗", f"{status}, but not in service")
+    )
+    colour = Status.REFUTED if contradicted else status
+    return f"""<tr{' class="refuted"' if refuted or contradicted else ""}><td>{escape(finding.property.name)}</td>
+<td class="status {colour}">{sign} {said}</td><td class="scope">{escape(scope)}</td>
 <td class="number">{finding.cases:,}</td><td class="number">{finding.seconds:.2f}</td></tr>{evidence}"""
 
 

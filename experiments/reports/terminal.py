@@ -1,11 +1,12 @@
 """A study and its audit as tables for the terminal: the report's figures and marks, at any width."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from experiments.reports.charts import Study
 from experiments.results.columns import BEST, NONE, Cell
 from experiments.results.results import StudyResult
-from proofs import Finding, Report, Status
+from proofs import Finding, Report, Scope, Status, Suite
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -69,8 +70,12 @@ def _policy_table(
         "simulated engines: speed fitted, answer quality assumed" if result.simulated else "real engines", "bold"
     )
     if result.despite_audit:
-        refuted = ", ".join(finding.property.name for finding in result.audit.refuted)
+        refuted = ", ".join(finding.property.name for finding in result.audit.refuted) or "nothing"
         title.append(f"\nSERVED DESPITE A FAILED AUDIT: {refuted} refuted", "bold white on red")
+    if result.contradictions:
+        failed = ", ".join(dict.fromkeys(one.property for one in result.contradictions))
+        title.append(f"\nCONTRADICTED WHILE SERVING: {failed}", "bold white on red")
+        title.append("".join(f"\n{one}" for one in result.contradictions), "red")
     seeds = f"means of {len(result.seeds)} seeds; " if study.several_seeds else ""
     caption = f"{seeds}median, p95: wait for the first token; {BEST} best as printed; {NONE} no such figure"
     table = Table(
@@ -96,17 +101,22 @@ def _policy_table(
     return table
 
 
-def audit_table(report: Report) -> "Table":
-    """One row per property, the scope above, counterexamples below."""
+def audit_table(report: Report, contradicted: Sequence[str] = ()) -> "Table":
+    """One row per property, the scope above, counterexamples below.
+
+    Args:
+        report: of the audit.
+        contradicted: names of properties that failed while the mechanism served.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(
-        title=Text(f"{report.subject}\n{report.scope}"),
+        title=Text(f"{report.subject}\n{_outline(report.scope)}"),
         title_justify="left",
         title_style="",
-        caption=_evidence(report.refuted),
+        caption=_evidence(report),
         caption_justify="left",
         caption_style="",
         box=box.SIMPLE_HEAD,
@@ -119,7 +129,7 @@ def audit_table(report: Report) -> "Table":
     for finding in report.findings:
         table.add_row(
             Text(finding.property.name),
-            Text(finding.status, _STYLES[finding.status]),
+            _status(finding, finding.property.name in contradicted),
             f"{finding.cases:,}",
             f"{finding.seconds:.2f}",
             f"{finding.worst:,}",
@@ -133,7 +143,29 @@ def _cell(text: str, best: bool) -> "Text":
     return Text(f"{BEST} {text}", "bold") if best else Text(text, "dim" if text == NONE else "")
 
 
-def _evidence(refuted: tuple[Finding, ...]) -> "Text | None":
+def _status(finding: Finding, contradicted: bool) -> "Text":
     from rich.text import Text
 
-    return Text("\n\n".join(str(finding.counterexample) for finding in refuted), "red") if refuted else None
+    if contradicted and finding.counterexample is None:
+        return Text(f"{finding.status}, but CONTRADICTED\nwhile serving", "bold red")
+    return Text(finding.status, _STYLES[finding.status])
+
+
+def _outline(scope: Scope) -> str:
+    return scope.outline if isinstance(scope, Suite) else str(scope)
+
+
+def _evidence(report: Report) -> "Text | None":
+    from rich.text import Text
+
+    parts = [
+        Text(f"{finding.property.name}: {finding.note}", "yellow")
+        for finding in report.findings
+        if finding.counterexample is None and isinstance(report.scope, Suite) and _is_partial(finding, report.scope)
+    ]
+    parts += [Text(str(finding.counterexample), "red") for finding in report.refuted]
+    return Text("\n\n").join(parts) if parts else None
+
+
+def _is_partial(finding: Finding, suite: Suite) -> bool:
+    return not finding.cases or (isinstance(finding.scope, Suite) and len(finding.scope.grids) < len(suite.grids))

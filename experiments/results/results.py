@@ -6,6 +6,7 @@ from pathlib import Path
 
 from experiments.results.measures import Measures, averaged, measure
 from experiments.worlds.run import PolicyRun
+from experiments.worlds.watch import Contradiction
 from proofs import Report
 
 
@@ -16,12 +17,13 @@ class StudyResult:
     Args:
         mechanism: its name, as printed.
         audit: the findings about the very object that served.
-        despite_audit: it served although the audit refuted a property.
+        despite_audit: it served although the audit refuted a property, or could not examine it.
         workload: what was talked about, by the titles of files and parts used.
         settings: rate, rounds, bidders and so on, as name and printed value.
         engines: one line per engine: what it is, and where its speed comes from.
         simulated: no real model ran.
         runs: one per policy and seed.
+        contradictions: what failed in the rounds that were served.
     """
 
     mechanism: str
@@ -32,6 +34,7 @@ class StudyResult:
     engines: tuple[str, ...]
     simulated: bool
     runs: tuple[PolicyRun, ...]
+    contradictions: tuple[Contradiction, ...] = ()
 
     @property
     def policies(self) -> tuple[str, ...]:
@@ -57,6 +60,7 @@ class StudyResult:
             "mechanism": self.mechanism,
             "audit": json.loads(self.audit.to_json()),
             "despite_audit": self.despite_audit,
+            "contradictions": [one.as_dict() for one in self.contradictions],
             "workload": self.workload,
             "settings": self.settings,
             "engines": list(self.engines),

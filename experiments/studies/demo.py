@@ -12,18 +12,16 @@ from experiments.routers.plain import baselines
 from experiments.worlds.fleets import FLEET, PricedEngines, simulated_fleet
 from experiments.worlds.presets import find_preset
 from experiments.worlds.run import PolicyRun, Workload, run_policy, workload
+from experiments.worlds.watch import Contradiction, Watched
 from mechanisms import DirectMechanism, find_mechanism, find_settlement
 from prediction import TokenPrices
-from proofs import Grid, Report, audit
+from proofs import SUITE, Report, audit
 from runtime import Auction, Engine, Ledger, Policy, calibration, running
 from runtime.accounts.settling import require_per_request
 from runtime.engines.simulated.virtual_time import run
 
 #: A mechanism that lacks one of these is not run at scale without `despite_audit`.
 REQUIRED = ("truthful", "individually-rational", "no-deficit")
-
-#: What the audit enumerates before anything is served.
-SCOPE = Grid(bidders=3, agents=2, values=range(4))
 
 #: Called with what is being done and how many requests of how many are done with.
 Progress = Callable[[str, int, int], None]
@@ -72,44 +70,53 @@ def check(plan: Plan) -> None:
 
 
 def examine(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Report:
-    """Audit the plan's mechanism.
+    """Audit the plan's mechanism over a suite of small scopes.
 
     Raises:
-        AuditRefusedError: a required property is refuted and the plan does not insist.
+        AuditRefusedError: a required property is refuted, or was never examined, and the plan does not insist.
     """
-    report = audit(plan.mechanism, SCOPE, progress=progress, allocator=plan.allocator)
-    broken = [name for name in REQUIRED if report[name] in report.refuted]
+    report = audit(plan.mechanism, SUITE, progress=progress, allocator=plan.allocator)
+    broken = lacking(report)
     if broken and not plan.despite_audit:
         raise AuditRefusedError(report, broken)
     return report
+
+
+def lacking(report: Report) -> list[str]:
+    """The required properties that are not established."""
+    return [name for name in REQUIRED if not report[name]]
 
 
 def simulate(plan: Plan, report: Report, progress: Progress) -> StudyResult:
     """Run every policy and seed on simulated engines, in virtual time."""
     corpora = find_corpora(plan)
     runs = []
+    against: list[Contradiction] = []
     for seed in plan.seeds:
         requests = make_workload(plan, corpora, seed)
         for policy in choose_policies(plan, report.subject.mechanism, seed):
             engines, prices = simulated_fleet(requests, seed=seed)
-            runs.append(run(_simulate(plan, policy, requests, engines, prices, seed, progress), virtual=True))
+            watched = Watched(policy.name, seed, report.subject.mechanism, plan.despite_audit)
+            runs.append(run(_simulate(plan, policy, requests, engines, prices, seed, progress, watched), virtual=True))
+            against += watched.audited(REQUIRED)
     described = tuple(
         f"{agent.name}: simulated, {calibration(agent.calibration)}; assumed skill {agent.skill:.0%}" for agent in FLEET
     )
-    return _result(plan, report, corpora, described, runs, simulated=True)
+    return _result(plan, report, corpora, described, runs, against, simulated=True)
 
 
 def serve(plan: Plan, report: Report, fleet: PricedEngines, progress: Progress) -> StudyResult:
     """Run every policy on real engines, one after the other, with empty caches each."""
     corpora = find_corpora(plan)
-    runs, described = run(_serve_all(plan, report, corpora, fleet, progress), virtual=False)
-    return _result(plan, report, corpora, described, runs, simulated=False)
+    runs, described, watches = run(_serve_all(plan, report, corpora, fleet, progress), virtual=False)
+    against = [one for watched in watches for one in watched.audited(REQUIRED)]
+    return _result(plan, report, corpora, described, runs, against, simulated=False)
 
 
 async def _serve_all(
     plan: Plan, report: Report, corpora: Sequence[Corpus], fleet: PricedEngines, progress: Progress
-) -> tuple[list[PolicyRun], tuple[str, ...]]:
-    runs = []
+) -> tuple[list[PolicyRun], tuple[str, ...], list[Watched]]:
+    runs, watches = [], []
     engines, prices = fleet
     async with running(engines) as infos:
         for seed in plan.seeds:
@@ -117,12 +124,13 @@ async def _serve_all(
             for policy in choose_policies(plan, report.subject.mechanism, seed):
                 for engine in engines:
                     await engine.reset_cache()
-                runs.append(await _serve(plan, policy, requests, engines, prices, seed, progress))
+                watches.append(Watched(policy.name, seed, report.subject.mechanism, plan.despite_audit))
+                runs.append(await _serve(plan, policy, requests, engines, prices, seed, progress, watches[-1]))
         described = tuple(
             f"{engine.name}: {info.model} on vLLM, {info.cache_blocks} blocks of {info.block_size} tokens"
             for engine, info in zip(engines, infos, strict=True)
         )
-    return runs, described
+    return runs, described, watches
 
 
 async def _simulate(
@@ -133,9 +141,10 @@ async def _simulate(
     prices: Sequence[TokenPrices],
     seed: int,
     progress: Progress,
+    watched: Watched,
 ) -> PolicyRun:
     async with running(engines):
-        return await _serve(plan, policy, requests, engines, prices, seed, progress)
+        return await _serve(plan, policy, requests, engines, prices, seed, progress, watched)
 
 
 async def _serve(
@@ -146,6 +155,7 @@ async def _serve(
     prices: Sequence[TokenPrices],
     seed: int,
     progress: Progress,
+    watched: Watched,
 ) -> PolicyRun:
     done = 0
 
@@ -167,6 +177,7 @@ async def _serve(
             ledger=ledger,
             settlement=find_settlement(plan.settlement),
             progress=count,
+            watch=watched,
         )
 
 
@@ -248,6 +259,7 @@ def _result(
     corpora: Sequence[Corpus],
     engines: tuple[str, ...],
     runs: Sequence[PolicyRun],
+    against: Sequence[Contradiction],
     *,
     simulated: bool,
 ) -> StudyResult:
@@ -264,10 +276,11 @@ def _result(
     return StudyResult(
         mechanism=str(report.subject),
         audit=report,
-        despite_audit=any(report[name] in report.refuted for name in REQUIRED),
+        despite_audit=bool(lacking(report)),
         workload="; ".join(corpus.title for corpus in corpora),
         settings=settings,
         engines=engines,
         simulated=simulated,
         runs=tuple(runs),
+        contradictions=tuple(against),
     )

@@ -18,6 +18,7 @@ from mechanisms.settlement import Settlement
 from prediction import TokenPrices
 from runtime import Declined, Engine, EngineInfo, Ledger, Policy, Request, RoundRules, Router, Served
 from runtime.rounds.records import RoundStatistics
+from runtime.rounds.router import Watch
 
 #: Called after every finished request.
 Progress = Callable[[], None]
@@ -114,11 +115,13 @@ async def run_policy(
     ledger: Ledger,
     settlement: Settlement | None = None,
     progress: Progress = lambda: None,
+    watch: Watch | None = None,
 ) -> PolicyRun:
     """Hold every conversation of a workload under one policy; engines must be running, with empty caches.
 
     Raises:
         EngineError: every engine died.
+        Exception: what `watch` raises, which sees every outcome of an auction.
     """
     gold = answers_of(load, graded=True)
     router = Router(
@@ -129,6 +132,7 @@ async def run_policy(
         ledger=ledger,
         settlement=settlement,
         grade=lambda request, text: answer_quality(text, gold[request.id]),
+        watch=watch,
     )
     loop = asyncio.get_running_loop()
     began = loop.time()

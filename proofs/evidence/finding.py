@@ -117,6 +117,8 @@ class Report(Mapping[str, Finding]):
     scope: Scope
     findings: tuple[Finding, ...]
     seconds: float
+    #: Of a suite, what each of its grids yielded, by name.
+    parts: tuple[tuple[str, tuple[Finding, ...]], ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -148,6 +150,7 @@ class Report(Mapping[str, Finding]):
                 "scope": str(self.scope),
                 "seconds": round(self.seconds, 6),
                 "findings": [finding.as_dict() for finding in self.findings],
+                **({"scopes": parts_as_dicts(self.parts)} if self.parts else {}),
             },
             indent=2,
         )
@@ -162,3 +165,19 @@ class Report(Mapping[str, Finding]):
         for finding in self.refuted:
             lines += ["", str(finding.counterexample), f"worst seen {finding.worst}; {finding.note}"]
         return "\n".join(lines)
+
+
+def parts_as_dicts(parts: tuple[tuple[str, tuple[Finding, ...]], ...]) -> list[dict[str, object]]:
+    """What the grids of a suite yielded, ready for JSON; counterexamples are in the findings about the whole."""
+    return [
+        {
+            "name": name,
+            "scope": str(findings[0].scope),
+            "findings": [
+                {"property": one.property.name, "status": str(one.status), "cases": one.cases, "worst": one.worst}
+                for one in findings
+            ],
+        }
+        for name, findings in parts
+        if findings
+    ]

@@ -80,12 +80,22 @@ class Processes:
                     running.update(pool.submit(_answer, number) for number in _next(left))
                     yield future.result()
         except BrokenProcessPool as error:
+            _kill(pool)
             raise AuditError(
-                "a worker process died: out of memory, or the mechanism cannot be imported there; "
+                "a worker process died: out of memory, ended by the mechanism, or unable to import it; "
                 "try fewer workers, or one"
             ) from error
+        except BaseException:
+            # Nobody wants what they still work at, and some of it may never end.
+            _kill(pool)
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    for process in list((getattr(pool, "_processes", None) or {}).values()):
+        process.kill()
 
 
 def packed(work: Enumeration) -> bytes:

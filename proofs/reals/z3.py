@@ -1,5 +1,7 @@
 """Conditions as z3 formulas, and z3's numbers as fractions. The only module that knows z3's language."""
 
+import threading
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
@@ -7,6 +9,9 @@ from proofs.errors import AuditError
 from proofs.reals.encoding import Question, bounds
 from proofs.reals.scope import Reals
 from proofs.symbols.linear import AtLeast, Condition, Either, Every, Greatest, Linear, Unknown
+
+#: How often a waiting thread listens, and the longest it waits for an interrupted solver, in seconds.
+_LISTEN_S, _END_S = 0.05, 2.0
 
 
 def load() -> Any:
@@ -110,7 +115,7 @@ def solve(question: Question, scope: Reals, timeout_s: float, *, whole: bool = F
     solver = z3.Solver() if whole else z3.SolverFor("QF_LRA")
     solver.set("timeout", round(1000 * timeout_s))
     solver.add(*encoded(encoder, question, scope), encoder.expression(question.gap) > 0)
-    verdict = solver.check()
+    verdict = _checked(solver)
     if verdict == z3.unknown:
         raise UndecidedError(f"z3 did not decide within {timeout_s:g} s ({solver.reason_unknown()})")
     return encoder.point(solver.model()) if verdict == z3.sat else None
@@ -142,9 +147,45 @@ def greatest(question: Question, scope: Reals, timeout_s: float) -> tuple[Fracti
     optimizer.set("timeout", round(1000 * timeout_s))
     optimizer.add(*encoded(encoder, question, scope))
     goal = optimizer.maximize(encoder.expression(question.gap))
-    if optimizer.check() != z3.sat:
+    if _checked(optimizer) != z3.sat:
         raise UndecidedError(f"z3 found no optimum within {timeout_s:g} s ({optimizer.reason_unknown()})")
     infinite, finite, epsilon = (Fraction(str(part)) for part in optimizer.upper_values(goal))
     if infinite:
         raise UndecidedError("the gain has no bound")
     return finite, epsilon == 0
+
+
+def _checked(solver: Any) -> Any:
+    """The verdict of a solver, found in another thread so that this one hears Ctrl-C, which z3 takes for itself.
+
+    Raises:
+        KeyboardInterrupt: somebody interrupts; the solver has been told to end.
+    """
+    z3 = load()
+    with suppress(z3.Z3Exception):
+        solver.set("ctrl_c", False)
+    verdicts: list[Any] = []
+    done = threading.Event()
+    threading.Thread(target=_check, args=(solver, verdicts, done), daemon=True).start()
+    try:
+        while not done.wait(_LISTEN_S):
+            pass
+    except BaseException:
+        solver.ctx.interrupt()
+        done.wait(_END_S)
+        raise
+    if isinstance(verdicts[0], BaseException):
+        raise verdicts[0]
+    # Where z3 listens all the same, it ends with this reason.
+    if verdicts[0] == z3.unknown and "keyboard" in solver.reason_unknown():
+        raise KeyboardInterrupt
+    return verdicts[0]
+
+
+def _check(solver: Any, verdicts: list[Any], done: threading.Event) -> None:
+    try:
+        verdicts.append(solver.check())
+    except BaseException as error:
+        verdicts.append(error)
+    finally:
+        done.set()

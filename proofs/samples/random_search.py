@@ -24,6 +24,7 @@ from proofs.grids.table import unstable
 from proofs.misreports.coalition import tempting_agent_misreports
 from proofs.misreports.misreport import Deviation, tempting_misreports
 from proofs.scopes.grid import Sample, Scope
+from proofs.scopes.served import Served
 from proofs.subject.subject import outcome_of
 
 
@@ -39,7 +40,7 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """The engine of `Sample`.
+    """The engine of `Sample`, and of `Served`.
 
     Args:
         deviators: bidders, and agents where a claim is about them, drawn anew in each market, that try to misreport.
@@ -52,8 +53,8 @@ class Search:
     def accepts(self, prop: Property, scope: Scope) -> bool:
         """All properties of outcomes and of misreports, over samples; others where they say which deviations to try."""
         if isinstance(prop, ExpectedProperty):
-            return isinstance(scope, Sample) and isinstance(prop, Attempting)
-        return isinstance(scope, Sample) and isinstance(prop, OutcomeProperty | DeviationProperty)
+            return isinstance(scope, Sample | Served) and isinstance(prop, Attempting)
+        return isinstance(scope, Sample | Served) and isinstance(prop, OutcomeProperty | DeviationProperty)
 
     def examine(
         self, mechanism: DirectMechanism, scope: Scope, properties: Sequence[Property], progress: Progress
@@ -63,7 +64,7 @@ class Search:
         Raises:
             AuditError: the mechanism misbehaves, or answers the same market differently twice.
         """
-        if not isinstance(scope, Sample):
+        if not isinstance(scope, Sample | Served):
             raise AuditError(f"{type(scope).__name__} cannot be sampled; give a Sample")
         candidates = [_Candidate(prop) for prop in properties]
         for draw in range(scope.draws):
@@ -86,7 +87,7 @@ class Search:
         self,
         candidate: _Candidate,
         mechanism: DirectMechanism,
-        sample: Sample,
+        sample: Sample | Served,
         draw: int,
         truth: Market,
         honest: Outcome,
@@ -114,7 +115,9 @@ class Search:
             if found is not None:
                 candidate.caught = Counterexample.from_violation(prop, truth, None, found, honest, None)
 
-    def _attempts(self, prop: Property, rng: np.random.Generator, truth: Market, sample: Sample) -> Iterator[Deviation]:
+    def _attempts(
+        self, prop: Property, rng: np.random.Generator, truth: Market, sample: Sample | Served
+    ) -> Iterator[Deviation]:
         costs = sample.private_costs or (int(truth.costs.min()), int(truth.costs.max()))
         capacities = sample.private_capacities or (0, int(truth.capacities.max()))
         if isinstance(prop, Attempting):
@@ -135,7 +138,7 @@ def sides(truth: Market, players: Sequence[int]) -> tuple[list[int], list[int]]:
 
 
 def sampled(
-    prop: Property, sample: Sample, cases: int, seconds: float, caught: Counterexample | None, how: str = ""
+    prop: Property, sample: Sample | Served, cases: int, seconds: float, caught: Counterexample | None, how: str = ""
 ) -> Finding:
     """What a search says: REFUTED by what it caught, or UNKNOWN."""
     if caught is not None:

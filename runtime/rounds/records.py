@@ -92,7 +92,8 @@ class RoundStatistics:
     """What the rounds of a run add up to.
 
     `decide_s` is the policy's own computing time, in real seconds; `mistokenised` counts, by engine, the requests whose
-    prompt the engine served as other tokens than it had said before.
+    prompt the engine served as other tokens than it had said before. `deficits` and `losses` count the rounds in which,
+    on the market as predicted and reported, charges were below receipts, and a bidder's value below their charges.
     """
 
     rounds: int = 0
@@ -101,6 +102,8 @@ class RoundStatistics:
     predicted_welfare: int = 0
     predicted_surplus: int = 0
     mistokenised: dict[str, int] = field(default_factory=dict)
+    deficits: int = 0
+    losses: int = 0
 
 
 def _at_least(least: float, value: object) -> bool:

@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 from allocation import MICROS, UNSERVED, to_micros
-from mechanisms import Preferences
+from mechanisms import Outcome, Preferences
 from mechanisms.settlement import OnPrediction, Settlement
 from prediction import Measured, TokenPrices
 from runtime.accounts.ledger import Ledger
@@ -30,6 +30,9 @@ _log = logging.getLogger(__name__)
 
 #: Grades an answer in [0, 1], or None where there is nothing to grade it by.
 Grade = Callable[[Request, str], float | None]
+
+#: Sees what an auction decided before anything is dispatched; what it raises fails the round's requests.
+Watch = Callable[[Outcome], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -63,6 +66,7 @@ class Router:
         grade: judges answers where gold answers exist; the policy learns from it.
         settlement: turns what an auction decided into final charges and receipts; default: bidders pay as auctioned,
             agents receive their measured cost. Policies without an auction are settled so in any case.
+        watch: sees every outcome of an auction, and may refuse it by raising.
 
     Raises:
         EngineError: not one price list per engine, two engines of one name, or a settlement that needs to see whole
@@ -79,6 +83,7 @@ class Router:
         ledger: Ledger | None = None,
         grade: Grade | None = None,
         settlement: Settlement | None = None,
+        watch: Watch | None = None,
     ) -> None:
         if not engines or len(engines) != len(prices):
             raise EngineError(f"{len(engines)} engines and {len(prices)} price lists; give one list to each engine")
@@ -95,6 +100,7 @@ class Router:
         self._settlement = settlement or OnPrediction()
         require_per_request(self._settlement)
         self._grade = grade or (lambda request, text: None)
+        self._watch = watch or (lambda outcome: None)
         self._queue: deque[_Waiting] = deque()
         self._inflight = np.zeros(len(engines), np.int64)
         self._alive = np.ones(len(engines), bool)
@@ -204,11 +210,13 @@ class Router:
         started = time.perf_counter()
         try:
             decision = self.policy.decide([waiting.offer for waiting in batch], fleet)
+            self._count(decision, fleet, time.perf_counter() - started)
+            if decision.outcome is not None:
+                self._watch(decision.outcome)
         except Exception as error:
             for waiting in batch:
                 _fail(waiting, error)
             return
-        self._count(decision, fleet, time.perf_counter() - started)
         for i in np.flatnonzero(decision.agents != UNSERVED):
             self._dispatch(batch[i], decision, int(i))
         self._keep_or_decline([batch[i] for i in np.flatnonzero(decision.agents == UNSERVED)])
@@ -219,6 +227,8 @@ class Router:
         if decision.outcome is not None:
             self.statistics.predicted_welfare += decision.outcome.welfare
             self.statistics.predicted_surplus += decision.outcome.surplus
+            self.statistics.deficits += decision.outcome.surplus < 0
+            self.statistics.losses += min(decision.outcome.bidder_utilities().values(), default=0) < 0
             loads = decision.outcome.reported.loads(decision.outcome.allocation)
             self.statistics.contested += bool((loads[fleet.alive] >= fleet.free[fleet.alive]).any())
 

@@ -49,6 +49,8 @@ def test_the_shell_commands_exit_as_the_table_says() -> None:
     assert [run(line) for line in block.strip().splitlines()] == [1, 0]
     assert run("iemas audit vcg --bidders 2 --agents 1 --values 0..1") == 0
     assert run("iemas audit vcg --values none") == 2
+    assert run("iemas audit vcg --bidders 2 --sample 3") == 3
+    assert run("iemas audit vcg --bidders 2 --sample 3 --allow-unknown") == 0
     assert run("python -m proofs.replay nothing.json") == 4
     report = json.loads(Path("report.json").read_text())
     report["mechanism"] = {"name": "vcg", "allocator": None}

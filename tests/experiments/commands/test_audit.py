@@ -178,7 +178,7 @@ def test_a_file_that_cannot_be_saved_is_refused_before_the_audit(command: typer.
         (["vcg", "--values", "0..40"], AuditError),
         (["vcg", "--property", "fair"], AuditError),
         (["vcg", "--ties", "some"], AuditError),
-        (["vickrey"], MechanismError),
+        (["vickrey", "--agents", "2"], MechanismError),
     ],
 )
 def test_senseless_questions_raise_typed_errors(
