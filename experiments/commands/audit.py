@@ -111,6 +111,9 @@ def audit(
         bool, typer.Option("--symmetry", help="Let one of the bidders found interchangeable on a grid stand for all.")
     ] = False,
     limit: Annotated[int, typer.Option(help="Refuse grids of more profiles.")] = 1_000_000,
+    reruns: Annotated[
+        int | None, typer.Option(min=1, help="Profiles of a grid that are asked a second time.  [default: 459]")
+    ] = None,
     time_limit: Annotated[
         float, typer.Option(min=0.001, help="Stop code of yours that does not move on for so many seconds.")
     ] = 300.0,
@@ -167,6 +170,7 @@ def audit(
         resume=None if resume is None else str(resume),
         symmetry=symmetry,
         limit=limit,
+        reruns=reruns,
         allow_unknown=allow_unknown,
         save=None if save is None else str(save),
         paper=Paper.of(Console()),

@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -76,6 +76,7 @@ class Question:
     resume: str | None = None
     symmetry: bool = False
     limit: int = 1_000_000
+    reruns: int | None = None
     allow_unknown: bool = False
     save: str | None = None
     paper: Paper = Paper()
@@ -193,7 +194,7 @@ def answered(question: Question, progress: "Progress") -> Answer:
             question.claims(),
             progress,
             allocator=question.allocator,
-            engines=_engines(question.guided),
+            engines=_engines(question),
             workers=_pool(question),
             resume=None if question.resume is None else Path(question.resume),
             symmetry=question.symmetry,
@@ -245,6 +246,9 @@ def _page(report: "Report", question: Question) -> str:
     for line in _scope_lines(report):
         say(line)
     console.print(table)
+    for finding in report.findings:
+        if finding.status == "PROVED":
+            say(f"{finding.property.name}: {finding.verdict}")
     grounds: dict[str, list[str]] = {}
     for finding in report.findings:
         for ground in finding.note.split("; ") if finding.status == "PROVED" else [finding.note]:
@@ -289,11 +293,18 @@ def _coloured(finding: "Finding") -> str:
     return f"[{colour}]{finding.status}[/]"
 
 
-def _engines(guided: bool) -> "Sequence[Engine]":
+def _engines(question: Question) -> "Sequence[Engine]":
     from proofs.audit import ENGINES
+    from proofs.grids.exhaustive import Exhaustive
     from proofs.samples.guided_search import Guided
+    from proofs.ties.all_ties import AllTies
 
-    return (Guided(),) if guided else ENGINES
+    if question.guided:
+        return (Guided(),)
+    if question.reruns is None:
+        return ENGINES
+    again = question.reruns
+    return [replace(one, reruns=again) if isinstance(one, Exhaustive | AllTies) else one for one in ENGINES]
 
 
 def _pool(question: Question) -> "int | Pool":

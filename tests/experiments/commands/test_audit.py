@@ -202,3 +202,18 @@ def test_the_bar_waits_before_it_shows(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_help_has_an_example(command: typer.Typer) -> None:
     assert "iemas audit vcg --allocator greedy" in CliRunner().invoke(command, ["--help"]).output
+
+
+def test_reruns_are_counted_and_what_they_are_worth_is_printed(command: typer.Typer) -> None:
+    result = CliRunner().invoke(command, ["vcg", "--values", "0..3", "--reruns", "40", "--json"])
+    note = json.loads(result.stdout)["findings"][0]["note"]
+    assert result.exit_code == 0 and note.startswith("40 of 4,096 profiles asked through run_many, and through run")
+    assert note.endswith("with probability 32.6 %")
+
+
+def test_what_is_proved_says_of_what(command: typer.Typer) -> None:
+    result = CliRunner().invoke(
+        command, ["vcg", "--reals", "--bidders", "2", "--agents", "1", "--property", "truthful"]
+    )
+    assert result.exit_code == 0
+    assert "truthful: PROVED of the description, the object AGREES (" in result.output
