@@ -71,6 +71,9 @@ def audit(
     certificates: Annotated[
         Path | None, typer.Option(help="With --reals: write proofs into this folder, for python -m proofs.check.")
     ] = None,
+    second_opinion: Annotated[
+        bool, typer.Option("--second-opinion", help="With --reals: ask cvc5 too before anything is PROVED.")
+    ] = False,
     workers: Annotated[int, typer.Option(help="Processes that play out a grid; the report is the same.")] = 1,
     ray: Annotated[
         bool, typer.Option("--ray", help="Play it out on the Ray cluster of RAY_ADDRESS, or on one started here.")
@@ -104,6 +107,8 @@ def audit(
         _make_folder(certificates)
     if reals and sample is not None:
         raise typer.BadParameter("--sample draws markets, --reals covers all of them; give one", param_hint="--reals")
+    if second_opinion and not reals:
+        raise typer.BadParameter("cvc5 is asked about all real values; give --reals", param_hint="--second-opinion")
     if guided and sample is None:
         raise typer.BadParameter("it guides random markets; give --sample N", param_hint="--guided")
     if ties != "first" and (reals or sample is not None):
@@ -166,7 +171,7 @@ def audit(
                 properties or promised,
                 bar,
                 allocator=allocator,
-                engines=_engines(guided),
+                engines=_engines(guided, second_opinion),
                 workers=pool,
                 resume=resume,
                 symmetry=symmetry,
@@ -233,10 +238,13 @@ def _coloured(finding: "Finding") -> str:
     return f"[{colour}]{finding.status}[/]"
 
 
-def _engines(guided: bool) -> "Sequence[Engine]":
+def _engines(guided: bool, second_opinion: bool = False) -> "Sequence[Engine]":
     from proofs.audit import ENGINES
+    from proofs.reals.symbolic import Symbolic
     from proofs.samples.guided_search import Guided
 
+    if second_opinion:
+        return (Symbolic(second_opinion=True),)
     return (Guided(),) if guided else ENGINES
 
 

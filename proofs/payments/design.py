@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from allocation import Allocation, Allocator, Market
 from allocation.money import Money
-from mechanisms import Outcome, Payments, serving_costs
+from mechanisms import Lottery, Outcome, Payments, serving_costs
 from proofs.errors import AuditError
 from proofs.payments.exact_programs import Solver, solved_exactly, solved_roughly
 from proofs.payments.implementable import allocations
@@ -61,16 +61,28 @@ class Design:
 
         Raises:
             AuditError: it is a lottery; such a design is truthful and rational on average, which its program has
-                checked exactly, and cannot be run as one allocation per market.
+                checked exactly, and is run as `lottery_mechanism`.
         """
         for profile, row in enumerate(self.shares):
             if max(row) < 1:
                 odds = ", ".join(
                     f"{self.outcomes[o].tolist()} with {share}" for o, share in enumerate(row) if share > 0
                 )
-                raise AuditError(f"the design draws lots in profile {profile}: {odds}; design with deterministic=True")
+                raise AuditError(
+                    f"the design draws lots in profile {profile}: {odds}; take lottery_mechanism, or design with "
+                    "deterministic=True"
+                )
         chosen = np.array([row.index(Fraction(1)) for row in self.shares])
         return DesignedMechanism(self.grid, self.outcomes[chosen], self.charges)
+
+    @property
+    def lottery_mechanism(self) -> "DesignedLottery":
+        """The mechanism as one that draws lots, ready for `audit_lotteries` over `grid`."""
+        weights = []
+        for row in self.shares:
+            parts = math.lcm(*(share.denominator for share in row))
+            weights.append(tuple(int(share * parts) for share in row))
+        return DesignedLottery(self.grid, self.outcomes, tuple(weights), self.charges)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +128,43 @@ class DesignedMechanism:
 
     def _profile(self, market: Market) -> int:
         return self.grid.profile(self._reports.rows(market))
+
+    @cached_property
+    def _reports(self) -> Reports:
+        return Reports(self.grid)
+
+
+@dataclass(frozen=True, eq=False)
+class DesignedLottery:
+    """A mechanism that is a table of lotteries over a grid; charges do not depend on the draw, agents get their cost.
+
+    So what a bidder pays may exceed the value of what they draw: rational in expectation, not in every draw.
+
+    Args:
+        grid: where the table holds.
+        outcomes: (O, N) agents that serve each request, -1 where unserved.
+        weights: (P, O) integers >= 0, the weight of each outcome in each profile.
+        charges: (P, N) what each request pays, in micro-units.
+    """
+
+    grid: Grid
+    outcomes: NDArray[np.int64]
+    weights: tuple[tuple[int, ...], ...]
+    charges: Money
+
+    def draw(self, market: Market) -> Lottery:
+        """The table's lottery.
+
+        Raises:
+            AuditError: the market is off the grid.
+        """
+        profile = self.grid.profile(self._reports.rows(market))
+        drawn = [(Allocation(self.outcomes[o]), weight) for o, weight in enumerate(self.weights[profile]) if weight]
+        outcomes = [
+            Outcome(market, allocation, Payments(self.charges[profile], serving_costs(market, allocation)))
+            for allocation, _ in drawn
+        ]
+        return Lottery(tuple(outcomes), tuple(weight for _, weight in drawn))
 
     @cached_property
     def _reports(self) -> Reports:
