@@ -13,15 +13,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allocation import Allocation, Allocator, Market
 from allocation.money import Money
-from mechanisms import Lottery, Outcome, Payments, serving_costs
+from mechanisms import Lottery, Outcome, Payments, Prior, serving_costs
 from proofs.errors import AuditError
 from proofs.payments.exact_programs import Solver, solved_exactly, solved_roughly
+from proofs.payments.goals import AtLeast, Goal
 from proofs.payments.implementable import allocations
 from proofs.payments.program import Frame, Objective, every_outcome
 from proofs.scopes.grid import Grid
@@ -178,7 +180,9 @@ def design(
     allocator: Allocator | None = None,
     no_deficit: bool = False,
     deterministic: bool = False,
-    prior: Sequence[int] | None = None,
+    prior: Sequence[int] | Prior | None = None,
+    truthful: Literal["dominant", "bayesian"] = "dominant",
+    constraints: Sequence[AtLeast] = (),
     solver: Solver = "pulp",
 ) -> Design:
     """The best mechanism on the grid that is truthful in dominant strategies and individually rational ex post.
@@ -186,11 +190,15 @@ def design(
     Args:
         grid: the bidders' reports; costs and capacities public.
         objective: on average over profiles, the most `welfare` (values less costs), `revenue` (charges less costs) or
-            `utility` of the bidders, or the least `deficit` (what costs exceed charges by, where they do).
+            `utility` of the bidders, or the least `deficit` (what costs exceed charges by, where they do); or your own
+            `Goal`.
         allocator: who serves whom, if that is settled; default: to be designed too, as a lottery where that is better.
         no_deficit: whether charges must cover costs in every profile.
         deterministic: no lotteries; then an integer program chooses the allocations, and its optimality is not proved.
-        prior: (P,) integer weight of each profile; default: all alike.
+        prior: (P,) integer weight of each profile, or a `Prior` over markets of the grid; default: all alike.
+        truthful: in `dominant` strategies, nobody losing ex post; or `bayesian`: on average over the others under the
+            prior, nobody losing given their own type (interim).
+        constraints: what must hold besides.
         solver: the front end, both with HiGHS.
 
     Raises:
@@ -202,18 +210,25 @@ def design(
         Fraction(1, 1)
     """
     weights = _weights(grid, objective, prior)
+    if truthful not in ("dominant", "bayesian"):
+        raise AuditError(f"truthful = {truthful!r}; expected dominant or bayesian")
+    bayesian = truthful == "bayesian"
     fixed = None if allocator is None else allocations(allocator, grid)
     if fixed is None and deterministic:
         rough = Frame(grid, weights, every_outcome(grid), None)
-        answer = solved_roughly(rough.program(objective, no_deficit), solver, frozenset(rough.probabilities))
+        answer = solved_roughly(
+            rough.program(objective, no_deficit, constraints, bayesian), solver, frozenset(rough.probabilities)
+        )
         picks = np.array(answer[: len(rough.probabilities)]).reshape(grid.profiles, -1).argmax(axis=1)
         fixed = rough.outcomes[picks]
     outcomes = every_outcome(grid) if fixed is None else np.unique(fixed, axis=0)
     frame = Frame(grid, weights, outcomes, fixed)
-    program = frame.program(objective, no_deficit)
+    program = frame.program(objective, no_deficit, constraints, bayesian)
     point = solved_exactly(program, solver)
     total = program.value(point) + frame.settled(objective)
-    return _designed(frame, point, total / sum(weights), proved=not deterministic or allocator is not None)
+    return _designed(
+        frame, point, total / (sum(weights) * frame.scale(objective)), proved=not deterministic or allocator is not None
+    )
 
 
 def _designed(frame: Frame, point: list[Fraction], value: Fraction, proved: bool) -> Design:
@@ -231,13 +246,18 @@ def _designed(frame: Frame, point: list[Fraction], value: Fraction, proved: bool
     return Design(fine, unit, value, frame.outcomes, tuple(map(tuple, shares)), charges, proved)
 
 
-def _weights(grid: Grid, objective: str, prior: Sequence[int] | None) -> tuple[int, ...]:
-    if objective not in ("welfare", "revenue", "utility", "deficit"):
-        raise AuditError(f"objective = {objective!r}; expected welfare, revenue, utility or deficit")
+def _weights(grid: Grid, objective: Objective, prior: Sequence[int] | Prior | None) -> tuple[int, ...]:
+    if not isinstance(objective, Goal) and objective not in ("welfare", "revenue", "utility", "deficit"):
+        raise AuditError(f"objective = {objective!r}; expected welfare, revenue, utility, deficit or a Goal")
     if grid.agent_types:
         raise AuditError(f"{grid} has private agents; design is for bidders' reports, with public costs and capacities")
     if grid.ties != "first":
         raise AuditError(f"a design has no ties; give this grid ties='first': {grid}")
+    if isinstance(prior, Prior):
+        found = [prior.weight(grid.market(profile)) for profile in range(grid.profiles)]
+        if sum(found) != prior.total:
+            raise AuditError(f"the prior holds markets possible that are not on {grid}")
+        return tuple(found)
     try:
         weights = (1,) * grid.profiles if prior is None else tuple(map(operator.index, prior))
     except TypeError as error:
