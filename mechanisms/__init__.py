@@ -8,6 +8,7 @@
 | `preferences` | `Preferences`: from quality and latency to money |
 | `laws` | `check_rule`, `check_mechanism`: what every one owes, anybody's |
 | `settlement` | from predicted to measured: who bears the difference |
+| `lottery` | outcomes that are drawn: `Lottery`, `LotteryMechanism`, `Mixture` |
 | `prior` | `Prior`: what everybody believes about everybody's types |
 | `promises`, `pairs` | what a rule promises, in which `Domain`, and over which allocator |
 | `dynamic` | several rounds with a memory: `PerRound`, `DynamicPivot`; the protocol `World` |
@@ -19,6 +20,7 @@ from mechanisms.catalogue import find_allocator, find_mechanism, find_settlement
 from mechanisms.dynamic import DynamicMechanism, DynamicPivot, PastRound, PerRound, World
 from mechanisms.errors import MechanismError
 from mechanisms.laws import check_mechanism, check_rule
+from mechanisms.lottery import Lottery, LotteryMechanism, Mixture
 from mechanisms.mechanism import (
     BatchMechanism,
     BatchRule,
@@ -44,8 +46,11 @@ __all__ = [
     "ExpectedExternality",
     "FirstCome",
     "IrresoluteMechanism",
+    "Lottery",
+    "LotteryMechanism",
     "Mechanism",
     "MechanismError",
+    "Mixture",
     "Outcome",
     "Outcomes",
     "PastRound",

@@ -18,10 +18,12 @@ is imported from the sub-room that answers the question:
 | `reals/` | all real values and every tie-break, by solvers |
 | `payments/` | which payments make an allocator truthful, and which mechanism is best |
 | `rounds/` | several rounds with a memory: may a misreport buy tomorrow's cache |
+| `lotteries/` | mechanisms that draw lots: truthful, rational, solvent in expectation and in every draw |
 | `properties/` | claims beyond the basic four: agents, coalitions, false names, budgets, fairness, priors |
 | `ties/` | the same grid under every tie-break |
 | `samples/` | beyond any grid: random and guided search |
 | `audit` | which engine examines which property; examine, shrink, replay, report |
+| `ranking` | several mechanisms side by side under a prior: welfare, revenue, regret |
 | `testing`, `strategies` | `assert_truthful` for test suites; Hypothesis strategies, imported by name |
 | `check`, `replay` | `python -m proofs.check` for certificates, `python -m proofs.replay` for counterexamples |
 """
@@ -44,11 +46,14 @@ from proofs.evidence.counterexample import Counterexample, violation
 from proofs.evidence.evidence import shrink
 from proofs.evidence.finding import Finding, Report, Status
 from proofs.grids.workers import Processes
+from proofs.lotteries.audit import audit_lotteries
+from proofs.lotteries.counterexample import lottery_violation
 from proofs.misreports.misreport import Misreport
 from proofs.moved import install, moved_name
 from proofs.payments.cycle import cycle_gain
 from proofs.payments.design import design
 from proofs.payments.implementable import implementability
+from proofs.ranking import rank
 from proofs.reals.scope import Reals
 from proofs.rounds.sums import audit_plays
 from proofs.rounds.truthful import audit_rounds, multi_round_gain
@@ -81,13 +86,16 @@ __all__ = [
     "assert_holds",
     "assert_truthful",
     "audit",
+    "audit_lotteries",
     "audit_plays",
     "audit_rounds",
     "cycle_gain",
     "design",
     "find_property",
     "implementability",
+    "lottery_violation",
     "multi_round_gain",
+    "rank",
     "shrink",
     "violation",
 ]

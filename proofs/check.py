@@ -70,20 +70,20 @@ def verify(file: Any) -> int:
     claim, proof = file["claim"], file["proof"]
     owners, capacities = claim["owners"], claim["capacities"]
     stated = {"property": claim["property"], "owners": owners, "capacities": capacities, **SENSE}
-    if file != {"format": FORMAT, "claim": stated, "proof": proof}:
+    told = {key: str(file["about"][key]) for key in ("mechanism", "sources", "agreement")} if "about" in file else None
+    if file != {"format": FORMAT, "claim": stated, "proof": proof} | ({"about": told} if told else {}):
         raise ValueError(f"expected format {FORMAT!r}, a proof, and a claim about {SENSE}")
     numbered = list(dict.fromkeys(owners)) == list(range(max(owners) + 1))
     if not numbered or not all(type(number) is int and 0 <= number <= len(owners) for number in owners + capacities):
         raise ValueError(f"owners {owners} must count from 0 in order, capacities {capacities} up to {len(owners)}")
     steps = 0
-    for rest, optima in obligations(claim["property"], owners, capacities):
-        for optimum, rival, text in proof[steps]:
+    for steps, (rest, optima) in enumerate(obligations(claim["property"], owners, capacities), 1):
+        for optimum, rival, text in proof[steps - 1]:
             if min(optimum, rival) < 0 or str(Fraction(text)) != text or text[0] in "-0":
                 raise ValueError(f"obligation {steps}: {text!r} times row {optimum, rival}: no row, or no number > 0")
             rest = minus(rest, minus(optima[optimum][0], optima[optimum][1][rival]), Fraction(text))
         if rest:
             raise ValueError(f"obligation {steps}: the rows do not add up to it; left is {rest}")
-        steps += 1
     if steps != len(proof) or not steps:
         raise ValueError(f"{len(proof)} proofs for {steps} obligations of {claim['property']!r}")
     return steps

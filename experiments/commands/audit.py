@@ -100,6 +100,9 @@ def audit(
     certificates: Annotated[
         Path | None, typer.Option(help="With --reals: write proofs into this folder, for python -m proofs.check.")
     ] = None,
+    second_opinion: Annotated[
+        bool, typer.Option("--second-opinion", help="With --reals: ask cvc5 too before anything is PROVED.")
+    ] = False,
     workers: Annotated[int, typer.Option(help="Processes that play out a grid; the report is the same.")] = 1,
     ray: Annotated[
         bool, typer.Option("--ray", help="Play it out on the Ray cluster of RAY_ADDRESS, or on one started here.")
@@ -141,6 +144,8 @@ def audit(
         )
     if ray and workers != 1:
         raise typer.BadParameter("--workers are processes here, --ray is a cluster; give one", param_hint="--ray")
+    if second_opinion and not reals:
+        raise typer.BadParameter("cvc5 is asked about all real values; give --reals", param_hint="--second-opinion")
     if save is not None:
         _probe_file(save)
     if certificates is not None:
@@ -165,6 +170,7 @@ def audit(
         guided=guided,
         ties=ties,
         reals=reals,
+        second_opinion=second_opinion,
         workers=workers,
         ray=ray,
         resume=None if resume is None else str(resume),

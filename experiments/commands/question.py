@@ -71,6 +71,7 @@ class Question:
     guided: bool = False
     ties: str = "first"
     reals: bool = False
+    second_opinion: bool = False
     workers: int = 1
     ray: bool = False
     resume: str | None = None
@@ -296,11 +297,14 @@ def _coloured(finding: "Finding") -> str:
 def _engines(question: Question) -> "Sequence[Engine]":
     from proofs.audit import ENGINES
     from proofs.grids.exhaustive import Exhaustive
+    from proofs.reals.symbolic import Symbolic
     from proofs.samples.guided_search import Guided
     from proofs.ties.all_ties import AllTies
 
     if question.guided:
         return (Guided(),)
+    if question.second_opinion:
+        return (Symbolic(second_opinion=True),)
     if question.reruns is None:
         return ENGINES
     again = question.reruns

@@ -1,6 +1,7 @@
 """`Evidence`: what shows that a claim fails, and what is done with any: shrink it, replay it here or elsewhere."""
 
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import Any, Protocol, Self, TypeVar
 
 from proofs.errors import AuditError, ReplayError
@@ -11,8 +12,8 @@ class Evidence(Protocol):
     """A case in which a claim about a subject (a mechanism, an allocator) fails."""
 
     @property
-    def amount(self) -> int:
-        """By how many micro-units, > 0."""
+    def amount(self) -> int | Fraction:
+        """By how many micro-units, > 0; a fraction where the claim is about averages."""
         ...
 
     @property
@@ -87,7 +88,16 @@ def shrink(found: E, subject: Any, budget: int = 20_000) -> E:
 
 
 def replay(found: Evidence, subject: Any) -> int:
-    """Compute everything again from the case alone, and return the amount.
+    """Compute everything again from the case alone, and return the amount, where it is whole.
+
+    Raises:
+        ReplayError: something differs from what is recorded.
+    """
+    return int(replayed(found, subject).amount)
+
+
+def replayed(found: E, subject: Any) -> E:
+    """Everything computed again from the case alone.
 
     Raises:
         ReplayError: something differs from what is recorded.
@@ -99,7 +109,7 @@ def replay(found: Evidence, subject: Any) -> int:
     for what, was in found.recorded.items():
         if again.recorded[what] != was:
             raise ReplayError(f"{what} was {was}, now {again.recorded[what]}; recorded was: {said}")
-    return again.amount
+    return again
 
 
 def replay_fresh(found: Evidence, subject: Any) -> str:

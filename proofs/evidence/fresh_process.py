@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 from proofs.errors import ReplayError
@@ -16,8 +17,8 @@ def run_afresh(arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
 
 
-def evaluated_afresh(expression: str, amount: int) -> str:
-    """Evaluate an integer expression in a fresh interpreter, and say so.
+def evaluated_afresh(expression: str, amount: int | Fraction) -> str:
+    """Evaluate an expression whose value is exact in a fresh interpreter, and say so.
 
     Raises:
         ReplayError: it is not `amount` there.

@@ -13,15 +13,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allocation import Allocation, Allocator, Market
 from allocation.money import Money
-from mechanisms import Outcome, Payments, serving_costs
+from mechanisms import Lottery, Outcome, Payments, Prior, serving_costs
 from proofs.errors import AuditError
 from proofs.payments.exact_programs import Solver, solved_exactly, solved_roughly
+from proofs.payments.goals import AtLeast, Goal
 from proofs.payments.implementable import allocations
 from proofs.payments.program import Frame, Objective, every_outcome
 from proofs.scopes.grid import Grid
@@ -61,16 +63,28 @@ class Design:
 
         Raises:
             AuditError: it is a lottery; such a design is truthful and rational on average, which its program has
-                checked exactly, and cannot be run as one allocation per market.
+                checked exactly, and is run as `lottery_mechanism`.
         """
         for profile, row in enumerate(self.shares):
             if max(row) < 1:
                 odds = ", ".join(
                     f"{self.outcomes[o].tolist()} with {share}" for o, share in enumerate(row) if share > 0
                 )
-                raise AuditError(f"the design draws lots in profile {profile}: {odds}; design with deterministic=True")
+                raise AuditError(
+                    f"the design draws lots in profile {profile}: {odds}; take lottery_mechanism, or design with "
+                    "deterministic=True"
+                )
         chosen = np.array([row.index(Fraction(1)) for row in self.shares])
         return DesignedMechanism(self.grid, self.outcomes[chosen], self.charges)
+
+    @property
+    def lottery_mechanism(self) -> "DesignedLottery":
+        """The mechanism as one that draws lots, ready for `audit_lotteries` over `grid`."""
+        weights = []
+        for row in self.shares:
+            parts = math.lcm(*(share.denominator for share in row))
+            weights.append(tuple(int(share * parts) for share in row))
+        return DesignedLottery(self.grid, self.outcomes, tuple(weights), self.charges)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +136,43 @@ class DesignedMechanism:
         return Reports(self.grid)
 
 
+@dataclass(frozen=True, eq=False)
+class DesignedLottery:
+    """A mechanism that is a table of lotteries over a grid; charges do not depend on the draw, agents get their cost.
+
+    So what a bidder pays may exceed the value of what they draw: rational in expectation, not in every draw.
+
+    Args:
+        grid: where the table holds.
+        outcomes: (O, N) agents that serve each request, -1 where unserved.
+        weights: (P, O) integers >= 0, the weight of each outcome in each profile.
+        charges: (P, N) what each request pays, in micro-units.
+    """
+
+    grid: Grid
+    outcomes: NDArray[np.int64]
+    weights: tuple[tuple[int, ...], ...]
+    charges: Money
+
+    def draw(self, market: Market) -> Lottery:
+        """The table's lottery.
+
+        Raises:
+            AuditError: the market is off the grid.
+        """
+        profile = self.grid.profile(self._reports.rows(market))
+        drawn = [(Allocation(self.outcomes[o]), weight) for o, weight in enumerate(self.weights[profile]) if weight]
+        outcomes = [
+            Outcome(market, allocation, Payments(self.charges[profile], serving_costs(market, allocation)))
+            for allocation, _ in drawn
+        ]
+        return Lottery(tuple(outcomes), tuple(weight for _, weight in drawn))
+
+    @cached_property
+    def _reports(self) -> Reports:
+        return Reports(self.grid)
+
+
 def design(
     grid: Grid,
     objective: Objective = "revenue",
@@ -129,7 +180,9 @@ def design(
     allocator: Allocator | None = None,
     no_deficit: bool = False,
     deterministic: bool = False,
-    prior: Sequence[int] | None = None,
+    prior: Sequence[int] | Prior | None = None,
+    truthful: Literal["dominant", "bayesian"] = "dominant",
+    constraints: Sequence[AtLeast] = (),
     solver: Solver = "pulp",
 ) -> Design:
     """The best mechanism on the grid that is truthful in dominant strategies and individually rational ex post.
@@ -137,11 +190,15 @@ def design(
     Args:
         grid: the bidders' reports; costs and capacities public.
         objective: on average over profiles, the most `welfare` (values less costs), `revenue` (charges less costs) or
-            `utility` of the bidders, or the least `deficit` (what costs exceed charges by, where they do).
+            `utility` of the bidders, or the least `deficit` (what costs exceed charges by, where they do); or your own
+            `Goal`.
         allocator: who serves whom, if that is settled; default: to be designed too, as a lottery where that is better.
         no_deficit: whether charges must cover costs in every profile.
         deterministic: no lotteries; then an integer program chooses the allocations, and its optimality is not proved.
-        prior: (P,) integer weight of each profile; default: all alike.
+        prior: (P,) integer weight of each profile, or a `Prior` over markets of the grid; default: all alike.
+        truthful: in `dominant` strategies, nobody losing ex post; or `bayesian`: on average over the others under the
+            prior, nobody losing given their own type (interim).
+        constraints: what must hold besides.
         solver: the front end, both with HiGHS.
 
     Raises:
@@ -153,18 +210,25 @@ def design(
         Fraction(1, 1)
     """
     weights = _weights(grid, objective, prior)
+    if truthful not in ("dominant", "bayesian"):
+        raise AuditError(f"truthful = {truthful!r}; expected dominant or bayesian")
+    bayesian = truthful == "bayesian"
     fixed = None if allocator is None else allocations(allocator, grid)
     if fixed is None and deterministic:
         rough = Frame(grid, weights, every_outcome(grid), None)
-        answer = solved_roughly(rough.program(objective, no_deficit), solver, frozenset(rough.probabilities))
+        answer = solved_roughly(
+            rough.program(objective, no_deficit, constraints, bayesian), solver, frozenset(rough.probabilities)
+        )
         picks = np.array(answer[: len(rough.probabilities)]).reshape(grid.profiles, -1).argmax(axis=1)
         fixed = rough.outcomes[picks]
     outcomes = every_outcome(grid) if fixed is None else np.unique(fixed, axis=0)
     frame = Frame(grid, weights, outcomes, fixed)
-    program = frame.program(objective, no_deficit)
+    program = frame.program(objective, no_deficit, constraints, bayesian)
     point = solved_exactly(program, solver)
     total = program.value(point) + frame.settled(objective)
-    return _designed(frame, point, total / sum(weights), proved=not deterministic or allocator is not None)
+    return _designed(
+        frame, point, total / (sum(weights) * frame.scale(objective)), proved=not deterministic or allocator is not None
+    )
 
 
 def _designed(frame: Frame, point: list[Fraction], value: Fraction, proved: bool) -> Design:
@@ -182,13 +246,18 @@ def _designed(frame: Frame, point: list[Fraction], value: Fraction, proved: bool
     return Design(fine, unit, value, frame.outcomes, tuple(map(tuple, shares)), charges, proved)
 
 
-def _weights(grid: Grid, objective: str, prior: Sequence[int] | None) -> tuple[int, ...]:
-    if objective not in ("welfare", "revenue", "utility", "deficit"):
-        raise AuditError(f"objective = {objective!r}; expected welfare, revenue, utility or deficit")
+def _weights(grid: Grid, objective: Objective, prior: Sequence[int] | Prior | None) -> tuple[int, ...]:
+    if not isinstance(objective, Goal) and objective not in ("welfare", "revenue", "utility", "deficit"):
+        raise AuditError(f"objective = {objective!r}; expected welfare, revenue, utility, deficit or a Goal")
     if grid.agent_types:
         raise AuditError(f"{grid} has private agents; design is for bidders' reports, with public costs and capacities")
     if grid.ties != "first":
         raise AuditError(f"a design has no ties; give this grid ties='first': {grid}")
+    if isinstance(prior, Prior):
+        found = [prior.weight(grid.market(profile)) for profile in range(grid.profiles)]
+        if sum(found) != prior.total:
+            raise AuditError(f"the prior holds markets possible that are not on {grid}")
+        return tuple(found)
     try:
         weights = (1,) * grid.profiles if prior is None else tuple(map(operator.index, prior))
     except TypeError as error:

@@ -1,6 +1,9 @@
 """`Frame`: variables and rows of the program that `design` solves."""
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from itertools import product
 from typing import Literal
@@ -11,9 +14,10 @@ from numpy.typing import NDArray
 from allocation import UNSERVED, Allocation, CertificateError
 from proofs.errors import AuditError
 from proofs.payments.exact_programs import Program, Row
+from proofs.payments.goals import AtLeast, Goal, each, exact
 from proofs.scopes.grid import Grid
 
-Objective = Literal["welfare", "revenue", "utility", "deficit"]
+Objective = Literal["welfare", "revenue", "utility", "deficit"] | Goal
 
 #: Refuse to build larger programs than this.
 _MAX_VARIABLES = 50_000
@@ -78,22 +82,18 @@ class Frame:
                 terms[variable] = terms.get(variable, 0) + factor
         return Row(terms, -sum(constant for _, constant in parts))
 
-    def program(self, objective: Objective, no_deficit: bool) -> Program:
+    def program(
+        self, objective: Objective, no_deficit: bool, constraints: Sequence[AtLeast] = (), bayesian: bool = False
+    ) -> Program:
         """Truth beats every other report, nobody loses, and, where asked, charges cover costs."""
         profiles, count, bidders = range(self.grid.profiles), len(self.outcomes), range(self.grid.bidders)
         rows = []
         if self.fixed is None:
             probabilities = [range(profile * count, (profile + 1) * count) for profile in profiles]
             rows += [Row(dict.fromkeys(chances, 1), 1, equal=True) for chances in probabilities]
+        rows += self.interim() if bayesian else self.ex_post()
+        rows += [row for asked in constraints for row in self.bounds(asked)]
         for profile in profiles:
-            reports = self.grid.rows(profile)
-            for bidder in bidders:
-                mine = self.values[bidder][reports[bidder]]
-                honest = self.parts(profile, mine, -1), ({self.charge(profile, bidder): 1}, 0)
-                rows.append(self.row(*honest))
-                for other in self.grid.deviations(profile, bidder):
-                    if other != profile:
-                        rows.append(self.row(*honest, self.parts(other, mine), ({self.charge(other, bidder): -1}, 0)))
             charged = ({self.charge(profile, bidder): -1 for bidder in bidders}, 0)
             if no_deficit:
                 rows.append(self.row(self.parts(profile, self.costs), charged))
@@ -103,12 +103,99 @@ class Frame:
         signed = frozenset(self.probabilities) | frozenset(range(self.shortfall(0), size))
         return Program(size, self.goal(objective)[0], tuple(rows), signed)
 
+    def ex_post(self) -> Iterator[Row]:
+        """In every profile truth beats every other report, and nobody loses."""
+        for profile in range(self.grid.profiles):
+            reports = self.grid.rows(profile)
+            for bidder in range(self.grid.bidders):
+                mine = self.values[bidder][reports[bidder]]
+                honest = self.parts(profile, mine, -1), ({self.charge(profile, bidder): 1}, 0)
+                yield self.row(*honest)
+                for other in self.grid.deviations(profile, bidder):
+                    if other != profile:
+                        yield self.row(*honest, self.parts(other, mine), ({self.charge(other, bidder): -1}, 0))
+
+    def interim(self) -> Iterator[Row]:
+        """The same for every bidder and type on average over the others, given the type (Myerson 1981)."""
+        for bidder in range(self.grid.bidders):
+            for own, mine in enumerate(self.values[bidder]):
+                likely = [
+                    (profile, weight)
+                    for profile, weight in enumerate(self.weights)
+                    if weight and self.grid.rows(profile)[bidder] == own
+                ]
+                honest = [part for profile, w in likely for part in self.utility(profile, bidder, mine, -w)]
+                for report in range(len(self.values[bidder]) if likely else 0):
+                    if report == own:
+                        yield self.row(*honest)
+                        continue
+                    there = [(self.grid.deviations(profile, bidder)[report], w) for profile, w in likely]
+                    yield self.row(*honest, *(p for q, w in there for p in self.utility(q, bidder, mine, w)))
+
+    def utility(self, profile: int, bidder: int, mine: list[int], factor: int) -> list[tuple[dict[int, int], int]]:
+        """Parts of `factor` times the utility, in a profile, of the bidder to whom outcomes are worth `mine`."""
+        paid = ({self.charge(profile, bidder): -factor}, 0)
+        return [self.parts(profile, [factor * worth for worth in mine]), paid]
+
+    def bounds(self, asked: AtLeast) -> Iterator[Row]:
+        """The constraint in every profile, or on average under the prior."""
+        if asked.when == "always":
+            sums = [(self.linear(asked.goal, profile), Fraction(1)) for profile in range(self.grid.profiles)]
+        else:
+            sums = [(self.average(asked.goal), Fraction(sum(self.weights)))]
+        for (terms, constant), weight in sums:
+            bound = constant - weight * asked.bound
+            scale = math.lcm(bound.denominator, *(factor.denominator for factor in terms.values()))
+            yield Row({variable: int(-factor * scale) for variable, factor in terms.items()}, int(bound * scale))
+
+    def linear(self, goal: Goal, profile: int, weight: int = 1) -> tuple[dict[int, Fraction], Fraction]:
+        """(terms, constant) of `weight` times a goal in a profile."""
+        reports, market = self.grid.rows(profile), self.grid.market(profile)
+        amounts = [goal.cost * Fraction(cost) for cost in self.costs]
+        for factor, table, report in zip(each(goal.value, self.grid.bidders), self.values, reports, strict=True):
+            amounts = [amount + factor * worth for amount, worth in zip(amounts, table[report], strict=True)]
+        if goal.allocation is not None:
+            added = [exact(goal.allocation(market, Allocation(row))) for row in self.outcomes]
+            amounts = [amount + more for amount, more in zip(amounts, added, strict=True)]
+        terms: dict[int, Fraction] = {}
+        constant = Fraction(0)
+        if self.fixed is not None:
+            constant = weight * amounts[self.picks[profile]]
+        else:
+            first = profile * len(self.outcomes)
+            terms = {first + outcome: weight * amount for outcome, amount in enumerate(amounts) if amount}
+        for bidder, factor in enumerate(each(goal.charge, self.grid.bidders)):
+            if factor:
+                terms[self.charge(profile, bidder)] = weight * factor
+        return terms, constant
+
+    def average(self, goal: Goal) -> tuple[dict[int, Fraction], Fraction]:
+        """(terms, constant) of a goal summed over profiles, times their weights."""
+        terms: dict[int, Fraction] = {}
+        constant = Fraction(0)
+        for profile, weight in enumerate(self.weights):
+            if weight:
+                part, settled = self.linear(goal, profile, weight)
+                terms |= part
+                constant += settled
+        return terms, constant
+
+    def scale(self, objective: Objective) -> int:
+        """What the objective is multiplied by in the program, so that its numbers are integers."""
+        if not isinstance(objective, Goal):
+            return 1
+        terms, constant = self.average(objective)
+        return math.lcm(constant.denominator, *(factor.denominator for factor in terms.values()))
+
     def settled(self, objective: Objective) -> int:
         """The part of the objective that fixed allocations decide."""
         return self.goal(objective)[1]
 
     def goal(self, objective: Objective) -> tuple[dict[int, int], int]:
         """(terms, constant) of the objective, weighted by the prior; a deficit counts as negative."""
+        if isinstance(objective, Goal):
+            (exact_terms, settled), scale = self.average(objective), self.scale(objective)
+            return {variable: int(factor * scale) for variable, factor in exact_terms.items()}, int(settled * scale)
         terms: dict[int, int] = {}
         constant = 0
         for profile, weight in enumerate(self.weights):
@@ -122,9 +209,9 @@ class Frame:
             if objective != "revenue":
                 for table, report in zip(self.values, reports, strict=True):
                     amounts = [amount + values for amount, values in zip(amounts, table[report], strict=True)]
-            part, settled = self.parts(profile, [weight * amount for amount in amounts])
+            part, fixed = self.parts(profile, [weight * amount for amount in amounts])
             terms |= part
-            constant += settled
+            constant += fixed
             if objective != "welfare":
                 sign = weight if objective == "revenue" else -weight
                 terms |= {self.charge(profile, bidder): sign for bidder in range(self.grid.bidders)}

@@ -25,7 +25,7 @@ from proofs.reals.scope import Reals
 from proofs.reals.witness import Suspect
 from proofs.reals.z3 import UndecidedError, smt_lib, solve
 from proofs.scopes.grid import Scope
-from proofs.symbols.certificate import Certificate
+from proofs.symbols.certificate import About, Certificate
 from proofs.symbols.description import describe
 
 
@@ -96,7 +96,7 @@ class Symbolic:
         except UndecidedError as reason:
             status, notes = Status.UNKNOWN, [str(reason)]
         if status is Status.PROVED and Certificate.covers(prop, suspect.described):
-            certificate = Certificate.of(prop, scope.space)
+            certificate = Certificate.of(prop, scope.space, About.of(suspect.mechanism, str(agreed)))
             notes.append(f"certificate of {certificate.check()} obligations checked")
         cases, seconds = sum(question.cases for question in asked), perf_counter() - started
         worst = 0 if witness is None else witness.amount

@@ -8,7 +8,7 @@ Laffont 1979).
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -16,11 +16,32 @@ from allocation import UNSERVED
 from proofs.claims.property import IndividuallyRational, NoDeficit, Property, Truthful
 from proofs.errors import AuditError
 from proofs.symbols.description import Assignment, Charges, Description, Optimal, Space
+from proofs.symbols.sources import fingerprint, written
 
 CLARKE = Charges(cost=1, externality=1)
 
 #: For one obligation: (optimum, rival) pairs, each row taken once.
 _Rows = list[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """The mechanism whose description a certificate is of, and what ties the two; the certificate does not prove it.
+
+    Args:
+        mechanism: as an expression.
+        sources: sha256 of the modules of its classes (`sources.fingerprint`).
+        agreement: on what the object was compared with its description.
+    """
+
+    mechanism: str
+    sources: str
+    agreement: str
+
+    @classmethod
+    def of(cls, mechanism: object, agreement: str) -> "About":
+        """This mechanism, as it is now."""
+        return cls(written(mechanism), fingerprint(mechanism), agreement)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +59,10 @@ class Certificate:
     name: str
     space: Space
     rows: tuple[tuple[tuple[int, int], ...], ...]
+    about: About | None = None
 
     @classmethod
-    def of(cls, prop: Property, space: Space) -> "Certificate":
+    def of(cls, prop: Property, space: Space, about: About | None = None) -> "Certificate":
         """Write the certificate down.
 
         Raises:
@@ -56,7 +78,7 @@ class Certificate:
             raise AuditError(
                 f"no certificate of {prop.name} is known; of truthfulness, rationality, no deficit there is"
             )
-        return cls(prop.name, space, tuple(map(tuple, found)))
+        return cls(prop.name, space, tuple(map(tuple, found)), about)
 
     @staticmethod
     def covers(prop: Property, described: Description) -> bool:
@@ -99,8 +121,10 @@ class Certificate:
         """What the file holds: the claim, and for each obligation [optimum, rival, multiplier] triples."""
         from proofs import check
 
+        about = {} if self.about is None else {"about": asdict(self.about)}
         return {
             "format": check.FORMAT,
+            **about,
             "claim": self.claim,
             "proof": [[[optimum, rival, "1"] for optimum, rival in rows] for rows in self.rows],
         }

@@ -38,3 +38,17 @@ def test_a_refutation_exits_with_1(command: typer.Typer) -> None:
 @pytest.mark.parametrize("more", [["--sample", "3"], ["--certificates", "/proc/no/such/folder"]])
 def test_senseless_combinations_exit_with_2(command: typer.Typer, more: list[str]) -> None:
     assert CliRunner().invoke(command, ["vcg", "--reals", *more]).exit_code == 2
+
+
+@pytest.mark.parametrize("second", [False, True])
+def test_a_second_opinion_is_asked_for_and_named(command: typer.Typer, second: bool) -> None:
+    asked = ["vcg", "--reals", "--bidders", "2", "--agents", "1", "--costs", "1", "--json"]
+    result = CliRunner().invoke(command, [*asked, *(["--second-opinion"] if second else [])])
+    assert result.exit_code == 0
+    for finding in json.loads(result.stdout)["findings"]:
+        assert finding["status"] == "PROVED" and ("z3 and cvc5 agree" in finding["note"]) is second
+
+
+def test_a_second_opinion_about_a_grid_is_refused(command: typer.Typer) -> None:
+    result = CliRunner().invoke(command, ["vcg", "--second-opinion"])
+    assert result.exit_code == 2 and "--reals" in result.output

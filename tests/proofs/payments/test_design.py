@@ -1,5 +1,6 @@
 """Designed mechanisms: exact, optimal by hand-made oracles, and audited again by the menu engine."""
 
+import dataclasses
 from fractions import Fraction
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from allocation import Greedy, MinCostFlow, Random
 from mechanisms import VCG, Mechanism
-from proofs import AuditError, Grid, Status, audit, design
+from proofs import AuditError, Grid, Status, audit, audit_lotteries, design
 from proofs.payments.design import Design, DesignedMechanism
 from proofs.payments.exact_programs import Program, Row, solved_exactly
 from proofs.payments.supporting_prices import SupportingPrices
@@ -99,6 +100,25 @@ def test_lots_earn_more_than_certainty_and_keep_every_promise_exactly() -> None:
         assert row[true] == max(row) and row[true] >= 0
     with pytest.raises(AuditError, match="draws lots in profile"):
         _ = probabilities.mechanism
+    report = audit_lotteries(probabilities.lottery_mechanism, probabilities.grid)
+    assert report["truthful-in-expectation"].cases == 72 and report["truthful-in-expectation"]
+    assert report["individually-rational-in-expectation"] and report["no-deficit-in-every-draw"]
+    surplus = [
+        weight * probabilities.lottery_mechanism.draw(probabilities.grid.market(profile)).surplus
+        for profile, weight in enumerate(ODDS)
+    ]
+    assert sum(surplus) / (sum(ODDS) * probabilities.unit) == probabilities.value
+
+
+def test_a_designed_lottery_with_another_price_is_refuted() -> None:
+    found = design(LUCKY, prior=ODDS)
+    for profile in range(LUCKY.profiles):
+        cheap = found.charges.copy()
+        cheap[profile] -= 100
+        report = audit_lotteries(
+            dataclasses.replace(found.lottery_mechanism, charges=cheap), found.grid, ["truthful-in-expectation"]
+        )
+        assert report["truthful-in-expectation"].status is Status.REFUTED
 
 
 @pytest.mark.parametrize("solver", ["pulp", "cvxpy"])
