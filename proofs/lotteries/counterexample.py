@@ -116,7 +116,7 @@ class LotteryCounterexample:
         """
         shipped = type(self.claim).__module__ == TruthfulInExpectation.__module__
         parts = [repr(self.claim.name) if shipped else to_expression(self.claim)]
-        parts.append(repr(mechanism) if isinstance(mechanism, str) else _written(mechanism))
+        parts.append(repr(mechanism) if isinstance(mechanism, str) else to_expression(mechanism))
         parts += [f"{name}={rows}" for name, rows in market_as_dict(self.truth).items() if rows is not None]
         if self.misreport is not None:
             parts += [f"bidder={self.misreport.bidder}", f"misreport={[list(row) for row in self.misreport.rows]}"]
@@ -137,11 +137,11 @@ class LotteryCounterexample:
     def __str__(self) -> str:
         truth = self.truth
         owned = "" if truth.players == tuple(range(truth.shape[0])) else f", requests owned by {truth.bidders.tolist()}"
-        deviating = "" if self.deviating is None else f"\ndeviating: {_spelled(self.deviating)}"
+        deviating = "" if self.deviating is None else f"\ndeviating: {_shown(self.deviating)}"
         return (
             f"{self.claim.name} fails: {self.text}\n"
             f"true values {truth.values.tolist()}, {public_terms(truth)}{owned}\n"
-            f"honest: {_spelled(self.honest)}{deviating}"
+            f"honest: {_shown(self.honest)}{deviating}"
         )
 
 
@@ -193,14 +193,6 @@ def lottery_mechanism(mechanism: LotteryMechanism | str) -> LotteryMechanism:
     return found
 
 
-def _written(mechanism: LotteryMechanism) -> str:
-    """The mechanism as an expression; tables of arrays are too long for one, and have none."""
-    expression = to_expression(mechanism)
-    if "numpy" in expression:
-        raise AuditError(f"{type(mechanism).__name__} holds arrays, which no expression writes down")
-    return expression
-
-
 def _answers(lottery: Lottery) -> Answers:
     return tuple(
         (Answer.of(outcome), weight) for outcome, weight in zip(lottery.outcomes, lottery.weights, strict=True)
@@ -219,6 +211,6 @@ def _as_dicts(answers: Answers) -> list[dict[str, object]]:
     ]
 
 
-def _spelled(answers: Answers) -> str:
+def _shown(answers: Answers) -> str:
     total = sum(weight for _, weight in answers)
     return " or ".join(f"({answer}) with {Fraction(weight, total)}" for answer, weight in answers)

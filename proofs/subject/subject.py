@@ -159,6 +159,8 @@ def to_expression(value: object) -> str:
     if isinstance(value, np.generic):
         return repr(value.item())
     kind = type(value)
+    if isinstance(value, np.ndarray):
+        raise AuditError("an array cannot be written down as an expression; audit what holds it by name, or use tuples")
     if dataclasses.is_dataclass(value):
         fields = [field for field in dataclasses.fields(value) if field.init]
         arguments = ", ".join(f"{field.name}={to_expression(getattr(value, field.name))}" for field in fields)

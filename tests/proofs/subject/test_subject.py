@@ -1,5 +1,7 @@
 """What a mechanism returns is copied at once: whatever it does with its arrays later changes no verdict."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from mechanisms.outcome import Outcomes
 from proofs import ALL, AuditError, Grid, Sample, Status, Truthful, audit, shrink
 from proofs.properties.fairness import Anonymous
 from proofs.samples.guided_search import Guided
+from proofs.subject.subject import to_expression
 
 EXACT = Mechanism(MinCostFlow(), VCG())
 
@@ -117,3 +120,16 @@ def test_the_first_outcome_that_is_listed_is_that_of_run_in_every_market() -> No
 
     with pytest.raises(AuditError, match="another outcome than the first that it lists"):
         audit(Sometimes(), Grid(2, 1, range(40), ties="all"), [Truthful()])
+
+
+@dataclass(frozen=True)
+class Tabled:
+    table: np.ndarray
+
+    def run(self, market: Market) -> Outcome:
+        return EXACT.run(market)
+
+
+def test_an_array_is_not_written_down_as_something_else() -> None:
+    with pytest.raises(AuditError, match="an array cannot be written down"):
+        to_expression(Tabled(np.zeros(3)))
