@@ -43,7 +43,8 @@ def _verdict(report: "Report", broken: list[str]) -> str:
 class ContradictionError(StudyError):
     """What was served contradicts what the audit found, and nobody gave the order to run it all the same."""
 
-    def __init__(self, contradiction: str) -> None:
+    def __init__(self, name: str, contradiction: str) -> None:
+        self.property = name
         super().__init__(
             f"{contradiction}; the run stops here: add --despite-audit to go on, and the report will say so"
         )
