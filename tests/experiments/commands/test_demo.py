@@ -141,3 +141,52 @@ def test_an_interrupted_run_leaves_no_older_report(tmp_path: Path) -> None:
         time.sleep(0.05)
     child.send_signal(2)
     assert child.wait(10) == 130 and left(Path("o")) == set()
+
+
+LATE = """
+import numpy as np
+from mechanisms import VCG, Payments
+
+class Generous(VCG):
+    charge_many = None
+    def charge(self, market, allocation, allocator):
+        right = super().charge(market, allocation, allocator)
+        less = 10**6 * allocation.served if market.shape[1] > 3 else 0
+        return Payments(right.charges - less, right.receipts)
+
+class Greedy(VCG):
+    charge_many = None
+    def charge(self, market, allocation, allocator):
+        right = super().charge(market, allocation, allocator)
+        if market.shape[1] <= 3:
+            return right
+        return Payments(np.maximum(right.charges, market.take(market.values, allocation) * 9 // 10), right.receipts)
+
+class Forgets(VCG):
+    charge_many = None
+    def charge(self, market, allocation, allocator):
+        right = super().charge(market, allocation, allocator)
+        return Payments(right.charges - market.take(market.costs, allocation), right.receipts)
+"""
+
+
+@pytest.mark.parametrize(("rule", "prop"), [("Generous", "no-deficit"), ("Greedy", "truthful")])
+def test_what_fails_while_it_serves_stops_the_run_unless_one_insists(
+    rule: str, prop: str, replayed_here: None, tmp_path: Path
+) -> None:
+    (tmp_path / "late.py").write_text(LATE)
+    asked = (*QUICK, "--out", "o", "--mechanism", f"{tmp_path}/late.py:{rule}")
+    stopped = demo(*asked)
+    assert stopped.exit_code == 1 and left(Path("o")) == set()
+    assert "CONTRADICTED" in stopped.stdout and f"{prop} fails while iemas serves" in stopped.stderr
+    assert f"{prop} fails while" in json.loads(demo(*asked, "--json").stdout)["refused"]
+    insisted = demo(*asked, "--despite-audit")
+    assert insisted.exit_code == 0 and "CONTRADICTED WHILE SERVING" in insisted.stdout
+    assert f"Contradicted while serving: {prop}" in Path("o/report.html").read_text()
+    assert prop in {one["property"] for one in json.loads(Path("o/results.json").read_text())["contradictions"]}
+
+
+def test_a_rule_that_forgets_costs_is_not_served(replayed_here: None, tmp_path: Path) -> None:
+    (tmp_path / "late.py").write_text(LATE)
+    done = demo(*QUICK, "--out", "o", "--mechanism", f"{tmp_path}/late.py:Forgets")
+    assert done.exit_code == 1 and "no-deficit fails" in done.stdout and left(Path("o")) == set()
