@@ -11,8 +11,9 @@ what an allocator does to incentives.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from allocation.heuristic.simple import BruteForce
 from allocation.market import Allocation, Market
 from allocation.money import MAX_AMOUNT
 from allocation.ties import TieAware, optimal_allocations
+
+Part = TypeVar("Part")
 
 #: What an allocator may raise on a market that is beyond its stated limits.
 REFUSALS = (MarketError, SolverError, TieError)
@@ -64,42 +67,48 @@ EXAMPLES: Mapping[str, Market] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class AllocatorLaw:
-    """One law: calling it with an allocator tries it on every market of `EXAMPLES`.
+class Law(Generic[Part]):
+    """One law: calling it with an allocator, or another part, tries it on every market.
 
     Args:
         name: the law in words.
-        broken: (allocator, market) -> what is wrong there, or None.
-        applies: whether the law is about this allocator, by what it says of itself.
+        broken: (part, market) -> what is wrong there, or None.
+        applies: whether the law is about this part, by what it says of itself.
+        markets: on which it is tried, by what they are like.
+        refusals: errors by which a part may decline a market.
     """
 
     name: str
-    broken: Callable[[Allocator, Market], str | None]
-    applies: Callable[[Allocator], bool] = lambda allocator: True
+    broken: Callable[[Part, Market], str | None]
+    applies: Callable[[Part], bool] = lambda part: True
+    markets: Mapping[str, Market] = field(default_factory=lambda: EXAMPLES)
+    refusals: tuple[type[Exception], ...] = REFUSALS
 
-    def __call__(self, allocator: Allocator) -> int:
-        """How many markets obeyed the law; none that the allocator refuses with a typed error, 0 if it does not apply.
+    def __call__(self, part: Part) -> int:
+        """How many markets obeyed the law; none that is refused with a typed error, 0 if the law does not apply.
 
         Raises:
             LawError: the law is broken somewhere, or every market was refused.
         """
-        if not self.applies(allocator):
+        if not self.applies(part):
             return 0
-        cases = 0
-        for kind, market in EXAMPLES.items():
+        cases, kind = 0, type(part)
+        called = kind.__name__ if kind.__str__ is object.__str__ else str(part)
+        for like, market in self.markets.items():
             try:
-                wrong = self.broken(allocator, market)
-            except REFUSALS:
-                continue
+                wrong = self.broken(part, market)
             except CertificateError as error:
                 wrong = str(error)
+            except self.refusals:
+                continue
             except Exception as error:
-                wrong = f"{type(error).__name__}: {error}; let it allocate, or raise a MarketError that says why"
+                errors = " or ".join(refusal.__name__ for refusal in self.refusals[:1])
+                wrong = f"{type(error).__name__}: {error}; let it answer, or raise a {errors} that says why"
             if wrong is not None:
-                raise LawError(f"{type(allocator).__name__} breaks «{self.name}» where {kind}: {wrong}; {market}")
+                raise LawError(f"{called} breaks «{self.name}» where {like}: {wrong}; {market}")
             cases += 1
         if cases == 0:
-            raise LawError(f"{type(allocator).__name__} refuses every market, so «{self.name}» was tried on none")
+            raise LawError(f"{called} refuses every market, so «{self.name}» was tried on none")
         return cases
 
     def __str__(self) -> str:
@@ -213,12 +222,12 @@ def _unlike_alone(allocator: Allocator, market: Market) -> str | None:
     return None
 
 
-ALLOCATOR_LAWS: tuple[AllocatorLaw, ...] = (
-    AllocatorLaw("an allocation fits the market", _infeasible),
-    AllocatorLaw("the same market gets the same allocation", _changeable),
-    AllocatorLaw("what is forbidden is not read", _leaking),
-    AllocatorLaw("prices prove the allocation optimal", _uncertified),
-    AllocatorLaw("what calls itself exact is", _inexact, _exact),
-    AllocatorLaw("the choice is among the ties", _untied, _has_ties),
-    AllocatorLaw("many at once is one by one", _unlike_alone, _has_batch_path),
+ALLOCATOR_LAWS: tuple[Law[Allocator], ...] = (
+    Law("an allocation fits the market", _infeasible),
+    Law("the same market gets the same allocation", _changeable),
+    Law("what is forbidden is not read", _leaking),
+    Law("prices prove the allocation optimal", _uncertified),
+    Law("what calls itself exact is", _inexact, _exact),
+    Law("the choice is among the ties", _untied, _has_ties),
+    Law("many at once is one by one", _unlike_alone, _has_batch_path),
 )

@@ -12,13 +12,12 @@ audit: `iemas audit my_rules:MyRule`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 
-from allocation import Allocator, CertificateError, LawError, Market, MinCostFlow, check_allocator
-from allocation.laws import EXAMPLES, REFUSALS, with_other_forbidden
+from allocation import Allocator, Market, MinCostFlow, check_allocator
+from allocation.laws import EXAMPLES, REFUSALS, Law, with_other_forbidden
 from mechanisms.errors import MechanismError
 from mechanisms.mechanism import DirectMechanism, Mechanism, PaymentRule, has_batch_path
 from mechanisms.outcome import Outcome
@@ -37,49 +36,6 @@ MARKETS: Mapping[str, Market] = MappingProxyType(
 )
 
 _MOST = 2**55
-
-
-@dataclass(frozen=True, slots=True)
-class MechanismLaw:
-    """One law: calling it with a mechanism tries it on every market of `MARKETS`.
-
-    Args:
-        name: the law in words.
-        broken: (mechanism, market) -> what is wrong there, or None.
-        applies: whether the law is about this mechanism, by what it says of itself.
-    """
-
-    name: str
-    broken: Callable[[DirectMechanism, Market], str | None]
-    applies: Callable[[DirectMechanism], bool] = lambda mechanism: True
-
-    def __call__(self, mechanism: DirectMechanism) -> int:
-        """How many markets obeyed the law; none that is refused with a typed error, 0 if the law does not apply.
-
-        Raises:
-            LawError: the law is broken somewhere, or every market was refused.
-        """
-        if not self.applies(mechanism):
-            return 0
-        cases = 0
-        for kind, market in MARKETS.items():
-            try:
-                wrong = self.broken(mechanism, market)
-            except CertificateError as error:
-                wrong = str(error)
-            except (MechanismError, *REFUSALS):
-                continue
-            except Exception as error:
-                wrong = f"{type(error).__name__}: {error}; let it answer, or raise a MechanismError that says why"
-            if wrong is not None:
-                raise LawError(f"{_called(mechanism)} breaks «{self.name}» where {kind}: {wrong}; {market}")
-            cases += 1
-        if cases == 0:
-            raise LawError(f"{_called(mechanism)} refuses every market, so «{self.name}» was tried on none")
-        return cases
-
-    def __str__(self) -> str:
-        return self.name.replace(" ", "-")
 
 
 def check_mechanism(mechanism: DirectMechanism) -> int:
@@ -174,15 +130,18 @@ def _written(outcome: Outcome) -> tuple[list[int], list[int], list[int]]:
     return outcome.allocation.agents.tolist(), payments.charges.tolist(), payments.receipts.tolist()
 
 
-def _called(mechanism: DirectMechanism) -> str:
-    kind = type(mechanism)
-    return kind.__name__ if kind.__str__ is object.__str__ else str(mechanism)
+def _law(
+    name: str,
+    broken: Callable[[DirectMechanism, Market], str | None],
+    applies: Callable[[DirectMechanism], bool] = lambda mechanism: True,
+) -> Law[DirectMechanism]:
+    return Law(name, broken, applies, MARKETS, (MechanismError, *REFUSALS))
 
 
-MECHANISM_LAWS: tuple[MechanismLaw, ...] = (
-    MechanismLaw("an outcome fits the market", _malformed),
-    MechanismLaw("what is forbidden is not read", _leaking),
-    MechanismLaw("the same market gets the same outcome", _changeable),
-    MechanismLaw("many at once is one by one", _unlike_alone, has_batch_path),
-    MechanismLaw("promises name properties and domains", _wordless),
+MECHANISM_LAWS: tuple[Law[DirectMechanism], ...] = (
+    _law("an outcome fits the market", _malformed),
+    _law("what is forbidden is not read", _leaking),
+    _law("the same market gets the same outcome", _changeable),
+    _law("many at once is one by one", _unlike_alone, has_batch_path),
+    _law("promises name properties and domains", _wordless),
 )

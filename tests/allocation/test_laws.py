@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from allocation import Allocation, Allocator, Greedy, LawError, Market, MarketError, MinCostFlow, check_allocator
-from allocation.laws import ALLOCATOR_LAWS, AllocatorLaw
+from allocation.laws import ALLOCATOR_LAWS, Law
 from mechanisms.catalogue import ALLOCATORS
 
 
 @pytest.mark.parametrize("law", ALLOCATOR_LAWS, ids=str)
 @pytest.mark.parametrize("name", ALLOCATORS)
-def test_every_allocator_that_ships_obeys_every_law(name: str, law: AllocatorLaw) -> None:
+def test_every_allocator_that_ships_obeys_every_law(name: str, law: Law[Allocator]) -> None:
     allocator = ALLOCATORS[name]()
     assert law(allocator) >= (10 if law.applies(allocator) else 0)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from allocation import Greedy, LawError, Market, MinCostFlow
+from allocation.laws import Law
 from mechanisms import (
     VCG,
     DirectMechanism,
@@ -18,7 +19,7 @@ from mechanisms import (
     find_mechanism,
 )
 from mechanisms.catalogue import RULES, WHOLE
-from mechanisms.laws import MECHANISM_LAWS, MechanismLaw
+from mechanisms.laws import MECHANISM_LAWS
 from mechanisms.outcome import Outcomes
 
 EXACT = Mechanism(MinCostFlow(), VCG())
@@ -26,7 +27,7 @@ EXACT = Mechanism(MinCostFlow(), VCG())
 
 @pytest.mark.parametrize("law", MECHANISM_LAWS, ids=str)
 @pytest.mark.parametrize("name", [*RULES, *WHOLE])
-def test_every_rule_that_ships_obeys_every_law(name: str, law: MechanismLaw) -> None:
+def test_every_rule_that_ships_obeys_every_law(name: str, law: Law[DirectMechanism]) -> None:
     mechanism = find_mechanism(name)
     assert law(mechanism) >= (2 if law.applies(mechanism) else 0)
 

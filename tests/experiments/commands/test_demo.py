@@ -26,6 +26,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("free.py").write_text(FREE)
     monkeypatch.syspath_prepend(tmp_path)
+    for mine in ("free", "late"):
+        monkeypatch.delitem(sys.modules, mine, raising=False)
 
 
 FREE = """
