@@ -176,8 +176,8 @@ class Forgets(VCG):
 def test_what_fails_while_it_serves_stops_the_run_unless_one_insists(
     rule: str, prop: str, replayed_here: None, tmp_path: Path
 ) -> None:
-    (tmp_path / "late.py").write_text(LATE)
-    asked = (*QUICK, "--out", "o", "--mechanism", f"{tmp_path}/late.py:{rule}")
+    (tmp_path / f"late_{rule}.py").write_text(LATE)
+    asked = (*QUICK, "--out", "o", "--mechanism", f"{tmp_path}/late_{rule}.py:{rule}")
     stopped = demo(*asked)
     assert stopped.exit_code == 1 and left(Path("o")) == set()
     assert "CONTRADICTED" in stopped.stdout and f"{prop} fails while iemas serves" in stopped.stderr
@@ -189,6 +189,6 @@ def test_what_fails_while_it_serves_stops_the_run_unless_one_insists(
 
 
 def test_a_rule_that_forgets_costs_is_not_served(replayed_here: None, tmp_path: Path) -> None:
-    (tmp_path / "late.py").write_text(LATE)
-    done = demo(*QUICK, "--out", "o", "--mechanism", f"{tmp_path}/late.py:Forgets")
+    (tmp_path / "late_forgets.py").write_text(LATE)
+    done = demo(*QUICK, "--out", "o", "--mechanism", f"{tmp_path}/late_forgets.py:Forgets")
     assert done.exit_code == 1 and "no-deficit fails" in done.stdout and left(Path("o")) == set()
