@@ -25,7 +25,7 @@ from proofs.evidence.finding import Finding
 from proofs.grids.table import unstable
 from proofs.misreports.coalition import AgentMisreport, tempting_agent_misreports
 from proofs.misreports.misreport import Misreport, tempting_misreports
-from proofs.samples.random_search import sampled, sides
+from proofs.samples.random_search import RERUN_EVERY, sampled, sides
 from proofs.scopes.grid import Sample, Scope
 from proofs.subject.subject import outcome_of
 
@@ -118,7 +118,7 @@ class _Candidate:
         self.progress(min(self.markets, self.sample.draws))
         truth = draws.market()
         honest = outcome_of(self.mechanism, truth)
-        if self.markets == 1 and Answer.of(outcome_of(self.mechanism, truth)) != Answer.of(honest):
+        if self.markets % RERUN_EVERY == 1 and Answer.of(outcome_of(self.mechanism, truth)) != Answer.of(honest):
             raise unstable(self.mechanism, truth)
         if isinstance(self.prop, RegretProperty):
             prop, players = self.prop, self.prop.players(self.sample)
@@ -160,7 +160,7 @@ class _Draws:
 
     def misreports(self, truth: Market, players: Sequence[int]) -> Iterator[Misreport | AgentMisreport]:
         """A misreport of one of these players drawn number by number, and then those that random search tries."""
-        bidders, agents = sides(truth, players)
+        bidders, agents = sides(truth, players, self.sample.bidders)
         drawn = self._number((0, len(players) - 1))
         rng = np.random.default_rng(self._number((0, 2**32)))
         values = self.sample.values

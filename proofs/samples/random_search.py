@@ -27,6 +27,9 @@ from proofs.scopes.grid import Sample, Scope
 from proofs.scopes.served import Served
 from proofs.subject.subject import outcome_of
 
+#: Of the markets that are drawn, each one in so many is asked a second time.
+RERUN_EVERY = 10
+
 
 @dataclass(slots=True)
 class _Candidate:
@@ -44,7 +47,8 @@ class Search:
 
     Args:
         deviators: bidders, and agents where a claim is about them, drawn anew in each market, that try to misreport.
-        reruns: how many markets are asked twice, to catch mechanisms that are not deterministic.
+        reruns: how many of the first markets are asked twice, and then each tenth, to catch mechanisms that are not
+            deterministic.
     """
 
     deviators: int = 3
@@ -72,7 +76,9 @@ class Search:
                 break
             truth = scope.market(draw)
             honest = outcome_of(mechanism, truth)
-            if draw < self.reruns and Answer.of(outcome_of(mechanism, truth)) != Answer.of(honest):
+            if (draw < self.reruns or draw % RERUN_EVERY == 0) and Answer.of(outcome_of(mechanism, truth)) != Answer.of(
+                honest
+            ):
                 raise unstable(mechanism, truth)
             for candidate in candidates:
                 if candidate.caught is None:
@@ -124,17 +130,24 @@ class Search:
             yield from prop.attempts(rng, truth, (sample.values, costs, capacities))
             return
         players = prop.players(sample) if isinstance(prop, RegretProperty) else range(sample.bidders)
-        bidders, agents = sides(truth, players)
+        bidders, agents = sides(truth, players, sample.bidders)
         for place in rng.permutation(len(bidders))[: self.deviators].tolist() if bidders else ():
             yield from tempting_misreports(rng, truth, bidders[place], *sample.values)
         for place in rng.permutation(len(agents))[: self.deviators].tolist() if agents else ():
             yield from tempting_agent_misreports(rng, truth, agents[place], costs, capacities)
 
 
-def sides(truth: Market, players: Sequence[int]) -> tuple[list[int], list[int]]:
-    """The bidders, in order of first request, and the agents among the players of a scope."""
-    bidders = [bidder for bidder in truth.players if bidder in players]
-    return bidders, [player - len(truth.players) for player in players if player >= len(truth.players)]
+def sides(truth: Market, players: Sequence[int], most: int) -> tuple[list[int], list[int]]:
+    """The bidders, in order of first request, and the agents of a market among the players of its scope.
+
+    Args:
+        most: bidders of the scope: player p < `most` is the p-th bidder of the market, if it has so many, whatever that
+            bidder's number; player `most` + j is agent j.
+    """
+    numbered = sorted(truth.players)
+    meant = {numbered[player] for player in players if player < min(most, len(numbered))}
+    agents = [player - most for player in players if 0 <= player - most < truth.shape[1]]
+    return [bidder for bidder in truth.players if bidder in meant], agents
 
 
 def sampled(

@@ -5,6 +5,7 @@ an edit there would go unseen, wherever `NUMBA_CACHE_DIR` puts the cache.
 """
 
 import hashlib
+import os
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -27,7 +28,10 @@ def compiled(signature: Any) -> Callable[[Callable[..., Any]], Any]:
         try:
             kernel.enable_caching()
             # Numba offers no other way to say of what a cached kernel is made.
-            kernel._cache._cache_file._source_stamp = fingerprint(function.__code__.co_filename)
+            stored = kernel._cache._cache_file
+            stored._source_stamp = fingerprint(function.__code__.co_filename)
+            if not stored._load_index():
+                _say_compiling(kernel._cache.cache_path, fingerprint(str(_KERNELS / "cascade.py"))[0])
             kernel.compile(signature)
         except (OSError, RuntimeError, AttributeError) as error:
             if isinstance(error, RuntimeError) and "cannot cache" not in str(error):
@@ -50,6 +54,26 @@ def fingerprint(file: str) -> tuple[str, int]:
         mark.update(source.name.encode() + content)
         size += len(content)
     return mark.hexdigest(), size
+
+
+@cache
+def _say_compiling(folder: str, mark: str) -> None:
+    """Say once per cache, not once per process, that this takes a while: several workers may begin together."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        (_root(Path(folder)) / f"iemas-compiled-{mark[:16]}").open("x").close()
+    except FileExistsError:
+        return
+    print("iemas: compiling the solver for this machine; this happens once and takes some 10 s ...", file=sys.stderr)
+
+
+def _root(folder: Path) -> Path:
+    """One folder for all kernels of a cache: where NUMBA_CACHE_DIR points, or that of the kernels' own files."""
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    if named and Path(named).is_dir():
+        return Path(named)
+    own = _KERNELS / "__pycache__"
+    return own if own.is_dir() and os.access(own, os.W_OK) else folder
 
 
 @cache

@@ -49,3 +49,23 @@ def test_where_nothing_can_be_written_kernels_are_compiled_and_it_is_said_once(t
     done = run(nowhere + PAID, REPOSITORY)
     assert done.stdout == "[3, 0]\n", done.stderr
     assert done.stderr.count("set NUMBA_CACHE_DIR") == 1 and "Traceback" not in done.stderr
+
+
+def test_compiling_is_said_once_per_cache_and_not_once_per_process(tmp_path: Path) -> None:
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    code = "from allocation.kernels.compile.loading import kernels; kernels('paths.tiny')"
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-B", "-c", code],
+            cwd=REPOSITORY,
+            env=inherited | {"NUMBA_CACHE_DIR": str(tmp_path)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = [child.communicate()[1] for child in children]
+    assert [child.returncode for child in children] == [0, 0]
+    assert "".join(said).count("compiling the solver") == 1
+    again = run(code, REPOSITORY, NUMBA_CACHE_DIR=str(tmp_path))
+    assert (again.returncode, again.stderr) == (0, "")

@@ -1,9 +1,5 @@
 """The fast solver against OR-tools: welfare to the micro-unit, the certificate, and prices that nothing undercuts."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -174,20 +170,3 @@ def test_a_batch_of_larger_markets_and_an_empty_one() -> None:
         (0, TINY // 8 + 1),
         (0, 8),
     ]
-
-
-def test_compilation_is_announced_on_stderr_when_it_takes_long(tmp_path: Path) -> None:
-    def notices(patience: float) -> int:
-        code = f"import allocation.kernels.compile.loading as a; a._PATIENCE = {patience}; a.kernels('paths.tiny')"
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={"NUMBA_CACHE_DIR": str(tmp_path)},
-            cwd=Path(__file__).parents[3],
-        )
-        return done.stderr.count("compiling the solver")
-
-    assert notices(0.01) == 1
-    assert notices(60) == 0

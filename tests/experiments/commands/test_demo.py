@@ -192,3 +192,9 @@ def test_a_rule_that_forgets_costs_is_not_served(replayed_here: None, tmp_path: 
     (tmp_path / "late_forgets.py").write_text(LATE)
     done = demo(*QUICK, "--out", "o", "--mechanism", f"{tmp_path}/late_forgets.py:Forgets")
     assert done.exit_code == 1 and "no-deficit fails" in done.stdout and left(Path("o")) == set()
+
+
+def test_vcg_serves_the_shipped_dialogues_without_a_contradiction() -> None:
+    done = demo("--data", "shipped", "--policy", "iemas", "--policy", "first-come", "--out", "o")
+    assert done.exit_code == 0 and "CONTRADICTED" not in done.stdout
+    assert left(Path("o")) == set(RESULTS)
