@@ -253,6 +253,8 @@ def _page(report: "Report", question: Question) -> str:
     grounds: dict[str, list[str]] = {}
     for finding in report.findings:
         for ground in finding.note.split("; ") if finding.status == "PROVED" else [finding.note]:
+            if report.parts and finding.status == "VERIFIED":
+                ground = "verified on every scope; --json has how many profiles of each were asked twice"
             if ground and finding.status != "REFUTED":
                 grounds.setdefault(ground, []).append(finding.property.name)
     for ground, names in grounds.items():
