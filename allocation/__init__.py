@@ -3,6 +3,7 @@
 | module | idea |
 |---|---|
 | `money` | int64 micro-units, and the one door from floats |
+| `checks` | what a market's public part must be: whole numbers, capacities, bidders, forbidden pairs |
 | `market` | `Market`, `Allocation`, welfare, feasibility, the optimality certificate |
 | `allocator` | the protocol that every allocator follows |
 | `exact/` | greatest welfare with its proof: `MinCostFlow` (the default), other solvers, duals, batches |

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from allocation.checks import bidders_of, capacities_of, feasible_of, frozen
 from allocation.errors import CertificateError, MarketError
 from allocation.money import MAX_AMOUNT, Money, as_array, as_money
 
@@ -123,9 +124,9 @@ class Market:
             )
         object.__setattr__(self, "values", value_matrix)
         object.__setattr__(self, "costs", cost_matrix)
-        object.__setattr__(self, "capacities", _capacities(capacities, m))
-        object.__setattr__(self, "feasible", _feasible(feasible, (n, m)))
-        object.__setattr__(self, "bidders", _bidders(bidders, n))
+        object.__setattr__(self, "capacities", capacities_of(capacities, m))
+        object.__setattr__(self, "feasible", feasible_of(feasible, (n, m)))
+        object.__setattr__(self, "bidders", bidders_of(bidders, n))
         if bidders is None:
             object.__setattr__(self, "shared", _NOTHING_SHARED)
 
@@ -157,7 +158,7 @@ class Market:
         _, owner, owned = np.unique(self.bidders, return_inverse=True, return_counts=True)
         requests = np.argsort(owner, kind="stable")
         first = np.concatenate(([0], np.cumsum(owned[owned > 1])))
-        return _frozen(requests[owned[owner[requests]] > 1]), _frozen(first)
+        return frozen(requests[owned[owner[requests]] > 1]), frozen(first)
 
     def key(self) -> bytes:
         """Bytes that two markets share exactly if they are equal: same amounts, capacities, bidders, forbidden pairs.
@@ -323,7 +324,7 @@ class Market:
         if {value_matrix.shape, cost_matrix.shape} != {(n, m)} or n > _NEVER_TOO_MANY:
             room = self.capacities if capacities is None else capacities
             return Market(value_matrix, cost_matrix, room, self.feasible, self.bidders)
-        room = self.capacities.copy() if capacities is None else _capacities(capacities, m)
+        room = self.capacities.copy() if capacities is None else capacities_of(capacities, m)
         feasible = None if self.feasible is None else self.feasible.copy()
         return Market._of_checked(value_matrix, cost_matrix, room, feasible, self.bidders.copy())
 
@@ -362,49 +363,9 @@ class Market:
         return f"Market({', '.join(parts)})"
 
 
-def _frozen(array: NDArray[np.signedinteger]) -> NDArray[np.int64]:
-    array = array.astype(np.int64)
-    array.setflags(write=False)
-    return array
-
-
 #: `Market.shared` where each request is a bidder of its own.
-_NOTHING_SHARED = _frozen(np.zeros(0, np.int64)), _frozen(np.zeros(1, np.int64))
+_NOTHING_SHARED = frozen(np.zeros(0, np.int64)), frozen(np.zeros(1, np.int64))
 
 
 def _peak(values: Money, costs: Money) -> int:
     return int(np.abs(values).max(initial=0)) + int(np.abs(costs).max(initial=0))
-
-
-def _integers(raw: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[np.int64]:
-    array = as_array(raw, name)
-    if array.size and array.dtype.kind not in "iu":
-        raise MarketError(f"{name} holds {array.ravel().tolist()[0]!r}; expected integers")
-    if array.shape != shape:
-        raise MarketError(f"{name} has shape {array.shape}, expected {shape}")
-    return _frozen(array)
-
-
-def _capacities(raw: ArrayLike, m: int) -> NDArray[np.int64]:
-    array = _integers(raw, (m,), "capacities")
-    if (array < 0).any():
-        column = int(np.flatnonzero(array < 0)[0])
-        raise MarketError(f"capacities[{column}] = {array[column]} is negative; an agent without room has capacity 0")
-    return array
-
-
-def _bidders(raw: ArrayLike | None, n: int) -> NDArray[np.int64]:
-    return _integers(np.arange(n) if raw is None else raw, (n,), "bidders")
-
-
-def _feasible(raw: ArrayLike | None, shape: tuple[int, int]) -> Mask | None:
-    if raw is None:
-        return None
-    array = as_array(raw, "feasible")
-    if array.shape != shape:
-        raise MarketError(f"feasible has shape {array.shape}, expected {shape} like values")
-    if array.dtype.kind != "b":
-        raise MarketError(f"feasible holds {array.ravel().tolist()[:1]}, {array.dtype}; expected booleans")
-    array = array.copy()
-    array.setflags(write=False)
-    return array

@@ -9,5 +9,4 @@
 | `studies/` | questions: audit then serve, the matrix of rules, a simulated engine's speed |
 | `reports/` | figures for people: terminal, HTML, charts |
 | `cli`, `commands/` | `iemas` |
-| `pytest_plugin` | audits as tests |
 """
