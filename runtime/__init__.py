@@ -13,28 +13,51 @@ from runtime.accounts.ledger import Ledger
 from runtime.engines.engine import Completion, Engine, EngineInfo, Message, Request, running
 from runtime.engines.simulated.engine import EngineShape, SimulatedEngine
 from runtime.engines.simulated.step_time import StepTime, calibration
-from runtime.errors import EngineError, LedgerError, ModelError, RequestError, ServingError
-from runtime.policies.auction import Auction
-from runtime.policies.policy import Decision, Fleet, Offer, Policy
-from runtime.rounds.records import Declined, RoundRules, Served
+from runtime.errors import EngineDownError, EngineError, LedgerError, ModelError, RequestError, ServingError
+from runtime.events import (
+    Arrived,
+    Decided,
+    Declined,
+    Dispatched,
+    Event,
+    Failed,
+    FirstToken,
+    Offer,
+    Prediction,
+    Served,
+)
+from runtime.policies.paper import PaperAuction
+from runtime.policies.policy import WAITING, Agent, Decision, Fleet, Job, Policy
+from runtime.rounds.records import RoundRules
 from runtime.rounds.router import Router
 
 __all__ = [
-    "Auction",
+    "WAITING",
+    "Agent",
+    "Arrived",
     "Completion",
+    "Decided",
     "Decision",
     "Declined",
+    "Dispatched",
     "Engine",
+    "EngineDownError",
     "EngineError",
     "EngineInfo",
     "EngineShape",
+    "Event",
+    "Failed",
+    "FirstToken",
     "Fleet",
+    "Job",
     "Ledger",
     "LedgerError",
     "Message",
     "ModelError",
     "Offer",
+    "PaperAuction",
     "Policy",
+    "Prediction",
     "Request",
     "RequestError",
     "RoundRules",

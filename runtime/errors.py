@@ -13,6 +13,10 @@ class EngineError(ServingError):
     """
 
 
+class EngineDownError(EngineError):
+    """An engine cannot be reached at all: its process is gone, or nobody listens at its address."""
+
+
 class ModelError(ServingError):
     """A model folder is not one, a model package does not match its checksum, or its format is unknown."""
 

@@ -5,6 +5,7 @@ All see what the auction sees and learn from the same completions. The routers c
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -12,12 +13,11 @@ from numpy.typing import NDArray
 
 from allocation import UNSERVED
 from mechanisms import FirstCome, Mechanism, PostedPrice
-from prediction import Measured
-from runtime import Auction, Completion, Decision, Fleet, Offer, Policy
+from runtime import Agent, Decision, Event, Fleet, Offer, PaperAuction, Policy, Served
 from runtime.policies.affinity import Affinity
-from runtime.policies.policy import Agent
+from runtime.policies.paper import possible
 
-#: Chooses one of the living agents for an offer, given the requests in flight (M,), this round's picks included.
+#: Chooses one of the living agents for an offer, given each agent's load (M,), this round's picks included.
 Pick = Callable[[Offer, NDArray[np.int64], NDArray[np.intp]], int]
 
 
@@ -36,7 +36,11 @@ class Blind:
         """Give every request to a living agent."""
         return _one_by_one(self._pick, offers, fleet)
 
-    def learn(self, offer: Offer, agent: int, completion: Completion, measured: Measured) -> None:
+    def ready(self, fleet: Fleet) -> bool:
+        """Nobody is made to wait."""
+        return True
+
+    def notice(self, event: Event) -> None:
         """Nothing is learnt."""
 
 
@@ -56,19 +60,25 @@ class CacheAware:
         """Start with empty caches."""
         self._affinity = Affinity(agents)
         self._capacities = np.array([agent.slots for agent in agents])
-        self._believed: dict[str, NDArray[np.int64]] = {}
+
+    def ready(self, fleet: Fleet) -> bool:
+        """Nobody is made to wait."""
+        return True
 
     def decide(self, offers: Sequence[Offer], fleet: Fleet) -> Decision:
         """Give every request to a living agent."""
-        return _one_by_one(self._pick, offers, fleet)
+        believed = self._affinity.cached_tokens(offers)
+        decided = _one_by_one(self._pick, offers, fleet)
+        return replace(decided, notes=[int(believed[i, j]) for i, j in enumerate(decided.agents)])
 
-    def learn(self, offer: Offer, agent: int, completion: Completion, measured: Measured) -> None:
+    def notice(self, event: Event) -> None:
         """Take note of what the agent holds now."""
-        self._affinity.learn(offer, agent, completion, int(self._believed.pop(offer.request.id)[agent]))
+        if isinstance(event, Served):
+            assert isinstance(event.note, int)
+            self._affinity.learn(event.offer, event.agent, event.completion, event.note)
 
     def _pick(self, offer: Offer, load: NDArray[np.int64], living: NDArray[np.intp]) -> int:
         cached = self._affinity.cached_tokens([offer])[0]
-        self._believed[offer.request.id] = cached
         busiest, idlest = load[living].max(), load[living].min()
         balanced = busiest - idlest <= self._absolute or busiest <= self._relative * idlest
         held = cached[living]
@@ -91,15 +101,18 @@ def baselines(seed: int = 0) -> list[Policy]:
         Blind("sticky", lambda agents: _sticky),
         CacheAware(),
         Blind("least-loaded", _least_loaded),
-        Auction(Mechanism(FirstCome(), PostedPrice()), name="first-come"),
+        PaperAuction(Mechanism(FirstCome(), PostedPrice()), name="first-come"),
     ]
 
 
 def _one_by_one(pick: Pick, offers: Sequence[Offer], fleet: Fleet) -> Decision:
-    load = fleet.inflight.copy()
-    living = np.flatnonzero(fleet.alive)
+    load = fleet.load
+    fits = possible(offers, fleet)
     agents = np.full(len(offers), UNSERVED)
     for i, offer in enumerate(offers):
+        living = np.flatnonzero(fits[i])
+        if not living.size:
+            continue
         agents[i] = pick(offer, load, living)
         load[agents[i]] += 1
     return Decision(agents, np.zeros(len(offers), np.int64))

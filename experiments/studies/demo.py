@@ -16,7 +16,7 @@ from experiments.worlds.watch import Contradiction, Watched
 from mechanisms import DirectMechanism, find_mechanism, find_settlement
 from prediction import TokenPrices
 from proofs import SUITE, Report, audit
-from runtime import Auction, Engine, Ledger, Policy, calibration, running
+from runtime import Engine, Ledger, PaperAuction, Policy, calibration, running
 from runtime.accounts.settling import require_per_request
 from runtime.engines.simulated.virtual_time import run
 
@@ -245,7 +245,7 @@ def choose_policies(plan: Plan, mechanism: DirectMechanism, seed: int) -> list[P
     Raises:
         StudyError: the plan names a policy that does not exist.
     """
-    every: list[Policy] = [Auction(mechanism), *baselines(seed)]
+    every: list[Policy] = [PaperAuction(mechanism), *baselines(seed)]
     names = [policy.name for policy in every]
     unknown = set(plan.policies) - set(names)
     if unknown:

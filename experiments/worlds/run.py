@@ -121,9 +121,14 @@ async def run_policy(
 
     Raises:
         EngineError: every engine died.
-        Exception: what `watch` raises, which sees every outcome of an auction.
+        Exception: what `watch` raises, which sees every outcome of an auction, or what the policy raises as it learns.
     """
     gold = answers_of(load, graded=True)
+    holding: list[asyncio.Task[None]] = []
+
+    def stop_holding(error: BaseException) -> None:
+        holding[0].cancel()
+
     router = Router(
         engines,
         policy,
@@ -133,18 +138,17 @@ async def run_policy(
         settlement=settlement,
         grade=lambda request, text: answer_quality(text, gold[request.id]),
         watch=watch,
+        on_error=stop_holding,
     )
     loop = asyncio.get_running_loop()
     began = loop.time()
     collected = _Collected()
     await router.start()
     try:
-        async with asyncio.TaskGroup() as talks:
-            for one in load.conversations:
-                talks.create_task(_talk(router, one, load, collected, progress))
-    except* Exception as group:
-        raise group.exceptions[0] from None
+        holding.append(asyncio.create_task(_hold(router, load, collected, progress)))
+        await holding[0]
     finally:
+        # Raises what a policy failed to learn, which ended the conversations.
         await router.stop()
     return PolicyRun(
         policy.name,
@@ -156,6 +160,15 @@ async def run_policy(
         tuple(router.infos),
         loop.time() - began,
     )
+
+
+async def _hold(router: Router, load: Workload, collected: _Collected, progress: Progress) -> None:
+    try:
+        async with asyncio.TaskGroup() as talks:
+            for one in load.conversations:
+                talks.create_task(_talk(router, one, load, collected, progress))
+    except* Exception as group:
+        raise group.exceptions[0] from None
 
 
 async def _talk(router: Router, one: Conversation, load: Workload, collected: _Collected, progress: Progress) -> None:

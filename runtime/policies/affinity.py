@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from prediction import PrefixIndex
 from runtime.engines.engine import Completion
-from runtime.policies.policy import Agent, Offer
+from runtime.events import Offer
+from runtime.policies.policy import Agent
 
 
 class Affinity:

@@ -1,18 +1,24 @@
 """What decides in a round: a `Policy` is offered requests and a fleet, and decides who serves whom at what charge.
 
-The auction is one policy; routers without prices are others. All see the same offers and learn from completions.
+The auction is one policy; routers without prices are others. All see the same offers, the same fleet and the same
+events.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mechanisms import Outcome, Preferences
-from prediction import Measured, QoS, TokenPrices
-from runtime.engines.engine import Completion, EngineInfo, Request
+from mechanisms import Outcome
+from prediction import TokenPrices
+from runtime.engines.engine import EngineInfo
+from runtime.events import Event, Offer, Prediction
+
+#: In `Decision.agents`: not decided, competes again in a later round. (`allocation.UNSERVED` is declined for good.)
+WAITING = -2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,32 +34,44 @@ class Agent:
     slots: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Offer:
-    """A request that waits for an agent.
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A request that was given to an agent and is not done.
 
-    `preferences` are as its bidder reported them. `tokens` holds its prompt as each of the M agents tokenises it;
-    `turn` counts the assistant's messages in it, whatever the client claims.
+    `note` is what the policy noted when it decided. `sent_s` is when the router dispatched it, None while it is in the
+    agent's line; `first_token_s` when its first token came, None before.
     """
 
-    request: Request
-    preferences: Preferences
-    tokens: tuple[tuple[int, ...], ...]
-    turn: int
+    note: object
+    sent_s: float | None = None
+    first_token_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fleet:
-    """The M agents as a round begins.
+    """The M agents as a round begins: all that is public, and nothing that a waiting bidder reports.
 
-    `inflight` (M,) counts requests being served, `alive` (M,) marks who is up, and `prefilling` holds, per agent, the
-    ids of requests in flight whose first token has not come yet.
+    `jobs` holds each agent's work, what was dispatched first, then its line, both in order. `alive` (M,) marks who is
+    up; `stepped_s` (M,) is when each agent last produced a first token, -inf if never. `depth` is how many requests
+    an engine is given before their first token, None for as many as it takes.
     """
 
     agents: tuple[Agent, ...]
-    inflight: NDArray[np.int64]
     alive: NDArray[np.bool_]
-    prefilling: tuple[frozenset[str], ...]
+    jobs: tuple[tuple[Job, ...], ...]
+    now_s: float = 0.0
+    stepped_s: NDArray[np.float64] | None = None
+    depth: int | None = None
+
+    @property
+    def inflight(self) -> NDArray[np.int64]:
+        """(M,) requests being served."""
+        return np.array([sum(job.sent_s is not None for job in jobs) for jobs in self.jobs], dtype=np.int64)
+
+    @property
+    def load(self) -> NDArray[np.int64]:
+        """(M,) requests being served or in line."""
+        return np.array([len(jobs) for jobs in self.jobs], dtype=np.int64)
 
     @property
     def slots(self) -> NDArray[np.int64]:
@@ -63,25 +81,35 @@ class Fleet:
     @property
     def free(self) -> NDArray[np.int64]:
         """(M,) free capacity: requests each agent may take now; 0 where it is dead."""
-        return np.where(self.alive, np.maximum(self.slots - self.inflight, 0), 0)
+        return np.where(self.alive, np.maximum(self.slots - self.load, 0), 0)
+
+    def last_token_s(self, agent: int) -> float:
+        """When an agent last produced a first token, -inf if never."""
+        return -inf if self.stepped_s is None else float(self.stepped_s[agent])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decision:
     """What a round decided for its N offers.
 
-    `agents` (N,) with `allocation.UNSERVED` for those that wait; `charges` (N,) micro-units, zero from a policy
-    without prices; `outcome` is the auction's, `predicted` what it rested on, both None without an auction.
+    `agents` (N,) with `allocation.UNSERVED` for those that are declined and `WAITING` for those that compete again;
+    `charges` (N,) micro-units, zero from a policy without prices. Requests of one agent join its line by `positions`
+    (N,), in the order of the offers where that is None. `notes` go with each request into its events and `Job`;
+    `predicted` is what the decision rested on, request by request; `outcome` is the auction's; `displaced` (N,) marks
+    who pays for displacing somebody else.
     """
 
     agents: NDArray[np.int64]
     charges: NDArray[np.int64]
-    predicted: QoS | None = None
+    predicted: Sequence[Prediction | None] = ()
     outcome: Outcome | None = None
+    positions: NDArray[np.int64] | None = None
+    notes: Sequence[object] = ()
+    displaced: NDArray[np.bool_] | None = None
 
 
 class Policy(Protocol):
-    """Decides rounds and learns from completions. `decide` must not change what a later `decide` would answer."""
+    """Decides rounds, and sees all events. `decide` must not change what a later `decide` would answer."""
 
     name: str
 
@@ -89,10 +117,18 @@ class Policy(Protocol):
         """Meet the fleet, once, before the first round."""
         ...
 
+    def ready(self, fleet: Fleet) -> bool:
+        """Whether to hold a round now rather than gather more requests; asked again after every event.
+
+        Sees the fleet alone, so no report can move when a round is held. A policy that gathers must be ready when
+        nothing is being served.
+        """
+        ...
+
     def decide(self, offers: Sequence[Offer], fleet: Fleet) -> Decision:
         """Decide who serves whom."""
         ...
 
-    def learn(self, offer: Offer, agent: int, completion: Completion, measured: Measured) -> None:
-        """Take note of a served request."""
+    def notice(self, event: Event) -> None:
+        """Take note of what happened to a request."""
         ...

@@ -1,9 +1,8 @@
-"""What goes into a round and what comes out of it: its rules, its records, its totals."""
+"""The rules of rounds, and what the rounds of a run add up to."""
 
 from dataclasses import dataclass, field
 from math import isfinite
 
-from runtime.engines.engine import Completion, Request
 from runtime.errors import ServingError
 
 
@@ -16,6 +15,9 @@ class RoundRules:
         max_batch: requests at which it closes before.
         patience_s: seconds after which a request that still waits is declined.
         slots: the most requests an agent may serve at once, its capacity; None takes the engine's own number.
+        depth: the most requests an engine is given before their first token, so that the next in an agent's line
+            starts when the one before has it; None gives an engine all that its capacity allows, to compute together.
+        attempts: agents that a request is tried on before its failures are taken to be its own.
 
     Raises:
         ServingError: a rule under which no round could ever close, or nobody be served.
@@ -29,6 +31,8 @@ class RoundRules:
     max_batch: int = 16
     patience_s: float = 120.0
     slots: int | None = None
+    depth: int | None = None
+    attempts: int = 3
 
     def __post_init__(self) -> None:
         if not _at_least(0, self.window_s):
@@ -39,52 +43,10 @@ class RoundRules:
             raise ServingError(f"max_batch = {self.max_batch!r}; a round takes at least 1 request")
         if self.slots is not None and not _is_count(self.slots):
             raise ServingError(f"slots = {self.slots!r}; an agent serves at least 1 request, None for its own number")
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What the auction expected of a request on the agent it chose."""
-
-    latency_s: float
-    cost: float
-    quality: float
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A request that was served: times in seconds on the loop's clock, money in micro-units.
-
-    `charge` is the bidder's final charge, `cost` what serving was measured to cost, `receipt` the agent's receipt.
-    """
-
-    request: Request
-    agent: int
-    completion: Completion
-    arrived_s: float
-    dispatched_s: float
-    charge: int
-    cost: int
-    receipt: int
-    quality: float | None
-    predicted: Prediction | None
-
-    @property
-    def first_token_s(self) -> float:
-        """Seconds the bidder waited for the first token, the auction's wait included."""
-        return self.dispatched_s - self.arrived_s + self.completion.first_token_s
-
-    @property
-    def latency_s(self) -> float:
-        """Seconds the bidder waited for the last token."""
-        return self.dispatched_s - self.arrived_s + self.completion.latency_s
-
-
-@dataclass(frozen=True, slots=True)
-class Declined:
-    """A request that nobody served, and why."""
-
-    request: Request
-    reason: str
+        if self.depth is not None and not _is_count(self.depth):
+            raise ServingError(f"depth = {self.depth!r}; an engine is given at least 1 request, None for no such limit")
+        if not _is_count(self.attempts):
+            raise ServingError(f"attempts = {self.attempts!r}; a request is tried at least once")
 
 
 @dataclass(slots=True)
@@ -94,9 +56,12 @@ class RoundStatistics:
     `decide_s` is the policy's own computing time, in real seconds; `mistokenised` counts, by engine, the requests whose
     prompt the engine served as other tokens than it had said before. `deficits` and `losses` count the rounds in which,
     on the market as predicted and reported, charges were below receipts, and a bidder's value below their charges.
+    `decided` counts the requests that an auction gave to an agent, `contested` those of them who had to pay for
+    displacing somebody.
     """
 
     rounds: int = 0
+    decided: int = 0
     contested: int = 0
     decide_s: list[float] = field(default_factory=list)
     predicted_welfare: int = 0

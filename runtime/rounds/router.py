@@ -1,8 +1,8 @@
-"""The round loop: gather requests, let the policy decide, dispatch, measure, settle, learn.
+"""The round loop: gather requests, let the policy decide, hand over to the dispatcher.
 
-A round begins with the first waiting request. While the fleet is idle it is decided at once; while something is in
-flight it stays open for a short window, so that requests meet and compete. What a round leaves unserved competes again
-when an agent has free capacity, until its patience ends.
+A round is held when the policy is ready for one: at once while nothing is being served, else after a short window, so
+that requests meet and compete. What it decides goes into the lines of agents; what it declines is told so; what it
+leaves `WAITING` competes again until its patience ends.
 """
 
 import asyncio
@@ -10,48 +10,28 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from allocation import MICROS, UNSERVED, to_micros
+from allocation import UNSERVED
 from mechanisms import Outcome, Preferences
 from mechanisms.settlement import OnPrediction, Settlement
-from prediction import Measured, TokenPrices
+from prediction import TokenPrices
 from runtime.accounts.ledger import Ledger
-from runtime.accounts.settling import require_per_request, settled
-from runtime.engines.engine import Completion, Engine, EngineInfo, Request
-from runtime.errors import EngineError, RequestError
-from runtime.policies.policy import Agent, Decision, Fleet, Offer, Policy
-from runtime.rounds.records import Declined, Prediction, RoundRules, RoundStatistics, Served
+from runtime.accounts.settling import require_per_request
+from runtime.engines.engine import Engine, EngineInfo, Request
+from runtime.errors import EngineError
+from runtime.events import Arrived, Declined, Event, Failed, Served, Subscriber
+from runtime.policies.policy import WAITING, Agent, Decision, Fleet, Policy
+from runtime.rounds.admission import admit
+from runtime.rounds.dispatch import Dispatcher, Grade, Placed, Waiting
+from runtime.rounds.health import Health
+from runtime.rounds.records import RoundRules, RoundStatistics
 
 _log = logging.getLogger(__name__)
 
-#: Grades an answer in [0, 1], or None where there is nothing to grade it by.
-Grade = Callable[[Request, str], float | None]
-
 #: Sees what an auction decided before anything is dispatched; what it raises fails the round's requests.
 Watch = Callable[[Outcome], None]
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    offer: Offer
-    arrived: float
-    outcome: "asyncio.Future[Served | Declined]"
-    task: "asyncio.Task[Completion] | None" = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Dispatched:
-    waiting: _Waiting
-    agent: int
-    charge: int
-    predicted: Prediction | None
-    #: Predicted cost in micro-units, as the auction saw it; None without an auction.
-    expected: int | None
-    at: float
 
 
 class Router:
@@ -67,6 +47,9 @@ class Router:
         settlement: turns what an auction decided into final charges and receipts; default: bidders pay as auctioned,
             agents receive their measured cost. Policies without an auction are settled so in any case.
         watch: sees every outcome of an auction, and may refuse it by raising.
+        subscribers: see every event, after the policy. An error of theirs, or of the policy's as it learns, is logged
+            at once, given to `on_error` and raised by `stop`; it harms no request.
+        on_error: gets such an error.
 
     Raises:
         EngineError: not one price list per engine, two engines of one name, or a settlement that needs to see whole
@@ -84,6 +67,8 @@ class Router:
         grade: Grade | None = None,
         settlement: Settlement | None = None,
         watch: Watch | None = None,
+        subscribers: Sequence[Subscriber] = (),
+        on_error: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
         if not engines or len(engines) != len(prices):
             raise EngineError(f"{len(engines)} engines and {len(prices)} price lists; give one list to each engine")
@@ -95,24 +80,27 @@ class Router:
         self.prices = list(prices)
         self.rounds = rounds or RoundRules()
         self.ledger = ledger or Ledger()
-        self.statistics = RoundStatistics()
         self.infos: list[EngineInfo] = []
         self._settlement = settlement or OnPrediction()
         require_per_request(self._settlement)
         self._grade = grade or (lambda request, text: None)
         self._watch = watch or (lambda outcome: None)
-        self._queue: deque[_Waiting] = deque()
-        self._inflight = np.zeros(len(engines), np.int64)
-        self._alive = np.ones(len(engines), bool)
-        self._prefilling: list[set[str]] = [set() for _ in engines]
+        self._subscribers = (policy.notice, *subscribers)
+        self._on_error = on_error
+        self._statistics = RoundStatistics()
+        self._queue: deque[Waiting] = deque()
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
-        self._serving: set[asyncio.Task[Completion]] = set()
         self._failures: list[BaseException] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    @property
+    def statistics(self) -> RoundStatistics:
+        """What the rounds add up to, so far."""
+        return self._statistics
+
     async def start(self) -> None:
-        """Learn what the engines are and start the round loop.
+        """Learn what the engines are and start the round loop; after a `stop`, with a policy that starts afresh.
 
         Raises:
             EngineError: an engine is not up and does not come up.
@@ -124,6 +112,22 @@ class Router:
             Agent(engine.name, info, prices, info.slots if limit is None else min(limit, info.slots))
             for engine, info, prices in zip(self.engines, self.infos, self.prices, strict=True)
         )
+        self._statistics = RoundStatistics()
+        self._failures.clear()
+        self._health = Health(len(self.engines))
+        self._dispatcher = Dispatcher(
+            self.engines,
+            self._agents,
+            self.rounds,
+            self.ledger,
+            self._settlement,
+            self._grade,
+            self._health,
+            self._publish,
+            self._give_back,
+            self._wake.set,
+        )
+        self._statistics.mistokenised = self._dispatcher.mistokenised
         self.policy.attach(self._agents)
         self._loop_task = asyncio.create_task(self._run_rounds(), name="rounds")
 
@@ -131,15 +135,16 @@ class Router:
         """Stop the rounds, and cancel what is in flight without charging for it.
 
         Raises:
-            Exception: the first error that a policy raised while it learned, if any.
+            Exception: the first error that the policy or a subscriber raised as it took note of an event, if any.
         """
-        if self._loop_task is not None:
-            self._loop_task.cancel()
-            await asyncio.gather(self._loop_task, return_exceptions=True)
-        for task in self._serving:
-            task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
-        self._fail_all(EngineError("the router was stopped"))
+        if self._loop_task is None:
+            return
+        self._loop_task.cancel()
+        await asyncio.gather(self._loop_task, return_exceptions=True)
+        self._loop_task = None
+        error = EngineError("the router was stopped")
+        self._fail_all(error)
+        await self._dispatcher.stop(error)
         if self._failures:
             raise self._failures[0]
 
@@ -147,236 +152,185 @@ class Router:
         """Have one request served at the reported preferences; cancelling this cancels the request and its charge.
 
         Raises:
-            RequestError: no engine could ever serve it.
-            EngineError: every engine is dead, the router was stopped or never started, or another loop asks.
+            RequestError: no engine could ever serve it, or its report is beyond what money can say.
+            EngineError: no engine served it, the router was stopped or never started, or another loop asks.
         """
-        if asyncio.get_running_loop() is not self._loop:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
             raise EngineError(
                 "the router runs on no loop yet; await router.start() first"
                 if self._loop is None
                 else "the router runs on another event loop; submit there (asyncio.run_coroutine_threadsafe)"
             )
-        if not self._alive.any():
-            raise EngineError("every engine is dead; start the router anew")
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(await self._offer(request, preferences), loop.time(), loop.create_future())
+        self._require_running()
+        alive = self._health.alive(loop.time())
+        offer = await admit(request, preferences, self.engines, self.infos, list(map(bool, alive)), loop.time())
+        self._require_running()
+        waiting = Waiting(offer, loop.create_future())
+        waiting.timer = loop.call_later(min(self.rounds.patience_s, preferences.deadline), self._expire, waiting)
         self._queue.append(waiting)
+        self._publish(Arrived(loop.time(), offer))
         self._wake.set()
         try:
-            return await waiting.outcome
+            return await waiting.answer
         finally:
+            waiting.timer.cancel()
             self._abandon(waiting)
 
-    async def _offer(self, request: Request, preferences: Preferences) -> Offer:
-        if not request.messages or request.max_tokens < 1:
-            raise RequestError(
-                f"request {request.id} has {len(request.messages)} messages, max_tokens {request.max_tokens}"
-            )
-        by_vocabulary: dict[str, tuple[int, ...]] = {}
-        for engine, info in zip(self.engines, self.infos, strict=True):
-            if info.tokenizer not in by_vocabulary:
-                by_vocabulary[info.tokenizer] = await engine.tokenize(request.messages)
-        tokens = tuple(by_vocabulary[info.tokenizer] for info in self.infos)
-        if not any(len(ids) < info.max_model_len for ids, info in zip(tokens, self.infos, strict=True)):
-            raise RequestError(
-                f"request {request.id} has {min(map(len, tokens))} prompt tokens; no engine takes more than "
-                f"{max(info.max_model_len for info in self.infos)}"
-            )
-        turn = sum(message.role == "assistant" for message in request.messages)
-        return Offer(request, preferences, tokens, turn)
+    def _require_running(self) -> None:
+        if self._loop_task is None:
+            raise EngineError("the router was stopped; await router.start() first")
 
-    def _abandon(self, waiting: _Waiting) -> None:
+    def _abandon(self, waiting: Waiting) -> None:
         if waiting in self._queue:
             self._queue.remove(waiting)
-        if waiting.task is not None and not waiting.task.done():
-            waiting.task.cancel()
+            now = asyncio.get_running_loop().time()
+            error = EngineError(f"request {waiting.offer.request.id} was cancelled")
+            self._publish(Failed(now, waiting.offer, None, error, retried=False))
+        self._dispatcher.withdraw(waiting)
+
+    def _expire(self, waiting: Waiting) -> None:
+        """Its patience or its deadline ended: decline it, unless it is being served or has a place in a line.
+
+        A place in a line is a decision, which patience does not undo; a deadline does.
+        """
+        now = asyncio.get_running_loop().time()
+        deadline = waiting.offer.preferences.deadline
+        late = now - waiting.offer.arrived_s >= deadline
+        if waiting in self._queue:
+            self._queue.remove(waiting)
+            reason = (
+                f"its deadline of {deadline:g} s passed"
+                if late
+                else f"no agent had free capacity within {self.rounds.patience_s:g} s"
+            )
+            self._decline(waiting, reason)
+        elif waiting.placed is not None and waiting.placed.task is None:
+            if late:
+                self._dispatcher.withdraw(waiting, f"its deadline of {deadline:g} s passed in line")
+            elif deadline < float("inf"):
+                loop = asyncio.get_running_loop()
+                waiting.timer = loop.call_later(waiting.offer.arrived_s + deadline - now, self._expire, waiting)
+
+    def _give_back(self, waiting: Waiting) -> None:
+        self._queue.appendleft(waiting)
+        self._wake.set()
 
     async def _run_rounds(self) -> None:
         while True:
-            await self._wake.wait()
+            await self._wait()
             self._wake.clear()
-            window = self.rounds.window_s if self._inflight.any() else 0.0
+            if not self._queue:
+                continue
+            window = self.rounds.window_s if self._dispatcher.busy else 0.0
             if len(self._queue) < self.rounds.max_batch:
                 await asyncio.sleep(window)
-            if self._queue:
-                self._run_round()
+            while self._queue and self._run_round():
+                pass
 
-    def _run_round(self) -> None:
-        prefilling = tuple(map(frozenset, self._prefilling))
-        fleet = Fleet(self._agents, self._inflight.copy(), self._alive.copy(), prefilling)
-        if not fleet.free.any() and self._inflight.any():
-            return
-        batch = [self._queue.popleft() for _ in range(min(len(self._queue), self.rounds.max_batch))]
+    async def _wait(self) -> None:
+        """Until something happened, or an engine is due to be tried again."""
+        now = asyncio.get_running_loop().time()
+        trial = self._health.next_trial_s(now)
+        try:
+            async with asyncio.timeout(None if trial is None else max(trial - now, 0.0)):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    def _fleet(self) -> Fleet:
+        now = asyncio.get_running_loop().time()
+        return Fleet(
+            self._agents,
+            self._health.alive(now),
+            self._dispatcher.jobs(),
+            now,
+            self._dispatcher.stepped_s.copy(),
+            self.rounds.depth,
+        )
+
+    def _run_round(self) -> bool:
+        """Hold one round; False if there was none, or if it left all that it saw waiting."""
+        fleet = self._fleet()
+        if not fleet.alive.any():
+            self._fail_all(EngineError(f"every engine is down: {', '.join(agent.name for agent in self._agents)}"))
+            return False
+        batch: list[Waiting] = []
         started = time.perf_counter()
         try:
+            if not self.policy.ready(fleet):
+                return False
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), self.rounds.max_batch))]
             decision = self.policy.decide([waiting.offer for waiting in batch], fleet)
-            self._count(decision, fleet, time.perf_counter() - started)
+            self._count(decision, time.perf_counter() - started)
             if decision.outcome is not None:
                 self._watch(decision.outcome)
         except Exception as error:
-            for waiting in batch:
-                _fail(waiting, error)
-            return
-        for i in np.flatnonzero(decision.agents != UNSERVED):
-            self._dispatch(batch[i], decision, int(i))
-        self._keep_or_decline([batch[i] for i in np.flatnonzero(decision.agents == UNSERVED)])
+            for waiting in batch or [self._queue.popleft()]:
+                waiting.fail(error)
+            return True
+        self._carry_out(batch, decision, fleet)
+        return any(decision.agents != WAITING)
 
-    def _count(self, decision: Decision, fleet: Fleet, seconds: float) -> None:
-        self.statistics.rounds += 1
-        self.statistics.decide_s.append(seconds)
-        if decision.outcome is not None:
-            self.statistics.predicted_welfare += decision.outcome.welfare
-            self.statistics.predicted_surplus += decision.outcome.surplus
-            self.statistics.deficits += decision.outcome.surplus < 0
-            self.statistics.losses += min(decision.outcome.bidder_utilities().values(), default=0) < 0
-            loads = decision.outcome.reported.loads(decision.outcome.allocation)
-            self.statistics.contested += bool((loads[fleet.alive] >= fleet.free[fleet.alive]).any())
-
-    def _keep_or_decline(self, unserved: Sequence[_Waiting]) -> None:
-        """Decline who waited too long, or waits while nothing is in flight that could change the answer."""
-        if self._queue:
-            self._wake.set()
-        now = asyncio.get_running_loop().time()
-        for waiting in unserved:
-            if not self._inflight.any():
-                reason = "no agent costs less than the reported value"
-            elif now - waiting.arrived > self.rounds.patience_s:
-                reason = f"no agent had free capacity within {self.rounds.patience_s:g} s"
-            else:
-                self._queue.append(waiting)
+    def _carry_out(self, batch: Sequence[Waiting], decision: Decision, fleet: Fleet) -> None:
+        positions = np.arange(len(batch)) if decision.positions is None else decision.positions
+        for i in map(int, np.argsort(positions, kind="stable")):
+            waiting, agent = batch[i], int(decision.agents[i])
+            if waiting.answer.done():
                 continue
-            _resolve(waiting, Declined(waiting.offer.request, reason))
+            if agent == UNSERVED:
+                self._decline(waiting, "no agent costs less than the reported value")
+            elif agent >= 0:
+                self._place(waiting, agent, decision, i, fleet)
+        # Those that go on waiting do so in their order, before whoever comes later.
+        self._queue.extendleft(reversed([batch[int(i)] for i in np.flatnonzero(decision.agents == WAITING)]))
+        for agent in range(len(self._agents)):
+            self._dispatcher.pump(agent)
+        if not self._dispatcher.busy:
+            # Nothing in flight could change the answer.
+            for waiting in [one for one in batch if one in self._queue]:
+                self._queue.remove(waiting)
+                self._decline(waiting, "no agent costs less than the reported value")
 
-    def _dispatch(self, waiting: _Waiting, decision: Decision, i: int) -> None:
-        agent, charge = int(decision.agents[i]), int(decision.charges[i])
-        request = waiting.offer.request
+    def _place(self, waiting: Waiting, agent: int, decision: Decision, i: int, fleet: Fleet) -> None:
+        predicted = decision.predicted[i] if decision.predicted else None
+        note = decision.notes[i] if decision.notes else None
         try:
-            self.ledger.hold(request.id, bidder=request.bidder, agent=self._agents[agent].name, charge=charge)
+            if agent in waiting.offer.refused:
+                raise EngineError(f"request {waiting.offer.request.id} failed: {'; '.join(waiting.errors)}")
+            self._dispatcher.place(Placed(waiting, agent, int(decision.charges[i]), predicted, note, fleet.now_s))
         except Exception as error:
-            _fail(waiting, error)
-            return
-        self._inflight[agent] += 1
-        now = asyncio.get_running_loop().time()
-        expected = None if decision.outcome is None else int(decision.outcome.reported.costs[i, agent])
-        dispatched = _Dispatched(waiting, agent, charge, _prediction(decision, i, agent), expected, now)
-        self._prefilling[agent].add(request.id)
-        computed = partial(self._prefilling[agent].discard, request.id)
-        waiting.task = asyncio.create_task(self.engines[agent].generate(request, computed))
-        self._serving.add(waiting.task)
-        # A task that is cancelled before its first step runs none of its own code, its callbacks all the same.
-        waiting.task.add_done_callback(partial(self._finish, dispatched))
+            self._publish(Failed(fleet.now_s, waiting.offer, agent, error, retried=False, note=note))
+            waiting.fail(error)
 
-    def _finish(self, dispatched: _Dispatched, task: "asyncio.Task[Completion]") -> None:
-        """Settle or release exactly once, free the capacity, then answer the bidder and teach the policy."""
-        waiting, agent = dispatched.waiting, dispatched.agent
-        self._serving.discard(task)
-        self._inflight[agent] -= 1
-        self._prefilling[agent].discard(waiting.offer.request.id)
-        self._wake.set()
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if error is None:
+    def _count(self, decision: Decision, seconds: float) -> None:
+        self._statistics.rounds += 1
+        self._statistics.decide_s.append(seconds)
+        if decision.outcome is not None:
+            self._statistics.predicted_welfare += decision.outcome.welfare
+            self._statistics.predicted_surplus += decision.outcome.surplus
+            self._statistics.deficits += decision.outcome.surplus < 0
+            self._statistics.losses += min(decision.outcome.bidder_utilities().values(), default=0) < 0
+            self._statistics.decided += int((decision.agents >= 0).sum())
+            if decision.displaced is not None:
+                self._statistics.contested += int(decision.displaced.sum())
+
+    def _decline(self, waiting: Waiting, reason: str) -> None:
+        declined = Declined(asyncio.get_running_loop().time(), waiting.offer, reason)
+        self._publish(declined)
+        waiting.resolve(declined)
+
+    def _publish(self, event: Event) -> None:
+        for subscriber in self._subscribers:
             try:
-                served = self._settle(dispatched, task.result())
-            except Exception as broken:
-                error = broken
-        if error is not None:
-            self.ledger.release(waiting.offer.request.id)
-            self._give_up(dispatched, error)
-            return
-        _resolve(waiting, served)
-        self._compare_tokens(waiting.offer, served)
-        try:
-            self._teach(waiting.offer, served)
-        except Exception as broken:
-            self._failures.append(broken)
-
-    def _settle(self, dispatched: _Dispatched, completion: Completion) -> Served:
-        agent, request = dispatched.agent, dispatched.waiting.offer.request
-        prices = self._agents[agent].prices
-        cost = prices.cost(completion.prompt_tokens, completion.cached_tokens, completion.output_tokens)
-        micros = int(to_micros(cost, name="measured cost"))
-        quality = self._grade(request, completion.text)
-        charge, receipt = self._final(dispatched, micros, quality)
-        self.ledger.settle(request.id, cost=micros, charge=charge, receipt=receipt)
-        return Served(
-            request,
-            agent,
-            completion,
-            dispatched.waiting.arrived,
-            dispatched.at,
-            charge,
-            micros,
-            receipt,
-            quality,
-            dispatched.predicted,
-        )
-
-    def _final(self, dispatched: _Dispatched, measured: int, quality: float | None) -> tuple[int, int]:
-        """Final charge and receipt, in micro-units."""
-        if dispatched.predicted is None or dispatched.expected is None:
-            return dispatched.charge, measured
-        return settled(
-            self._settlement,
-            charge=dispatched.charge,
-            predicted=dispatched.expected,
-            measured=measured,
-            chance=dispatched.predicted.quality,
-            quality=quality,
-        )
-
-    def _teach(self, offer: Offer, served: Served) -> None:
-        took = served.completion
-        measured = Measured(took.first_token_s, served.cost / MICROS, served.quality, took.output_tokens)
-        self.policy.learn(offer, served.agent, took, measured)
-
-    def _compare_tokens(self, offer: Offer, served: Served) -> None:
-        """Notice a tokenizer that is not the server's: what it says of a prompt's prefix, no cache will hold."""
-        said, seen = offer.tokens[served.agent], served.completion.token_ids[: served.completion.prompt_tokens]
-        if not seen or said == seen:
-            return
-        name = self._agents[served.agent].name
-        self.statistics.mistokenised[name] = count = self.statistics.mistokenised.get(name, 0) + 1
-        if count == 1:
-            _log.warning(
-                "engine %s served request %s as %d prompt tokens, not as the %d it had tokenised: cache hits cannot be "
-                "predicted there; look at its chat template",
-                name,
-                served.request.id,
-                len(seen),
-                len(said),
-            )
-
-    def _give_up(self, dispatched: _Dispatched, error: BaseException) -> None:
-        """A request that failed fails alone; a dead engine leaves the market and its request competes again."""
-        waiting, name = dispatched.waiting, self._agents[dispatched.agent].name
-        if isinstance(error, asyncio.CancelledError):
-            _fail(waiting, EngineError(f"request {waiting.offer.request.id} was cancelled"))
-        elif not isinstance(error, EngineError):
-            _fail(waiting, error)
-        else:
-            self._alive[dispatched.agent] = False
-            self._queue.appendleft(waiting)
-            if not self._alive.any():
-                self._fail_all(EngineError(f"every engine is dead; the last was {name}: {error}"))
+                subscriber(event)
+            except Exception as error:
+                _log.error("%s failed to take note of %s", subscriber, type(event).__name__, exc_info=error)
+                self._failures.append(error)
+                self._on_error(error)
 
     def _fail_all(self, error: EngineError) -> None:
         for waiting in self._queue:
-            _fail(waiting, error)
+            self._publish(Failed(asyncio.get_running_loop().time(), waiting.offer, None, error, retried=False))
+            waiting.fail(error)
         self._queue.clear()
-
-
-def _resolve(waiting: _Waiting, outcome: Served | Declined) -> None:
-    if not waiting.outcome.done():
-        waiting.outcome.set_result(outcome)
-
-
-def _prediction(decision: Decision, i: int, agent: int) -> Prediction | None:
-    if decision.predicted is None:
-        return None
-    qos = decision.predicted
-    return Prediction(*(float(part[i, agent]) for part in (qos.latency, qos.cost, qos.quality)))
-
-
-def _fail(waiting: _Waiting, error: BaseException) -> None:
-    if not waiting.outcome.done():
-        waiting.outcome.set_exception(error)

@@ -1,0 +1,164 @@
+"""What happens to a request, as frozen events with a time; whoever subscribes sees them all, in order.
+
+    Arrived -> Decided -> Dispatched -> FirstToken -> Served
+       |          |            |             |
+       +-> Declined            +-> Failed <--+      (a failure that is `retried` goes back to a round)
+
+Times are seconds on the event loop's clock, virtual or real. An event carries the `note` that the policy made when it
+decided, so what was seen at dispatch travels with the request and nobody keeps a table of requests.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from mechanisms import Preferences
+from runtime.engines.engine import Completion, Request
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Offer:
+    """A request that waits for an agent.
+
+    `preferences` are as its bidder reported them. `tokens` holds its prompt as each of the M agents tokenises it;
+    `turn` counts the assistant's messages in it, whatever the client claims. `refused` are the agents that have failed
+    it already: it is not dispatched there again.
+    """
+
+    request: Request
+    preferences: Preferences
+    tokens: tuple[tuple[int, ...], ...]
+    turn: int
+    arrived_s: float = 0.0
+    refused: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the auction expected of a request on the agent it chose: latency from the decision, in seconds; credits."""
+
+    latency_s: float
+    cost: float
+    quality: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrived:
+    """A request was admitted."""
+
+    at_s: float
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decided:
+    """A round gave a request to an agent, at a charge in micro-units; it is in that agent's line now."""
+
+    at_s: float
+    offer: Offer
+    agent: int
+    charge: int
+    predicted: Prediction | None
+    note: object
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dispatched:
+    """A request was sent to its engine, where `decoding` others have their first token and are not done."""
+
+    at_s: float
+    offer: Offer
+    agent: int
+    decoding: int
+    note: object
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FirstToken:
+    """An engine answered a request with its first token."""
+
+    at_s: float
+    offer: Offer
+    agent: int
+    note: object
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Served:
+    """A request that was served, done at `at_s`; money in micro-units.
+
+    `charge` is the bidder's final charge, `cost` what serving was measured to cost, `receipt` the agent's receipt.
+    """
+
+    at_s: float
+    offer: Offer
+    agent: int
+    completion: Completion
+    decided_s: float
+    dispatched_s: float
+    charge: int
+    cost: int
+    receipt: int
+    quality: float | None
+    predicted: Prediction | None
+    note: object = None
+
+    @property
+    def request(self) -> Request:
+        """What was asked."""
+        return self.offer.request
+
+    @property
+    def arrived_s(self) -> float:
+        """When it was admitted."""
+        return self.offer.arrived_s
+
+    @property
+    def first_token_s(self) -> float:
+        """Seconds the bidder waited for the first token, the auction's wait included."""
+        return self.dispatched_s - self.arrived_s + self.completion.first_token_s
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds the bidder waited for the last token."""
+        return self.dispatched_s - self.arrived_s + self.completion.latency_s
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Declined:
+    """A request that nobody served, and why; `at_s` is when its bidder was told."""
+
+    at_s: float
+    offer: Offer
+    reason: str
+
+    @property
+    def request(self) -> Request:
+        """What was asked."""
+        return self.offer.request
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds the bidder waited to be told."""
+        return self.at_s - self.offer.arrived_s
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Failed:
+    """A request that an agent did not serve, or that was cancelled; `agent` is None before it had one.
+
+    `retried` says that it goes back to a round; otherwise its bidder was told `error`.
+    """
+
+    at_s: float
+    offer: Offer
+    agent: int | None
+    error: BaseException
+    retried: bool
+    note: object = None
+
+
+Event: TypeAlias = Arrived | Decided | Dispatched | FirstToken | Served | Declined | Failed
+
+#: Sees every event; what it raises is logged and raised again when the router stops.
+Subscriber = Callable[[Event], None]

@@ -1,0 +1,313 @@
+"""From decided to done: a line per agent, the engine's answer, the books.
+
+Whatever becomes of a request, its charge is held before it is dispatched and settled or released exactly once.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from allocation import to_micros
+from mechanisms.settlement import Settlement
+from runtime.accounts.ledger import Ledger
+from runtime.accounts.settling import settled
+from runtime.engines.engine import Completion, Engine, Request
+from runtime.errors import EngineDownError, EngineError
+from runtime.events import Decided, Declined, Dispatched, Event, Failed, FirstToken, Offer, Prediction, Served
+from runtime.policies.policy import Agent, Job
+from runtime.rounds.health import Health
+from runtime.rounds.records import RoundRules
+
+_log = logging.getLogger(__name__)
+
+#: Grades an answer in [0, 1], or None where there is nothing to grade it by.
+Grade = Callable[[Request, str], float | None]
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A request between `submit` and its answer."""
+
+    offer: Offer
+    answer: "asyncio.Future[Served | Declined]"
+    placed: "Placed | None" = None
+    timer: asyncio.TimerHandle | None = None
+    errors: list[str] = field(default_factory=list)
+
+    def resolve(self, outcome: Served | Declined) -> None:
+        """Tell the bidder, if they still listen."""
+        if not self.answer.done():
+            self.answer.set_result(outcome)
+
+    def fail(self, error: BaseException) -> None:
+        """Tell the bidder that it went wrong."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+@dataclass(slots=True, eq=False)
+class Placed:
+    """A request that was given to an agent; times on the loop's clock."""
+
+    waiting: Waiting
+    agent: int
+    charge: int
+    predicted: Prediction | None
+    note: object
+    decided_s: float
+    sent_s: float | None = None
+    first_token_s: float | None = None
+    task: "asyncio.Task[Completion] | None" = None
+
+
+class Dispatcher:
+    """Lines of agents, and what is being served.
+
+    Args:
+        engines, agents: who serves, and as the market sees them.
+        rules: capacity is the agents'; `depth` is how many an engine is given before their first token.
+        ledger, settlement, grade: how a served request is paid for.
+        health: learns who fails.
+        publish: gets every event.
+        give_back: gets a request that competes again.
+        wake: is called whenever something changed that a round might wait for.
+    """
+
+    def __init__(
+        self,
+        engines: Sequence[Engine],
+        agents: Sequence[Agent],
+        rules: RoundRules,
+        ledger: Ledger,
+        settlement: Settlement,
+        grade: Grade,
+        health: Health,
+        publish: Callable[[Event], None],
+        give_back: Callable[[Waiting], None],
+        wake: Callable[[], None],
+    ) -> None:
+        self._engines, self._agents, self._rules = engines, agents, rules
+        self._ledger, self._settlement, self._grade, self._health = ledger, settlement, grade, health
+        self._publish, self._give_back, self._wake = publish, give_back, wake
+        self._lines: list[deque[Placed]] = [deque() for _ in engines]
+        self._running: list[dict[int, Placed]] = [{} for _ in engines]
+        self.stepped_s = np.full(len(engines), -np.inf)
+        #: By engine, requests whose prompt was served as other tokens than were said before.
+        self.mistokenised: dict[str, int] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything was dispatched and is not done."""
+        return any(self._running)
+
+    def jobs(self) -> tuple[tuple[Job, ...], ...]:
+        """Every agent's work, in order."""
+        return tuple(
+            tuple(Job(one.note, one.sent_s, one.first_token_s) for one in (*running.values(), *line))
+            for running, line in zip(self._running, self._lines, strict=True)
+        )
+
+    def place(self, placed: Placed) -> None:
+        """Hold the charge and put a request at the end of its agent's line.
+
+        Raises:
+            LedgerError: the charge cannot be held; nothing is left behind.
+        """
+        request = placed.waiting.offer.request
+        name = self._agents[placed.agent].name
+        self._ledger.hold(request.id, bidder=request.bidder, agent=name, charge=placed.charge)
+        placed.waiting.placed = placed
+        self._lines[placed.agent].append(placed)
+        self._publish(
+            Decided(placed.decided_s, placed.waiting.offer, placed.agent, placed.charge, placed.predicted, placed.note)
+        )
+
+    def pump(self, agent: int) -> None:
+        """Dispatch from the line as long as the engine may be given more."""
+        line, running = self._lines[agent], self._running[agent]
+        while line and len(running) < self._agents[agent].slots and self._may_start(running):
+            self._send(line.popleft())
+
+    def withdraw(self, waiting: Waiting, reason: str | None = None) -> None:
+        """Take a request back from its line or its engine: cancelled, or declined for a reason that is given."""
+        placed = waiting.placed
+        if placed is None:
+            return
+        if placed.task is not None:
+            placed.task.cancel()
+            return
+        self._lines[placed.agent].remove(placed)
+        self._ledger.release(waiting.offer.request.id)
+        waiting.placed = None
+        now = asyncio.get_running_loop().time()
+        if reason is None:
+            error = EngineError(f"request {waiting.offer.request.id} was cancelled")
+            self._publish(Failed(now, waiting.offer, placed.agent, error, retried=False, note=placed.note))
+            waiting.fail(error)
+        else:
+            declined = Declined(now, waiting.offer, reason)
+            self._publish(declined)
+            waiting.resolve(declined)
+
+    async def stop(self, error: EngineError) -> None:
+        """Cancel everything, charging for nothing."""
+        for line in self._lines:
+            for placed in list(line):
+                placed.waiting.fail(error)
+                self.withdraw(placed.waiting)
+        tasks = [placed.task for running in self._running for placed in running.values() if placed.task is not None]
+        for running in self._running:
+            for placed in running.values():
+                placed.waiting.fail(error)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _may_start(self, running: dict[int, Placed]) -> bool:
+        depth = self._rules.depth
+        return depth is None or sum(placed.first_token_s is None for placed in running.values()) < depth
+
+    def _send(self, placed: Placed) -> None:
+        agent, offer = placed.agent, placed.waiting.offer
+        placed.sent_s = now = asyncio.get_running_loop().time()
+        decoding = sum(other.first_token_s is not None for other in self._running[agent].values())
+        self._running[agent][id(placed)] = placed
+        self._publish(Dispatched(now, offer, agent, decoding, placed.note))
+        placed.task = asyncio.create_task(
+            self._engines[agent].generate(offer.request, partial(self._started, placed)),
+            name=f"serve {offer.request.id}",
+        )
+        # A task that is cancelled before its first step runs none of its own code, its callbacks all the same.
+        placed.task.add_done_callback(partial(self._finish, placed))
+
+    def _started(self, placed: Placed) -> None:
+        if placed.first_token_s is not None:
+            return
+        placed.first_token_s = now = asyncio.get_running_loop().time()
+        self.stepped_s[placed.agent] = now
+        self._publish(FirstToken(now, placed.waiting.offer, placed.agent, placed.note))
+        self.pump(placed.agent)
+        self._wake()
+
+    def _finish(self, placed: Placed, task: "asyncio.Task[Completion]") -> None:
+        """Settle or release exactly once, free the capacity, then answer the bidder."""
+        waiting, agent = placed.waiting, placed.agent
+        del self._running[agent][id(placed)]
+        waiting.placed = None
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is None:
+            try:
+                served = self._settle(placed, task.result())
+            except Exception as broken:
+                error = broken
+        if error is None:
+            self._health.served(agent, sorted(waiting.offer.refused), served.at_s)
+            self._compare_tokens(waiting.offer, served)
+            self._publish(served)
+            waiting.resolve(served)
+        else:
+            self._ledger.release(waiting.offer.request.id)
+            self._blame(placed, error)
+        for j in np.flatnonzero(~self._health.alive(asyncio.get_running_loop().time())):
+            self._vacate(int(j))
+        self.pump(agent)
+        self._wake()
+
+    def _settle(self, placed: Placed, completion: Completion) -> Served:
+        request = placed.waiting.offer.request
+        prices = self._agents[placed.agent].prices
+        cost = prices.cost(completion.prompt_tokens, completion.cached_tokens, completion.output_tokens)
+        micros = int(to_micros(cost, name="measured cost"))
+        quality = self._grade(request, completion.text)
+        charge, receipt = placed.charge, micros
+        if placed.predicted is not None:
+            charge, receipt = settled(
+                self._settlement,
+                charge=placed.charge,
+                predicted=int(to_micros(placed.predicted.cost, name="predicted cost")),
+                measured=micros,
+                chance=placed.predicted.quality,
+                quality=quality,
+            )
+        self._ledger.settle(request.id, cost=micros, charge=charge, receipt=receipt)
+        assert placed.sent_s is not None
+        return Served(
+            at_s=asyncio.get_running_loop().time(),
+            offer=placed.waiting.offer,
+            agent=placed.agent,
+            completion=completion,
+            decided_s=placed.decided_s,
+            dispatched_s=placed.sent_s,
+            charge=charge,
+            cost=micros,
+            receipt=receipt,
+            quality=quality,
+            predicted=placed.predicted,
+            note=placed.note,
+        )
+
+    def _blame(self, placed: Placed, error: BaseException) -> None:
+        """A request that failed is tried elsewhere, a few times, unless the failure is plainly its own."""
+        waiting, agent = placed.waiting, placed.agent
+        now = asyncio.get_running_loop().time()
+        request = waiting.offer.request
+        if isinstance(error, asyncio.CancelledError):
+            error = EngineError(f"request {request.id} was cancelled")
+            retried = False
+        elif isinstance(error, EngineError):
+            waiting.errors.append(f"{self._agents[agent].name}: {error}")
+            refused = waiting.offer.refused | {agent}
+            waiting.offer = Offer(
+                request,
+                waiting.offer.preferences,
+                waiting.offer.tokens,
+                waiting.offer.turn,
+                waiting.offer.arrived_s,
+                refused,
+            )
+            if isinstance(error, EngineDownError):
+                self._health.down(agent, now)
+            again = len(waiting.errors) < self._rules.attempts and len(refused) < len(self._agents)
+            retried = again and not waiting.answer.done()
+            if not again:
+                error = EngineError(f"request {request.id} failed wherever it was tried: {'; '.join(waiting.errors)}")
+        else:
+            retried = False
+        self._publish(Failed(now, waiting.offer, agent, error, retried, placed.note))
+        if retried:
+            self._give_back(waiting)
+        else:
+            waiting.fail(error)
+
+    def _vacate(self, agent: int) -> None:
+        """Whoever stands in line for an engine that is down competes again."""
+        now = asyncio.get_running_loop().time()
+        error = EngineError(f"engine {self._agents[agent].name} went down")
+        line, self._lines[agent] = self._lines[agent], deque()
+        for placed in line:
+            self._ledger.release(placed.waiting.offer.request.id)
+            placed.waiting.placed = None
+            self._publish(Failed(now, placed.waiting.offer, agent, error, retried=True, note=placed.note))
+            self._give_back(placed.waiting)
+
+    def _compare_tokens(self, offer: Offer, served: Served) -> None:
+        """Notice a tokenizer that is not the server's: what it says of a prompt's prefix, no cache will hold."""
+        said, seen = offer.tokens[served.agent], served.completion.token_ids[: served.completion.prompt_tokens]
+        if not seen or said == seen:
+            return
+        name = self._agents[served.agent].name
+        self.mistokenised[name] = count = self.mistokenised.get(name, 0) + 1
+        if count == 1:
+            _log.warning(
+                "engine %s served request %s as %d prompt tokens, not as the %d it had tokenised: cache hits cannot be "
+                "predicted there; look at its chat template",
+                name,
+                served.request.id,
+                len(seen),
+                len(said),
+            )

@@ -1,0 +1,60 @@
+"""Whose fault was it? Engines that fail requests which others serve are left out for a while; bad requests fail alone.
+
+A failure counts against an engine once its request was served elsewhere, at once if the engine says it is down. A
+request that fails wherever it is tried has only itself to blame. An engine that is left out is tried again after a
+pause, which doubles as long as it goes on failing; one answer makes good for all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Failures in a row, of requests that others served, after which an engine is left out.
+_BLAMES = 2
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 60.0
+
+
+@dataclass(slots=True)
+class _State:
+    blames: int = 0
+    pause_s: float = _FIRST_PAUSE_S
+    out_until_s: float = float("-inf")
+    #: Tried again after a pause, and has not answered yet.
+    on_trial: bool = False
+
+
+class Health:
+    """Which of M engines are in the market."""
+
+    def __init__(self, agents: int) -> None:
+        self._states = [_State() for _ in range(agents)]
+
+    def alive(self, now_s: float) -> NDArray[np.bool_]:
+        """(M,) who may be given requests."""
+        return np.array([state.out_until_s <= now_s for state in self._states])
+
+    def next_trial_s(self, now_s: float) -> float | None:
+        """When the next engine that is out will be tried again; None if none is out."""
+        times = [state.out_until_s for state in self._states if state.out_until_s > now_s]
+        return min(times, default=None)
+
+    def down(self, agent: int, now_s: float) -> None:
+        """It could not be reached: leave it out."""
+        state = self._states[agent]
+        state.out_until_s = now_s + state.pause_s
+        state.pause_s = min(2 * state.pause_s, _LONGEST_PAUSE_S)
+        state.blames, state.on_trial = 0, True
+
+    def served(self, agent: int, failed_before: Sequence[int], now_s: float) -> None:
+        """It answered a request; those that had failed the same one are to blame."""
+        self._states[agent] = _State()
+        for other in failed_before:
+            state = self._states[other]
+            if other == agent or state.out_until_s > now_s:
+                continue
+            state.blames += 1
+            if state.blames >= _BLAMES or state.on_trial:
+                self.down(other, now_s)
