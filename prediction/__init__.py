@@ -3,6 +3,8 @@
     prefix     `PrefixIndex`: which prefixes each agent's KV cache is believed to hold, as vLLM would count them
     qos        `Features` in, `QoS` out; `Measured` and `TokenPrices`; the `QoSModel` protocol and `Frozen` models
     hoeffding  `HoeffdingQoS`: online trees for each agent, with an explicit cold start
+    queueing   `QueueModel`: seconds to first token, by playing each agent's prefill queue forward
+    service_time  how long a model's steps take, learnt from the moments of first tokens
     scores     `ErrorMeter`: prequential errors of what was predicted
     errors     `PredictionError`
 
@@ -17,18 +19,23 @@ from prediction.errors import PredictionError
 from prediction.hoeffding import HoeffdingQoS
 from prediction.prefix import PrefixIndex
 from prediction.qos import RIGHT, Features, Frozen, Measured, QoS, QoSModel, TokenPrices
+from prediction.queueing import AgentState, Latency, Pending, QueueModel
 from prediction.scores import ErrorMeter
 
 __all__ = [
     "RIGHT",
+    "AgentState",
     "ErrorMeter",
     "Features",
     "Frozen",
     "HoeffdingQoS",
+    "Latency",
     "Measured",
+    "Pending",
     "PredictionError",
     "PrefixIndex",
     "QoS",
     "QoSModel",
+    "QueueModel",
     "TokenPrices",
 ]

@@ -1,0 +1,409 @@
+"""Time to first token, by playing each agent's prefill queue forward.
+
+An engine that batches continuously (Yu, Jeong, Kim, Kim and Chun, 2022, "Orca: a distributed serving system for
+transformer-based generative models") computes in one step the prompts that have arrived when the step begins, and
+those that arrive meanwhile in the next. So the time to a first token is the time until that next step begins plus the
+time it takes; how long steps take is learnt from the moments of first tokens (`service_time`), the rest is counting.
+
+Nothing here depends on what a bidder reports (`qos`, the non-interference law): token counts, moments and prices only.
+"""
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prediction.errors import PredictionError
+from prediction.service_time import Floats, ServiceTime
+
+#: First tokens of one agent that are no further apart, in seconds, come from one step.
+SAME_STEP_S = 0.002
+
+# No step ends before a tenth of it has still to come, however long it is overdue.
+_OVERDUE = 0.1
+# A new model's speed is not taken to differ from a measured one's by more than this factor, whatever they charge.
+_PRICE_RATIO = 16.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A request that was given to an agent and has produced no first token yet.
+
+    `prompt` and `cached` are tokens, cached as believed; `sent_s` is when it was dispatched to the engine, `None`
+    while it waits in the router's line.
+
+    Raises:
+        PredictionError: not 0 <= cached <= prompt, or the moment is not finite.
+    """
+
+    prompt: int
+    cached: int
+    sent_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.cached <= self.prompt:
+            raise PredictionError(f"tokens must satisfy 0 <= cached <= prompt, not {self.cached=}, {self.prompt=}.")
+        if self.sent_s is not None and not math.isfinite(self.sent_s):
+            raise PredictionError(f"`sent_s` must be finite or None, not {self.sent_s}.")
+
+    @property
+    def uncached(self) -> int:
+        """Tokens to compute."""
+        return self.prompt - self.cached
+
+    @property
+    def pairs(self) -> float:
+        """Pairs of a token to compute and one that it attends to."""
+        return self.uncached * (self.prompt + self.cached) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class AgentState:
+    """The public state of one agent as a round begins.
+
+    `pending` in the order in which they will be served, `decoding` the requests in flight that have their first token,
+    `stepped_s` when the agent last produced a first token.
+
+    Raises:
+        PredictionError: `decoding` is negative or `stepped_s` not a number.
+    """
+
+    pending: tuple[Pending, ...] = ()
+    decoding: int = 0
+    stepped_s: float = -math.inf
+
+    def __post_init__(self) -> None:
+        if self.decoding < 0:
+            raise PredictionError(f"`decoding` must be at least 0, not {self.decoding}.")
+        if math.isnan(self.stepped_s):
+            raise PredictionError("`stepped_s` must be a number, not nan.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Latency:
+    """Seconds to the first token, read-only: until computing begins, `start` (M,), and from then on, `service` (N, M).
+
+    `start` is the same for every request: the wait of whoever is put last in agent j's line.
+    """
+
+    start: NDArray[np.float64]
+    service: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            getattr(self, field.name).setflags(write=False)
+
+    @property
+    def total(self) -> NDArray[np.float64]:
+        """`start + service`, shape (N, M)."""
+        return self.start + self.service
+
+
+@dataclass(slots=True)
+class _Group:
+    """Prompts that are computed in one step."""
+
+    size: int = 0
+    tokens: float = 0.0
+    pairs: float = 0.0
+
+    def add(self, one: Pending) -> None:
+        self.size += 1
+        self.tokens += one.uncached
+        self.pairs += one.pairs
+
+
+@dataclass(slots=True)
+class _Step:
+    """First tokens that came together: of which prompts, since when, beside how many sequences."""
+
+    end_s: float
+    sent_s: float
+    previous_s: float
+    group: _Group
+    decoding: int
+
+
+@dataclass(slots=True, frozen=True)
+class _Turn:
+    """When the last in an agent's line has its turn, and beside what."""
+
+    start: float
+    beside: _Group
+    decoding: int
+    residual: bool
+    offset: float = 0.0
+
+
+class QueueModel:
+    """Predicts the time to first token of every request on every agent, and learns from the moments of first tokens.
+
+    Args:
+        models: what each agent serves, M entries; agents with equal entries share what is learnt.
+        prices: each agent's price of a fresh prompt token, M entries: a model never measured is taken to be as much
+            slower than a measured one as it is dearer. Before anything is measured, the model at the mean price
+            takes `service_time.PRIOR_SECONDS`.
+        depth: how many requests the router lets an engine hold before their first token; the others wait in the
+            router's line, and as many are sent as first tokens came. `None`: all are sent at once.
+
+    Raises:
+        PredictionError: there are no agents, lengths disagree, a price is negative or not finite, or `depth` < 1.
+
+    A request is announced by `sent`, and either had its `first_token` or is `dropped`; memory is bounded by what is in
+    flight. `predict` changes nothing. An engine whose speed changes is noticed within some ten steps.
+
+    Example:
+        >>> import numpy as np
+        >>> model = QueueModel(["small", "large"], [0.001, 0.002])
+        >>> model.sent(0, "a", Pending(500, 0, sent_s=0.0), decoding=0)
+        >>> model.first_token(0, "a", at_s=2.0)
+        >>> states = [AgentState(stepped_s=2.0), AgentState()]
+        >>> prompt = np.array([[500, 500]])
+        >>> model.predict(states, prompt, np.zeros_like(prompt), now_s=3.0).total.round(2)
+        array([[2., 4.]])
+    """
+
+    def __init__(self, models: Sequence[Hashable], prices: Sequence[float], *, depth: int | None = None) -> None:
+        if not models or len(models) != len(prices):
+            raise PredictionError(
+                f"`models` and `prices` need one entry an agent, not {len(models)} and {len(prices)} of them."
+            )
+        for agent, price in enumerate(prices):
+            if not (math.isfinite(price) and price >= 0.0):
+                raise PredictionError(f"`prices` must be finite and at least 0; agent {agent} has {price}.")
+        if depth is not None and depth < 1:
+            raise PredictionError(f"`depth` must be at least 1, or None, not {depth}.")
+        distinct = list(dict.fromkeys(models))
+        self._depth = depth
+        self._model_of = [distinct.index(model) for model in models]
+        self._prices = [prices[self._model_of.index(k)] for k in range(len(distinct))]
+        self._services = [ServiceTime() for _ in distinct]
+        self._in_flight: list[dict[str, tuple[Pending, int]]] = [{} for _ in models]
+        self._stepped = [-math.inf] * len(models)
+        self._open: list[_Step | None] = [None] * len(models)
+        mean = sum(self._prices) / len(self._prices)
+        for price, service in zip(self._prices, self._services, strict=True):
+            service.suppose(service.weights * _dearer(price, mean))
+        self._weights = [service.weights.tolist() for service in self._services]
+        self._unmeasured = list(range(len(distinct)))
+
+    def predict(
+        self, states: Sequence[AgentState], prompt: NDArray[np.integer], cached: NDArray[np.integer], now_s: float
+    ) -> Latency:
+        """Predict each of N requests as the next, and only one, to be put last in an agent's line.
+
+        Args:
+            states: of the M agents.
+            prompt, cached: tokens (N, M), cached as believed.
+            now_s: on the clock of `sent_s` and `stepped_s`.
+
+        Raises:
+            PredictionError: shapes disagree or `cached` does not lie in [0, `prompt`].
+        """
+        agents = len(self._model_of)
+        shape = np.shape(prompt)
+        if len(shape) != 2 or shape[1] != agents or np.shape(cached) != shape or len(states) != agents:
+            raise PredictionError(
+                f"expected {agents} states and two (N, {agents}) arrays, not {len(states)} states, {shape} and "
+                f"{np.shape(cached)}."
+            )
+        whole, held = np.asarray(prompt, np.float64), np.asarray(cached, np.float64)
+        service = whole - held
+        if service.size and not (held.min() >= 0.0 and service.min() >= 0.0):
+            raise PredictionError("`cached` must lie in [0, `prompt`] everywhere.")
+        start, fixed, per_token, per_pair = np.empty((4, agents))
+        for j, (state, k) in enumerate(zip(states, self._model_of, strict=True)):
+            weights = self._weights[k]
+            turn = self._play(state, weights, now_s)
+            start[j] = turn.start
+            fixed[j] = turn.offset + _seconds(weights, turn.beside, turn.decoding + 1, turn.residual)
+            per_token[j], per_pair[j] = weights[1], weights[2] / 2
+        # In place: uncached (per_token + per_pair (prompt + cached) / 2) + what it has no part in.
+        attended = whole + held
+        attended *= per_pair
+        attended += per_token
+        service *= attended
+        service += fixed
+        return Latency(start, np.maximum(service, _OVERDUE * fixed.clip(1e-4), out=service))
+
+    def sent(self, agent: int, name: str, pending: Pending, decoding: int) -> None:
+        """A request was dispatched to `agent`, at `pending.sent_s`, beside so many that have their first token.
+
+        Raises:
+            PredictionError: there is no such agent, the name is in flight there, or `sent_s` is None.
+        """
+        in_flight = self._of(agent)
+        if pending.sent_s is None:
+            raise PredictionError(f"request {name!r} has no `sent_s`: say when it was dispatched.")
+        if name in in_flight:
+            raise PredictionError(f"request {name!r} is in flight at agent {agent} already.")
+        self._close(agent, before_s=pending.sent_s)
+        in_flight[name] = (pending, decoding)
+
+    def first_token(self, agent: int, name: str, at_s: float) -> None:
+        """The request's first token arrived: learn from it.
+
+        Raises:
+            PredictionError: there is no such agent, the request is not in flight there, or the moment is not finite.
+        """
+        pending, decoding = self._take(agent, name)
+        if not math.isfinite(at_s):
+            raise PredictionError(f"`at_s` must be finite, not {at_s}.")
+        self._close(agent, before_s=at_s)
+        assert pending.sent_s is not None
+        step = self._open[agent]
+        if step is None:
+            step = _Step(at_s, pending.sent_s, self._stepped[agent], _Group(), decoding)
+            self._open[agent] = step
+        step.group.add(pending)
+        step.sent_s = min(step.sent_s, pending.sent_s)
+        step.decoding = max(step.decoding, decoding)
+        self._stepped[agent] = max(self._stepped[agent], at_s)
+        self._close_if_alone(agent)
+        if self._in_flight[agent] and self._services[self._model_of[agent]].samples == 0:
+            # A model's very first step says enough of its speed, even if others may turn out to share it.
+            self._learn(agent, step, provisional=True)
+
+    def dropped(self, agent: int, name: str) -> None:
+        """The request failed, or was cancelled, before its first token.
+
+        Raises:
+            PredictionError: there is no such agent or the request is not in flight there.
+        """
+        self._take(agent, name)
+        self._close_if_alone(agent)
+
+    def seconds_per_token(self) -> NDArray[np.float64]:
+        """What one uncached prompt token adds to a step of each agent, with its share of attention: shape (M,)."""
+        marginal = []
+        for weights, service in zip(self._weights, self._services, strict=True):
+            tokens, pairs = service.typical[1], service.typical[2]
+            # The pairs grow with the square of the tokens: twice the mean is the margin.
+            marginal.append(weights[1] + (2.0 * weights[2] * pairs / tokens if tokens > 0.0 else 0.0))
+        return np.array([marginal[k] for k in self._model_of])
+
+    def base_seconds(self) -> NDArray[np.float64]:
+        """What a step of each agent takes however little it computes: shape (M,)."""
+        return np.array([self._weights[k][0] for k in self._model_of])
+
+    def _play(self, state: AgentState, weights: list[float], now_s: float) -> _Turn:
+        """Play an agent's line forward until the next to be put there has its turn."""
+        held, line = self._split(state, now_s)
+        joins = self._depth is None or len(held) < self._depth
+        if not held:
+            return _Turn(0.0, _Group(), state.decoding, state.decoding > 0)
+        first_s = min(one.sent_s or 0.0 for one in held)
+        idle = first_s >= state.stepped_s
+        residual = idle and state.decoding > 0
+        begun_s = max(state.stepped_s, first_s)
+        # Whoever came before the step began is in it. An idle engine begins with the first to come.
+        closed_s = begun_s + weights[4] if residual else begun_s
+        now, later = _Group(), _Group()
+        for one in held:
+            assert one.sent_s is not None
+            early = one.sent_s <= closed_s if residual or not idle else now.size == 0 and one.sent_s == first_s
+            (now if early else later).add(one)
+        takes = _seconds(weights, now, state.decoding, residual)
+        if joins and residual and now_s <= closed_s:
+            return _Turn(0.0, now, state.decoding, residual, begun_s - now_s)
+        end = max(begun_s + takes - now_s, _OVERDUE * takes)
+        if joins:
+            return _Turn(end, later, state.decoding + now.size, False)
+        return _wait(line, [now, later] if later.size else [now], state.decoding, weights, end)
+
+    def _split(self, state: AgentState, now_s: float) -> tuple[list[Pending], list[Pending]]:
+        """What the engine holds, or is sent now, and what waits in the router's line."""
+        held = [one for one in state.pending if one.sent_s is not None]
+        line = [one for one in state.pending if one.sent_s is None]
+        free = len(line) if self._depth is None else max(self._depth - len(held), 0)
+        held += [Pending(one.prompt, one.cached, now_s) for one in line[:free]]
+        return held, line[free:]
+
+    def _of(self, agent: int) -> dict[str, tuple[Pending, int]]:
+        if not 0 <= agent < len(self._in_flight):
+            raise PredictionError(f"`agent` must lie in [0, {len(self._in_flight) - 1}], not {agent}.")
+        return self._in_flight[agent]
+
+    def _take(self, agent: int, name: str) -> tuple[Pending, int]:
+        try:
+            return self._of(agent).pop(name)
+        except KeyError:
+            raise PredictionError(f"request {name!r} is not in flight at agent {agent}.") from None
+
+    def _close(self, agent: int, before_s: float) -> None:
+        """Learn from an open step that nothing at `before_s` can belong to."""
+        step = self._open[agent]
+        if step is not None and before_s - step.end_s > SAME_STEP_S:
+            self._open[agent] = None
+            self._learn(agent, step)
+
+    def _close_if_alone(self, agent: int) -> None:
+        """Learn from an open step if nobody is left who could share it."""
+        if not self._in_flight[agent]:
+            self._close(agent, before_s=math.inf)
+
+    def _learn(self, agent: int, step: _Step, provisional: bool = False) -> None:
+        took = step.end_s - max(step.sent_s, step.previous_s)
+        if took <= 0.0:
+            return
+        idle = step.sent_s >= step.previous_s
+        k = self._model_of[agent]
+        terms = _terms(step.group, step.decoding, idle and step.decoding > 0)
+        if provisional:
+            self._services[k].guess(terms, took)
+        else:
+            self._services[k].learn(terms, took)
+        self._refresh(k)
+
+    def _refresh(self, k: int) -> None:
+        """Take over what model k has learnt, and tell the models that were never measured."""
+        self._weights[k] = self._services[k].weights.tolist()
+        if self._unmeasured:
+            self._unmeasured = [other for other in self._unmeasured if not self._services[other].measured]
+            measured = [other for other, service in enumerate(self._services) if service.measured]
+            for other in self._unmeasured:
+                price = self._prices[other]
+                like = [self._services[one].weights * _dearer(price, self._prices[one]) for one in measured]
+                self._services[other].suppose(np.mean(like, axis=0))
+                self._weights[other] = self._services[other].weights.tolist()
+
+
+def _terms(group: _Group, decoding: int, residual: bool) -> Floats:
+    return np.array([1.0, group.tokens, group.pairs, decoding + group.size, float(residual)])
+
+
+def _seconds(weights: list[float], group: _Group, decoding: int, residual: bool) -> float:
+    base, token, pair, sequence, rest = weights
+    seconds = base + token * group.tokens + pair * group.pairs + sequence * (decoding + group.size)
+    return seconds + rest if residual else seconds
+
+
+def _wait(line: list[Pending], groups: list[_Group], decoding: int, weights: list[float], end: float) -> _Turn:
+    """Play on while the router's line is longer than what the engine takes.
+
+    As many are sent as a step has given first tokens; they are computed after those that the engine holds already.
+    """
+    done, place = groups.pop(0), 0
+    decoding += done.size
+    while True:
+        sent = _Group()
+        for one in line[place : place + done.size]:
+            sent.add(one)
+        place += done.size
+        # What is sent to an engine that computes no prompt waits for its decode step.
+        residual = not groups
+        if sent.size < done.size:
+            start = end + (0.0 if residual else _seconds(weights, groups[0], decoding, False))
+            return _Turn(start, sent, decoding, residual)
+        groups.append(sent)
+        done = groups.pop(0)
+        end += _seconds(weights, done, decoding, residual)
+
+
+def _dearer(price: float, than: float) -> float:
+    """How many times as dear, within bounds; 1 where either is free."""
+    if price <= 0.0 or than <= 0.0:
+        return 1.0
+    return min(max(price / than, 1.0 / _PRICE_RATIO), _PRICE_RATIO)
