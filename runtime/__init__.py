@@ -26,6 +26,7 @@ from runtime.events import (
     Prediction,
     Served,
 )
+from runtime.policies.auction import Auction
 from runtime.policies.paper import PaperAuction
 from runtime.policies.policy import WAITING, Agent, Decision, Fleet, Job, Policy
 from runtime.rounds.records import RoundRules
@@ -35,6 +36,7 @@ __all__ = [
     "WAITING",
     "Agent",
     "Arrived",
+    "Auction",
     "Completion",
     "Decided",
     "Decision",

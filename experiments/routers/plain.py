@@ -51,15 +51,22 @@ class CacheAware:
     busiest agent has `absolute` more requests in flight than the idlest, and `relative` times as many.
     """
 
-    name = "cache-aware"
-
-    def __init__(self, match: float = 0.3, absolute: int = 8, relative: float = 1.5) -> None:
-        self._match, self._absolute, self._relative = match, absolute, relative
+    def __init__(
+        self,
+        match: float = 0.3,
+        absolute: int = 8,
+        relative: float = 1.5,
+        *,
+        best: bool = False,
+        name: str = "cache-aware",
+    ) -> None:
+        self._match, self._absolute, self._relative, self._best, self.name = match, absolute, relative, best, name
 
     def attach(self, agents: Sequence[Agent]) -> None:
         """Start with empty caches."""
         self._affinity = Affinity(agents)
         self._capacities = np.array([agent.slots for agent in agents])
+        self._dear = dearest(agents) if self._best else np.ones(len(agents), bool)
 
     def ready(self, fleet: Fleet) -> bool:
         """Nobody is made to wait."""
@@ -78,6 +85,7 @@ class CacheAware:
             self._affinity.learn(event.offer, event.agent, event.completion, event.note)
 
     def _pick(self, offer: Offer, load: NDArray[np.int64], living: NDArray[np.intp]) -> int:
+        living = among(living, self._dear)
         cached = self._affinity.cached_tokens([offer])[0]
         busiest, idlest = load[living].max(), load[living].min()
         balanced = busiest - idlest <= self._absolute or busiest <= self._relative * idlest
@@ -116,6 +124,29 @@ def _one_by_one(pick: Pick, offers: Sequence[Offer], fleet: Fleet) -> Decision:
         agents[i] = pick(offer, load, living)
         load[agents[i]] += 1
     return Decision(agents, np.zeros(len(offers), np.int64))
+
+
+def dearest(agents: Sequence[Agent]) -> NDArray[np.bool_]:
+    """(M,) which agents serve the model with the dearest prompt tokens: the best class, where dear is good."""
+    price = np.array([agent.prices.fresh for agent in agents])
+    best: NDArray[np.bool_] = price >= price.max()
+    return best
+
+
+def among(living: NDArray[np.intp], wanted: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Those of the living who are wanted, or all of them if none is."""
+    kept = living[wanted[living]]
+    return kept if kept.size else living
+
+
+def _sticky_best(agents: Sequence[Agent]) -> Pick:
+    dear = dearest(agents)
+    return lambda offer, load, living: _sticky(offer, load, among(living, dear))
+
+
+def _best_single(agents: Sequence[Agent]) -> Pick:
+    first = np.arange(len(agents)) == int(dearest(agents).argmax())
+    return lambda offer, load, living: int(among(living, first)[0])
 
 
 def _random(seed: int) -> Pick:

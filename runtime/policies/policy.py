@@ -25,13 +25,15 @@ WAITING = -2
 class Agent:
     """An engine as the market sees it.
 
-    `slots` is its capacity, how many requests the router lets it serve at once, `prices` its price list.
+    `slots` is its capacity, how many requests the router lets it serve at once, `prices` its price list, `depth` how many
+    requests it is given before their first token, None for as many as it takes.
     """
 
     name: str
     info: EngineInfo
     prices: TokenPrices
     slots: int
+    depth: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,7 @@ class Fleet:
     """The M agents as a round begins: all that is public, and nothing that a waiting bidder reports.
 
     `jobs` holds each agent's work, what was dispatched first, then its line, both in order. `alive` (M,) marks who is
-    up; `stepped_s` (M,) is when each agent last produced a first token, -inf if never. `depth` is how many requests
-    an engine is given before their first token, None for as many as it takes.
+    up; `stepped_s` (M,) is when each agent last produced a first token, -inf if never.
     """
 
     agents: tuple[Agent, ...]
@@ -61,7 +62,6 @@ class Fleet:
     jobs: tuple[tuple[Job, ...], ...]
     now_s: float = 0.0
     stepped_s: NDArray[np.float64] | None = None
-    depth: int | None = None
 
     @property
     def inflight(self) -> NDArray[np.int64]:

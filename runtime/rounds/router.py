@@ -109,7 +109,9 @@ class Router:
         self.infos = [await engine.start() for engine in self.engines]
         limit = self.rounds.slots
         self._agents = tuple(
-            Agent(engine.name, info, prices, info.slots if limit is None else min(limit, info.slots))
+            Agent(
+                engine.name, info, prices, info.slots if limit is None else min(limit, info.slots), self.rounds.depth
+            )
             for engine, info, prices in zip(self.engines, self.infos, self.prices, strict=True)
         )
         self._statistics = RoundStatistics()
@@ -246,7 +248,6 @@ class Router:
             self._dispatcher.jobs(),
             now,
             self._dispatcher.stepped_s.copy(),
-            self.rounds.depth,
         )
 
     def _run_round(self) -> bool:

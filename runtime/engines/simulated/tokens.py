@@ -7,6 +7,7 @@ About as many pieces as SmolLM2 has tokens on English dialogues; never meant for
 import re
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 from runtime.engines.engine import Message
 
@@ -20,6 +21,8 @@ _RESERVED = 16
 VOCABULARY = "word-pieces"
 
 
+# A conversation is asked again with each turn, and by the router as well as the engine.
+@lru_cache(maxsize=8192)
 def encode(text: str) -> tuple[int, ...]:
     """Token ids of a text; each piece's id is a checksum of its bytes, at least 16."""
     return tuple(_token(piece) for piece in _PIECE.findall(text))

@@ -1,0 +1,167 @@
+"""Rivals that know what the auction knows: the same forecasts, the same fees, the same right to decline.
+
+What the auction gains over them is due to its matching and to asking; what they gain over `plain` routers is information
+and admission.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allocation import UNSERVED, Greedy
+from mechanisms import DirectMechanism, FirstCome, Mechanism, PostedPrice
+from runtime import WAITING, Agent, Auction, Decision, Event, Fleet, Offer, Prediction
+from runtime.policies.forecast import Forecaster, Outlook
+
+Floats = NDArray[np.float64]
+
+
+class Informed:
+    """Forecasts as the auction does; subclasses choose. Charges nothing, so reports are taken to be true."""
+
+    name = "informed"
+
+    def attach(self, agents: Sequence[Agent]) -> None:
+        """Start with empty caches and nothing learnt."""
+        self.forecaster = Forecaster()
+        self.forecaster.attach(agents)
+
+    def ready(self, fleet: Fleet) -> bool:
+        """Nobody is made to wait."""
+        return True
+
+    def decide(self, offers: Sequence[Offer], fleet: Fleet) -> Decision:
+        """Choose, by forecast."""
+        outlook = self.forecaster.look(offers, fleet)
+        agents = self.choose(offers, fleet, outlook)
+        notes = [self.forecaster.note(outlook, offer, i, int(agents[i])) for i, offer in enumerate(offers)]
+        predicted = [
+            Prediction(*(float(part[i, j]) for part in (outlook.latency, outlook.cost, outlook.quality)))
+            if j >= 0
+            else None
+            for i, j in enumerate(agents)
+        ]
+        return Decision(agents, np.zeros(len(offers), np.int64), predicted, notes=notes)
+
+    def notice(self, event: Event) -> None:
+        """Learn."""
+        self.forecaster.notice(event)
+
+    def choose(self, offers: Sequence[Offer], fleet: Fleet, outlook: Outlook) -> NDArray[np.int64]:
+        """(N,) agents, `UNSERVED` or `WAITING`."""
+        raise NotImplementedError
+
+
+def net_values(offers: Sequence[Offer], outlook: Outlook, extra: Floats | float = 0.0) -> Floats:
+    """(N, M) credits of value minus cost as reported, -inf where an agent cannot serve; `extra` seconds of wait."""
+    worth, delay = np.array([(offer.preferences.worth, offer.preferences.delay_cost) for offer in offers]).T
+    net = worth[:, None] * outlook.quality - delay[:, None] * (outlook.latency + extra) - outlook.cost
+    return np.where(outlook.possible, net, -np.inf)
+
+
+class CMu(Informed):
+    """Whoever loses most by waiting for its own length goes first (the c-mu rule: Cox and Smith 1961).
+
+    Waiting requests are ordered anew whenever an agent has no prompt to compute; each in turn takes the agent that is
+    worth most to it, and waits if that agent is busy. One that is worth less than its cost everywhere is declined.
+    """
+
+    name = "c-mu"
+
+    def ready(self, fleet: Fleet) -> bool:
+        """Whether some agent has no prompt to compute."""
+        return bool((_idle(fleet) & fleet.alive).any())
+
+    def choose(self, offers: Sequence[Offer], fleet: Fleet, outlook: Outlook) -> NDArray[np.int64]:
+        """(N,) agents, `UNSERVED` or `WAITING`."""
+        idle = _idle(fleet)
+        extra = np.zeros(len(idle))
+        agents = np.full(len(offers), WAITING)
+        delay = np.array([offer.preferences.delay_cost for offer in offers])
+        for i in np.argsort(-delay / np.maximum(outlook.service.mean(axis=1), 1e-6), kind="stable"):
+            net = net_values([offers[i]], _row(outlook, int(i)), extra)[0]
+            best = int(net.argmax())
+            if net[best] < 0:
+                agents[i] = UNSERVED
+            elif idle[best]:
+                agents[i], idle[best] = best, False
+            extra[best] += outlook.service[i, best] if net[best] >= 0 else 0.0
+        return agents
+
+
+class Tiers(Informed):
+    """Two service tiers by a worth threshold: the dearer model for those above it, the rest for the others.
+
+    The threshold is the median worth reported so far; a conversation stays with the agent it hashes to in its tier.
+    """
+
+    name = "tiers"
+
+    def attach(self, agents: Sequence[Agent]) -> None:
+        """Start afresh."""
+        super().attach(agents)
+        self._seen: list[float] = []
+        price = np.array([agent.prices.fresh for agent in agents])
+        self._upper = price >= price.max()
+
+    def choose(self, offers: Sequence[Offer], fleet: Fleet, outlook: Outlook) -> NDArray[np.int64]:
+        """(N,) agents."""
+        agents = np.full(len(offers), UNSERVED)
+        seen = list(self._seen)
+        for i, offer in enumerate(offers):
+            seen.append(offer.preferences.worth)
+            upper = offer.preferences.worth >= np.median(seen)
+            able = outlook.possible[i]
+            tier = np.flatnonzero(able & (self._upper == upper))
+            living = tier if tier.size else np.flatnonzero(able)
+            if living.size:
+                agents[i] = rendezvous(offer, living)
+        return agents
+
+    def notice(self, event: Event) -> None:
+        """Learn."""
+        super().notice(event)
+        if type(event).__name__ == "Arrived":
+            self._seen = [*self._seen[-999:], event.offer.preferences.worth]
+
+
+class Declining:
+    """A plain router with the right to decline what is worth less than its cost where the router would send it."""
+
+    def __init__(self, router: "Routing", name: str) -> None:
+        self.name, self._router = name, router
+
+    def attach(self, agents: Sequence[Agent]) -> None:
+        """Start afresh."""
+        self.forecaster = Forecaster()
+        self.forecaster.attach(agents)
+        self._router.attach(agents)
+
+
+def rendezvous(offer: Offer, living: NDArray[np.intp]) -> int:
+    """The agent of a conversation by rendezvous hashing (Thaler and Ravishankar 1998)."""
+    import hashlib
+
+    keys = [hashlib.blake2b(f"{offer.request.dialogue}/{j}".encode(), digest_size=8).digest() for j in living]
+    return int(living[max(range(living.size), key=keys.__getitem__)])
+
+
+def posted(name: str = "posted cost + fee") -> Auction:
+    """Each request takes its own best place at cost plus fee, as it comes."""
+    return Auction(Mechanism(FirstCome(), PostedPrice()), name=name, gather=False)
+
+
+def greedy(name: str = "greedy") -> Auction:
+    """The greatest welfare of a pair first, on the auction's own weights."""
+    return Auction(Mechanism(Greedy(), PostedPrice()), name=name)
+
+
+def _idle(fleet: Fleet) -> NDArray[np.bool_]:
+    return np.array([all(job.first_token_s is not None for job in jobs) for jobs in fleet.jobs])
+
+
+def _row(outlook: Outlook, i: int) -> Outlook:
+    parts = (outlook.service, outlook.cost, outlook.quality, outlook.possible, outlook.prompt, outlook.cached)
+    service, cost, quality, possible, prompt, cached = (part[i : i + 1] for part in parts)
+    return Outlook(outlook.start, service, cost, quality, possible, prompt, cached, outlook.output[i : i + 1])

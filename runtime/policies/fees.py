@@ -1,0 +1,193 @@
+"""What serving a request at an agent costs others than that agent: the auction's fees, in credits.
+
+Every term is computed once for the round as it stands, from public state, forecasts and what *other* bidders reported
+in *earlier* rounds. None reads a present report, and none depends on who is served where.
+"""
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mechanisms import Preferences
+from runtime.events import Decided, Declined, Event
+from runtime.policies.forecast import Outlook
+from runtime.policies.policy import Agent
+
+Floats = NDArray[np.float64]
+
+#: Seconds over which arrivals are averaged.
+MEMORY_S = 60.0
+_REMEMBERED = 10_000
+_BUSIEST = 0.8
+_LONGEST = 20.0
+
+
+class Others:
+    """What bidders reported in earlier rounds; each is told of the others alone."""
+
+    def __init__(self) -> None:
+        self._types: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._sum = np.zeros(2)
+
+    def learn(self, bidder: str, reported: Preferences) -> None:
+        """Keep a bidder's last report; the longest unheard is forgotten beyond some thousands."""
+        self._drop(bidder)
+        self._types[bidder] = reported.worth, reported.delay_cost
+        self._sum += self._types[bidder]
+        if len(self._types) > _REMEMBERED:
+            self._drop(next(iter(self._types)))
+
+    def mean_without(self, bidder: str) -> tuple[float, float]:
+        """Mean worth and delay cost of everybody else; zero as long as nobody else was met."""
+        own = self._types.get(bidder, (0.0, 0.0))
+        count = len(self._types) - (bidder in self._types)
+        worth, delay = (self._sum - own) / max(count, 1)
+        return max(float(worth), 0.0), max(float(delay), 0.0)
+
+    def _drop(self, bidder: str) -> None:
+        if bidder in self._types:
+            self._sum -= self._types.pop(bidder)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traffic:
+    """Public rates: `busy` (M,) is the share of time that each agent computes prompts.
+
+    `turns` are those that a conversation is expected to go on for after this one, `growth` the tokens that each adds.
+    """
+
+    busy: Floats
+    turns: float
+    growth: float
+
+
+class TrafficMeter:
+    """Averages of what was given to agents, forgetting with `MEMORY_S`."""
+
+    def __init__(self, agents: int) -> None:
+        self._seconds = np.zeros(agents)
+        #: Delay cost that comes to each agent: in all, and by bidder.
+        self._flow = np.zeros(agents)
+        self._own: OrderedDict[str, tuple[float, Floats]] = OrderedDict()
+        self._at = 0.0
+        self._began: float | None = None
+        self._first = self._later = 0
+        self._grown = 0.0
+
+    def arrived(
+        self, agent: int, bidder: str, delay_cost: float, service_s: float, turn: int, fresh: int, now_s: float
+    ) -> None:
+        """A request was given to an agent, whose prompt it is expected to compute so long."""
+        self._began = now_s if self._began is None else self._began
+        fade = _fade(now_s - self._at)
+        self._seconds, self._flow, self._at = self._seconds * fade, self._flow * fade, now_s
+        self._seconds[agent] += service_s
+        self._flow[agent] += delay_cost
+        since, own = self._own.pop(bidder, (now_s, np.zeros_like(self._flow)))
+        own = own * _fade(now_s - since)
+        own[agent] += delay_cost
+        self._own[bidder] = now_s, own
+        if len(self._own) > _REMEMBERED:
+            self._own.popitem(last=False)
+        if turn == 0:
+            self._first += 1
+        else:
+            self._later += 1
+            self._grown += min(fresh, 200)
+
+    def read(self, now_s: float) -> Traffic:
+        """Rates as of now."""
+        more = (self._later + 4.0) / (self._first + self._later + 5.0)
+        return Traffic(
+            np.minimum(self._seconds * _fade(now_s - self._at) / self._span(now_s), _BUSIEST),
+            min(more / (1 - more), _LONGEST),
+            (self._grown + 20.0) / (self._later + 1.0),
+        )
+
+    def delay_flow(self, now_s: float, bidder: str) -> Floats:
+        """(M,) credits a second, a second: delay cost that all others bring to each agent."""
+        since, own = self._own.get(bidder, (now_s, np.zeros_like(self._flow)))
+        others = self._flow * _fade(now_s - self._at) - own * _fade(now_s - since)
+        flow: Floats = np.maximum(others, 0.0) / self._span(now_s)
+        return flow
+
+    def _span(self, now_s: float) -> float:
+        """Seconds that the sums are worth."""
+        age = 0.0 if self._began is None else now_s - self._began
+        return MEMORY_S * (1.0 - _fade(max(age, MEMORY_S / 10)))
+
+
+def _fade(seconds: float) -> float:
+    return math.exp(-max(seconds, 0.0) / MEMORY_S)
+
+
+def congestion(outlook: Outlook, traffic: Traffic, flows: Floats) -> Floats:
+    """(N, M) credits: what later arrivals wait for; `flows` (N, M) is the delay cost that others bring, a second.
+
+    A request of service time s adds s to the wait of whoever arrives before the agent is idle again. With backlog B and
+    utilisation rho that lasts (B + s / 2) / (1 - rho) seconds on average (the busy period of M/G/1; Kleinrock 1975):
+    fee = s * flow * (B + s / 2) / (1 - rho).
+    """
+    lasts = (outlook.start + outlook.service / 2) / (1.0 - traffic.busy)
+    fee: Floats = outlook.service * flows * lasts
+    return fee
+
+
+def future(
+    outlook: Outlook, traffic: Traffic, worths: Floats, delays: Floats, speeds: tuple[Floats, Floats], prices: Floats
+) -> tuple[Floats, Floats]:
+    """Credits that a conversation is worth from its next turn on: (N, M) once served at an agent, (N,) once declined.
+
+    A turn at an agent that is warm is worth m_j = worth * quality - delay cost * seconds - price of its tokens; R turns
+    are expected. From agent j the future is max(R m_j, max_k (R m_k - switch_k)), where switching to k computes
+    the conversation there anew, and not less than nothing. A conversation that is declined is taken to end. Worth and
+    delay cost are the others' means.
+    """
+    base, per_token = speeds
+    fresh, held, out = prices.T
+    turn = worths[:, None] * outlook.quality - delays[:, None] * (base + per_token * traffic.growth)
+    turn = turn - held * outlook.prompt - fresh * traffic.growth - out * outlook.output
+    warm = traffic.turns * turn
+    missing = np.maximum(outlook.prompt + outlook.output - outlook.cached, 0.0)
+    switch = missing * (fresh - held) + delays[:, None] * per_token * missing
+    moved = np.where(outlook.possible, warm - switch, -np.inf)
+    served = np.maximum(np.maximum(warm, _best_of_others(moved)), 0.0)
+    return served, np.zeros(len(served))
+
+
+def against_unserved(loss: Floats, unserved: Floats, possible: NDArray[np.bool_]) -> Floats:
+    """(N, M) fees from what each outcome of a row costs others: never negative, and zero for being unserved.
+
+    Where some agent costs others no more than declining would, the best such agent is free; where declining is best
+    for others, an agent costs what it is worse than that. (Subtracting the least fee of a row instead would let
+    requests in whose value is below what they cost others everywhere.)
+    """
+    least = np.minimum(np.where(possible, loss, np.inf).min(axis=1), unserved)
+    return np.where(possible, loss - least[:, None], 0.0)
+
+
+def _best_of_others(table: Floats) -> Floats:
+    """(N, M) in each row the greatest of the other entries; -inf where there is none."""
+    n, m = table.shape
+    if m == 1:
+        return np.full((n, m), -np.inf)
+    order = np.argsort(table, axis=1)
+    rows = np.arange(n)
+    best = np.repeat(table[rows, order[:, -1]][:, None], m, axis=1)
+    best[rows, order[:, -1]] = table[rows, order[:, -2]]
+    return best
+
+
+def learn_types(others: Others, event: Event) -> None:
+    """Reports become known to later rounds once their own has decided."""
+    if isinstance(event, Decided | Declined):
+        others.learn(event.offer.request.bidder, event.offer.preferences)
+
+
+def price_table(agents: Sequence[Agent]) -> Floats:
+    """(M, 3) credits a token: fresh, cached, output."""
+    return np.array([(agent.prices.fresh, agent.prices.cached, agent.prices.output) for agent in agents])

@@ -1,0 +1,152 @@
+"""`Forecaster`: all that a round knows of every request on every agent before anybody's report is read.
+
+The auction and every informed rival use this very class, so what the one gains over the others is not information.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prediction import RIGHT, AgentState, Pending, QueueModel
+from prediction.intervals import ConformalIntervals
+from prediction.lengths import OutputLengths
+from runtime.events import Dispatched, Event, Failed, FirstToken, Offer, Served
+from runtime.policies.affinity import Affinity
+from runtime.policies.policy import Agent, Fleet
+from runtime.policies.skill import PooledSkill, QualityModel
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outlook:
+    """N requests on M agents, from public state alone.
+
+    `start` (M,) is when a request put last in an agent's line would begin to be computed, `service` (N, M) how long it
+    then takes to its first token, both in seconds from now; `cost` (N, M) in credits, `quality` (N, M) the chance of a
+    right answer, `possible` (N, M) who could serve at all; `prompt`, `cached` (N, M) and `output` (N, M) are tokens.
+    """
+
+    start: Floats
+    service: Floats
+    cost: Floats
+    quality: Floats
+    possible: NDArray[np.bool_]
+    prompt: Counts
+    cached: Counts
+    output: Floats
+
+    @property
+    def latency(self) -> Floats:
+        """(N, M) seconds from now to the first token of a request put last in line."""
+        return self.start + self.service
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What the forecast said of a request on the agent that got it; goes with the request."""
+
+    prompt: int
+    cached: int
+    #: Seconds from its dispatch to its first token, as predicted at dispatch; set then.
+    service_s: float
+    turn: int
+    topic: object = None
+
+
+class Forecaster:
+    """Caches, queues, speeds, answer lengths and skills, learnt from events.
+
+    Args:
+        quality: makes the model of who answers right, given the fleet; default counts pooled by model.
+        queue: makes the latency model, given the fleet and `depth`.
+    """
+
+    def __init__(
+        self,
+        quality: Callable[[Sequence[Agent]], QualityModel] | None = None,
+        *,
+        coverage: float = 0.9,
+    ) -> None:
+        self._make_quality = quality or PooledSkill
+        self._coverage = coverage
+
+    def attach(self, agents: Sequence[Agent]) -> None:
+        """Start with empty caches and nothing learnt."""
+        self.agents = tuple(agents)
+        self._affinity = Affinity(agents)
+        self._models = [agent.info.model for agent in agents]
+        self._prices = np.array([(one.prices.fresh, one.prices.cached, one.prices.output) for one in agents])
+        self._limits = np.array([agent.info.max_model_len for agent in agents])
+        self.queue = QueueModel(self._models, self._prices[:, 0].tolist(), depth=agents[0].depth)
+        self.lengths = OutputLengths(len(agents))
+        self.quality = self._make_quality(agents)
+        self.intervals = ConformalIntervals(coverage=self._coverage)
+
+    def look(self, offers: Sequence[Offer], fleet: Fleet) -> Outlook:
+        """Forecast every offer on every agent; changes nothing."""
+        prompt = np.array([[len(tokens) for tokens in offer.tokens] for offer in offers])
+        cached = self._affinity.cached_tokens(offers)
+        limits = np.array([offer.request.max_tokens for offer in offers])
+        latency = self.queue.predict([_state(fleet, j) for j in range(len(self.agents))], prompt, cached, fleet.now_s)
+        output = self.lengths.predict(limits)
+        fresh, held, out = self._prices.T
+        possible = (prompt < self._limits) & fleet.alive
+        for i, offer in enumerate(offers):
+            possible[i, sorted(offer.refused)] = False
+        return Outlook(
+            latency.start,
+            latency.service,
+            fresh * (prompt - cached) + held * cached + out * output,
+            self.quality.predict(offers),
+            possible,
+            prompt,
+            cached,
+            output,
+        )
+
+    def note(self, outlook: Outlook, offer: Offer, i: int, agent: int) -> Noted:
+        """What is to go with request `i` to the agent that got it."""
+        return Noted(
+            int(outlook.prompt[i, agent]),
+            int(outlook.cached[i, agent]),
+            float(outlook.service[i, agent]),
+            offer.turn,
+        )
+
+    def notice(self, event: Event) -> None:
+        """Learn."""
+        note = getattr(event, "note", None)
+        if not isinstance(note, Noted):
+            return
+        name = event.offer.request.id
+        if isinstance(event, Dispatched):
+            self.queue.sent(event.agent, name, Pending(note.prompt, note.cached, event.at_s), event.decoding)
+        elif isinstance(event, FirstToken):
+            self.queue.first_token(event.agent, name, event.at_s)
+        elif isinstance(event, Failed) and event.agent is not None:
+            self.queue.dropped(event.agent, name)
+        elif isinstance(event, Served):
+            self._learn(event, note)
+
+    def _learn(self, event: Served, note: Noted) -> None:
+        self._affinity.learn(event.offer, event.agent, event.completion, note.cached)
+        self.lengths.learn(event.agent, event.completion.output_tokens)
+        if event.predicted is not None:
+            took = event.dispatched_s - event.decided_s + event.completion.first_token_s
+            self.intervals.learn(event.predicted.latency_s, took)
+        if event.quality is not None:
+            self.quality.learn(event.offer, event.agent, event.quality >= RIGHT)
+
+
+def _state(fleet: Fleet, agent: int) -> AgentState:
+    jobs = fleet.jobs[agent]
+    pending = tuple(
+        Pending(job.note.prompt, job.note.cached, job.sent_s)
+        for job in jobs
+        if job.first_token_s is None and isinstance(job.note, Noted)
+    )
+    return AgentState(pending, sum(job.first_token_s is not None for job in jobs), fleet.last_token_s(agent))
