@@ -39,10 +39,10 @@ class ConformalIntervals:
     Raises:
         PredictionError: a parameter is out of range.
 
-    Until `PRIOR_SCORES` values were learnt, the missing ones are quantiles of y = p exp(`PRIOR_SPREAD` z): a wide prior.
+    Until `PRIOR_SCORES` values were learnt, a wide prior stands in for those missing: y = p exp(`PRIOR_SPREAD` z).
 
     Example:
-        >>> intervals = ConformalIntervals()
+        >>> intervals = ConformalIntervals(rate=0.0)
         >>> for k in range(100):
         ...     intervals.learn(100.0, 37 * k % 100)
         >>> low, high = intervals.interval(100.0)
