@@ -11,7 +11,17 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from prediction import AgentState, ConformalIntervals, HoeffdingQoS, Pending, QueueModel
+from prediction import (
+    AgentState,
+    ConformalIntervals,
+    Features,
+    HoeffdingQoS,
+    Measured,
+    Pending,
+    QueueModel,
+    TokenPrices,
+)
+from tests.prediction import slow_trees
 from tests.prediction.engine_stream import LOADS, FirstToken, Sent, stream
 
 SEED = 3
@@ -116,3 +126,55 @@ def test_speed_of_the_queue_model(row: list[dict[str, object]], agents: int) -> 
             "learn us": learning * 1e6,
         }
     )
+
+
+#: Milliseconds for all three predictions of 1000 requests on 100 agents.
+TREES_MS = 15.0
+
+
+def some_features(rng: np.random.Generator, requests: int, agents: int) -> Features:
+    prompt = np.repeat(rng.integers(50, 4000, (requests, 1)), agents, 1)
+    cached = (rng.random((requests, agents)) * prompt).astype(np.int64) // 16 * 16
+    return Features(
+        prompt, cached, rng.integers(8, 128, requests), rng.integers(0, 20, requests),
+        rng.integers(0, 16, agents), np.full(agents, 16), rng.integers(0, 5000, agents),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("agents", "each"), [(4, 500), (20, 300), (100, 200)])
+def test_speed_of_the_trees(row: list[dict[str, object]], agents: int, each: int) -> None:
+    rng = np.random.default_rng(0)
+    prices = [TokenPrices(0.01 * (1 + j % 3), 0.001, 0.02) for j in range(agents)]
+    model = HoeffdingQoS(prices)
+    learning = 0.0
+    for _ in range(each):
+        features = some_features(rng, agents, agents)
+        for j in range(agents):
+            seen = features.row(j, j)
+            seconds = 0.02 + seen["uncached_tokens"] * 2e-4 * (1 + j % 3) + seen["backlog_tokens"] * 1e-4
+            output = int(rng.integers(1, seen["max_tokens"]))
+            cost = prices[j].cost(seen["prompt_tokens"], seen["cached_tokens"], output)
+            good = float(rng.random() < 0.3 + 0.5 * (seen["turn"] < 10))
+            measured = Measured(seconds + seen["load"] ** 2 * 0.3, cost, good, output)
+            began = time.perf_counter()
+            model.learn(j, seen, measured)
+            learning += time.perf_counter() - began
+    few, many = some_features(rng, 20, agents), some_features(rng, 1000, agents)
+    fast = model.predict(few)
+    began = time.perf_counter()
+    slow = slow_trees.predict(model, few)
+    by_river = (time.perf_counter() - began) / (20 * agents)
+    for name in ("latency", "cost", "quality"):
+        assert np.array_equal(getattr(fast, name), getattr(slow, name))
+    took = best(lambda: model.predict(many))
+    row.append(
+        {
+            "table": "speed of the trees, all three predictions",
+            "size": f"1000x{agents}",
+            "predict ms": took,
+            "x river": by_river * 1000 * agents / (took / 1e3),
+            "learn us": learning / (each * agents) * 1e6,
+            "leaves": float(np.mean([agent.latency.n_leaves for agent in model._agents])),
+        }
+    )
+    assert took <= TREES_MS
