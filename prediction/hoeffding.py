@@ -9,6 +9,9 @@ no worse on the streams we measured.
 
 Every feature is a number and is used as one. (A one-hot encoder in front would turn each distinct number into a
 feature of its own.)
+
+River learns; what it has learnt is kept in arrays (`_flat_trees`), and one compiled loop answers for all pairs
+(`tree_kernels`), equal to river's answers to the last bit.
 """
 
 import math
@@ -17,6 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from prediction._flat_trees import FlatTrees
 from prediction.errors import PredictionError
 from prediction.qos import Features, Measured, QoS, TokenPrices
 
@@ -28,12 +32,15 @@ _BUCKET = 0.1
 # With the clipped features this bounds a tree's memory: at most 2**6 leaves, each with finitely many buckets.
 _MAX_DEPTH = 6
 _FEATURE_LIMIT = 1_000.0
-_QUALITY_PRIOR = 0.5
 
 _NEEDED = (
     "prompt_tokens", "cached_tokens", "uncached_tokens", "max_tokens", "turn", "inflight", "slots", "load",
     "backlog_tokens",
 )  # fmt: skip
+
+
+# What the trees see of a row, in the order in which linear models sum it up.
+_INPUTS = ("one", "prompt", "cached", "uncached", "max", "turn", "inflight", "load", "decode", "backlog")
 
 
 class _Regressor(Protocol):
@@ -103,6 +110,9 @@ class HoeffdingQoS:
         self._latency_prior = latency_prior
         self._latency_limit = latency_limit
         self._agents = [_Agent(price_list) for price_list in prices]
+        self._flat = FlatTrees(len(prices), _INPUTS)
+        self._prices = np.array([(one.fresh, one.cached, one.output) for one in prices], np.float64)
+        self._price_scales = np.array([agent.price_scale for agent in self._agents], np.float64)
         self._pooled = _linear_regression()
         self._completions = 0
         self._judged = 0
@@ -118,15 +128,29 @@ class HoeffdingQoS:
         n, m = features.shape
         if m != len(self._agents):
             raise PredictionError(f"`features` has {m} agents, the model {len(self._agents)}.")
-        latency, cost, quality = np.empty((n, m)), np.empty((n, m)), np.empty((n, m))
-        for j, agent in enumerate(self._agents):
-            for i in range(n):
-                row = features.row(i, j)
-                x = _inputs(row)
-                latency[i, j] = self._latency(agent, x)
-                cost[i, j] = self._cost(agent, row, x)
-                quality[i, j] = self._quality(agent, x)
-        return QoS(latency, cost, quality)
+        from prediction.tree_kernels import predict_pairs
+
+        assert features.backlog_tokens is not None
+        load = [a / b for a, b in zip(features.inflight.tolist(), features.slots.tolist(), strict=True)]
+        completions = np.array([agent.completions for agent in self._agents])
+        warm = completions >= self._warmup
+        pooled = self._completions >= self._warmup
+        judged = np.array([float(agent.judged) for agent in self._agents])
+        bonus = [self._optimism * math.sqrt(math.log1p(self._judged) / (1 + agent.judged)) for agent in self._agents]
+        flat = self._flat
+        latency, cost, quality = np.empty((3, m, n))
+        predict_pairs(
+            features.prompt_tokens.T.copy(), features.cached_tokens.T.copy(),
+            features.max_tokens, features.turn,
+            features.inflight.astype(np.float64), np.array(load), features.backlog_tokens.astype(np.float64),
+            flat.features, flat.thresholds, flat.children, flat.weights, flat.frequencies,
+            np.where(warm, 2, 1 if pooled else 0), np.array(flat.linear(self._pooled)),
+            self._latency_prior, self._latency_limit,
+            self._prices, self._price_scales, self._output_sum / self._outputs if self._outputs else math.inf, warm,
+            judged, float(self._warmup), np.array(bonus),
+            latency, cost, quality,
+        )  # fmt: skip
+        return QoS(latency.T, cost.T, quality.T)
 
     def learn(self, agent: int, row: Mapping[str, float], measured: Measured) -> None:
         """Learn from one completion on `agent`, given the `Features.row` it was dispatched under.
@@ -142,8 +166,10 @@ class HoeffdingQoS:
         latency = min(measured.latency_s, self._latency_limit)
         self._pooled.learn_one(x, latency)
         learner.latency.learn_one(x, latency)
+        self._flat.refresh(0, agent, learner.latency, x)
         prompt, most = _price_range(learner.prices, row)
         learner.cost.learn_one(x, (min(measured.cost, most) - prompt) / learner.price_scale)
+        self._flat.refresh(1, agent, learner.cost, x)
         learner.completions += 1
         self._completions += 1
         if measured.output_tokens is not None:
@@ -151,35 +177,9 @@ class HoeffdingQoS:
             self._output_sum += min(measured.output_tokens, row["max_tokens"])
         if measured.quality is not None:
             learner.quality.learn_one(x, measured.quality >= self._threshold)
+            self._flat.refresh(2, agent, learner.quality, x)
             learner.judged += 1
             self._judged += 1
-
-    def _latency(self, agent: "_Agent", x: dict[str, float]) -> float:
-        if agent.completions >= self._warmup:
-            seconds = agent.latency.predict_one(x)
-        elif self._completions >= self._warmup:
-            seconds = self._pooled.predict_one(x)
-        else:
-            seconds = self._latency_prior
-        return _clip(seconds, self._latency_limit, otherwise=self._latency_prior)
-
-    def _cost(self, agent: "_Agent", row: Mapping[str, float], x: dict[str, float]) -> float:
-        prompt, most = _price_range(agent.prices, row)
-        output = row["max_tokens"]
-        if self._outputs:
-            output = min(output, self._output_sum / self._outputs)
-        listed = prompt + agent.prices.output * output
-        if agent.completions < self._warmup:
-            return min(listed, most)
-        return _clip(prompt + agent.price_scale * agent.cost.predict_one(x), most, otherwise=listed)
-
-    def _quality(self, agent: "_Agent", x: dict[str, float]) -> float:
-        # River's classifier answers {} before it has learnt anything.
-        good = agent.quality.predict_proba_one(x).get(True, 0.0)
-        good = _clip(good, 1.0, otherwise=_QUALITY_PRIOR)
-        shrunk = (agent.judged * good + self._warmup * _QUALITY_PRIOR) / (agent.judged + self._warmup)
-        bonus = self._optimism * math.sqrt(math.log1p(self._judged) / (1 + agent.judged))
-        return min(1.0, shrunk + bonus)
 
 
 class _Agent:
@@ -227,10 +227,6 @@ def _price_range(prices: TokenPrices, row: Mapping[str, float]) -> tuple[float, 
     believed = prices.cost(prompt, cached, 0)
     # A cached token may be dearer than a fresh one on an odd list, so neither extreme is the dearest by itself.
     return believed, max(prices.cost(prompt, 0, output), prices.cost(prompt, prompt, output))
-
-
-def _clip(value: float, most: float, *, otherwise: float) -> float:
-    return min(max(value if math.isfinite(value) else otherwise, 0.0), most)
 
 
 def _linear_regression() -> _Regressor:

@@ -4,17 +4,16 @@ vLLM names a full block of a prompt by a hash that covers the block and everythi
 run of named blocks from the start (Kwon, Li, Zhuang, Sheng, Zheng, Yu, Gonzalez, Zhang, Stoica, 2023, "Efficient
 memory management for large language model serving with PagedAttention", and vLLM's automatic prefix caching). The
 index keeps one table from such a name to the set of agents holding it, as the bits of an integer, so walking a
-prompt's chain once answers for every agent.
+prompt's chain once answers for every agent (`prefix_kernels`, compiled).
 
-The names are SHA-256 digests under a key drawn afresh for each index: two different prefixes sharing a name is not
-something an adversary can arrange, and no answer depends on the key.
+The names are keyed hashes of 128 bits (SipHash) under a key drawn afresh for each index: two different prefixes sharing
+a name is not something an adversary can arrange, and no answer depends on the key.
 """
 
 import hashlib
 import secrets
 from array import array
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +27,6 @@ DEFAULT_CAPACITY = 65_536
 _WIDTH = array("I").itemsize
 
 Tokens = Sequence[int] | NDArray[np.integer]
-
-
-class _Hash(Protocol):
-    def update(self, data: bytes | memoryview, /) -> None: ...
-    def digest(self) -> bytes: ...
 
 
 class PrefixIndex:
@@ -71,9 +65,11 @@ class PrefixIndex:
         self.agents = agents
         self.block_size = block_size
         self._caches = [AgentCache(capacity) for capacity in _capacities(agents, capacity_blocks)]
-        self._holders: dict[bytes, int] = {}
+        # The kernels are compiled, or loaded, when the first index is made.
+        from prediction._holders import Holders
+
+        self._holders = Holders(agents, block_size)
         self._key = secrets.token_bytes(32)
-        self._everyone = (1 << agents) - 1
 
     def match(self, tokens: Tokens, salt: str = "") -> NDArray[np.int64]:
         """Prompt tokens each agent would report as cached: shape (M,), multiples of B, below `len(tokens)`.
@@ -84,13 +80,26 @@ class PrefixIndex:
         Raises:
             PredictionError: a token id is not an integer in [0, 2**32).
         """
-        data = _encode(tokens)
-        cached = np.zeros(self.agents, dtype=np.int64)
-        for mask, depth, _ in self._descend(data, salt, self._reusable(data)):
-            if depth:
-                for agent in _bits(mask):
-                    cached[agent] = depth * self.block_size
+        cached: NDArray[np.int64] = self.match_many([tokens], salt)[0]
         return cached
+
+    def match_many(self, prompts: Sequence[Tokens], salts: str | Sequence[str] = "") -> NDArray[np.int64]:
+        """`match` for a whole round at once: N prompts, and one salt for all or one for each; shape (N, M).
+
+        Fastest for arrays of one integer type.
+
+        Raises:
+            PredictionError: as `match` does, or if there are not as many salts as prompts.
+        """
+        if isinstance(salts, str):
+            keys = np.tile(self._key_of(salts)[0], (len(prompts), 1))
+        elif len(salts) == len(prompts):
+            keys = np.array([self._key_of(salt)[0] for salt in salts], np.uint64).reshape(-1, 2)
+        else:
+            raise PredictionError(f"expected a salt for each of {len(prompts)} prompts, not {len(salts)} salts.")
+        ids, offsets = _encode_all(prompts)
+        limits = np.maximum(np.diff(offsets) - 1, 0) // self.block_size
+        return self._holders.count(ids, offsets, limits, keys) * self.block_size
 
     def longest_common_prefix(self, tokens: Tokens, salt: str = "") -> NDArray[np.int64]:
         """Tokens `tokens` shares with the closest sequence remembered for each agent: shape (M,), exact to the token.
@@ -100,13 +109,17 @@ class PrefixIndex:
         Raises:
             PredictionError: as `match` does.
         """
-        data = _encode(tokens)
-        width = self._block_bytes
-        shared = np.zeros(self.agents, dtype=np.int64)
-        for mask, depth, parent in self._descend(data, salt, len(data) // width):
+        ids = _encode(tokens)
+        data, width = ids.tobytes(), self._block_bytes
+        key, root = self._key_of(salt)
+        full = len(ids) // self.block_size
+        held = self._holders.count(ids, np.array([0, len(ids)]), np.array([full]), key[None])[0]
+        parents = [root, *self._holders.name(ids, int(held.max()), key)]
+        shared = np.empty(self.agents, np.int64)
+        for agent, depth in enumerate(held.tolist()):
             rest = data[depth * width : (depth + 1) * width]
-            for agent in _bits(mask):
-                shared[agent] = depth * self.block_size + self._caches[agent].overlap(parent, rest) // _WIDTH
+            overlap = self._caches[agent].overlap(parents[depth], rest)
+            shared[agent] = depth * self.block_size + overlap // _WIDTH
         return shared
 
     def insert(self, agent: int, tokens: Tokens, salt: str = "") -> None:
@@ -120,22 +133,16 @@ class PrefixIndex:
             PredictionError: there is no such agent or a token id is not an integer in [0, 2**32).
         """
         cache = self._cache(agent)
-        data = _encode(tokens)[:-_WIDTH]
-        width = self._block_bytes
-        state = self._root(salt)
-        root = state.digest()
-        full = len(data) - len(data) % width
-        chain = []
-        for start in range(0, min(full, cache.capacity * width), width):
-            block = data[start : start + width]
-            state.update(block)
-            chain.append((state.digest(), block))
-        tail = data[full:] if len(chain) * width == full else b""
+        ids = _encode(tokens)[:-1]
+        data, width = ids.tobytes(), self._block_bytes
+        key, root = self._key_of(salt)
+        full = len(ids) // self.block_size
+        names = self._holders.name(ids, min(full, cache.capacity), key)
+        chain = [(name, data[k * width : (k + 1) * width]) for k, name in enumerate(names)]
+        tail = data[full * width :] if len(chain) == full else b""
         gained, evicted = cache.hold(root, chain, tail)
-        bit = 1 << agent
-        for digest in gained:
-            self._holders[digest] = self._holders.get(digest, 0) | bit
-        self._release(agent, evicted)
+        self._holders.hold(agent, gained)
+        self._holders.release(agent, evicted)
 
     def observe(self, agent: int, tokens: Tokens, cached_tokens: int, salt: str = "") -> int:
         """Correct the belief by what the engine reported for the prompt `tokens`; return how many blocks it cost.
@@ -149,21 +156,19 @@ class PrefixIndex:
             PredictionError: as `insert` does, or if `cached_tokens` is not in [0, len(tokens)].
         """
         cache = self._cache(agent)
-        data = _encode(tokens)
-        if not 0 <= cached_tokens <= len(data) // _WIDTH:
+        ids = _encode(tokens)
+        if not 0 <= cached_tokens <= len(ids):
             raise PredictionError(
-                f"`cached_tokens` must lie in [0, {len(data) // _WIDTH}], the prompt's length, not {cached_tokens}."
+                f"`cached_tokens` must lie in [0, {len(ids)}], the prompt's length, not {cached_tokens}."
             )
         confirmed = cached_tokens // self.block_size
-        if confirmed >= self._reusable(data):
+        if confirmed >= max(len(ids) - 1, 0) // self.block_size:
             return 0
-        state = self._root(salt)
-        state.update(data[: (confirmed + 1) * self._block_bytes])
-        disproved = state.digest()
+        disproved = self._holders.name(ids, confirmed + 1, self._key_of(salt)[0])[-1]
         if disproved not in cache:
             return 0
         dropped = cache.drop(disproved)
-        self._release(agent, dropped)
+        self._holders.release(agent, dropped)
         return len(dropped)
 
     def forget(self, agent: int) -> None:
@@ -173,7 +178,7 @@ class PrefixIndex:
             PredictionError: there is no such agent.
         """
         cache = self._cache(agent)
-        self._release(agent, cache.digests())
+        self._holders.release(agent, cache.digests())
         self._caches[agent] = AgentCache(cache.capacity)
 
     def held_blocks(self, agent: int) -> int:
@@ -188,51 +193,16 @@ class PrefixIndex:
     def _block_bytes(self) -> int:
         return self.block_size * _WIDTH
 
-    def _reusable(self, data: bytes) -> int:
-        return max(len(data) - _WIDTH, 0) // self._block_bytes
-
     def _cache(self, agent: int) -> AgentCache:
         if not 0 <= agent < self.agents:
             raise PredictionError(f"`agent` must lie in [0, {self.agents - 1}], not {agent}.")
         return self._caches[agent]
 
-    def _root(self, salt: str) -> _Hash:
-        # Hashing the salt first fixes its length, so no salt can pass for a salt and a first block.
-        return hashlib.sha256(self._key + hashlib.sha256(salt.encode()).digest())
-
-    def _descend(self, data: bytes, salt: str, limit: int) -> list[tuple[int, int, bytes]]:
-        """Where agents leave the chain: (mask of agents, full blocks they hold, digest of the last of these).
-
-        Each agent stands in exactly one mask. One running hash names every block: its digest after k blocks covers
-        them all, which is what chaining each block's hash to its parent's achieves, in less than half the time.
-        """
-        width = self._block_bytes
-        view = memoryview(data)
-        state = self._root(salt)
-        parent = state.digest()
-        alive = self._everyone
-        left = []
-        for depth in range(limit):
-            state.update(view[depth * width : (depth + 1) * width])
-            digest = state.digest()
-            staying = alive & self._holders.get(digest, 0)
-            if staying != alive:
-                left.append((alive ^ staying, depth, parent))
-                if not staying:
-                    return left
-                alive = staying
-            parent = digest
-        left.append((alive, limit, parent))
-        return left
-
-    def _release(self, agent: int, digests: Sequence[bytes]) -> None:
-        bit = 1 << agent
-        for digest in digests:
-            remaining = self._holders[digest] & ~bit
-            if remaining:
-                self._holders[digest] = remaining
-            else:
-                del self._holders[digest]
+    def _key_of(self, salt: str) -> tuple[NDArray[np.uint64], bytes]:
+        """The key that names are made under, shape (2,), and the name of the empty prefix."""
+        # Hashing the salt first fixes its length, so no salt can pass for another and something after it.
+        digest = hashlib.sha256(self._key + hashlib.sha256(salt.encode()).digest()).digest()
+        return np.array([int.from_bytes(digest[:8]), int.from_bytes(digest[8:16])], np.uint64), digest[16:]
 
 
 def _capacities(agents: int, given: int | Sequence[int] | None) -> list[int]:
@@ -247,23 +217,30 @@ def _capacities(agents: int, given: int | Sequence[int] | None) -> list[int]:
     return capacities
 
 
-def _encode(tokens: Tokens) -> bytes:
+def _encode(tokens: Tokens) -> NDArray[np.uint32]:
+    """Token ids as a read-only array."""
     if isinstance(tokens, np.ndarray):
         if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
             raise PredictionError(f"token ids must be a 1-D array of integers, not {tokens.ndim}-D {tokens.dtype}.")
-        if tokens.size and not (tokens.min() >= 0 and tokens.max() < 1 << 8 * _WIDTH):
+        if tokens.dtype != np.uint32 and tokens.size and not (tokens.min() >= 0 and tokens.max() < 1 << 8 * _WIDTH):
             raise PredictionError(f"token ids must lie in [0, 2**{8 * _WIDTH}).")
-        return tokens.astype(np.dtype("I")).tobytes()
+        encoded = tokens.astype(np.uint32)
+        encoded.setflags(write=False)
+        return encoded
     ids = array("I")
     try:
         ids.extend(tokens)
     except (OverflowError, TypeError) as error:
         raise PredictionError(f"token ids must be integers in [0, 2**{8 * _WIDTH}): {error}.") from error
-    return ids.tobytes()
+    return np.frombuffer(ids.tobytes(), np.uint32)
 
 
-def _bits(mask: int) -> Iterator[int]:
-    while mask:
-        lowest = mask & -mask
-        yield lowest.bit_length() - 1
-        mask ^= lowest
+def _encode_all(prompts: Sequence[Tokens]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """The token ids of all prompts, one after another, and where each begins, with where the last ends."""
+    kinds = {prompt.dtype if isinstance(prompt, np.ndarray) and prompt.ndim == 1 else None for prompt in prompts}
+    alike = len(kinds) == 1 and None not in kinds
+    parts = prompts if alike else [_encode(prompt) for prompt in prompts]
+    offsets = np.zeros(len(parts) + 1, np.int64)
+    np.cumsum([len(part) for part in parts], out=offsets[1:])
+    # Arrays of one type are checked all together.
+    return _encode(np.concatenate(parts) if parts else np.empty(0, np.uint32)), offsets

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 #: Seconds of one unit of each term before anything is measured: a step, a thousand prompt tokens, a million attention
 #: pairs, a sequence decoding, what is left of a decode step. A small model on one CPU thread; only their ratios
 #: matter once one step was measured.
-PRIOR_SECONDS = np.array([0.1, 6.0, 3.0, 0.004, 0.05])
+PRIOR_SECONDS = np.array([0.1, 6.0, 3.0, 0.015, 0.05])
 
 #: Units of the five terms: step, tokens, pairs, sequences, steps.
 _UNITS = np.array([1.0, 1e3, 1e6, 1.0, 1.0])

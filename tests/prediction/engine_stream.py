@@ -6,7 +6,7 @@ engine that served the conversation, and sends several at once where several wai
 """
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -68,9 +68,28 @@ class Stream:
     events: list[Event] = field(default_factory=list)
 
 
-def stream(load: Load, count: int, seed: int = 0, steps: list[StepTime] | None = None) -> Stream:
-    """`count` requests under this load on engines of these step times, in order of their moments."""
-    steps = steps or [calibration(name) for name in calibrations() for _ in range(2)]
+@dataclass(frozen=True, slots=True)
+class NoisyStepTime(StepTime):
+    """Steps that take by chance more or less than a linear model says: times a lognormal factor."""
+
+    noise: float = 0.0
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+
+    def seconds(self, prompt_tokens: int, sequences: int, context_tokens: int, attention_pairs: int = 0) -> float:
+        expected = StepTime.seconds(self, prompt_tokens, sequences, context_tokens, attention_pairs)
+        return expected * float(self.rng.lognormal(0.0, self.noise))
+
+
+def stream(load: Load, count: int, seed: int = 0, noise: float = 0.0) -> Stream:
+    """`count` requests under this load on two engines of each calibration that ships, in order of their moments.
+
+    `noise` is the standard deviation of the logarithm of a step's duration: the calibrations' own error is about .07.
+    """
+    steps: list[StepTime] = [
+        NoisyStepTime(**asdict(calibration(name)), noise=noise, rng=np.random.default_rng([seed, k]))
+        for name in calibrations()
+        for k in range(2)
+    ]
     return virtual_time.run(_Router(load, count, seed, steps).serve(), virtual=True)
 
 

@@ -1,3 +1,4 @@
+import copy
 import subprocess
 import sys
 
@@ -6,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prediction import ErrorMeter, Features, HoeffdingQoS, Measured, PredictionError, QoSModel, TokenPrices
+from prediction import ErrorMeter, Features, Frozen, HoeffdingQoS, Measured, PredictionError, QoSModel, TokenPrices
+from tests.prediction import slow_trees
 from tests.prediction.stream import completions, price_lists
 
 PRICES = TokenPrices(fresh=0.01, cached=0.001, output=0.03)
@@ -166,21 +168,72 @@ def test_predictions_are_always_finite_and_in_range(price_list, events, repeats)
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf"), float("-inf")])
 def test_a_tree_gone_astray_falls_back_on_the_priors(broken):
-    class Astray:
-        def predict_one(self, x):
-            return broken
-
-        def predict_proba_one(self, x):
-            return {True: broken}
-
     model = HoeffdingQoS([PRICES], warmup=1, latency_prior=2.0)
     features = one_request(prompt=100, max_tokens=8)
     model.learn(0, features.row(0, 0), Measured(1.0, 1.0))
-    agent = model._agents[0]
-    agent.latency = agent.cost = agent.quality = Astray()
+    model._flat.weights[:] = broken
+    model._flat.frequencies[:] = broken
     qos = model.predict(features)
     assert (qos.latency[0, 0], qos.quality[0, 0]) == (2.0, 0.5)
     assert qos.cost[0, 0] == pytest.approx(PRICES.cost(100, 0, 8))
+
+
+def same(fast, slow):
+    return all(np.array_equal(getattr(fast, name), getattr(slow, name)) for name in ("latency", "cost", "quality"))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_compiled_answers_are_rivers_to_the_last_bit(seed):
+    """Three agents of unlike laws learn until every tree has been split several times over."""
+    rng = np.random.default_rng(seed)
+    model = HoeffdingQoS(price_lists(seed)[:3], warmup=5)
+    for k in range(1500):
+        n = 3
+        prompt = rng.integers(1, 4000, (n, 3))
+        features = Features(
+            prompt_tokens=prompt,
+            cached_tokens=(prompt * rng.random((n, 3))).astype(int),
+            max_tokens=rng.integers(1, 2000, n),
+            turn=rng.integers(0, 30, n),
+            inflight=rng.integers(0, 16, 3),
+            slots=np.full(3, 16),
+            backlog_tokens=rng.integers(0, 9000, 3),
+        )
+        if k % 20 == 0 or k < 20:
+            assert same(model.predict(features), slow_trees.predict(model, features))
+        j = k % 3
+        row = features.row(0, j)
+        law = row["uncached_tokens"] * 1e-3 * (1 + j) * (1 + 3 * (row["turn"] > 12)) + (row["max_tokens"] > 900)
+        output = int(rng.integers(1, row["max_tokens"] + 1) if row["max_tokens"] > 800 else 1)
+        cost = model._agents[j].prices.cost(row["prompt_tokens"], row["cached_tokens"], output)
+        right = float(row["turn"] > 15 or row["max_tokens"] > 1500)
+        model.learn(j, row, Measured(law + 0.05 * rng.random(), cost, right if k % 4 else None, output))
+    for agent in model._agents:
+        assert min(agent.latency.n_leaves, agent.quality.n_leaves) > 2
+    copied = Frozen(model)
+    assert same(copied.predict(features), slow_trees.predict(model, features))
+
+
+@settings(max_examples=40, deadline=None)
+@given(prices, st.lists(features_and_measurements(), min_size=1, max_size=12), st.integers(1, 20))
+def test_compiled_answers_are_rivers_for_odd_numbers_too(price_list, events, repeats):
+    model = HoeffdingQoS([price_list], warmup=2)
+    for features, measured in events * repeats:
+        assert same(model.predict(features), slow_trees.predict(model, features))
+        model.learn(0, features.row(0, 0), measured)
+
+
+def test_a_copy_goes_on_learning_by_itself():
+    model = HoeffdingQoS(price_lists(0))
+    events = list(completions(400, 0))
+    for event in events[:200]:
+        model.learn(event.agent, event.features.row(0, event.agent), event.measured)
+    twin = copy.deepcopy(model)
+    for event in events[200:]:
+        twin.learn(event.agent, event.features.row(0, event.agent), event.measured)
+    for event in events[:20]:
+        assert same(twin.predict(event.features), slow_trees.predict(twin, event.features))
+        assert same(model.predict(event.features), slow_trees.predict(model, event.features))
 
 
 def test_the_same_history_gives_the_same_predictions_and_asking_changes_nothing():

@@ -21,6 +21,7 @@ def common(a, b):
     return n
 
 
+@settings(deadline=None)
 @given(st.integers(1, 4), st.lists(st.tuples(st.integers(0, 2), sequences, salts), max_size=12), sequences, salts)
 def test_match_agrees_with_sets_of_whole_prefixes(block, history, query, salt):
     index = PrefixIndex(3, block)
@@ -38,6 +39,7 @@ def test_match_agrees_with_sets_of_whole_prefixes(block, history, query, salt):
     assert index.match(query, salt).tolist() == expected
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5), st.lists(st.tuples(st.integers(0, 2), sequences, salts), max_size=12), sequences, salts)
 def test_longest_common_prefix_agrees_with_comparing_every_sequence(block, history, query, salt):
     index = PrefixIndex(3, block)
@@ -47,6 +49,29 @@ def test_longest_common_prefix_agrees_with_comparing_every_sequence(block, histo
         if its_salt == salt:
             expected[agent] = max(expected[agent], common(tokens[:-1], query))
     assert index.longest_common_prefix(query, salt).tolist() == expected
+
+
+@settings(deadline=None)
+@given(
+    st.integers(1, 4),
+    st.lists(st.tuples(st.integers(0, 2), sequences, salts), max_size=12),
+    st.lists(st.tuples(sequences, salts), max_size=6),
+    st.booleans(),
+)
+def test_a_round_is_answered_as_each_prompt_is(block, history, queries, arrays):
+    index = PrefixIndex(3, block)
+    for agent, tokens, salt in history:
+        index.insert(agent, tokens, salt)
+    prompts = [np.array(tokens, np.int32) if arrays else tokens for tokens, _ in queries]
+    together = index.match_many(prompts, [salt for _, salt in queries])
+    assert together.shape == (len(queries), 3) and together.dtype == np.int64
+    assert together.tolist() == [index.match(tokens, salt).tolist() for tokens, salt in queries]
+    assert np.array_equal(index.match_many(prompts), index.match_many(prompts, [""] * len(prompts)))
+
+
+def test_a_round_needs_a_salt_for_each_prompt():
+    with pytest.raises(PredictionError, match="salt"):
+        PrefixIndex(1, 4).match_many([[1], [2]], ["a"])
 
 
 class VllmQueue:
@@ -86,6 +111,7 @@ class VllmQueue:
         return cached
 
 
+@settings(deadline=None)
 @given(st.integers(1, 3), st.integers(1, 6), st.lists(sequences, max_size=20), st.lists(sequences, max_size=4))
 def test_eviction_follows_vllms_free_queue(block, capacity, history, queries):
     index = PrefixIndex(1, block, capacity_blocks=capacity)
@@ -136,7 +162,8 @@ class Bookkeeping(RuleBasedStateMachine):
             linked = [entry for entries in cache._branches.values() for entry in entries]
             assert len(linked) == len(held) + len(cache._tails)
             assert all(cache._branches.values())
-        assert all(self.index._holders.values())
+        assert all(mask for _, mask in self.index._holders.items())
+        assert len(self.index._holders) == len(list(self.index._holders.items()))
 
 
 Bookkeeping.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
@@ -265,6 +292,8 @@ def test_bad_tokens_are_refused(tokens):
     for call in (
         index.match,
         index.longest_common_prefix,
+        lambda t: index.match_many([t]),
+        lambda t: index.match_many([[1], t]),
         lambda t: index.insert(0, t),
         lambda t: index.observe(0, t, 0),
     ):
