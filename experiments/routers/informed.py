@@ -1,16 +1,17 @@
 """Rivals that know what the auction knows: the same forecasts, the same fees, the same right to decline.
 
-What the auction gains over them is due to its matching and to asking; what they gain over `plain` routers is information
-and admission.
+What the auction gains over them is due to its matching and its fees; what they gain over `plain` routers is
+information and admission.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allocation import UNSERVED, Greedy
-from mechanisms import DirectMechanism, FirstCome, Mechanism, PostedPrice
+from mechanisms import FirstCome, Mechanism, PostedPrice
 from runtime import WAITING, Agent, Auction, Decision, Event, Fleet, Offer, Prediction
 from runtime.policies.forecast import Forecaster, Outlook
 
@@ -35,7 +36,7 @@ class Informed:
         """Choose, by forecast."""
         outlook = self.forecaster.look(offers, fleet)
         agents = self.choose(offers, fleet, outlook)
-        notes = [self.forecaster.note(outlook, offer, i, int(agents[i])) for i, offer in enumerate(offers)]
+        notes = [self.forecaster.note(outlook, i, int(agents[i])) for i in range(len(offers))]
         predicted = [
             Prediction(*(float(part[i, j]) for part in (outlook.latency, outlook.cost, outlook.quality)))
             if j >= 0
@@ -126,19 +127,6 @@ class Tiers(Informed):
             self._seen = [*self._seen[-999:], event.offer.preferences.worth]
 
 
-class Declining:
-    """A plain router with the right to decline what is worth less than its cost where the router would send it."""
-
-    def __init__(self, router: "Routing", name: str) -> None:
-        self.name, self._router = name, router
-
-    def attach(self, agents: Sequence[Agent]) -> None:
-        """Start afresh."""
-        self.forecaster = Forecaster()
-        self.forecaster.attach(agents)
-        self._router.attach(agents)
-
-
 def rendezvous(offer: Offer, living: NDArray[np.intp]) -> int:
     """The agent of a conversation by rendezvous hashing (Thaler and Ravishankar 1998)."""
     import hashlib
@@ -149,7 +137,7 @@ def rendezvous(offer: Offer, living: NDArray[np.intp]) -> int:
 
 def posted(name: str = "posted cost + fee") -> Auction:
     """Each request takes its own best place at cost plus fee, as it comes."""
-    return Auction(Mechanism(FirstCome(), PostedPrice()), name=name, gather=False)
+    return Auction(Mechanism(FirstCome(), PostedPrice()), name=name, without=["gathering"])
 
 
 def greedy(name: str = "greedy") -> Auction:
@@ -162,6 +150,5 @@ def _idle(fleet: Fleet) -> NDArray[np.bool_]:
 
 
 def _row(outlook: Outlook, i: int) -> Outlook:
-    parts = (outlook.service, outlook.cost, outlook.quality, outlook.possible, outlook.prompt, outlook.cached)
-    service, cost, quality, possible, prompt, cached = (part[i : i + 1] for part in parts)
-    return Outlook(outlook.start, service, cost, quality, possible, prompt, cached, outlook.output[i : i + 1])
+    names = ("service", "cost", "quality", "possible", "prompt", "cached", "output")
+    return replace(outlook, **{name: getattr(outlook, name)[i : i + 1] for name in names})

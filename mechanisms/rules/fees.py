@@ -8,8 +8,6 @@ constant of an outcome, and truth or rationality is lost (`tests/mechanisms/rule
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from allocation import Market
 from allocation.money import Money, as_money
 from mechanisms.errors import MechanismError

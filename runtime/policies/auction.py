@@ -1,10 +1,10 @@
 """`Auction`: one exact auction per round that prices the queue and the cache it leaves behind.
 
 What is claimed: given the public state, no present report enters the terms that a bidder is judged by. A round is held
-when the fleet allows, not when a report says so; forecasts and fees are computed before reports are read, once, and
-kept in every counterfactual; each request is decided once: a place in an agent's line, or declined. So with an exact
-allocator and VCG, reporting the truth is a dominant strategy of the round. Across rounds nothing is claimed: what a
-bidder did before moved queues, caches and what was learnt.
+when the fleet allows, not when a report says so; forecasts, places and fees are computed before reports are read, once,
+and kept in every counterfactual; each request is decided once: a place in an agent's line, or declined. So with an
+exact allocator and VCG, reporting the truth is a dominant strategy of the round. Across rounds nothing is claimed: what
+a bidder did before has moved queues, caches and what was learnt.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,42 +17,56 @@ from allocation import MAX_AMOUNT, MICROS, UNSERVED, Market, to_micros
 from mechanisms import DirectMechanism, Outcome
 from mechanisms.positions import Positions
 from mechanisms.rules.fees import WithFees
+from runtime.errors import ServingError
 from runtime.events import Decided, Declined, Event, Offer, Prediction
-from runtime.policies.fees import Others, TrafficMeter, against_unserved, congestion, future, price_table
+from runtime.policies.fees import Others, TrafficMeter, against_unserved, congestion, future
 from runtime.policies.forecast import Forecaster, Noted, Outlook
 from runtime.policies.policy import Agent, Decision, Fleet
 
 Floats = NDArray[np.float64]
 
-#: Fees by the name under which each can be left out.
-TERMS = ("congestion", "continuation", "exploration")
+#: What can be left out by name.
+TERMS = ("congestion", "continuation", "exploration", "gathering")
+
+#: Places in an agent's line that a round of N requests on M agents may give: this many, or three shares of N.
+_PLACES = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Terms:
-    """What every bidder of a round faces, in credits and seconds, computed before any report is read.
+    """What every bidder of a round faces, computed before any report is read.
 
-    `wait` (C,) is how much longer column c waits than the first place of its agent; `fees` (N, M).
+    `latency` (N, C) is in seconds from now to the first token, by column of `places`; `fees` (N, M) in credits.
     """
 
     outlook: Outlook
     places: Positions
-    wait: Floats
+    latency: Floats
     fees: Floats
 
 
 class Auction:
-    """The far-sighted auction: VCG on costs plus fees over positions (an affine maximiser).
+    """The far-sighted auction: VCG on costs plus fees over places in lines (an affine maximiser).
 
     Args:
         mechanism: decides and charges; the very object that was audited.
-        forecaster: what it knows of requests on agents; default a fresh one.
+        forecaster: makes what it knows of requests on agents.
         name: what reports call the policy.
         without: names of `TERMS` to leave out, for ablations.
-        budget: credits that exploration may cost the auctioneer in all, the only deficit there can be.
-        gather: whether to gather requests while every agent has a prompt to compute.
+        budget: credits that exploration may cost the auctioneer in all: on predictions, the only deficit there can be.
 
-    A bidder with several requests in a round is one player.
+    | term | credits, per request i and agent j | reads |
+    |---|---|---|
+    | congestion | s_ij * flow_j * (B_j + s_ij / 2), what later arrivals wait (`congestion`) | others' past reports |
+    | continuation | what the conversation's future loses at j (`future`) | others' past reports, caches |
+    | exploration | less half a deviation of doubt about j, at the others' mean worth | others' past reports, grades |
+    | gathering | none: a round waits until some agent has no prompt to compute | the fleet alone |
+
+    Fees are measured against declining (`fees.against_unserved`) and are never negative but for exploration. A bidder
+    with several requests in a round is one player.
+
+    Raises:
+        ServingError: an unknown term, or a negative budget.
     """
 
     def __init__(
@@ -63,28 +77,27 @@ class Auction:
         *,
         without: Sequence[str] = (),
         budget: float = 100.0,
-        gather: bool = True,
-        share: float = 1.0,
     ) -> None:
+        unknown = set(without) - set(TERMS)
+        if unknown:
+            raise ServingError(f"no term {', '.join(sorted(unknown))}; there are: {', '.join(TERMS)}")
+        if not budget >= 0:
+            raise ServingError(f"budget = {budget!r}; expected credits >= 0")
         self.name, self.mechanism = name, mechanism
-        self.without, self.budget, self.gather = tuple(without), budget, gather
-        self.share = share
+        self.without, self.budget = frozenset(without), budget
         self._make_forecaster = forecaster
 
     def attach(self, agents: Sequence[Agent]) -> None:
         """Start with empty caches and nothing learnt."""
         self.forecaster = self._make_forecaster()
         self.forecaster.attach(agents)
-        self._prices = price_table(agents)
         self._others = Others()
         self._traffic = TrafficMeter(len(agents))
-        self._spent = 0.0
+        self.spent = 0.0
 
     def ready(self, fleet: Fleet) -> bool:
-        """Whether some agent that is up has no prompt left to compute; always, unless it gathers."""
-        if not self.gather:
-            return True
-        return any(
+        """Whether some agent that is up has no prompt left to compute."""
+        return "gathering" in self.without or any(
             alive and all(job.first_token_s is not None for job in jobs)
             for alive, jobs in zip(fleet.alive, fleet.jobs, strict=True)
         )
@@ -93,7 +106,7 @@ class Auction:
         """Run the mechanism on the market of places."""
         terms = self.terms(offers, fleet)
         market = self._market(offers, fleet, terms)
-        fees = to_micros(terms.fees[:, terms.places.agents], name="fee")
+        fees = to_micros(terms.fees, name="fee")[:, terms.places.agents]
         outcome = WithFees(self.mechanism, fees).run(market)
         return self._decision(offers, terms, outcome, fees)
 
@@ -101,37 +114,39 @@ class Auction:
         """Forecasts, places and fees of a round. Reads no preferences of `offers`."""
         outlook = self.forecaster.look(offers, fleet)
         n, m = outlook.service.shape
-        count = outlook.possible.sum(axis=0)
-        mean = np.where(outlook.possible, outlook.service, 0.0).sum(axis=0) / np.maximum(count, 1)
-        places = Positions.of(np.minimum(count, max(16, -(-3 * n // m))))
-        wait = places.ranks * mean[places.agents] + self._slot_wait(fleet, places)
-        return Terms(outlook, places, wait, self._fees(offers, fleet, outlook))
+        able = outlook.possible.sum(axis=0)
+        mean = np.where(outlook.possible, outlook.service, 0.0).sum(axis=0) / np.maximum(able, 1)
+        places = Positions.of(np.minimum(able, max(_PLACES, -(-3 * n // m))))
+        agents, ranks = places.agents, places.ranks
+        start = np.maximum(outlook.start[agents] + ranks * mean[agents], outlook.slot_wait(agents, ranks))
+        return Terms(outlook, places, start + outlook.service[:, agents], self._fees(offers, fleet, outlook))
 
     def notice(self, event: Event) -> None:
-        """Learn."""
+        """Learn. Reports become known to later rounds once their own has decided."""
         self.forecaster.notice(event)
         if isinstance(event, Decided | Declined):
             self._others.learn(event.offer.request.bidder, event.offer.preferences)
         if isinstance(event, Decided) and isinstance(event.note, Noted):
-            fresh = event.note.prompt - event.note.cached
-            bidder, delay_cost = event.offer.request.bidder, event.offer.preferences.delay_cost
-            turn = event.offer.turn
-            self._traffic.arrived(event.agent, bidder, delay_cost, event.note.service_s, turn, fresh, event.at_s)
-            cost = 0.0 if event.predicted is None else event.predicted.cost
-            self._spent += max(cost - event.charge / MICROS, 0.0)
+            note, offer = event.note, event.offer
+            fresh, delay_cost = note.prompt - note.cached, offer.preferences.delay_cost
+            self._traffic.arrived(event.agent, offer.request.bidder, delay_cost, offer.turn, fresh, event.at_s)
+            if event.predicted is not None:
+                self.spent += max(event.predicted.cost - event.charge / MICROS, 0.0)
 
     def _market(self, offers: Sequence[Offer], fleet: Fleet, terms: Terms) -> Market:
-        """Values of places as bidders report them; the only place where reports are read."""
+        """Values of places as bidders report them; the only place where reports are read.
+
+        A value is expected: the chance to be on time, times worth of a right answer less the delay from now on. Time
+        that has passed is lost whatever is decided, so it enters the deadline alone.
+        """
         outlook, agents = terms.outlook, terms.places.agents
-        latency = outlook.latency[:, agents] + terms.wait
-        waited = np.array([fleet.now_s - offer.arrived_s for offer in offers])
         worth, delay, deadline = np.array(
             [(one.preferences.worth, one.preferences.delay_cost, one.preferences.deadline) for one in offers]
         ).T
-        on_time = np.ones_like(latency)
-        for i in np.flatnonzero(np.isfinite(deadline)):
-            on_time[i] = self.forecaster.intervals.chance_within(latency[i], float(deadline[i] - waited[i]))
-        values = on_time * (worth[:, None] * outlook.quality[:, agents] - delay[:, None] * latency)
+        values = worth[:, None] * outlook.quality[:, agents] - delay[:, None] * terms.latency
+        for i in map(int, np.flatnonzero(np.isfinite(deadline))):
+            left = float(deadline[i]) - (fleet.now_s - offers[i].arrived_s)
+            values[i] *= self.forecaster.intervals.chance_within(terms.latency[i], left)
         limit = MAX_AMOUNT / MICROS
         players = {name: k for k, name in enumerate(dict.fromkeys(offer.request.bidder for offer in offers))}
         return Market(
@@ -143,46 +158,32 @@ class Auction:
         )
 
     def _fees(self, offers: Sequence[Offer], fleet: Fleet, outlook: Outlook) -> Floats:
-        typical = np.array([self._others.mean_without(offer.request.bidder) for offer in offers])
-        worths, delays = typical.T
-        traffic = self._traffic.read(fleet.now_s)
+        bidders = [offer.request.bidder for offer in offers]
+        worths, delays = np.array([self._others.mean_without(bidder) for bidder in bidders]).T
         loss, unserved = np.zeros(outlook.service.shape), np.zeros(len(offers))
         if "congestion" not in self.without:
-            flows = [self._traffic.delay_flow(fleet.now_s, offer.request.bidder) for offer in offers]
-            loss = self.share * congestion(outlook, traffic, np.array(flows))
+            loss = congestion(outlook, np.array([self._traffic.delay_flow(fleet.now_s, name) for name in bidders]))
         if "continuation" not in self.without:
-            speeds = self.forecaster.queue.base_seconds(), self.forecaster.queue.seconds_per_token()
-            served, declined = future(outlook, traffic, worths, delays, speeds, self._prices)
+            served, declined = future(outlook, self._traffic.read(), worths, delays, self.forecaster)
             loss, unserved = loss - served, unserved - declined
         fees = against_unserved(loss, unserved, outlook.possible)
         if "exploration" not in self.without:
-            fees -= self._discount(worths)
+            doubt = worths[:, None] * self.forecaster.quality.doubt() / 2
+            fees = fees - np.minimum(doubt, max(self.budget - self.spent, 0.0) / len(offers))
         return fees
-
-    def _discount(self, worths: Floats) -> Floats:
-        """(N, M) credits: half a deviation of doubt about an agent, at the others' mean worth, as the budget lasts."""
-        left = max(self.budget - self._spent, 0.0)
-        discount: Floats = np.minimum(0.5 * worths[:, None] * self.forecaster.quality.doubt(), left)
-        return discount
-
-    def _slot_wait(self, fleet: Fleet, places: Positions) -> Floats:
-        """(C,) seconds until an agent that serves all it may has a slot for this place."""
-        return np.zeros(places.agents.size)
 
     def _decision(self, offers: Sequence[Offer], terms: Terms, outcome: Outcome, fees: NDArray[np.int64]) -> Decision:
         columns = outcome.allocation.agents
         agents, ranks = terms.places.agent_of(columns), terms.places.rank_of(columns)
         predicted: list[Prediction | None] = [None] * len(offers)
         notes: list[object] = [None] * len(offers)
+        displaced = np.zeros(len(offers), bool)
         for i in map(int, np.flatnonzero(agents != UNSERVED)):
             j, column = int(agents[i]), int(columns[i])
-            latency = float(terms.outlook.latency[i, j] + terms.wait[column])
-            predicted[i] = Prediction(latency, float(terms.outlook.cost[i, j]), float(terms.outlook.quality[i, j]))
-            notes[i] = self.forecaster.note(terms.outlook, offers[i], i, j)
-        served = np.flatnonzero(agents != UNSERVED)
-        displaced = np.zeros(len(offers), bool)
-        asked = outcome.reported.costs + fees
-        displaced[served] = outcome.payments.charges[served] > asked[served, columns[served]]
-        return Decision(
-            agents, outcome.payments.charges, predicted, outcome, positions=ranks, notes=notes, displaced=displaced
-        )
+            cost, quality = float(terms.outlook.cost[i, j]), float(terms.outlook.quality[i, j])
+            predicted[i] = Prediction(float(terms.latency[i, column]), cost, quality)
+            notes[i] = self.forecaster.note(terms.outlook, i, j)
+            asked = outcome.reported.costs[i, column] + fees[i, column]
+            displaced[i] = outcome.payments.charges[i] > asked
+        charges = outcome.payments.charges
+        return Decision(agents, charges, predicted, outcome, positions=ranks, notes=notes, displaced=displaced)

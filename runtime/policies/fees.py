@@ -6,24 +6,21 @@ in *earlier* rounds. None reads a present report, and none depends on who is ser
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mechanisms import Preferences
-from runtime.events import Decided, Declined, Event
-from runtime.policies.forecast import Outlook
-from runtime.policies.policy import Agent
+from runtime.policies.forecast import Forecaster, Outlook
 
 Floats = NDArray[np.float64]
 
 #: Seconds over which arrivals are averaged.
 MEMORY_S = 60.0
 _REMEMBERED = 10_000
-_BUSIEST = 0.8
 _LONGEST = 20.0
+_LONG_TURN = 200
 
 
 class Others:
@@ -55,12 +52,8 @@ class Others:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Traffic:
-    """Public rates: `busy` (M,) is the share of time that each agent computes prompts.
+    """How conversations go: `turns` are expected after this one, each adds `growth` tokens."""
 
-    `turns` are those that a conversation is expected to go on for after this one, `growth` the tokens that each adds.
-    """
-
-    busy: Floats
     turns: float
     growth: float
 
@@ -69,7 +62,6 @@ class TrafficMeter:
     """Averages of what was given to agents, forgetting with `MEMORY_S`."""
 
     def __init__(self, agents: int) -> None:
-        self._seconds = np.zeros(agents)
         #: Delay cost that comes to each agent: in all, and by bidder.
         self._flow = np.zeros(agents)
         self._own: OrderedDict[str, tuple[float, Floats]] = OrderedDict()
@@ -78,14 +70,11 @@ class TrafficMeter:
         self._first = self._later = 0
         self._grown = 0.0
 
-    def arrived(
-        self, agent: int, bidder: str, delay_cost: float, service_s: float, turn: int, fresh: int, now_s: float
-    ) -> None:
-        """A request was given to an agent, whose prompt it is expected to compute so long."""
+    def arrived(self, agent: int, bidder: str, delay_cost: float, turn: int, fresh: int, now_s: float) -> None:
+        """A request was given to an agent: its reported delay cost, its turn, its uncached tokens."""
         self._began = now_s if self._began is None else self._began
         fade = _fade(now_s - self._at)
-        self._seconds, self._flow, self._at = self._seconds * fade, self._flow * fade, now_s
-        self._seconds[agent] += service_s
+        self._flow, self._at = self._flow * fade, now_s
         self._flow[agent] += delay_cost
         since, own = self._own.pop(bidder, (now_s, np.zeros_like(self._flow)))
         own = own * _fade(now_s - since)
@@ -97,16 +86,12 @@ class TrafficMeter:
             self._first += 1
         else:
             self._later += 1
-            self._grown += min(fresh, 200)
+            self._grown += min(fresh, _LONG_TURN)
 
-    def read(self, now_s: float) -> Traffic:
-        """Rates as of now."""
+    def read(self) -> Traffic:
+        """Averages over all that was seen; at first four turns of 20 tokens."""
         more = (self._later + 4.0) / (self._first + self._later + 5.0)
-        return Traffic(
-            np.minimum(self._seconds * _fade(now_s - self._at) / self._span(now_s), _BUSIEST),
-            min(more / (1 - more), _LONGEST),
-            (self._grown + 20.0) / (self._later + 1.0),
-        )
+        return Traffic(min(more / (1 - more), _LONGEST), (self._grown + 20.0) / (self._later + 1.0))
 
     def delay_flow(self, now_s: float, bidder: str) -> Floats:
         """(M,) credits a second, a second: delay cost that all others bring to each agent."""
@@ -125,30 +110,28 @@ def _fade(seconds: float) -> float:
     return math.exp(-max(seconds, 0.0) / MEMORY_S)
 
 
-def congestion(outlook: Outlook, traffic: Traffic, flows: Floats) -> Floats:
+def congestion(outlook: Outlook, flows: Floats) -> Floats:
     """(N, M) credits: what later arrivals wait for; `flows` (N, M) is the delay cost that others bring, a second.
 
-    A request of service time s adds s to the wait of whoever arrives before the agent is idle again. With backlog B and
-    utilisation rho that lasts (B + s / 2) / (1 - rho) seconds on average (the busy period of M/G/1; Kleinrock 1975):
-    fee = s * flow * (B + s / 2) / (1 - rho).
+    A request of service time s adds s to the wait of whoever arrives before its own first token, and half of that on
+    average to those who arrive while it is computed. With backlog B ahead of it: fee = s * flow * (B + s / 2).
     """
-    lasts = (outlook.start + outlook.service / 2) / (1.0 - traffic.busy)
-    fee: Floats = outlook.service * flows * lasts
+    fee: Floats = outlook.service * flows * (outlook.start + outlook.service / 2)
     return fee
 
 
 def future(
-    outlook: Outlook, traffic: Traffic, worths: Floats, delays: Floats, speeds: tuple[Floats, Floats], prices: Floats
+    outlook: Outlook, traffic: Traffic, worths: Floats, delays: Floats, forecaster: Forecaster
 ) -> tuple[Floats, Floats]:
     """Credits that a conversation is worth from its next turn on: (N, M) once served at an agent, (N,) once declined.
 
     A turn at an agent that is warm is worth m_j = worth * quality - delay cost * seconds - price of its tokens; R turns
     are expected. From agent j the future is max(R m_j, max_k (R m_k - switch_k)), where switching to k computes
     the conversation there anew, and not less than nothing. A conversation that is declined is taken to end. Worth and
-    delay cost are the others' means.
+    delay cost, `worths` and `delays` (N,), are the others' means.
     """
-    base, per_token = speeds
-    fresh, held, out = prices.T
+    base, per_token = forecaster.queue.base_seconds(), forecaster.queue.seconds_per_token()
+    fresh, held, out = forecaster.prices.T
     turn = worths[:, None] * outlook.quality - delays[:, None] * (base + per_token * traffic.growth)
     turn = turn - held * outlook.prompt - fresh * traffic.growth - out * outlook.output
     warm = traffic.turns * turn
@@ -180,14 +163,3 @@ def _best_of_others(table: Floats) -> Floats:
     best = np.repeat(table[rows, order[:, -1]][:, None], m, axis=1)
     best[rows, order[:, -1]] = table[rows, order[:, -2]]
     return best
-
-
-def learn_types(others: Others, event: Event) -> None:
-    """Reports become known to later rounds once their own has decided."""
-    if isinstance(event, Decided | Declined):
-        others.learn(event.offer.request.bidder, event.offer.preferences)
-
-
-def price_table(agents: Sequence[Agent]) -> Floats:
-    """(M, 3) credits a token: fresh, cached, output."""
-    return np.array([(agent.prices.fresh, agent.prices.cached, agent.prices.output) for agent in agents])

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from prediction import RIGHT, AgentState, Pending, QueueModel
-from prediction.intervals import ConformalIntervals
-from prediction.lengths import OutputLengths
+from prediction import RIGHT, AgentState, ConformalIntervals, OutputLengths, Pending, QueueModel
 from runtime.events import Dispatched, Event, Failed, FirstToken, Offer, Served
 from runtime.policies.affinity import Affinity
 from runtime.policies.policy import Agent, Fleet
@@ -19,6 +17,8 @@ from runtime.policies.skill import PooledSkill, QualityModel
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
+
+_SMOOTHING = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +38,15 @@ class Outlook:
     prompt: Counts
     cached: Counts
     output: Floats
+    #: (M,) requests that an agent serves or has in line beyond its capacity, negative where places are free.
+    excess: Counts
+    #: (M,) seconds between two requests that an agent is done with, while it serves all it may.
+    turnover: Floats
+
+    def slot_wait(self, agents: NDArray[np.int64], ranks: Counts) -> Floats:
+        """(C,) seconds until an agent serves so few that the request of this rank may begin; 0 where it may at once."""
+        wait: Floats = np.maximum(self.excess[agents] + ranks + 1, 0) * self.turnover[agents]
+        return wait
 
     @property
     def latency(self) -> Floats:
@@ -47,14 +56,11 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What the forecast said of a request on the agent that got it; goes with the request."""
+    """What the forecast said of a request on the agent that got it: tokens, and seconds to compute its prompt."""
 
     prompt: int
     cached: int
-    #: Seconds from its dispatch to its first token, as predicted at dispatch; set then.
     service_s: float
-    turn: int
-    topic: object = None
 
 
 class Forecaster:
@@ -62,29 +68,24 @@ class Forecaster:
 
     Args:
         quality: makes the model of who answers right, given the fleet; default counts pooled by model.
-        queue: makes the latency model, given the fleet and `depth`.
     """
 
-    def __init__(
-        self,
-        quality: Callable[[Sequence[Agent]], QualityModel] | None = None,
-        *,
-        coverage: float = 0.9,
-    ) -> None:
+    def __init__(self, quality: Callable[[Sequence[Agent]], QualityModel] | None = None) -> None:
         self._make_quality = quality or PooledSkill
-        self._coverage = coverage
 
     def attach(self, agents: Sequence[Agent]) -> None:
         """Start with empty caches and nothing learnt."""
         self.agents = tuple(agents)
         self._affinity = Affinity(agents)
         self._models = [agent.info.model for agent in agents]
-        self._prices = np.array([(one.prices.fresh, one.prices.cached, one.prices.output) for one in agents])
+        self.prices = np.array([(one.prices.fresh, one.prices.cached, one.prices.output) for one in agents])
         self._limits = np.array([agent.info.max_model_len for agent in agents])
-        self.queue = QueueModel(self._models, self._prices[:, 0].tolist(), depth=agents[0].depth)
+        self.queue = QueueModel(self._models, self.prices[:, 0].tolist(), depth=agents[0].depth)
         self.lengths = OutputLengths(len(agents))
+        #: Seconds from dispatch to the last token, averaged by agent.
+        self._stays = np.zeros(len(agents))
         self.quality = self._make_quality(agents)
-        self.intervals = ConformalIntervals(coverage=self._coverage)
+        self.intervals = ConformalIntervals()
 
     def look(self, offers: Sequence[Offer], fleet: Fleet) -> Outlook:
         """Forecast every offer on every agent; changes nothing."""
@@ -93,7 +94,7 @@ class Forecaster:
         limits = np.array([offer.request.max_tokens for offer in offers])
         latency = self.queue.predict([_state(fleet, j) for j in range(len(self.agents))], prompt, cached, fleet.now_s)
         output = self.lengths.predict(limits)
-        fresh, held, out = self._prices.T
+        fresh, held, out = self.prices.T
         possible = (prompt < self._limits) & fleet.alive
         for i, offer in enumerate(offers):
             possible[i, sorted(offer.refused)] = False
@@ -106,15 +107,16 @@ class Forecaster:
             prompt,
             cached,
             output,
+            fleet.load - fleet.slots,
+            self._stays / fleet.slots,
         )
 
-    def note(self, outlook: Outlook, offer: Offer, i: int, agent: int) -> Noted:
+    def note(self, outlook: Outlook, i: int, agent: int) -> Noted:
         """What is to go with request `i` to the agent that got it."""
         return Noted(
             int(outlook.prompt[i, agent]),
             int(outlook.cached[i, agent]),
             float(outlook.service[i, agent]),
-            offer.turn,
         )
 
     def notice(self, event: Event) -> None:
@@ -135,6 +137,8 @@ class Forecaster:
     def _learn(self, event: Served, note: Noted) -> None:
         self._affinity.learn(event.offer, event.agent, event.completion, note.cached)
         self.lengths.learn(event.agent, event.completion.output_tokens)
+        stays = self._stays[event.agent]
+        self._stays[event.agent] += (event.completion.latency_s - stays) * (_SMOOTHING if stays else 1.0)
         if event.predicted is not None:
             took = event.dispatched_s - event.decided_s + event.completion.first_token_s
             self.intervals.learn(event.predicted.latency_s, took)

@@ -25,8 +25,8 @@ WAITING = -2
 class Agent:
     """An engine as the market sees it.
 
-    `slots` is its capacity, how many requests the router lets it serve at once, `prices` its price list, `depth` how many
-    requests it is given before their first token, None for as many as it takes.
+    `slots` is its capacity, how many requests the router lets it serve at once, `prices` its price list, `depth` how
+    many requests it is given before their first token, None for as many as it takes.
     """
 
     name: str

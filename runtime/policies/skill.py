@@ -1,4 +1,4 @@
-"""Who answers right? A quality model sees questions and grades, and no report; agents of one model share what is learnt."""
+"""Who answers right? A quality model sees questions and grades, and no report; agents of a model share what is learnt."""
 
 from collections.abc import Sequence
 from typing import Protocol
