@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation import UNSERVED, Greedy
+from experiments.routers.plain import prefer, rendezvous
 from mechanisms import FirstCome, Mechanism, PostedPrice
 from runtime import WAITING, Agent, Auction, Decision, Event, Fleet, Offer, Prediction
 from runtime.policies.forecast import Forecaster, Outlook
@@ -127,12 +128,28 @@ class Tiers(Informed):
             self._seen = [*self._seen[-999:], event.offer.preferences.worth]
 
 
-def rendezvous(offer: Offer, living: NDArray[np.intp]) -> int:
-    """The agent of a conversation by rendezvous hashing (Thaler and Ravishankar 1998)."""
-    import hashlib
+class DecliningCacheAware(Informed):
+    """Cache-aware routing that declines what is worth less there than it costs, by the auction's forecasts.
 
-    keys = [hashlib.blake2b(f"{offer.request.dialogue}/{j}".encode(), digest_size=8).digest() for j in living]
-    return int(living[max(range(living.size), key=keys.__getitem__)])
+    As `plain.CacheAware` it prefers the agent that holds most of the prompt unless loads are out of balance.
+    """
+
+    name = "cache-aware, may decline"
+
+    def choose(self, offers: Sequence[Offer], fleet: Fleet, outlook: Outlook) -> NDArray[np.int64]:
+        """(N,) agents or `UNSERVED`."""
+        load = fleet.load
+        net = net_values(offers, outlook)
+        agents = np.full(len(offers), UNSERVED)
+        for i in range(len(offers)):
+            living = np.flatnonzero(outlook.possible[i])
+            if not living.size:
+                continue
+            j = prefer(outlook.cached[i], outlook.prompt[i], load, living, fleet.slots)
+            if net[i, j] >= 0:
+                agents[i] = j
+                load[j] += 1
+        return agents
 
 
 def posted(name: str = "posted cost + fee") -> Auction:

@@ -142,8 +142,8 @@ class Forecaster:
         if event.predicted is not None:
             took = event.dispatched_s - event.decided_s + event.completion.first_token_s
             self.intervals.learn(event.predicted.latency_s, took)
-        if event.quality is not None:
-            self.quality.learn(event.offer, event.agent, event.quality >= RIGHT)
+        right = None if event.quality is None else event.quality >= RIGHT
+        self.quality.learn(event.offer, event.agent, right)
 
 
 def _state(fleet: Fleet, agent: int) -> AgentState:
