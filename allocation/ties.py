@@ -52,7 +52,8 @@ def tied_allocations(allocator: Allocator, market: Market) -> tuple[Allocation, 
         CertificateError: it says that it is exact, and its allocation is not optimal.
     """
     as_market(market)
-    if isinstance(as_allocator(allocator), TieAware) and stands_for(allocator, "ties", "allocate"):
+    as_allocator(allocator)
+    if isinstance(allocator, TieAware) and stands_for(allocator, "ties", "allocate"):
         return allocator.ties(market)
     name = type(allocator).__name__
     if not getattr(allocator, "exact", False):

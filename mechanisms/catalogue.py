@@ -195,6 +195,8 @@ def load_object(name: str, **arguments: object) -> object:
     Raises:
         MechanismError: there is no such module or attribute, or the class cannot be built so.
     """
+    if not isinstance(name, str):
+        raise MechanismError(f"{name!r} is no name; give a string, such as 'my_module:MyClass'")
     module_name, _, attribute = name.rpartition(":")
     if not module_name or not attribute:
         raise MechanismError(f"{name!r} names no module or nothing in it; expected my_module:MyClass")
