@@ -15,6 +15,7 @@ import numpy as np
 
 from allocation import Market
 from mechanisms.lottery import Lottery, LotteryMechanism
+from proofs.arguments import several
 from proofs.errors import AuditError
 from proofs.evidence.evidence import replay_fresh, shrink
 from proofs.evidence.finding import Status
@@ -128,7 +129,7 @@ def audit_lotteries(
     subject = lottery_mechanism(mechanism)
     if not isinstance(grid, Grid) or grid.ties != "first":
         raise AuditError(f"lotteries are audited over a Grid with ties='first', not over {grid}")
-    asked = [find_claim(claim) for claim in claims]
+    asked = [find_claim(claim) for claim in several(claims, "claims", "claims or names of them")]
     if len({claim.name for claim in asked}) < len(asked):
         raise AuditError(f"claims {[claim.name for claim in asked]} share a name; a report tells them apart by it")
     lotteries = [lottery_of(subject, grid.market(profile)) for profile in range(grid.profiles)]
