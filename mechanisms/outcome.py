@@ -102,7 +102,7 @@ class Outcomes:
     """Outcomes of B markets: who serves whom (B, N), charges (B, N) and receipts (B, M) in micro-units.
 
     Raises:
-        MarketError: a part is no matrix of integers.
+        MarketError: a part is no matrix of numbers; that they are int64 is for those to say who sum them.
     """
 
     agents: NDArray[np.int64]
@@ -112,7 +112,7 @@ class Outcomes:
     def __post_init__(self) -> None:
         for name in ("agents", "charges", "receipts"):
             matrix = as_array(getattr(self, name), name)
-            if matrix.ndim != 2 or (matrix.size and matrix.dtype.kind not in "iu"):
+            if matrix.ndim != 2 or (matrix.size and matrix.dtype.kind not in "iuf"):
                 raise MarketError(f"{name} = {shown(matrix)}; expected integers, a row for each market")
             object.__setattr__(self, name, matrix)
 

@@ -1,6 +1,6 @@
 """What a caller may have written by mistake, looked at once at the door: checks name the value and what goes there."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from reprlib import repr as shown
 from typing import TypeVar
 
@@ -56,7 +56,7 @@ def require_flag(given: object, name: str) -> None:
 
 
 def several(given: Iterable[Kind], name: str, expected: str) -> list[Kind]:
-    """The members of a list or the like; a string and a mapping are none."""
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+    """The members of a list or the like, the keys of a mapping; a string is none."""
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise AuditError(f"{name} = {shown(given)}; expected {expected}, in a list")
     return list(given)

@@ -39,6 +39,10 @@ class Suite:
             )
         object.__setattr__(self, "grids", MappingProxyType(grids))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # A read-only view of a mapping cannot be sent to another process.
+        return type(self), (dict(self.grids),)
+
     @property
     def profiles(self) -> int:
         """Number of type profiles of all grids."""
