@@ -24,6 +24,7 @@ from types import FrameType
 from typing import IO, TYPE_CHECKING, Any
 
 from experiments.commands.failures import is_ours, one_line
+from experiments.commands.lotteries import answered_of_lottery, draws_lots
 from experiments.commands.question import Answer, Paper, Question, answered
 
 if TYPE_CHECKING:
@@ -242,11 +243,18 @@ def main() -> None:
 
 
 def _answer(data: dict[str, Any], progress: "Progress") -> dict[str, object]:
+    from proofs import AuditError
+
     if "mechanism" in data:
         return {"report": {"pickle": _report(data["mechanism"], data["allocator"], progress)}}
     data["paper"] = Paper(**data["paper"])
     data["properties"] = tuple(data["properties"])
-    return {"answer": asdict(answered(Question(**data), progress))}
+    question = Question(**data)
+    try:
+        lots = draws_lots(question)
+        return {"answer": asdict(answered_of_lottery(question) if lots else answered(question, progress))}
+    except SystemExit as error:
+        raise AuditError(f"the code under audit ended the process ({error!r}); let it raise") from error
 
 
 def _report(name: str, allocator: str | None, progress: "Progress") -> str:
