@@ -223,11 +223,17 @@ class Market:
             raise MarketError(f"matrix = {shown(matrix)}; expected integers in an array of shape {self.shape}")
         self._require_size(allocation)
         agents = allocation.agents
-        if agents.min(initial=UNSERVED) < UNSERVED or agents.max(initial=UNSERVED) >= self.shape[1]:
-            self._require_agents(agents)
         served = allocation.served
-        entries = np.zeros(self.shape[0], np.int64)
-        entries[served] = matrix[served, agents[served]]
+        entries = np.zeros(agents.size, np.int64)
+        there = agents[served]
+        try:
+            entries[served] = matrix[served, there]
+        except IndexError:
+            self._require_agents(agents)
+            raise
+        # Python counts negative indices from the end.
+        if there.size and there.min() < 0:
+            self._require_agents(agents)
         return entries
 
     def welfare(self, allocation: Allocation) -> int:
