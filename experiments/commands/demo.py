@@ -73,6 +73,10 @@ def demo(
             "--despite-audit", help="Serve with a mechanism that the audit refuted, or that fails while it serves."
         ),
     ] = False,
+    time_limit: Annotated[
+        float,
+        typer.Option(min=0.001, help="Stop the audit of code of yours that does not move on for so many seconds."),
+    ] = 300.0,
     out: Annotated[
         Path, typer.Option(help="Folder for report.html, results.json, requests.jsonl and the books.")
     ] = Path("runs/demo"),
@@ -80,7 +84,8 @@ def demo(
 ) -> None:
     """Audit a mechanism, hold real multi-turn dialogues with it and with other routers, and write a report.
 
-    Exit code 1 if the audit refuses the mechanism or what is served contradicts it, 2 on bad input.
+    Exit code 1 if the audit refuses the mechanism or what is served contradicts it, 2 on bad input, or if code of yours
+    raises, ends the process of its audit or does not move on.
 
     Example: iemas demo --mechanism vcg --data shipped --seeds 1
     """
@@ -115,23 +120,34 @@ def demo(
         seeds=tuple(range(seeds or (1 if real else 3))),
         policies=tuple(policy or ()),
     )
-    check(plan)
+    foreign = any(":" in name for name in (mechanism, allocator or ""))
+    # Code of others is not even imported here before a process of its own has audited it.
+    check(replace(plan, mechanism="vcg", allocator=None) if foreign else plan)
     for remark in find_files(plan)[1]:
         typer.secho(f"iemas: {remark}", fg="yellow", err=True)
     # A pipe has no width of its own, and the table needs some.
     console = Console(quiet=as_json, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     notes = Console(stderr=True)
     with OutputFolder(out) as output:
-        with _bar(notes) as bar:
-            fleet = _real_fleet(model, url, plan, bar) if real else None
+        fleet = None
+        if real and not foreign:
+            with _bar(notes) as bar:
+                fleet = _real_fleet(model, url, plan, bar)
         try:
             with _bar(notes) as bar:
                 task = bar.add_task(f"audit of {mechanism}", total=None)
-                report = examine(plan, lambda done, total: bar.update(task, completed=done, total=total))
+
+                def moved_on(done: int, total: int) -> None:
+                    bar.update(task, completed=done, total=total)
+
+                report = _examined_elsewhere(plan, moved_on, time_limit) if foreign else examine(plan, moved_on)
         except AuditRefusedError as refusal:
             console.print(audit_table(refusal.report))
             _refuse(refusal, refusal.report, as_json)
         console.print(audit_table(report))
+        if real and fleet is None:
+            with _bar(notes) as bar:
+                fleet = _real_fleet(model, url, plan, bar)
         plan = replace(plan, books=output.make())
         try:
             with _bar(notes) as bar:
@@ -149,6 +165,19 @@ def demo(
         console.print(table)
     for what, where in (("report", page), ("figures", out / "results.json"), ("requests", out / "requests.jsonl")):
         console.print(f"{what:<9}{where}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _examined_elsewhere(plan: "Plan", progress: Callable[[int, int], None], time_limit_s: float) -> "Report":
+    """`examine`, in a process of its own."""
+    from experiments.commands.audit_child import report_elsewhere
+    from experiments.errors import AuditRefusedError
+    from experiments.studies.demo import lacking
+
+    report = report_elsewhere(plan.mechanism, plan.allocator, progress, time_limit_s)
+    broken = lacking(report)
+    if broken and not plan.despite_audit:
+        raise AuditRefusedError(report, broken)
+    return report
 
 
 def _refuse(why: "StudyError", report: "Report", as_json: bool) -> NoReturn:
