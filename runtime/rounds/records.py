@@ -13,7 +13,7 @@ class RoundRules:
     Args:
         window_s: seconds after which a round closes.
         max_batch: requests at which it closes before.
-        patience_s: seconds after which a request that still waits is declined.
+        patience_s: seconds in the queue after which a request is declined; a place in an agent's line is for good.
         slots: the most requests an agent may serve at once, its capacity; None takes the engine's own number.
         depth: the most requests an engine is given before their first token, so that the next in an agent's line
             starts when the one before has it; None gives an engine all that its capacity allows, to compute together.
@@ -24,7 +24,7 @@ class RoundRules:
 
     Example:
         >>> RoundRules(slots=2)
-        RoundRules(window_s=0.01, max_batch=16, patience_s=120.0, slots=2)
+        RoundRules(window_s=0.01, max_batch=16, patience_s=120.0, slots=2, depth=None, attempts=3)
     """
 
     window_s: float = 0.01

@@ -10,7 +10,7 @@ from experiments.results.measures import averaged, measure, true_value
 from experiments.worlds.fleets import simulated_fleet
 from experiments.worlds.run import PolicyRun, Workload, run_policy, workload
 from mechanisms import Preferences, find_mechanism
-from runtime import Auction, Ledger, Policy, RoundRules, running
+from runtime import PaperAuction, Ledger, Policy, RoundRules, running
 from runtime.engines.simulated.virtual_time import run
 
 
@@ -52,8 +52,8 @@ def hold(policy: Policy, requests: Workload, books: Ledger | None = None) -> Pol
     return run(main(), virtual=True)
 
 
-def auction() -> Auction:
-    return Auction(find_mechanism("vcg"))
+def auction() -> PaperAuction:
+    return PaperAuction(find_mechanism("vcg"))
 
 
 def test_every_turn_is_asked_in_order_with_the_replies_received() -> None:

@@ -11,7 +11,7 @@ import pytest
 from mechanisms import Preferences, find_mechanism
 from prediction import TokenPrices
 from runtime import (
-    Auction,
+    PaperAuction,
     Completion,
     EngineError,
     EngineInfo,
@@ -35,7 +35,7 @@ def engine(name: str = "a") -> SimulatedEngine:
 
 
 def router(*engines: SimulatedEngine) -> Router:
-    return Router(engines, Auction(find_mechanism("vcg")), [PRICES] * len(engines))
+    return Router(engines, PaperAuction(find_mechanism("vcg")), [PRICES] * len(engines))
 
 
 @pytest.mark.parametrize(
