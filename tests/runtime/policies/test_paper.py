@@ -52,7 +52,7 @@ def test_affinity_lowers_the_predicted_cost_where_the_prefix_lies() -> None:
     decided = auction.decide([offer("s", text, "fine", "and on Sundays?")], fleet(agents))
     assert decided.agents.tolist() == [1]
     assert decided.outcome is not None
-    costs = decided.outcome.market.costs
+    costs = decided.outcome.reported.costs
     assert costs[0, 1] < costs[0, 0]
 
 
@@ -83,7 +83,7 @@ def test_no_report_moves_a_prediction() -> None:
     assert one.predicted == two.predicted
     assert one.predicted[0] is not None
     assert one.outcome is not None and two.outcome is not None
-    assert (one.outcome.market.costs == two.outcome.market.costs).all()
+    assert (one.outcome.reported.costs == two.outcome.reported.costs).all()
     assert one.notes == two.notes
 
 
@@ -141,5 +141,5 @@ def test_prices_differ_by_agent() -> None:
     auction.attach([cheap, dear])
     decided = auction.decide([offer("r", "one two")], fleet([cheap, dear]))
     assert decided.outcome is not None
-    costs = decided.outcome.market.costs
+    costs = decided.outcome.reported.costs
     assert costs[0, 1] > 100 * costs[0, 0]
