@@ -197,9 +197,10 @@ class Dispatcher:
             except Exception as broken:
                 error = broken
         del self._running[agent][id(placed)]
+        retried = False
         if served is None:
             self._undo(placed)
-            self._blame(placed, error or asyncio.CancelledError())
+            retried = self._blame(placed, error or asyncio.CancelledError())
         else:
             waiting.placed = None
             self._books.settle(served.request.id, cost=served.cost, charge=served.charge, receipt=served.receipt)
@@ -209,6 +210,9 @@ class Dispatcher:
             waiting.resolve(served)
         for j in np.flatnonzero(~self._health.alive(asyncio.get_running_loop().time())):
             self._vacate(int(j))
+        if retried:
+            # Before those who stood in line behind it.
+            self._give_back([waiting])
         self.pump(agent)
         self._wake()
 
@@ -245,14 +249,15 @@ class Dispatcher:
             note=placed.note,
         )
 
-    def _blame(self, placed: Placed, error: BaseException) -> None:
-        """A request that failed is tried elsewhere, a few times, unless the failure is plainly its own."""
+    def _blame(self, placed: Placed, error: BaseException) -> bool:
+        """Whether a request that failed is tried again: a few times, elsewhere, unless the failure is plainly its own."""
         waiting, agent = placed.waiting, placed.agent
         now = asyncio.get_running_loop().time()
         request = waiting.offer.request
         retried = False
         if waiting.answer.done():
-            error = EngineError(f"request {request.id} was cancelled")
+            told = None if waiting.answer.cancelled() else waiting.answer.exception()
+            error = told or EngineError(f"request {request.id} was cancelled")
         elif isinstance(error, asyncio.CancelledError):
             error = EngineError(f"engine {self._agents[agent].name} gave up request {request.id}")
         if isinstance(error, EngineError) and not waiting.answer.done():
@@ -267,10 +272,9 @@ class Dispatcher:
             if not retried:
                 error = waiting.failure()
         self._publish(Failed(now, waiting.offer, agent, error, retried, placed.note))
-        if retried:
-            self._give_back([waiting])
-        else:
+        if not retried:
             waiting.fail(error)
+        return retried
 
     def _vacate(self, agent: int) -> None:
         """Whoever stands in line for an engine that is left out competes again."""

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 #: Failures in a row, of requests that others served, after which an engine is left out.
 _BLAMES = 2
+#: For which a busy engine is let alone at least, so that what it refused goes elsewhere.
+_BUSY_PAUSE_S = 0.1
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
 
@@ -59,7 +61,7 @@ class Health:
     def busy(self, agent: int, pause_s: float, now_s: float) -> None:
         """It takes no more for so many seconds."""
         state = self._states[agent]
-        state.out_until_s = max(state.out_until_s, now_s + min(pause_s, _LONGEST_PAUSE_S))
+        state.out_until_s = max(state.out_until_s, now_s + min(max(pause_s, _BUSY_PAUSE_S), _LONGEST_PAUSE_S))
 
     def served(self, agent: int, failed_before: Sequence[int], now_s: float) -> None:
         """It answered a request; those that had failed the same one are to blame."""
