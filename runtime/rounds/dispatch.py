@@ -250,7 +250,7 @@ class Dispatcher:
         )
 
     def _blame(self, placed: Placed, error: BaseException) -> bool:
-        """Whether a request that failed is tried again: a few times, elsewhere, unless the failure is plainly its own."""
+        """Whether a request that failed is tried elsewhere: a few times, unless the failure is plainly its own."""
         waiting, agent = placed.waiting, placed.agent
         now = asyncio.get_running_loop().time()
         request = waiting.offer.request

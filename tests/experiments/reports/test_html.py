@@ -207,7 +207,9 @@ def test_less_is_better_where_it_is_and_zero_has_no_sign() -> None:
 @pytest.mark.parametrize("runs", ["none", "all declined", "one policy declined"])
 def test_nothing_served_is_no_crash(result: StudyResult, written: Callable[[StudyResult], str], runs: str) -> None:
     request = Request("r", "bidder-0", (Message("user", "hello"),))
-    empty = run("iemas", requests=0, declined=(Declined(1.0, offer(request, 0.0), "too dear"),), statistics=RoundStatistics())
+    empty = run(
+        "iemas", requests=0, declined=(Declined(1.0, offer(request, 0.0), "too dear"),), statistics=RoundStatistics()
+    )
     chosen = {"none": (), "all declined": (empty,), "one policy declined": (empty, run("random"))}[runs]
     page = written(dataclasses.replace(result, runs=chosen))
     assert "Nothing to draw." in page

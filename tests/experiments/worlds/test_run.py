@@ -10,7 +10,7 @@ from experiments.results.measures import averaged, measure, true_value
 from experiments.worlds.fleets import simulated_fleet
 from experiments.worlds.run import PolicyRun, Workload, run_policy, workload
 from mechanisms import Preferences, find_mechanism
-from runtime import PaperAuction, Ledger, Policy, RoundRules, running
+from runtime import Ledger, PaperAuction, Policy, RoundRules, running
 from runtime.engines.simulated.virtual_time import run
 
 

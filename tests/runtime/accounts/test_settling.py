@@ -20,7 +20,7 @@ from mechanisms.settlement import (
     Settlement,
 )
 from prediction import QoS
-from runtime import PaperAuction, EngineError, Router, Served, running
+from runtime import EngineError, PaperAuction, Router, Served, running
 from runtime.accounts.settling import settled
 from runtime.engines.simulated.virtual_time import run
 from runtime.policies.policy import Agent

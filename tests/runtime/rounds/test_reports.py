@@ -294,7 +294,9 @@ def reachable(thing: object) -> int:
         if id(one) in seen or depth == 0:
             return 0
         seen.add(id(one))
-        inner = list(one.values()) if isinstance(one, dict) else list(one) if isinstance(one, list | tuple | set) else []
+        inner = (
+            list(one.values()) if isinstance(one, dict) else list(one) if isinstance(one, list | tuple | set) else []
+        )
         inner += list(vars(one).values()) if hasattr(one, "__dict__") and not isinstance(one, type) else []
         return len(inner) + sum(count(each, depth - 1) for each in inner)
 

@@ -11,12 +11,12 @@ import pytest
 from mechanisms import Preferences, find_mechanism
 from prediction import TokenPrices
 from runtime import (
-    PaperAuction,
     Completion,
     EngineError,
     EngineInfo,
     EngineShape,
     Message,
+    PaperAuction,
     Request,
     RoundRules,
     Router,
