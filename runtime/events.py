@@ -25,7 +25,7 @@ class Offer:
 
     `preferences` are as its bidder reported them. `tokens` holds its prompt as each of the M agents tokenises it;
     `turn` counts the assistant's messages in it, whatever the client claims. `refused` are the agents that have failed
-    it already: it is not dispatched there again.
+    it already, or could not be asked how they tokenise it: it is not dispatched there.
     """
 
     request: Request

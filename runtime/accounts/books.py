@@ -77,7 +77,7 @@ class Books:
         self._final(f"settle request {request} at charge {charge}, cost {cost}, receipt {receipt}", write)
 
     async def flush(self, within_s: float = _FLUSH_WITHIN_S) -> None:
-        """Wait until all is written, for a while; what is not is reported and tried again once there is more."""
+        """Wait until all is written, for a while; what is not is reported, and tried again by `resume`."""
         loop = asyncio.get_running_loop()
         until = loop.time() + within_s
         while self._entries and loop.time() < until:
@@ -87,6 +87,11 @@ class Books:
             self._timer = None
         for entry in self._entries:
             self._report(LedgerError(f"not entered in the books, which another process holds: {entry.what}"))
+
+    def resume(self) -> None:
+        """Try to write what a router that stopped has left, on the loop that runs now."""
+        self._timer = None
+        self._work()
 
     def _final(self, what: str, write: Callable[[], None]) -> None:
         entry = Entry(what, write)

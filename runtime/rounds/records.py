@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from runtime.errors import ServingError
+from runtime.policies.policy import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,20 @@ class RoundStatistics:
     mistokenised: dict[str, int] = field(default_factory=dict)
     deficits: int = 0
     losses: int = 0
+
+    def count(self, decision: Decision, seconds: float) -> None:
+        """Add a round, decided in so many seconds."""
+        self.rounds += 1
+        self.decide_s.append(seconds)
+        if decision.outcome is None:
+            return
+        self.predicted_welfare += decision.outcome.welfare
+        self.predicted_surplus += decision.outcome.surplus
+        self.deficits += decision.outcome.surplus < 0
+        self.losses += min(decision.outcome.bidder_utilities().values(), default=0) < 0
+        self.decided += int((decision.agents >= 0).sum())
+        if decision.displaced is not None:
+            self.contested += int(decision.displaced.sum())
 
 
 def _at_least(least: float, value: object) -> bool:

@@ -112,8 +112,11 @@ class Router:
         Raises:
             EngineError: an engine is not up and does not come up.
         """
-        if self._loop_task is not None:
+        if self._loop_task is not None and not self._loop_task.done():
             return
+        # A loop that was closed under the router answers nobody any more.
+        self._queue.clear()
+        self._open.clear()
         self._loop = asyncio.get_running_loop()
         self.infos = [await engine.start() for engine in self.engines]
         limit = self.rounds.slots
@@ -138,6 +141,7 @@ class Router:
             self._wake.set,
         )
         self._statistics.mistokenised = self._dispatcher.mistokenised
+        self._books.resume()
         self.policy.attach(self._agents)
         self._loop_task = asyncio.create_task(self._run_rounds(), name="rounds")
 
@@ -301,12 +305,14 @@ class Router:
             started = time.perf_counter()
             decision = self.policy.decide([waiting.offer for waiting in batch], fleet)
             check_decision(decision, len(batch), len(self._agents))
-            self._count(decision, time.perf_counter() - started)
+            self._statistics.count(decision, time.perf_counter() - started)
             if decision.outcome is not None:
                 self._watch(decision.outcome)
             self._carry_out(batch, decision, fleet)
         except Exception as error:
-            for waiting in batch or [self._queue.popitem(last=False)[1]]:
+            if not batch and self._queue:
+                batch = [self._queue.popitem(last=False)[1]]
+            for waiting in batch:
                 untold = waiting.offer.request.id in self._open
                 if untold and waiting.placed is None and id(waiting) not in self._queue:
                     self._fail(waiting, error)
@@ -357,22 +363,10 @@ class Router:
         note = decision.notes[i] if decision.notes else None
         try:
             if agent in waiting.offer.refused:
-                raise waiting.failure()
+                raise waiting.failure(f"the policy gave it to {self._agents[agent].name} all the same")
             self._dispatcher.place(Placed(waiting, agent, int(decision.charges[i]), predicted, note, fleet.now_s))
         except Exception as error:
             self._fail(waiting, error, agent, note)
-
-    def _count(self, decision: Decision, seconds: float) -> None:
-        self._statistics.rounds += 1
-        self._statistics.decide_s.append(seconds)
-        if decision.outcome is not None:
-            self._statistics.predicted_welfare += decision.outcome.welfare
-            self._statistics.predicted_surplus += decision.outcome.surplus
-            self._statistics.deficits += decision.outcome.surplus < 0
-            self._statistics.losses += min(decision.outcome.bidder_utilities().values(), default=0) < 0
-            self._statistics.decided += int((decision.agents >= 0).sum())
-            if decision.displaced is not None:
-                self._statistics.contested += int(decision.displaced.sum())
 
     def _decline(self, waiting: Waiting, reason: str) -> None:
         declined = Declined(asyncio.get_running_loop().time(), waiting.offer, reason)

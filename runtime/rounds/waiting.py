@@ -39,9 +39,10 @@ class Waiting:
         """Why it is declined once it is late."""
         return f"its deadline of {self.offer.preferences.deadline:g} s passed"
 
-    def failure(self) -> EngineError:
+    def failure(self, *more: str) -> EngineError:
         """Why it is given up."""
-        return EngineError(f"request {self.offer.request.id} failed wherever it was tried: {'; '.join(self.errors)}")
+        told = "; ".join([*self.errors, *more])
+        return EngineError(f"request {self.offer.request.id} failed wherever it was tried: {told}")
 
     def resolve(self, outcome: Served | Declined) -> None:
         """Tell the bidder, if they still listen."""
