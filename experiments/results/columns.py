@@ -182,9 +182,8 @@ MARKET = (
     Column(
         "contested",
         "Contested",
-        "% of rounds",
-        "Rounds whose allocation left at least one living agent without free capacity: only then does anyone displace "
-        "anyone.",
+        "% of requests",
+        "Share of requests given to an agent who pay for displacing somebody.",
         None,
         100.0,
     ),

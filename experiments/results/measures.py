@@ -20,7 +20,8 @@ class Measures:
     `hit_rate` is cached over prompt tokens, summed over requests; `hit_rate_per_request` the mean of each request's
     own. `welfare` sums, over served requests, the true value of what was measured minus the measured cost. `surplus`
     is charges (`payments`) minus receipts, `auction_surplus` the same on the predicted costs that the auction rested
-    on. NaN where a policy has no such figure.
+    on. `contested` is the share of requests given to an agent who pay for displacing somebody. NaN where a policy has
+    no such figure.
     """
 
     requests: float
@@ -76,7 +77,7 @@ def measure(run: PolicyRun) -> Measures:
         latency_nmae=errors["latency_nmae"],
         cost_nmae=errors["cost_nmae"],
         quality_brier=errors["quality_brier"],
-        contested=_ratio(run.statistics.contested, run.statistics.rounds) if auction else nan,
+        contested=_ratio(run.statistics.contested, run.statistics.decided) if auction else nan,
         decide_ms=1000 * _mean(run.statistics.decide_s),
     )
 

@@ -245,7 +245,7 @@ def choose_policies(plan: Plan, mechanism: DirectMechanism, seed: int) -> list[P
     Raises:
         StudyError: the plan names a policy that does not exist.
     """
-    every: list[Policy] = [PaperAuction(mechanism), *baselines(seed)]
+    every: list[Policy] = [PaperAuction(mechanism, name="iemas"), *baselines(seed)]
     names = [policy.name for policy in every]
     unknown = set(plan.policies) - set(names)
     if unknown:

@@ -74,8 +74,8 @@ def _published(rng: np.random.Generator) -> Preferences:
 PRESETS: dict[str, Preset] = {
     "differing": Preset(
         differing(),
-        f"bidders who differ: worth of a right answer log-uniform in [{WORTHS[0]:g}, {WORTHS[1]:g}] credits, a second of "
-        f"delay in [{DELAY_COSTS[0]:g}, {DELAY_COSTS[1]:g}]",
+        f"bidders who differ: worth of a right answer log-uniform in [{WORTHS[0]:g}, {WORTHS[1]:g}] credits, cost of a "
+        f"second's delay in [{DELAY_COSTS[0]:g}, {DELAY_COSTS[1]:g}]",
         bidders=40,
     ),
     "varied": Preset(_varied, "paper's form, weight of quality uniform in [0.5, 0.95] per bidder"),

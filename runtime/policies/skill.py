@@ -1,4 +1,4 @@
-"""Who answers right? A quality model sees questions and grades, and no report; agents of a model share what is learnt."""
+"""Who answers right? Quality models see questions and grades, and no report; agents of one model learn together."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -36,8 +36,8 @@ class PooledSkill:
         signal: how much likelier right a model is taken to be a priori for each doubling of its price.
         weight: graded answers that this prior weighs.
 
-    The prior is 1/2 at the mean price and stays within [0.2, 0.8]. It fades as answers come that nobody can grade: where
-    right cannot be told from wrong, a dearer model is no better.
+    The prior is 1/2 at the mean price and stays within [0.2, 0.8]. It fades as answers come that nobody can grade:
+    where right cannot be told from wrong, a dearer model is no better.
     """
 
     def __init__(self, agents: Sequence[Agent], *, signal: float = 0.1, weight: float = 4.0) -> None:

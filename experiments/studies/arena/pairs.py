@@ -1,4 +1,4 @@
-"""Differences between policies in one world, with intervals: paired by seed, resampled by seed, then by conversation."""
+"""Differences between policies in one world, with intervals: paired by seed, resampled by seed and conversation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -116,9 +116,7 @@ def score(done: PolicyRun, load: Workload, cell: Cell) -> Score:
         value, loss, last = value - delay, loss + delay, last - delay
     waits = [one.first_token_s for one in done.served]
     prompts = sum(one.completion.prompt_tokens for one in done.served)
-    errors = [
-        (abs(one.predicted.latency_s - took), took) for one in done.served if one.predicted for took in [_took(one)]
-    ]
+    pairs = [(one.predicted.latency_s, _took(one)) for one in done.served if one.predicted]
     charges = sum(one.charge for one in done.served) / MICROS
     statistics = done.statistics
     return Score(
@@ -130,7 +128,7 @@ def score(done: PolicyRun, load: Workload, cell: Cell) -> Score:
         wait_median=float(np.median(waits)) if waits else nan,
         wait_p95=float(np.quantile(waits, 0.95)) if waits else nan,
         cost=sum(one.cost for one in done.served) / MICROS / len(waits) if waits else nan,
-        latency_nmae=sum(e for e, _ in errors) / sum(t for _, t in errors) if errors else nan,
+        latency_nmae=sum(abs(said - took) for said, took in pairs) / sum(took for _, took in pairs) if pairs else nan,
         contested=statistics.contested / statistics.decided if statistics.decided else nan,
         charges=charges,
         surplus=charges - sum(one.receipt for one in done.served) / MICROS,
