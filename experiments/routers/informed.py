@@ -37,7 +37,7 @@ class Informed:
         """Choose, by forecast."""
         outlook = self.forecaster.look(offers, fleet)
         agents = self.choose(offers, fleet, outlook)
-        notes = [self.forecaster.note(outlook, i, int(agents[i])) for i in range(len(offers))]
+        notes = [self.forecaster.note(outlook, i, int(j)) if j >= 0 else None for i, j in enumerate(agents)]
         predicted = [
             Prediction(*(float(part[i, j]) for part in (outlook.latency, outlook.cost, outlook.quality)))
             if j >= 0

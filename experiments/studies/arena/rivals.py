@@ -11,6 +11,7 @@ from experiments.worlds.fleets import SimulatedAgent
 from mechanisms import find_mechanism
 from runtime import Auction, Offer, PaperAuction, Policy
 from runtime.policies.forecast import Forecaster
+from runtime.policies.skill import PooledSkill
 
 Make = Callable[[int], Policy]
 
@@ -48,7 +49,15 @@ def ablations() -> dict[str, Make]:
     def without(*names: str) -> Make:
         return lambda seed: Auction(find_mechanism("vcg"), without=names)
 
-    return {f"iemas without {name}": without(name) for name in terms} | {"iemas without any": without(*terms)}
+    found = {f"iemas without {name}": without(name) for name in terms}
+    found["iemas without any"] = without(*terms)
+    found["iemas, no price prior"] = lambda seed: Auction(find_mechanism("vcg"), unpriced)
+    return found
+
+
+def unpriced() -> Forecaster:
+    """A forecaster that takes no price for a sign of quality."""
+    return Forecaster(lambda agents: PooledSkill(agents, signal=0.0))
 
 
 def oracle(fleet: Sequence[SimulatedAgent]) -> Callable[[], Forecaster]:
