@@ -10,7 +10,6 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from itertools import islice
 from math import inf
 
 import numpy as np
@@ -299,9 +298,9 @@ class Router:
                 return False
             if not self.policy.ready(fleet):
                 return False
-            batch = self._gather(fleet.now_s)
+            batch = self._gather(fleet)
             if not batch:
-                return bool(self._queue)
+                return False
             started = time.perf_counter()
             decision = self.policy.decide([waiting.offer for waiting in batch], fleet)
             check_decision(decision, len(batch), len(self._agents))
@@ -319,15 +318,22 @@ class Router:
             return True
         return any(decision.agents != WAITING)
 
-    def _gather(self, now_s: float) -> list[Waiting]:
-        """The round's requests, out of the queue: the first that have not been cancelled and are not late."""
+    def _gather(self, fleet: Fleet) -> list[Waiting]:
+        """The round's requests, out of the queue.
+
+        They are the first that have not been cancelled, are not late, and have not been failed by all who are up: those
+        wait for the others.
+        """
         batch: list[Waiting] = []
-        for waiting in list(islice(self._queue.values(), self.rounds.max_batch)):
+        up = frozenset(map(int, np.flatnonzero(fleet.alive)))
+        for waiting in list(self._queue.values()):
+            if len(batch) == self.rounds.max_batch:
+                break
             if waiting.answer.done():
                 self._abandon(waiting)
-            elif waiting.late(now_s):
+            elif waiting.late(fleet.now_s):
                 self._expire(waiting)
-            else:
+            elif up - waiting.offer.refused:
                 self._leave(waiting)
                 batch.append(waiting)
         return batch
