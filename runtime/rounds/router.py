@@ -97,7 +97,7 @@ class Router:
         self._open: set[str] = set()
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
-        self._failures: list[BaseException] = []
+        self._failure: Exception | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -124,7 +124,7 @@ class Router:
             for engine, info, prices in zip(self.engines, self.infos, self.prices, strict=True)
         )
         self._statistics = RoundStatistics()
-        self._failures.clear()
+        self._failure = None
         self._wake = asyncio.Event()
         self._health = Health(len(self.engines))
         self._dispatcher = Dispatcher(
@@ -162,8 +162,8 @@ class Router:
         # Whoever's failure was retried in the meantime.
         self._fail_all(error)
         await self._books.flush()
-        if self._failures:
-            raise self._failures[0]
+        if self._failure is not None:
+            raise self._failure
 
     async def submit(self, request: Request, preferences: Preferences) -> Served | Declined:
         """Have one request served at the reported preferences; cancelling this cancels the request and its charge.
@@ -402,7 +402,7 @@ class Router:
         """Tell whoever runs the router: now, and when it stops."""
         if isinstance(error, LedgerError):
             _log.error("%s", error)
-        self._failures.append(error)
+        self._failure = self._failure or error
         try:
             self._on_error(error)
         except Exception:

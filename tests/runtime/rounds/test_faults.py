@@ -15,6 +15,7 @@ from runtime import (
     EngineShape,
     Failed,
     Message,
+    ModelError,
     Request,
     RequestError,
     Router,
@@ -284,7 +285,14 @@ class Silent(Foreign):
         raise AssertionError
 
 
-@pytest.mark.parametrize("kind", [Foreign, Silent])
+class Untemplated(Foreign):
+    """Has lost its chat template since it started."""
+
+    async def tokenize(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        raise ModelError("no chat template")
+
+
+@pytest.mark.parametrize("kind", [Foreign, Silent, Untemplated])
 def test_a_vocabulary_that_nobody_can_tell_leaves_its_agents_out_of_that_request_alone(kind: type[Crashing]) -> None:
     odd = kind("odd", lambda request: "fine", STEP)
 
