@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mechanisms import Preferences
 from runtime.engines.engine import Engine, EngineInfo, Request
-from runtime.errors import EngineError, RequestError
+from runtime.errors import EngineError, ModelError, RequestError
 from runtime.events import Offer
 
 #: Seconds of delay that a report must be able to price: beyond, money would leave its range for everybody.
@@ -80,7 +80,7 @@ async def _tokenise(
                 async with asyncio.timeout(_TOKENISE_WITHIN_S):
                     by_vocabulary[vocabulary] = tuple(await engines[j].tokenize(request.messages))
                 break
-            except (EngineError, TimeoutError) as error:
+            except (EngineError, ModelError, TimeoutError) as error:
                 errors.append(f"{engines[j].name}: {str(error) or 'no answer in time'}")
     if not by_vocabulary:
         raise EngineError(f"nobody can tokenise request {request.id}: {'; '.join(errors)}")
