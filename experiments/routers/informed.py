@@ -57,8 +57,10 @@ class Informed:
 
 def net_values(offers: Sequence[Offer], outlook: Outlook, extra: Floats | float = 0.0) -> Floats:
     """(N, M) credits of value minus cost as reported, -inf where an agent cannot serve; `extra` seconds of wait."""
-    worth, delay = np.array([(offer.preferences.worth, offer.preferences.delay_cost) for offer in offers]).T
+    reports = [offer.preferences for offer in offers]
+    worth, delay, stake = np.array([(one.worth, one.delay_cost, one.stake) for one in reports]).T
     net = worth[:, None] * outlook.quality - delay[:, None] * (outlook.latency + extra) - outlook.cost
+    net = net + stake[:, None]
     return np.where(outlook.possible, net, -np.inf)
 
 

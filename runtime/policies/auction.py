@@ -140,13 +140,15 @@ class Auction:
         that has passed is lost whatever is decided, so it enters the deadline alone.
         """
         outlook, agents = terms.outlook, terms.places.agents
-        worth, delay, deadline = np.array(
-            [(one.preferences.worth, one.preferences.delay_cost, one.preferences.deadline) for one in offers]
+        reports = [offer.preferences for offer in offers]
+        worth, delay, deadline, stake = np.array(
+            [(one.worth, one.delay_cost, one.deadline, one.stake) for one in reports]
         ).T
         values = worth[:, None] * outlook.quality[:, agents] - delay[:, None] * terms.latency
         for i in map(int, np.flatnonzero(np.isfinite(deadline))):
             left = float(deadline[i]) - (fleet.now_s - offers[i].arrived_s)
             values[i] *= self.forecaster.intervals.chance_within(terms.latency[i], left)
+        values += stake[:, None]
         limit = MAX_AMOUNT / MICROS
         players = {name: k for k, name in enumerate(dict.fromkeys(offer.request.bidder for offer in offers))}
         return Market(

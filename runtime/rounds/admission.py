@@ -57,7 +57,7 @@ def _check_report(request: Request, preferences: Preferences) -> None:
     if not isinstance(preferences, Preferences):
         raise RequestError(f"request {request.id} comes with {preferences!r}; expected Preferences")
     try:
-        again = Preferences(preferences.worth, preferences.delay_cost, preferences.deadline)
+        again = Preferences(preferences.worth, preferences.delay_cost, preferences.deadline, preferences.stake)
         longest = min(_PRICED_S, again.deadline)
         preferences.value([1.0, 0.0, 1.0, 0.0], [0.0, 0.0, longest, longest])
     except Exception as error:

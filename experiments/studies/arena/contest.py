@@ -46,7 +46,7 @@ class World:
         """As tables print it."""
         files = "+".join(Path(name).parent.name if name.endswith("dev.json") else Path(name).stem for name in self.data)
         parts = [files, f"{self.rate:g}/s", self.preset]
-        parts += [f"{len(self.agents)} agents"] if len(self.agents) != len(FLEET) else []
+        parts += ["+".join(FLEET[k].name for k in self.agents)] if self.agents != tuple(range(len(FLEET))) else []
         parts += [f"{self.dialogues} dialogues each"] if self.dialogues != 20 else []
         parts += [f"slots {self.slots}"] if self.slots else []
         parts += [f"skill {self.skill:g}"] if self.skill is not None else []
