@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.routers.catalogue import INFORMED
 from experiments.studies.arena.contest import Contest, World, commit, contest, seeds_of
 from experiments.studies.arena.pairs import holm
-from experiments.studies.arena.rivals import INFORMED
 
 RATES = (0.15, 0.5, 2.0, 5.0)
 AFFINITY = ("cache-aware", "sticky")
-BEST_CLASS = ("cache-aware, best class", "sticky, best class")
+BEST_CLASS = ("cache-aware-best", "sticky-best")
 KEPT = Path("runs/arena.jsonl")
 
 

@@ -5,41 +5,21 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.routers.informed import CMu, DecliningCacheAware, Tiers, greedy, posted
-from experiments.routers.plain import CacheAware, baselines, best_single, sticky_best
+from experiments.routers.catalogue import INFORMED, PLAIN, Make, policies
 from experiments.worlds.fleets import SimulatedAgent
 from mechanisms import find_mechanism
-from runtime import Auction, Offer, PaperAuction, Policy
+from runtime import Auction, Offer
 from runtime.policies.forecast import Forecaster
 from runtime.policies.skill import PooledSkill
 
-Make = Callable[[int], Policy]
-
-#: Routers that see neither reports nor forecasts.
-PLAIN = ("cache-aware", "sticky", "cache-aware, best class", "sticky, best class", "best single agent", "random")
-#: Rivals with the auction's forecasts, and its right to decline where they have one.
-INFORMED = ("c-mu", "tiers", "greedy", "posted cost + fee", "cache-aware, may decline")
-
 
 def rivals(fleet: Sequence[SimulatedAgent]) -> dict[str, Make]:
-    """Every competitor by name: the auction first, an oracle that is told the true skills last."""
-    plain = {name: k for k, name in enumerate(policy.name for policy in baselines())}
-    return {
-        "iemas": lambda seed: Auction(find_mechanism("vcg")),
-        "paper-auction": lambda seed: PaperAuction(find_mechanism("vcg")),
-        "c-mu": lambda seed: CMu(),
-        "tiers": lambda seed: Tiers(),
-        "greedy": lambda seed: greedy(),
-        "posted cost + fee": lambda seed: posted(),
-        "cache-aware, may decline": lambda seed: DecliningCacheAware(),
-        "cache-aware": lambda seed: CacheAware(),
-        "sticky": lambda seed: baselines(seed)[plain["sticky"]],
-        "cache-aware, best class": lambda seed: CacheAware(best=True, name="cache-aware, best class"),
-        "sticky, best class": lambda seed: sticky_best(),
-        "best single agent": lambda seed: best_single(),
-        "random": lambda seed: baselines(seed)[plain["random"]],
-        "oracle": lambda seed: Auction(find_mechanism("vcg"), oracle(fleet), name="oracle"),
-    }
+    """Who plays: the auction, its rivals, and last an oracle that is told the true skills."""
+    names = ("iemas", "paper-auction", *INFORMED, *PLAIN[:6])
+    known = policies(find_mechanism("vcg"))
+    found = {name: known[name] for name in names}
+    found["oracle"] = lambda seed: Auction(find_mechanism("vcg"), oracle(fleet), name="oracle")
+    return found
 
 
 def ablations() -> dict[str, Make]:
