@@ -16,6 +16,7 @@ class Difference:
     """Welfare of one policy over another's, as a share of the other's: `share` with its 95 % interval.
 
     `chance` is the bootstrap's two-sided p-value of no difference (twice the smaller tail, at least 1 / draws).
+    Where the other's welfare is nothing, `share` and its interval are NaN.
     """
 
     share: float
@@ -53,19 +54,19 @@ def compare(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]], se
     rng = np.random.default_rng(seed)
     gain = sum(row.sum() for row in first) - sum(row.sum() for row in second)
     base = abs(sum(row.sum() for row in second))
-    shares = np.empty(_DRAWS)
+    gains = np.empty(_DRAWS)
     for k in range(_DRAWS):
         ours = theirs = 0.0
         for s in rng.integers(len(first), size=len(first)):
             drawn = rng.integers(first[s].size, size=first[s].size)
             ours += first[s][drawn].sum()
             theirs += second[s][drawn].sum()
-        shares[k] = (ours - theirs) / base if base else np.nan
-    low, high = np.quantile(shares, [0.025, 0.975])
-    tail = min(float((shares <= 0).mean()), float((shares >= 0).mean()))
+        gains[k] = ours - theirs
+    tail = min(float((gains <= 0).mean()), float((gains >= 0).mean()))
     wins = sum(mine.sum() > their.sum() for mine, their in zip(first, second, strict=True))
-    share = gain / base if base else float("nan")
-    return Difference(share, float(low), float(high), max(2 * tail, 1 / _DRAWS), int(wins), len(first))
+    share, low, high = np.array([gain, *np.quantile(gains, [0.025, 0.975])]) / base if base else (np.nan,) * 3
+    chance = min(max(2 * tail, 1 / _DRAWS), 1.0)
+    return Difference(float(share), float(low), float(high), chance, int(wins), len(first))
 
 
 def holm(chances: Mapping[str, float], level: float = 0.05) -> dict[str, bool]:
