@@ -21,7 +21,7 @@ from experiments.errors import StudyError
 from experiments.routers.catalogue import find_policy
 from experiments.studies.arena.pairs import Difference, compare, normalised
 from experiments.studies.arena.play import Cell, Score, play
-from experiments.studies.arena.rivals import ablations, rivals
+from experiments.studies.arena.rivals import everybody, rivals
 from experiments.worlds.fleets import FLEET, SimulatedAgent
 from experiments.worlds.presets import find_preset
 
@@ -141,7 +141,7 @@ def contest(
     """Play every world with every policy and seed.
 
     Args:
-        policies: names of `rivals` and `ablations`, or yours, such as `mine:Policy`; empty: all rivals.
+        policies: names of `everybody`, or yours, such as `mine:Policy`; empty: all `rivals`.
         kept: a file of finished runs, one a line, which is read first and added to; runs of other code, of ours or of
             yours, or on other data do not count.
         workers: processes; default as many as there are cores. They end when this call does, however it ends.
@@ -150,7 +150,7 @@ def contest(
         StudyError: a policy does not exist, or two different worlds have one name.
         DatasetError: a world's data do not exist.
     """
-    known = {**rivals(FLEET), **ablations()}
+    known = everybody(FLEET)
     wanted = list(dict.fromkeys(policies)) or list(rivals(FLEET))
     for name in wanted:
         find_policy(name, known)(0)
@@ -218,7 +218,7 @@ def commit() -> str:
 
 def _play(world: World, policy: str, seed: int) -> Score:
     cell = world.cell()
-    return play(find_policy(policy, {**rivals(cell.fleet), **ablations()}), cell, seed)
+    return play(find_policy(policy, everybody(cell.fleet)), cell, seed)
 
 
 def _written(number: float) -> str:

@@ -48,20 +48,18 @@ def compare(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]], se
     Raises:
         StudyError: there is no seed, or the rows do not match.
     """
-    if not one or [len(row) for row in one] != [len(row) for row in other]:
+    if len(one) == 0 or [len(row) for row in one] != [len(row) for row in other]:
         raise StudyError(f"{len(one)} and {len(other)} seeds, whose conversations must match, cannot be compared")
     first, second = [np.array(row) for row in one], [np.array(row) for row in other]
     rng = np.random.default_rng(seed)
     gain = sum(row.sum() for row in first) - sum(row.sum() for row in second)
     base = abs(sum(row.sum() for row in second))
-    gains = np.empty(_DRAWS)
-    for k in range(_DRAWS):
-        ours = theirs = 0.0
-        for s in rng.integers(len(first), size=len(first)):
-            drawn = rng.integers(first[s].size, size=first[s].size)
-            ours += first[s][drawn].sum()
-            theirs += second[s][drawn].sum()
-        gains[k] = ours - theirs
+    gains = np.zeros(_DRAWS)
+    # (_DRAWS, S) how often each resample has each seed; its conversations are drawn anew each time.
+    times = rng.multinomial(len(first), np.full(len(first), 1 / len(first)), size=_DRAWS)
+    for row, count in zip((mine - their for mine, their in zip(first, second, strict=True)), times.T, strict=True):
+        sums = row[rng.integers(row.size, size=(count.sum(), row.size))].sum(axis=1)
+        gains += np.bincount(np.repeat(np.arange(_DRAWS), count), sums, minlength=_DRAWS)
     tail = min(float((gains <= 0).mean()), float((gains >= 0).mean()))
     wins = sum(mine.sum() > their.sum() for mine, their in zip(first, second, strict=True))
     share, low, high = np.array([gain, *np.quantile(gains, [0.025, 0.975])]) / base if base else (np.nan,) * 3
