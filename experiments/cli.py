@@ -10,6 +10,7 @@ import typer
 from experiments.commands import data, model
 from experiments.commands.audit import audit
 from experiments.commands.calibrate import calibrate
+from experiments.commands.contest import contest
 from experiments.commands.demo import demo
 from experiments.commands.failures import one_line
 from experiments.commands.mechanisms import mechanisms
@@ -21,6 +22,7 @@ app = typer.Typer(
     help="Truthful auctions for routing LLM requests: audit a mechanism, then serve with it.",
 )
 app.command()(demo)
+app.command()(contest)
 app.command()(audit)
 app.command()(mechanisms)
 app.command()(calibrate)

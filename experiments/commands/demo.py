@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import Progress
 
     from experiments.errors import StudyError
@@ -106,7 +105,7 @@ def demo(
     """
     from rich.console import Console
 
-    from experiments.commands.output import OutputFolder
+    from experiments.commands.output import OutputFolder, progress_bar
     from experiments.errors import AuditRefusedError, ContradictionError
     from experiments.reports.html import write_report
     from experiments.reports.terminal import audit_table, policy_tables
@@ -148,10 +147,10 @@ def demo(
     with OutputFolder(out) as output:
         fleet = None
         if real and not foreign:
-            with _bar(notes) as bar:
+            with progress_bar(notes) as bar:
                 fleet = _real_fleet(model, url, plan, bar)
         try:
-            with _bar(notes) as bar:
+            with progress_bar(notes) as bar:
                 task = bar.add_task(f"audit of {mechanism}", total=None)
 
                 def moved_on(done: int, total: int) -> None:
@@ -163,11 +162,11 @@ def demo(
             _refuse(refusal, refusal.report, as_json)
         console.print(audit_table(report))
         if real and fleet is None:
-            with _bar(notes) as bar:
+            with progress_bar(notes) as bar:
                 fleet = _real_fleet(model, url, plan, bar)
         plan = replace(plan, books=output.make())
         try:
-            with _bar(notes) as bar:
+            with progress_bar(notes) as bar:
                 doing = _progress(bar)
                 result = simulate(plan, report, doing) if fleet is None else serve(plan, report, fleet, doing)
         except ContradictionError as stop:
@@ -202,13 +201,6 @@ def _refuse(why: "StudyError", report: "Report", as_json: bool) -> NoReturn:
         typer.echo(json.dumps({"refused": str(why), "audit": json.loads(report.to_json())}, indent=1))
     typer.secho(f"iemas: {why}", fg="red", err=True)
     raise typer.Exit(1) from None
-
-
-def _bar(console: "Console") -> "Progress":
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True)
 
 
 def _progress(bar: "Progress") -> Callable[[str, int, int], None]:

@@ -10,15 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from experiments.routers.catalogue import INFORMED
 from experiments.studies.arena.contest import Contest, World, commit, contest, seeds_of
 from experiments.studies.arena.pairs import holm
+from experiments.studies.arena.table import tables
 
 RATES = (0.15, 0.5, 2.0, 5.0)
 AFFINITY = ("cache-aware", "sticky")
 BEST_CLASS = ("cache-aware-best", "sticky-best")
 KEPT = Path("runs/arena.jsonl")
+_WIDTH = 200
 
 
 def _data() -> dict[str, tuple[str, ...]]:
@@ -54,24 +57,8 @@ def full(pytestconfig: pytest.Config) -> bool:
 
 
 def show(found: Contest, world: World) -> None:
-    print(f"\n{world.name}: {len(found.seeds)} seeds, simulated")
-    print(
-        f"{'':28}{'welfare':>9}{'0..1':>6}{'iemas gains over it':>36}{'hit %':>7}{'med s':>7}{'p95 s':>7}{'cost':>6}"
-        f"{'served':>7}{'decl.':>6}{'cont.%':>7}{'NMAE':>6}{'charges':>9}{'surplus':>9}{'bidders':>9}{'last tok.':>10}"
-    )
-    for policy in found.policies(world.name):
-        scores = found.of(world.name, policy)
-
-        def mean(name: str, scores: list = scores) -> float:  # type: ignore[type-arg]
-            return float(np.mean([getattr(score, name) for score in scores]))
-
-        gain = "" if policy == "iemas" else str(found.over(world.name, "iemas", policy))
-        print(
-            f"{policy:28}{mean('total'):9.0f}{found.normalised(world.name, policy):6.2f}{gain:>36}"
-            f"{100 * mean('hit_rate'):7.1f}{mean('wait_median'):7.2f}{mean('wait_p95'):7.1f}{mean('cost'):6.2f}"
-            f"{mean('served'):7.0f}{mean('declined'):6.1f}{100 * mean('contested'):7.1f}{mean('latency_nmae'):6.2f}"
-            f"{mean('charges'):9.0f}{mean('surplus'):9.0f}{mean('bidders_surplus'):9.0f}{mean('welfare_last'):10.0f}"
-        )
+    for table in tables(found, world, _WIDTH):
+        Console(width=_WIDTH).print(table)
 
 
 def _gain(found: Contest, worlds: list[World], rival: str) -> float:

@@ -121,7 +121,7 @@ def test_an_error_ends_the_process_with_2(tmp_path: Path) -> None:
 
 
 def test_every_command_helps_with_an_example(here: Command) -> None:
-    for command in (["demo"], ["audit"], ["calibrate"], ["data", "fetch"], ["model", "fetch"]):
+    for command in (["demo"], ["contest"], ["audit"], ["calibrate"], ["data", "fetch"], ["model", "fetch"]):
         done = here(*command, "--help")
         assert done.returncode == 0
         assert "Example: iemas" in " ".join(done.stdout.split())

@@ -2,12 +2,16 @@
 
 import doctest
 import re
+import shlex
+import sys
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from experiments.cli import app
 from experiments.studies.paper_verdicts import verdicts
 
 pytestmark = pytest.mark.usefixtures("replayed_here")
@@ -69,3 +73,31 @@ def test_the_published_rules_verdicts_are_those_of_a_fresh_audit() -> None:
     assert fresh in (DOCS / "paper-router.md").read_text(), (
         "paste what `python -m experiments.studies.paper_verdicts` prints"
     )
+
+
+def test_the_page_on_policies_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    router, question = blocks("policies.md", "python")
+    [policy] = re.findall(r"class CheapEnough:\n.*?(?=\n\n\n)", router, re.DOTALL)
+    assert len([line for line in policy.splitlines() if line.strip()]) <= 20
+    (tmp_path / "my_router.py").write_text(router)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_router", raising=False)
+    [session] = blocks("policies.md", "pycon")
+    examples = doctest.DocTestParser().get_doctest(session, {}, "policies.md", None, 0)
+    assert doctest.DocTestRunner().run(examples) == (0, 3)
+    printed = StringIO()
+    with redirect_stdout(printed):
+        exec(compile(question, "policies.md", "exec"), {"__name__": "__main__"})
+    lines = printed.getvalue().splitlines()
+    assert [line.partition(":")[0] for line in lines[:-1]] == ["iemas", "my_router", "random"]
+    assert re.fullmatch(r"iemas gains [+-][\d.]+ % \[[+-][\d.]+, [+-][\d.]+\], \d/3", lines[-1])
+    assert len(Path("runs.jsonl").read_text().splitlines()) == 9
+    [commands] = re.findall(r"^```\n(iemas .*?)```", (DOCS / "policies.md").read_text(), re.DOTALL | re.MULTILINE)
+    for command in commands.strip().splitlines():
+        _, *arguments = shlex.split(command, comments=True)
+        small = ["--data", "shipped", "--dialogues", "2", "--turns", "2", "--seeds", "1"]
+        small += ["--policy", "c-mu"] if "--policy" not in arguments else []
+        done = CliRunner().invoke(app, [*arguments, *small])
+        assert done.exit_code == 0, done.output
+        assert ("cheap-enough" in done.output or "my_router:Cheap" in done.output) == ("CheapEnough" in command)

@@ -3,4 +3,6 @@
 rivals   who competes, by name, and what each knows
 play     one run: a policy, a cell, a seed; and what it was worth to whom
 pairs    differences between policies, with intervals
+contest  many runs: every policy in every world at every seed
+table    a contest as tables and as plain data
 """

@@ -147,7 +147,7 @@ def contest(
         workers: processes; default as many as there are cores. They end when this call does, however it ends.
 
     Raises:
-        StudyError: a policy does not exist, or two different worlds have one name.
+        StudyError: a policy does not exist, two different worlds have one name, or `kept` cannot be written.
         DatasetError: a world's data do not exist.
     """
     known = everybody(FLEET)
@@ -157,6 +157,7 @@ def contest(
     for world in worlds:
         find_preset(world.preset, world.preferences)
     _require_names(worlds)
+    _require_writable(kept)
     found = Contest(tuple(seeds))
     before = _read(kept)
     tasks = [(world, policy, seed) for world in dict.fromkeys(worlds) for policy in wanted for seed in found.seeds]
@@ -191,6 +192,16 @@ def _played(tasks: Sequence[Task], workers: int | None) -> Iterator[tuple[Task, 
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _require_writable(kept: Path | None) -> None:
+    """Find out before anything is played."""
+    if kept is not None:
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.open("ab").close()
+        except OSError as error:
+            raise StudyError(f"cannot write to {kept}: {error.strerror}") from error
 
 
 def _require_names(worlds: Sequence[World]) -> None:
@@ -277,7 +288,6 @@ def _read(kept: Path | None) -> Mapping[Key, Score]:
 def _write(kept: Path | None, code: str, world: str, policy: str, seed: int, score: Score) -> None:
     if kept is None:
         return
-    kept.parent.mkdir(parents=True, exist_ok=True)
     row = {"code": code, "world": world, "policy": policy, "seed": seed, "score": score.as_dict()}
     with kept.open("a+b") as lines:
         # A line that was cut off must not take this one with it.

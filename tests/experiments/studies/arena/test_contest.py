@@ -197,7 +197,7 @@ def test_ctrl_c_leaves_no_process_and_keeps_what_was_played(tmp_path: Path, ever
         env=environment,
     ) as parent:
         kept, deadline = tmp_path / "runs.jsonl", time.monotonic() + 120
-        while not kept.exists() and time.monotonic() < deadline:
+        while not (kept.exists() and kept.read_text()) and time.monotonic() < deadline:
             time.sleep(0.1)
         (os.killpg if everybody else os.kill)(parent.pid, signal.SIGINT)
         _, errors = parent.communicate(timeout=30)

@@ -1,0 +1,95 @@
+"""`iemas contest`: its tables, its JSON, its file, and what it refuses."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from experiments.cli import main
+from experiments.studies.arena import contest as contests
+from experiments.studies.arena.contest import Contest, Task, World
+from experiments.studies.arena.play import Score
+from experiments.studies.arena.table import as_dict, tables
+
+NAN = float("nan")
+SCORE = Score((1000.0, 2000.0), 1.0, 2, 0, 0.5, 1.25, 2.0, 0.1, NAN, 0.25, 0.0, 0.0, 3.0, 2.0, 0.5)
+
+Ran = tuple[int, str, str]
+
+
+@pytest.fixture
+def contest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Exit code, standard output and standard error; nothing is played, it comes to `SCORE`."""
+
+    def play(tasks: Sequence[Task], workers: int | None) -> Iterator[tuple[Task, Score]]:
+        yield from ((task, SCORE) for task in tasks)
+
+    def run(*options: str) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["iemas", "contest", *options])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert isinstance(ended.value.code, int | None)
+        return ended.value.code or 0, *capfd.readouterr()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(contests, "_played", play)
+    return run
+
+
+def test_each_world_has_a_table_of_every_policy(contest: Callable[..., Ran]) -> None:
+    code, out, err = contest("--rate", "0.5", "--rate", "2", "--policy", "random", "--policy", "iemas", "--seeds", "2")
+    assert code == 0, err
+    assert "shipped, 0.5/s, differing: 2 seeds, simulated" in out and "shipped, 2/s, differing" in out
+    assert "iemas gains over it" in out and "+0.0 % [+0.0, +0.0], 0/2" in out and "3,000" in out
+    assert len(Path("runs/contest.jsonl").read_text().splitlines()) == 8
+
+
+def test_json_has_all_that_tables_have_and_is_json(contest: Callable[..., Ran]) -> None:
+    code, out, err = contest("--policy", "random", "--policy", "sticky", "--seeds", "2", "--json")
+    assert code == 0, err
+    said = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert said["seeds"] == [0, 1] and said["simulated"] is True and len(said["scores"]) == 4
+    [gain] = said["gains"]
+    assert (gain["of"], gain["over"], gain["share"], gain["chance"]) == ("random", "sticky", 0.0, 1.0)
+    assert said["scores"][0]["welfare"] == [1000.0, 2000.0] and said["scores"][0]["latency_nmae"] is None
+
+
+def test_without_names_all_rivals_play(contest: Callable[..., Ran]) -> None:
+    _, out, _ = contest("--seeds", "1", "--json")
+    played = {score["policy"] for score in json.loads(out)["scores"]}
+    assert played >= {"iemas", "paper-auction", "c-mu", "greedy", "posted", "cache-aware", "random", "oracle"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--policy", "psychic"), "no policy 'psychic'; there are: iemas"),
+        (("--policy", "no_such_module:Policy"), "run where no_such_module.py lies"),
+        (("--preset", "cheap"), "no preset 'cheap'"),
+        (("--preferences", "no_such_module:draw"), "run where no_such_module.py lies"),
+        (("--data", "no-such-file.json"), "neither a file nor a name"),
+        (("--out", "."), "cannot write to ."),
+        (("--out", "/proc/nowhere/runs.jsonl"), "cannot write to /proc/nowhere"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    options: tuple[str, ...], said: str, contest: Callable[..., Ran]
+) -> None:
+    code, out, err = contest(*options)
+    assert (code, out) == (2, "")
+    [line] = err.strip().splitlines()[-1:]
+    assert line.startswith("iemas: ") and said in line and "Traceback" not in err
+
+
+def test_a_narrow_terminal_gets_more_tables_and_loses_no_figure() -> None:
+    world = World(("shipped",), 1.0)
+    found = Contest((0,), {(world.name, name, 0): SCORE for name in ("random", "iemas")})
+    wide, narrow = tables(found, world, 250), tables(found, world, 80)
+    assert len(wide) == 1 and len(narrow) > 1
+    headings = [[str(column.header) for column in table.columns] for table in narrow]
+    assert {name for table in headings for name in table} == {str(column.header) for column in wide[0].columns}
+    # The auction comes first, whoever was named first.
+    assert [str(cell) for cell in wide[0].columns[0].cells] == ["iemas", "random"]
+    assert as_dict(found)["seeds"] == [0]
