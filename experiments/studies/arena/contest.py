@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import cache
 from math import nan
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.data import Corpus, load, locate
-from experiments.errors import StudyError
+from experiments.errors import DatasetError, StudyError
 from experiments.routers.catalogue import find_policy
 from experiments.studies.arena.pairs import Difference, compare, normalised
 from experiments.studies.arena.play import Cell, Score, play
@@ -178,13 +179,19 @@ def contest(
 
 
 def _played(tasks: Sequence[Task], workers: int | None) -> Iterator[tuple[Task, Score]]:
-    """Runs as they are done."""
+    """Runs as they are done.
+
+    Raises:
+        StudyError: a process died.
+    """
     count = min(workers or os.cpu_count() or 1, max(len(tasks), 1))
     pool = ProcessPoolExecutor(count, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
     jobs = {pool.submit(_play, *task): task for task in tasks}
     try:
         for job in as_completed(jobs):
             yield jobs[job], job.result()
+    except BrokenProcessPool as error:
+        raise StudyError("a process that played died: out of memory, or ended by a policy of yours") from error
     except BaseException:
         # Nobody wants what they still work at; the parent alone answers to Ctrl-C, and ends its children.
         for process in list((getattr(pool, "_processes", None) or {}).values()):
@@ -269,7 +276,10 @@ def _code_of(world: World, policy: str) -> str:
 
 @cache
 def _content(name: str) -> bytes:
-    return hashlib.sha256(locate(name).read_bytes()).digest()
+    path = locate(name)
+    if not path.is_file():
+        raise DatasetError(f"{name} is a folder; name its files, one --data each")
+    return hashlib.sha256(path.read_bytes()).digest()
 
 
 def _read(kept: Path | None) -> Mapping[Key, Score]:

@@ -1,7 +1,11 @@
 """`iemas contest`: its tables, its JSON, its file, and what it refuses."""
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -70,6 +74,7 @@ def test_without_names_all_rivals_play(contest: Callable[..., Ran]) -> None:
         (("--preset", "cheap"), "no preset 'cheap'"),
         (("--preferences", "no_such_module:draw"), "run where no_such_module.py lies"),
         (("--data", "no-such-file.json"), "neither a file nor a name"),
+        (("--data", "."), "is a folder; name its files"),
         (("--out", "."), "cannot write to ."),
         (("--out", "/proc/nowhere/runs.jsonl"), "cannot write to /proc/nowhere"),
     ],
@@ -81,6 +86,64 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert (code, out) == (2, "")
     [line] = err.strip().splitlines()[-1:]
     assert line.startswith("iemas: ") and said in line and "Traceback" not in err
+
+
+DIES = """
+import os
+from experiments.routers.plain import RoundRobin
+
+
+class Dies(RoundRobin):
+    name = "dies"
+
+    def decide(self, offers, fleet):
+        os._exit(3)
+
+
+class Raises(RoundRobin):
+    name = "raises"
+
+    def decide(self, offers, fleet):
+        return {}["nothing"]
+"""
+
+IEMAS = [sys.executable, "-c", "import sys; from experiments.cli import main; sys.argv[0] = 'iemas'; main()"]
+
+
+def started(folder: Path, *options: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [*IEMAS, "contest", "--out", "runs.jsonl", "--workers", "2", *options],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+    )
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"), [("Dies", "a process that played died"), ("Raises", "KeyError: 'nothing' ")]
+)
+def test_a_policy_that_fails_as_it_plays_is_one_line(policy: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "fails.py").write_text(DIES)
+    with started(tmp_path, "--policy", f"fails:{policy}", "--seeds", "2") as done:
+        out, err = done.communicate(timeout=60)
+    [line] = err.strip().splitlines()[-1:]
+    assert (done.returncode, out) == (2, "") and line.startswith("iemas: ") and said in line
+    assert policy == "Dies" or "fails.py" in line
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals and process groups as POSIX systems have them")
+def test_ctrl_c_is_130_and_what_was_played_is_kept(tmp_path: Path) -> None:
+    kept, deadline = tmp_path / "runs.jsonl", time.monotonic() + 120
+    with started(tmp_path, "--policy", "random", "--policy", "cache-aware", "--seeds", "20000") as process:
+        while not (kept.exists() and kept.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 130 and "Traceback" not in err
+    assert all(json.loads(line)["policy"] in ("random", "cache-aware") for line in kept.read_text().splitlines())
 
 
 def test_a_narrow_terminal_gets_more_tables_and_loses_no_figure() -> None:

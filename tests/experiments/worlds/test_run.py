@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from experiments.results.measures import averaged, measure, true_value
 from experiments.worlds.fleets import simulated_fleet
 from experiments.worlds.run import PolicyRun, Workload, run_policy, workload
 from mechanisms import Preferences, find_mechanism
-from runtime import Event, Ledger, PaperAuction, Policy, RoundRules, Served, running
+from runtime import Declined, Event, Ledger, PaperAuction, Policy, RoundRules, Served, running
 from runtime.engines.simulated.virtual_time import run
 
 
@@ -92,6 +93,23 @@ def test_measures_are_what_they_say() -> None:
     assert figures.surplus == pytest.approx(figures.payments - sum(s.cost for s in served) / MICROS)
     assert figures.auction_surplus >= 0
     assert 0 < figures.latency_nmae < 2
+
+
+def test_welfare_counts_waits_of_the_declined_and_neither_stakes_nor_what_nobody_can_grade() -> None:
+    done = hold(auction(), load([corpus()]))
+    before, one = measure(done).welfare, done.served[0]
+    bidder = one.request.bidder
+    told = Declined(one.arrived_s + 3.0, one.offer, "worth less than it costs")
+    waited = measure(replace(done, declined=(*done.declined, told))).welfare
+    assert waited == pytest.approx(before - 3.0 * done.preferences[bidder].delay_cost)
+    staked = {name: replace(true, stake=1000.0) for name, true in done.preferences.items()}
+    assert measure(replace(done, preferences=staked)).welfare == pytest.approx(before)
+    true = done.preferences[bidder]
+    right, ungraded = (true_value(replace(one, quality=quality), true) for quality in (1.0, None))
+    assert right - ungraded == pytest.approx(true.worth)
+    assert (
+        ungraded == true_value(replace(one, quality=0.0), true) == pytest.approx(-true.delay_cost * one.first_token_s)
+    )
 
 
 def test_books_and_measures_agree() -> None:
