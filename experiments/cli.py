@@ -12,6 +12,7 @@ from experiments.commands.audit import audit
 from experiments.commands.calibrate import calibrate
 from experiments.commands.demo import demo
 from experiments.commands.failures import one_line
+from experiments.commands.latency import latency
 from experiments.commands.mechanisms import mechanisms
 from experiments.commands.streams import harden
 
@@ -24,6 +25,7 @@ app.command()(demo)
 app.command()(audit)
 app.command()(mechanisms)
 app.command()(calibrate)
+app.command()(latency)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 
