@@ -1,0 +1,24 @@
+"""May a bidder gain by misreporting to the policy that serves? Imports `worlds`.
+
+    from experiments.audits import audit_policy
+    print(audit_policy("my_policies:Mine"))
+"""
+
+from experiments.audits.audit import audit_policy, find_policy
+from experiments.audits.finding import PolicyFinding, PolicyReport
+from experiments.audits.state import Past, State, lessons
+from experiments.audits.suite import suite
+from experiments.audits.world import AgentLaw, Asked
+
+__all__ = [
+    "AgentLaw",
+    "Asked",
+    "Past",
+    "PolicyFinding",
+    "PolicyReport",
+    "State",
+    "audit_policy",
+    "find_policy",
+    "lessons",
+    "suite",
+]
