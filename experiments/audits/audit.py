@@ -5,22 +5,29 @@ from time import perf_counter
 
 from experiments.audits.finding import Case, PolicyFinding, PolicyReport
 from experiments.audits.invariance import interference, orderly, own_past, predictions
-from experiments.audits.one_round import efficient, rational, solvent, truthful
-from experiments.audits.play import Played, Table
+from experiments.audits.one_round import efficient, frugal, rational, solvent, truthful
+from experiments.audits.outside import false_names, lengths, splitting
+from experiments.audits.play import Table
 from experiments.audits.reference import MICROS
 from experiments.audits.state import State
-from experiments.audits.suite import suite
+from experiments.audits.suite import suite, suite_outside, two_rounds
+from experiments.audits.two_rounds import TwoRounds, late_arrival, past_reports, resubmission, single_report
 from mechanisms.catalogue import load_object
 from proofs import AuditError, Status
 from runtime import Policy
 
-_ONE_ROUND = (truthful, rational, solvent, efficient, interference, orderly, predictions)
+# What asks the policy again comes before what starts it anew.
+_ONE_ROUND = (truthful, rational, solvent, efficient, orderly, predictions, frugal, interference)
+_TWO_ROUNDS = (single_report, past_reports, late_arrival, resubmission)
+_OUTSIDE = (false_names, splitting, lengths)
 
 
 def audit_policy(
     policy: Policy | type[Policy] | str,
     states: Sequence[State] | None = None,
     *,
+    stories: Sequence[TwoRounds] | None = None,
+    outside: Sequence[State] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PolicyReport:
     """Ask a policy for its decision under every profile of reports, and score every misreport at a reference.
@@ -28,26 +35,40 @@ def audit_policy(
     Args:
         policy: an object, a class or function that makes one, or `module:object` of either. It is started afresh
             (`attach`) for every state, and given the state's past as events.
-        states: default `suite()`.
-        progress: called with (done, total) states.
+        states: of one round, default `suite()`.
+        stories: of two rounds, default `two_rounds()`; where `states` are given, none.
+        outside: where asking in halves, under other names or for other lengths is tried; the same defaults.
+        progress: called with (done, total) steps.
 
     Raises:
         AuditError: it is no policy, or cannot be given a past.
     """
     made, started = find_policy(policy), perf_counter()
     chosen = suite() if states is None else tuple(states)
+    over_two = (two_rounds() if states is None else ()) if stories is None else tuple(stories)
+    aside = (suite_outside() if states is None else ()) if outside is None else tuple(outside)
     findings: dict[str, PolicyFinding] = {}
-    error = 0.0
-    for done, state in enumerate(chosen):
+    error, done, total = 0.0, 0, len(chosen) + len(_TWO_ROUNDS) * bool(over_two) + len(_OUTSIDE) * bool(aside)
+
+    def add(found: PolicyFinding) -> None:
+        findings[found.name] = findings[found.name].and_(found) if found.name in findings else found
+
+    for state in chosen:
         played = Table(made, state).arrays()
         error = max(error, int(played.error.max()) / MICROS - 1 / MICROS)
-        for one in [*(examine(played) for examine in _ONE_ROUND), own_past(made, state)]:
-            found = _simplified(made, state, one)
-            findings[found.name] = findings[found.name].and_(found) if found.name in findings else found
-        progress(done + 1, len(chosen))
+        for one in [*[examine(played) for examine in _ONE_ROUND], own_past(made, state)]:
+            add(_simplified(made, state, one))
+        progress(done := done + 1, total)
+    for examine_two in _TWO_ROUNDS if over_two else ():
+        add(examine_two(made, over_two))
+        progress(done := done + 1, total)
+    for try_it in _OUTSIDE if aside else ():
+        for state in aside:
+            add(try_it(made, state))
+        progress(done := done + 1, total)
     return PolicyReport(
         getattr(made, "name", type(made).__name__),
-        tuple(map(str, chosen)),
+        (*map(str, chosen), *(f"{one.state}, twice, {one.gap_s:g} s apart" for one in over_two)),
         tuple(findings.values()),
         perf_counter() - started,
         error,
@@ -76,7 +97,7 @@ def find_policy(policy: Policy | type[Policy] | str) -> Policy:
 
 def _simplified(policy: Policy, state: State, found: PolicyFinding) -> PolicyFinding:
     """The same violation with fewer requests, if there is one."""
-    examine = next((one for one in _ONE_ROUND[:4] if one.__doc__ and found.name in _NAMES.get(one, "")), None)
+    examine = _SHRUNK.get(found.name)
     if examine is None or found.status is not Status.REFUTED or found.case is None:
         return found
     case: Case = found.case
@@ -87,9 +108,9 @@ def _simplified(policy: Policy, state: State, found: PolicyFinding) -> PolicyFin
     return PolicyFinding(found.name, found.status, found.cases, found.seconds, found.worst, case, found.note)
 
 
-_NAMES = {
-    truthful: "truthful",
-    rational: "individually-rational",
-    solvent: "no-deficit",
-    efficient: "socially-efficient",
+_SHRUNK = {
+    "truthful": truthful,
+    "individually-rational": rational,
+    "no-deficit": solvent,
+    "socially-efficient": efficient,
 }

@@ -25,7 +25,8 @@ class Case:
 class PolicyFinding:
     """What was found about one claim over all states. Truthy where every case was examined and none violates it.
 
-    `worst` is the largest violation in micro-units, `case` the smallest found. `claimed` is false for what no policy
+    `worst` is the largest violation in micro-units, `case` the smallest found; `note` has a `{}` for each of `figures`,
+    which are the largest over all states. `claimed` is false for what no policy
     is held to: what such a case buys is printed, and fails nothing. Without any case the status is UNKNOWN.
     """
 
@@ -37,6 +38,7 @@ class PolicyFinding:
     case: Case | None = None
     note: str = ""
     claimed: bool = True
+    figures: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.cases == 0 and self.status is Status.VERIFIED:
@@ -62,7 +64,10 @@ class PolicyFinding:
         violations = [(one.case, one.worst) for one in (self, other) if one.case is not None]
         unknown = any(one.status is Status.UNKNOWN and one.cases for one in (self, other))
         status = Status.REFUTED if violations else Status.UNKNOWN if unknown else Status.VERIFIED
-        notes = "; ".join(dict.fromkeys(note for note in (self.note, other.note) if note))
+        noted = [one for one in (self, other) if one.note and (one.cases or not self.cases + other.cases)]
+        same = len({one.note for one in noted}) == 1
+        figures = tuple(map(max, zip(*(one.figures for one in noted), strict=True))) if same else ()
+        notes = noted[0].note if same else "; ".join(one.said for one in noted)
         case = min((one for one, _ in violations), key=lambda one: (one.size, -one.amount), default=None)
         total = PolicyFinding(
             self.name,
@@ -73,7 +78,12 @@ class PolicyFinding:
             case,
             claimed=self.claimed,
         )
-        return replace(total, note=notes) if total.cases else total
+        return replace(total, note=notes, figures=figures)
+
+    @property
+    def said(self) -> str:
+        """The note, with its figures."""
+        return self.note.format(*self.figures) if self.figures else self.note
 
     @property
     def verdict(self) -> str:
@@ -90,7 +100,7 @@ class PolicyFinding:
             "seconds": round(self.seconds, 6),
             "worst": self.worst,
             "counterexample": None if self.case is None else self.case.as_dict(),
-            "note": self.note,
+            "note": self.said,
         }
 
 
@@ -153,5 +163,5 @@ class PolicyReport(Mapping[str, PolicyFinding]):
             if one.case is not None:
                 lines += ["", f"{one.name}: {one.verdict}, in {one.case.state}", one.case.text]
             if one.note:
-                lines += ["", f"{one.name}: {one.note}"]
+                lines += ["", f"{one.name}: {one.said}"]
         return "\n".join(lines)

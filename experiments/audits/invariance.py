@@ -8,8 +8,8 @@ from time import perf_counter
 import numpy as np
 
 from experiments.audits.finding import Case, PolicyFinding
-from experiments.audits.play import Decided, Played, Profile, Table, stated_fees
-from experiments.audits.reference import MICROS
+from experiments.audits.play import Decided, Ints, Played, Profile, Table, stated_fees
+from experiments.audits.reference import MICROS, valued
 from experiments.audits.state import State
 from experiments.audits.words import of_type, profile_text
 from mechanisms import Preferences
@@ -74,16 +74,19 @@ def _arrivals(table: Table) -> Iterator[tuple[int, list[Case]]]:
         seen = seen or now
         moved = [name for name in now if repr(now[name]) != repr(seen[name])]
         who = table.asked[i].bidder
-        yield len(now), [
-            Case(
-                1,
-                f"{who} arrives reporting {of_type(table.types[t])} instead of {of_type(table.types[0])}: "
-                f"{name} is {now[name]}, not {seen[name]}",
-                (len(table.asked), 1),
-                state.name,
-            )
-            for name in moved
-        ]
+        yield (
+            len(now),
+            [
+                Case(
+                    1,
+                    f"{who} arrives reporting {of_type(table.types[t])} instead of {of_type(table.types[0])}: "
+                    f"{name} is {now[name]}, not {seen[name]}",
+                    (len(table.asked), 1),
+                    state.name,
+                )
+                for name in moved
+            ],
+        )
 
 
 def own_past(policy: Policy, state: State) -> PolicyFinding:
@@ -134,7 +137,7 @@ def orderly(played: Played) -> PolicyFinding:
             moved = Decided.of(table.policy.decide([offers[i] for i in order], table.fleet))
             back = np.argsort(order)
             cases += 1
-            apart = _apart(played, p, moved.agents[back], moved.places[back], moved.charges[back])
+            apart = _apart(played, p, moved, back)
             if apart > 0:
                 what = f"in the order {order}: agents {moved.agents[back].tolist()}, charges "
                 violations.append(_case(table, profile, p, 0, what + str(moved.charges[back].tolist()), apart / MICROS))
@@ -165,13 +168,15 @@ def predictions(played: Played) -> PolicyFinding:
             p = int(served[at])
             what = f"expects a right answer with {played.stated[p, i, 2]:.3f}, where {true[at, 2]:.3f} were right"
             violations.append(_case(table, table.profiles()[p], p, i, what, float(apart[at, 2])))
-    note = "" if exact else "off by {:.4f} s, {:.4f} credits of cost, {:.4f} of quality at most".format(*worst)
+    note = "" if exact else "off by {:.4f} s, {:.4f} credits of cost, {:.4f} of quality at most"
     found = PolicyFinding.over("predictions", cases, perf_counter() - started, violations, note)
+    found = replace(found, figures=tuple(worst.tolist()) if note else ())
     return found if violations or exact or not cases else replace(found, status=Status.UNKNOWN)
 
 
-def _apart(played: Played, p: int, agents, places, charges) -> int:  # type: ignore[no-untyped-def]
+def _apart(played: Played, p: int, moved: Decided, back: Ints) -> int:
     """Micro-units by which some bidder's utility differs beyond error, 0 where the two are tied in welfare."""
+    agents, places, charges, stated = (getattr(moved, name)[back] for name in ("agents", "places", "charges", "stated"))
     table, reference = played.table, played.table.reference
     types = [table.types[t] for t in played.types[p]]
     decided = table.decided(tuple(played.types[p].tolist()))
@@ -181,7 +186,10 @@ def _apart(played: Played, p: int, agents, places, charges) -> int:  # type: ign
 
     one = [worth(i, int(decided.agents[i]), int(decided.places[i])) for i in range(len(types))]
     two = [worth(i, int(agents[i]), int(places[i])) for i in range(len(types))]
-    error = 2 * int(played.error[range(len(types)), played.types[p], p].sum())
+    error = int(played.error[range(len(types)), played.types[p], p].sum()) + len(types)
+    for i in np.flatnonzero((agents >= 0) & np.isfinite(stated[:, 0])).tolist():
+        said = valued([types[i]], stated[i, 2:], stated[i, :1], float(reference.waited[i])).item()
+        error += abs(round(said * MICROS) - two[i]) + 1
     if _welfare(table, decided.agents, one, decided) == _welfare(table, agents, two, decided) and (
         decided.agents.tolist() != agents.tolist() or decided.places.tolist() != places.tolist()
     ):
@@ -194,7 +202,7 @@ def _apart(played: Played, p: int, agents, places, charges) -> int:  # type: ign
     return worst
 
 
-def _welfare(table: Table, agents, worths: list[int], decided: Decided) -> int:  # type: ignore[no-untyped-def]
+def _welfare(table: Table, agents: Ints, worths: list[int], decided: Decided) -> int:
     costs = table.reference.cost + (0.0 if decided.fees is None else decided.fees)
     return sum(worths) - sum(round(float(costs[i, j]) * MICROS) for i, j in enumerate(agents.tolist()) if j >= 0)
 
@@ -209,5 +217,5 @@ def _first(table: Table) -> Profile:
     return (0,) * len(table.asked)
 
 
-def _first_few(found: np.ndarray) -> list[int]:  # type: ignore[type-arg]
+def _first_few(found: Ints) -> list[int]:
     return [int(at) for at in found[:3]]

@@ -7,6 +7,7 @@ the charges is at most 0. So only a gain beyond |v' - w'| + |v - w| counts, at m
 a micro-unit of rounding is added for each request.
 """
 
+from dataclasses import replace
 from itertools import product
 from time import perf_counter
 
@@ -16,6 +17,7 @@ from experiments.audits.finding import Case, PolicyFinding
 from experiments.audits.play import Ints, Played
 from experiments.audits.reference import MICROS
 from experiments.audits.words import credits_of, profile_text
+from runtime import Decided as Event
 
 
 def truthful(played: Played) -> PolicyFinding:
@@ -81,11 +83,39 @@ def solvent(played: Played) -> PolicyFinding:
              (len(table.asked), int(played.types[p].sum())), table.state.name)
         for p in _ends(bad, short)
     ]  # fmt: skip
-    worst = int(short.max(initial=0))
-    note = f"a round costs the auctioneer {credits_of(worst)} at most, of a budget of {credits_of(budget)}"
-    return PolicyFinding.over(
-        "no-deficit", len(short), perf_counter() - started, cases, note if worst > 0 and not cases else ""
+    worst = max(int(short.max(initial=0)), 0)
+    found = PolicyFinding.over("no-deficit", len(short), perf_counter() - started, cases)
+    if worst == 0:
+        return found
+    note = "a round costs the auctioneer {:.6f} credits at most"
+    return replace(found, note=note, figures=(worst / MICROS,))
+
+
+def frugal(played: Played, rounds: int = 40) -> PolicyFinding:
+    """Rounds that run a deficit, one after the other, cost no more in all than the budget for exploring."""
+    started, table = perf_counter(), played.table
+    short, error = deficits(played)
+    dear = int((short - error).argmax())
+    allowed = round(exploration_budget(table.policy) * MICROS)
+    spent, asked = 0, 0
+    while short[dear] - error[dear] > 0 and asked < rounds:
+        decision = table.policy.decide(table.offers(_profile(played, dear)), table.fleet)
+        for i, one in enumerate(table.offers(_profile(played, dear))):
+            j = int(decision.agents[i])
+            if j >= 0:
+                charge = int(decision.charges[i])
+                spent += round(float(table.reference.cost[i, j]) * MICROS) - charge
+                predicted = decision.predicted[i] if decision.predicted else None
+                note = decision.notes[i] if len(decision.notes) else None
+                table.policy.notice(Event(table.world.now_s, one, j, charge, predicted, note))
+        asked += 1
+    over = spent - allowed - rounds * int(error[dear])
+    text = (
+        f"{profile_text(table, _profile(played, dear))}\n  {asked} such rounds cost {credits_of(spent)}, of a budget of "
+        f"{credits_of(allowed)}"
     )
+    cases = [Case(over, text, (len(table.asked),), table.state.name)] if over > 0 else []
+    return PolicyFinding.over("within-budget", max(asked, 1), perf_counter() - started, cases)
 
 
 def deficits(played: Played) -> tuple[Ints, Ints]:

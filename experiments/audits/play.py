@@ -138,9 +138,7 @@ class Played:
             apart = np.where(served & np.isfinite(said), np.abs(said - own), 0.0)
             worth.append(np.rint(own * MICROS).astype(np.int64))
             error.append(np.ceil(apart * MICROS - 1e-3).astype(np.int64) + 1)
-        return cls(
-            table, np.array(profiles), agents, places, charges, stated, np.array(worth), np.array(error)
-        )
+        return cls(table, np.array(profiles), agents, places, charges, stated, np.array(worth), np.array(error))
 
     def shaped(self, owned: Sequence[int]) -> tuple[tuple[int, ...], Ints]:
         """Profiles by (what the owner of these requests reports, what all others report): (own, rest) indices of P."""

@@ -54,9 +54,7 @@ class Reference:
                     latency[i, j, k] = max(start + k * mean, freed) + service[i]
         quality = np.array([law.skill for law in laws])
         doubt = np.sqrt(quality * (1 - quality) / np.maximum(np.array(graded), 1))
-        return cls(
-            latency, cost, quality, harm, doubt, np.array([one.waited_s for one in asked]), tuple(world.alive)
-        )
+        return cls(latency, cost, quality, harm, doubt, np.array([one.waited_s for one in asked]), tuple(world.alive))
 
     def value(self, i: int, agent: int, place: int, true: Preferences) -> float:
         """Credits that a place is worth to request i: nothing once its deadline has passed."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 from math import inf
 
 from experiments.audits.state import Past, State, lessons
+from experiments.audits.two_rounds import TwoRounds
 from experiments.audits.world import AgentLaw, Asked, Tokens
 from mechanisms import Preferences
 from prediction import TokenPrices
@@ -66,3 +67,34 @@ def suite() -> tuple[State, ...]:
               (*lessons((_PLAIN,), _OTHERS, each=24), _work(0, 0.5, 5001)), worths=(3.0, 9.0), delays=(0.0, 1.0),
               deadlines=(inf, 4.0)),
     )  # fmt: skip
+
+
+def two_rounds() -> tuple[TwoRounds, ...]:
+    """What `audit_policy` plays over two rounds where nothing is given."""
+    alone, two = (replace(_PLAIN, slots=1),), (_PLAIN, _SLOW)
+    others = (*_OTHERS, ("b", Preferences(4.0, 1.0)))
+    one_place = State(
+        "one agent, one place", alone, (_A, _B), lessons(alone, others, each=8), worths=(4.0, 8.0),
+        delays=(0.0, 0.1),
+    )  # fmt: skip
+    fleet = State("two agents", two, (_A, _B), lessons(two, others, each=4), worths=(4.0, 12.0), delays=(0.0, 1.0))
+    by_itself = replace(
+        one_place, name="one agent, one bidder", asked=(_A,), worths=(1.0, 1.5, 1.75, 2.0, 2.25, 2.5, 4.0)
+    )
+    return TwoRounds(by_itself, 8.0), TwoRounds(one_place, 8.0), TwoRounds(fleet, 8.0), TwoRounds(fleet, 1.0)
+
+
+def suite_outside() -> tuple[State, ...]:
+    """Where `audit_policy` tries what is no report."""
+    two = (replace(_PLAIN, slots=2), _SLOW)
+    learnt = lessons(two, _OTHERS)
+    small = {"worths": (2.0, 4.0, 12.0), "delays": (0.0, 2.0)}
+    return (
+        State("two bidders, three requests", two, (_A, replace(_C, bidder="a"), _B), learnt, **small),
+        State("two bidders, one agent", walled_alone(), (_A, _B), lessons(walled_alone(), _OTHERS, each=24), **small),
+    )
+
+
+def walled_alone() -> tuple[AgentLaw, ...]:
+    """One agent that serves one request at a time."""
+    return (replace(_PLAIN, slots=1),)

@@ -232,9 +232,7 @@ class World:
         # The last token of an answer is never computed, so nothing of it is held.
         self.held[agent].append(answered[:-1])
         cost = round(self.laws[agent].cost(work.prompt, work.cached, output) * 1e6)
-        took = Completion(
-            "", work.prompt, work.cached, output, work.first_s - work.sent_s, at - work.sent_s, answered
-        )
+        took = Completion("", work.prompt, work.cached, output, work.first_s - work.sent_s, at - work.sent_s, answered)
         return Served(
             at, offer, agent, took, work.decided_s, work.sent_s, work.charge, cost, cost,
             1.0 if work.right else 0.0, work.predicted, work.note,
