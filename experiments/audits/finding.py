@@ -9,7 +9,7 @@ from proofs import Status
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A violation: by how many micro-units, in a text that says how to work it out by hand; smaller `size` is simpler."""
+    """A violation: by how many micro-units, in a text to work it out by hand from; smaller `size` is simpler."""
 
     amount: int
     text: str

@@ -23,7 +23,7 @@ AGAIN = 40
 def interference(played: Played, *, slack: float = 1e-9) -> PolicyFinding:
     """Predictions, fees and readiness are the same whatever the present bidders report."""
     started, table = perf_counter(), played.table
-    state, cases, violations = table.state, 0, []
+    cases, violations = 0, []
     base = table.decided(_first(table)).fees
     said: dict[tuple[int, int, int], tuple[float, ...]] = {}
     for p, profile in enumerate(table.profiles()):

@@ -7,6 +7,7 @@ the charges is at most 0. So only a gain beyond |v' - w'| + |v - w| counts, at m
 a micro-unit of rounding is added for each request.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from time import perf_counter
@@ -19,11 +20,15 @@ from experiments.audits.reference import MICROS
 from experiments.audits.words import credits_of, profile_text
 from runtime import Decided as Event
 
+# Size, amount, the profiles of truth and of reports, the bidder.
+_Violation = tuple[tuple[int, ...], int, int, int, str]
+
 
 def truthful(played: Played) -> PolicyFinding:
     """No misreport of (worth, delay cost, deadline) gains a bidder anything, whatever the others report."""
     started, state = perf_counter(), played.table.state
-    cases, violations = 0, []
+    cases = 0
+    violations: list[_Violation] = []
     for bidder in dict.fromkeys(one.bidder for one in played.table.asked):
         owned = [i for i, one in enumerate(played.table.asked) if one.bidder == bidder]
         for t, own, order, worth, error in _by_truth(played, owned):
@@ -52,7 +57,8 @@ def truthful(played: Played) -> PolicyFinding:
 def rational(played: Played) -> PolicyFinding:
     """No bidder who reports the truth pays more than the service is worth at the reference."""
     started, state = perf_counter(), played.table.state
-    cases, violations = 0, []
+    cases = 0
+    violations: list[_Violation] = []
     for bidder in dict.fromkeys(one.bidder for one in played.table.asked):
         owned = [i for i, one in enumerate(played.table.asked) if one.bidder == bidder]
         for t, _, order, worth, error in _by_truth(played, owned):
@@ -111,8 +117,8 @@ def frugal(played: Played, rounds: int = 40) -> PolicyFinding:
         asked += 1
     over = spent - allowed - rounds * int(error[dear])
     text = (
-        f"{profile_text(table, _profile(played, dear))}\n  {asked} such rounds cost {credits_of(spent)}, of a budget of "
-        f"{credits_of(allowed)}"
+        f"{profile_text(table, _profile(played, dear))}\n  {asked} such rounds cost {credits_of(spent)}, of a budget "
+        f"of {credits_of(allowed)}"
     )
     cases = [Case(over, text, (len(table.asked),), table.state.name)] if over > 0 else []
     return PolicyFinding.over("within-budget", max(asked, 1), perf_counter() - started, cases)
@@ -170,15 +176,15 @@ def exploration_budget(policy: object) -> float:
     return max(float(getattr(policy, "budget", 0.0)) - float(getattr(policy, "spent", 0.0)), 0.0)
 
 
-def _by_truth(played: Played, owned: list[int]):  # type: ignore[no-untyped-def]
+def _by_truth(played: Played, owned: list[int]) -> Iterator[tuple[int, list[tuple[int, ...]], Ints, Ints, Ints]]:
     """For each true type of a bidder: its index, all own types, profile indices (own, rest), what each outcome is worth
     to that true type less charges (own, rest), and the error of that."""
     _, order = played.shaped(owned)
     own = list(product(range(len(played.table.types)), repeat=len(owned)))
     charges = played.charges[:, owned].sum(axis=1)[order]
     for t, types in enumerate(own):
-        worth = sum(played.worth[i, types[k]][order] for k, i in enumerate(owned))
-        error = sum(played.error[i, types[k]][order] for k, i in enumerate(owned))
+        worth = np.sum([played.worth[i, types[k]][order] for k, i in enumerate(owned)], axis=0)
+        error = np.sum([played.error[i, types[k]][order] for k, i in enumerate(owned)], axis=0)
         yield t, own, order, worth - charges, error
 
 
@@ -201,7 +207,7 @@ def _gain_text(played: Played, truth: int, said: int, bidder: str, gain: int) ->
     )
 
 
-def _smallest_and_largest(violations: list):  # type: ignore[no-untyped-def, type-arg]
+def _smallest_and_largest(violations: list[_Violation]) -> list[_Violation]:
     if not violations:
         return []
     return [min(violations, key=lambda one: (one[0], -one[1])), max(violations, key=lambda one: one[1])]

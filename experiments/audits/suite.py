@@ -88,13 +88,22 @@ def suite_outside() -> tuple[State, ...]:
     """Where `audit_policy` tries what is no report."""
     two = (replace(_PLAIN, slots=2), _SLOW)
     learnt = lessons(two, _OTHERS)
-    small = {"worths": (2.0, 4.0, 12.0), "delays": (0.0, 2.0)}
+    worths, delays = (2.0, 4.0, 12.0), (0.0, 2.0)
     return (
-        State("two bidders, three requests", two, (_A, replace(_C, bidder="a"), _B), learnt, **small),
-        State("two bidders, one agent", walled_alone(), (_A, _B), lessons(walled_alone(), _OTHERS, each=24), **small),
+        State(
+            "two bidders, three requests", two, (_A, replace(_C, bidder="a"), _B), learnt, worths=worths, delays=delays
+        ),
+        State(
+            "two bidders, one agent",
+            _alone(),
+            (_A, _B),
+            lessons(_alone(), _OTHERS, each=24),
+            worths=worths,
+            delays=delays,
+        ),
     )
 
 
-def walled_alone() -> tuple[AgentLaw, ...]:
+def _alone() -> tuple[AgentLaw, ...]:
     """One agent that serves one request at a time."""
     return (replace(_PLAIN, slots=1),)

@@ -5,7 +5,7 @@ whoever was left `WAITING` competes again while anything is at work. A bidder's 
 a second of waiting costs them their delay cost in either round, and is lost even if they wait in vain.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from time import perf_counter
@@ -25,6 +25,9 @@ from runtime import WAITING, Offer, Policy
 #: What a bidder reports in round 1 (None: comes in round 2 alone) and in round 2, and whether what was not served in
 #: round 1 is asked again, by another report.
 Plan = tuple[int | None, int, bool]
+
+#: The plans besides the truth that a bidder of this true type has, among so many types.
+Ways = Callable[[int, range], list[Plan]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +215,9 @@ def resubmission(policy: Policy, stories: Sequence[TwoRounds]) -> PolicyFinding:
     )  # fmt: skip
 
 
-def _enumerated(name: str, policy: Policy, stories: Sequence[TwoRounds], plans, *, claimed: bool = True):  # type: ignore[no-untyped-def]
+def _enumerated(
+    name: str, policy: Policy, stories: Sequence[TwoRounds], plans: Ways, *, claimed: bool = True
+) -> PolicyFinding:
     started, cases, violations = perf_counter(), 0, []
     for one in stories:
         story = Story(policy, one)
@@ -238,7 +243,7 @@ def _enumerated(name: str, policy: Policy, stories: Sequence[TwoRounds], plans, 
     return PolicyFinding.over(name, cases, perf_counter() - started, violations, claimed=claimed)
 
 
-def _deviations(story: Story, plans) -> Iterator[tuple[tuple[Plan, ...], tuple[Plan, ...], int, Preferences]]:  # type: ignore[no-untyped-def]
+def _deviations(story: Story, plans: Ways) -> Iterator[tuple[tuple[Plan, ...], tuple[Plan, ...], int, Preferences]]:
     types = range(len(story.types))
     for truth in product(types, repeat=len(story.story.state.asked)):
         honest: tuple[Plan, ...] = tuple((t, t, False) for t in truth)

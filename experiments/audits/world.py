@@ -10,6 +10,7 @@ the events of what happens, as a router would tell it.
 """
 
 import heapq
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -46,12 +47,14 @@ _ANSWERS = 10**9
 
 Tokens = tuple[int, ...]
 
+_PRICES = TokenPrices(0.05, 0.005, 0.1)
+
 
 @dataclass(frozen=True, slots=True)
 class AgentLaw:
     """What an agent truly is: prices in credits a token, `skill` the chance of a right answer, `slots` its capacity."""
 
-    prices: TokenPrices = TokenPrices(0.05, 0.005, 0.1)
+    prices: TokenPrices = _PRICES
     slowness: float = 4.0
     skill: float = 0.5
     slots: int = 8
@@ -127,7 +130,7 @@ class World:
                   law.slots, depth=1)
             for j, law in enumerate(self.laws)
         )  # fmt: skip
-        self.lines, self.held, self._past = ([[] for _ in self.laws] for _ in range(3))
+        self.lines, self.held, self._past = [[] for _ in self.laws], [[] for _ in self.laws], [[] for _ in self.laws]
         self.alive, self._stepped = [True] * len(self.laws), [-inf] * len(self.laws)
         self.policy.attach(self.agents)
 
@@ -183,7 +186,9 @@ class World:
             )
         predicted = decision.predicted[0] if decision.predicted and measured else None
         note = decision.notes[0] if len(decision.notes) else None
-        self.place(offer, agent, note, predicted, 0, right=right)
+        cost = self.laws[agent].cost(len(asked.tokens), self.cached(asked.tokens, agent), min(ANSWER, asked.max_tokens))
+        # They paid what they cost, so that nothing is spent on exploring yet.
+        self.place(offer, agent, note, predicted, math.ceil(cost * 1e6 - 1e-6), right=right)
 
     def place(
         self, offer: Offer, agent: int, note: object, predicted: Prediction | None, charge: int, *, right: bool

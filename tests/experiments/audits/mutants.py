@@ -167,3 +167,34 @@ class FirstWins(Plain):
         charges = decision.charges.copy()
         charges[0] += MICROS * bool(decision.agents[0] >= 0)
         return replace(decision, charges=charges)
+
+
+class Forgetful(Plain):
+    """Explores without ever counting what that has cost."""
+
+    def notice(self, event: Event) -> None:
+        super().notice(event)
+        self.spent = 0.0
+
+
+class Learning(Plain):
+    """Changes its mind with every decision."""
+
+    def decide(self, offers: Sequence[Offer], fleet: Fleet) -> Decision:
+        self._asked = getattr(self, "_asked", 0) + 1
+        decision = super().decide(offers, fleet)
+        return replace(decision, charges=decision.charges + np.where(decision.agents >= 0, self._asked, 0))
+
+
+class Nobody(Plain):
+    """Serves nobody but who pays a million."""
+
+    def decide(self, offers: Sequence[Offer], fleet: Fleet) -> Decision:
+        decision = super().decide(offers, fleet)
+        rich = np.array([offer.preferences.worth >= 1e6 for offer in offers])
+        return replace(
+            decision,
+            agents=np.where(rich, decision.agents, -1),
+            charges=np.where(rich, decision.charges, 0),
+            predicted=[one if rich[i] else None for i, one in enumerate(decision.predicted)],
+        )
