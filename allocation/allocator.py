@@ -1,7 +1,9 @@
 """What an allocator is: anything with `allocate(market) -> Allocation`; no base class, no registration."""
 
+from reprlib import repr as shown
 from typing import Protocol, runtime_checkable
 
+from allocation.errors import MarketError
 from allocation.market import Agents, Allocation, Market
 from allocation.money import Money
 
@@ -28,11 +30,30 @@ class BatchAllocator(Allocator, Protocol):
         ...
 
 
+def as_allocator(given: object) -> Allocator:
+    """The allocator, as it is.
+
+    Raises:
+        MarketError: it is a class, or has no `allocate`.
+    """
+    if isinstance(given, type):
+        raise MarketError(f"{given.__name__} is a class; give an instance, {given.__name__}(...)")
+    if not callable(getattr(given, "allocate", None)):
+        raise MarketError(f"{shown(given)} has no allocate(market); give an allocator, such as MinCostFlow()")
+    return given  # type: ignore[return-value]
+
+
 def stands_for(thing: object, attribute: str, method: str) -> bool:
     """Whether what `thing` says of itself by an attribute was said of the method that it has.
 
     A subclass that overrides the method inherits the attribute, and with it a claim about code that no longer runs.
+
+    Raises:
+        MarketError: a name is no string.
     """
+    for name in (attribute, method):
+        if not isinstance(name, str):
+            raise MarketError(f"{shown(name)} is no name of an attribute; give a string")
     own = getattr(thing, "__dict__", {})
     if attribute in own or method in own:
         return attribute in own

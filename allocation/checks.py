@@ -1,10 +1,42 @@
 """Checks of the public part of a market: whole numbers, capacities, bidders, forbidden pairs; amounts are `money`'s."""
 
+from reprlib import repr as shown
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from allocation.errors import MarketError
 from allocation.money import as_array
+
+
+def integer_of(raw: object, name: str, least: int, most: int | None = None) -> int:
+    """A whole number between two ends, both included.
+
+    Raises:
+        MarketError: it is none, or lies outside.
+    """
+    if (
+        isinstance(raw, int | np.integer)
+        and not isinstance(raw, bool)
+        and least <= raw <= (raw if most is None else most)
+    ):
+        return int(raw)
+    ends = f">= {least}" if most is None else f"from {least} to {most}"
+    raise MarketError(f"{name} = {shown(raw)}; expected an integer {ends}")
+
+
+def rows_of(raw: ArrayLike, n: int, name: str) -> NDArray[np.intp]:
+    """(K,) indices of requests, each from 0 to n - 1.
+
+    Raises:
+        MarketError: naming what is wrong.
+    """
+    array = as_array(raw, name)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise MarketError(f"{name} = {shown(raw)}; expected a row of indices of requests")
+    if array.size and not 0 <= int(array.min()) <= int(array.max()) < n:
+        raise MarketError(f"{name} reach from {array.min()} to {array.max()}; requests are 0 to {n - 1}")
+    return array.astype(np.intp)
 
 
 def frozen(array: NDArray[np.signedinteger]) -> NDArray[np.int64]:

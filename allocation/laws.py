@@ -126,6 +126,8 @@ def check_allocator(allocator: Allocator) -> int:
         >>> check_allocator(Greedy()) > 50
         True
     """
+    if isinstance(allocator, type) or not callable(getattr(allocator, "allocate", None)):
+        raise LawError(f"{allocator!r} is no allocator: an object with allocate(market) is one")
     return sum(law(allocator) for law in ALLOCATOR_LAWS)
 
 

@@ -8,11 +8,12 @@ a request is served at most once.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from reprlib import repr as shown
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from allocation.checks import bidders_of, capacities_of, feasible_of, frozen
+from allocation.checks import bidders_of, capacities_of, feasible_of, frozen, integer_of, rows_of
 from allocation.errors import CertificateError, MarketError
 from allocation.money import MAX_AMOUNT, Money, as_array, as_money
 
@@ -58,6 +59,8 @@ class Allocation:
                 raise MarketError(
                     f"prices holds {given.ravel().tolist()[0]!r}; expected integers, or None for no proof"
                 )
+            if given.ndim != 1:
+                raise MarketError(f"prices has shape {given.shape}, expected one price per agent, or None for no proof")
             prices = np.array(given, dtype=np.int64, copy=True)
             prices.setflags(write=False)
             object.__setattr__(self, "prices", prices)
@@ -187,21 +190,50 @@ class Market:
         Raises:
             MarketError: no request here is that bidder's.
         """
-        found = np.flatnonzero(self.bidders == bidder)
-        if found.size == 0:
+        return np.flatnonzero(self._owned_by(bidder))
+
+    def _owned_by(self, bidder: int) -> Mask:
+        mine: Mask = self.bidders == bidder if isinstance(bidder, int | np.integer) else np.zeros(0, np.bool_)
+        if not mine.any():
             raise MarketError(f"no bidder {bidder!r}; bidders here are {list(self.players)}")
-        return found
+        return mine
 
     def loads(self, allocation: Allocation) -> NDArray[np.int64]:
-        """(M,) how many requests each agent serves."""
+        """(M,) how many requests each agent serves.
+
+        Raises:
+            CertificateError: it is of another number of requests, or of agents that are not here.
+        """
+        self._require_size(allocation)
+        self._require_agents(allocation.agents)
+        return self._loads(allocation)
+
+    def _loads(self, allocation: Allocation) -> NDArray[np.int64]:
         served = allocation.agents[allocation.served]
         return np.bincount(served, minlength=self.shape[1]).astype(np.int64)
 
     def take(self, matrix: Money, allocation: Allocation) -> Money:
-        """(N,) the entry of `matrix` (N, M) at each request's agent; 0 where unserved."""
+        """(N,) the entry of `matrix` (N, M) at each request's agent; 0 where unserved.
+
+        Raises:
+            MarketError: the matrix is no (N, M) integers.
+            CertificateError: as `loads`.
+        """
+        if not isinstance(matrix, np.ndarray) or matrix.shape != self.shape or matrix.dtype.kind not in "iu":
+            raise MarketError(f"matrix = {shown(matrix)}; expected integers in an array of shape {self.shape}")
+        self._require_size(allocation)
+        agents = allocation.agents
         served = allocation.served
-        entries = np.zeros(self.shape[0], np.int64)
-        entries[served] = matrix[served, allocation.agents[served]]
+        entries = np.zeros(agents.size, np.int64)
+        there = agents[served]
+        try:
+            entries[served] = matrix[served, there]
+        except IndexError:
+            self._require_agents(agents)
+            raise
+        # Python counts negative indices from the end.
+        if there.size and there.min() < 0:
+            self._require_agents(agents)
         return entries
 
     def welfare(self, allocation: Allocation) -> int:
@@ -215,29 +247,34 @@ class Market:
 
     def check(self, allocation: Allocation) -> None:
         """Raise `CertificateError`, naming the request or agent at fault, unless the allocation is feasible here."""
-        if not isinstance(allocation, Allocation):
-            raise MarketError(f"{allocation!r} is no Allocation; write Allocation(agents)")
-        n, m = self.shape
+        self._require_size(allocation)
         agents = allocation.agents
-        if agents.shape != (n,):
-            raise CertificateError(f"allocation has {agents.size} requests, the market {n}")
-        bad = (agents < UNSERVED) | (agents >= m)
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
-            raise CertificateError(
-                f"request {row} is given to agent {agents[row]}; agents are 0..{m - 1} or {UNSERVED}"
-            )
+        self._require_agents(agents)
         if self.feasible is not None:
             served = np.flatnonzero(allocation.served)
             broken = served[~self.feasible[served, agents[served]]]
             if broken.size:
                 raise CertificateError(f"request {broken[0]} is given to agent {agents[broken[0]]}, a forbidden pair")
-        loads = self.loads(allocation)
+        loads = self._loads(allocation)
         full = loads > self.capacities
         if full.any():
             column = int(np.flatnonzero(full)[0])
             raise CertificateError(
                 f"agent {column} serves {loads[column]} requests, its capacity is {self.capacities[column]}"
+            )
+
+    def _require_size(self, allocation: Allocation) -> None:
+        agents = as_allocation(allocation).agents
+        if agents.size != self.values.shape[0]:
+            raise CertificateError(f"allocation has {agents.size} requests, the market {self.values.shape[0]}")
+
+    def _require_agents(self, agents: Agents) -> None:
+        m = self.shape[1]
+        bad = (agents < UNSERVED) | (agents >= m)
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise CertificateError(
+                f"request {row} is given to agent {agents[row]}; agents are 0..{m - 1} or {UNSERVED}"
             )
 
     def certify(self, allocation: Allocation) -> int:
@@ -253,7 +290,7 @@ class Market:
         prices = allocation.prices
         if prices is None:
             raise CertificateError("the allocation carries no prices; ask an exact allocator, or allocation.improve")
-        self._check_prices(prices, self.loads(allocation))
+        self._check_prices(prices, self._loads(allocation))
         net = np.where(self.weights == FORBIDDEN, FORBIDDEN, self.weights - prices)
         best = np.maximum(net.max(axis=1), 0)
         chosen = self.take(net, allocation)
@@ -281,11 +318,11 @@ class Market:
 
     def requests(self, rows: ArrayLike) -> "Market":
         """The market of the given requests alone, in the given order; same agents and capacities."""
-        keep = np.asarray(rows, dtype=np.intp)
+        keep = rows_of(rows, self.shape[0], "rows")
         feasible = None if self.feasible is None else self.feasible[keep]
         parts = self.values[keep], self.costs[keep], self.capacities.copy(), feasible, self.bidders[keep]
         # More rows than there are may overflow a sum.
-        return Market._of_checked(*parts) if keep.ndim == 1 and keep.size <= self.shape[0] else Market(*parts)
+        return Market._of_checked(*parts) if keep.size <= self.shape[0] else Market(*parts)
 
     def without(self, bidder: int) -> "Market":
         """The market without any request of `bidder`.
@@ -293,15 +330,12 @@ class Market:
         Raises:
             MarketError: no request here is that bidder's.
         """
-        mine = self.bidders == bidder
-        if not mine.any():
-            raise MarketError(f"no bidder {bidder!r}; bidders here are {list(self.players)}")
-        return self.requests(np.flatnonzero(~mine))
+        return self.requests(np.flatnonzero(~self._owned_by(bidder)))
 
     def without_agent(self, agent: int) -> "Market":
         """The market in which the agent serves nobody: its capacity is 0."""
         capacities = self.capacities.copy()
-        capacities[agent] = 0
+        capacities[integer_of(agent, "agent", 0, self.shape[1] - 1)] = 0
         return self.replace(capacities=capacities)
 
     def drop_agent(self, agent: int) -> "Market":
@@ -310,7 +344,7 @@ class Market:
         Raises:
             MarketError: it is the only agent.
         """
-        kept = np.arange(self.shape[1]) != agent
+        kept = np.arange(self.shape[1]) != integer_of(agent, "agent", 0, self.shape[1] - 1)
         feasible = None if self.feasible is None else self.feasible[:, kept]
         return Market(self.values[:, kept], self.costs[:, kept], self.capacities[kept], feasible, self.bidders)
 
@@ -361,6 +395,28 @@ class Market:
         if self.players != tuple(range(n)):
             parts.append(f"bidders={self.bidders.tolist()}")
         return f"Market({', '.join(parts)})"
+
+
+def as_allocation(given: object) -> Allocation:
+    """The allocation, as it is.
+
+    Raises:
+        MarketError: it is something else.
+    """
+    if isinstance(given, Allocation):
+        return given
+    raise MarketError(f"{shown(given)} is no Allocation; write Allocation(agents)")
+
+
+def as_market(given: object) -> Market:
+    """The market, as it is.
+
+    Raises:
+        MarketError: it is something else.
+    """
+    if isinstance(given, Market):
+        return given
+    raise MarketError(f"{shown(given)} is no Market; write Market(values, costs, capacities)")
 
 
 #: `Market.shared` where each request is a bidder of its own.

@@ -12,11 +12,12 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation.allocator import Allocator, stands_for
+from allocation.allocator import Allocator, as_allocator, stands_for
+from allocation.checks import integer_of
 from allocation.errors import CertificateError, TieError
 from allocation.exact.duals import minimal_prices
 from allocation.exact.min_cost_flow import MinCostFlow
-from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market, Mask
+from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market, Mask, as_market
 from allocation.money import Money
 
 #: More tied allocations than this are refused, unless asked for.
@@ -50,6 +51,8 @@ def tied_allocations(allocator: Allocator, market: Market) -> tuple[Allocation, 
         TieError: the allocator is neither, or there are too many ties to list.
         CertificateError: it says that it is exact, and its allocation is not optimal.
     """
+    as_market(market)
+    as_allocator(allocator)
     if isinstance(allocator, TieAware) and stands_for(allocator, "ties", "allocate"):
         return allocator.ties(market)
     name = type(allocator).__name__
@@ -88,6 +91,7 @@ def optimal_allocations(market: Market, limit: int = LIMIT) -> tuple[Allocation,
         >>> [allocation.agents.tolist() for allocation in optimal_allocations(market)]
         [[1, 0]]
     """
+    integer_of(limit, "limit", 1)
     best = MinCostFlow().allocate(market)
     market.certify(best)
     n, m = market.shape

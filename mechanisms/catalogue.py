@@ -23,6 +23,7 @@ from allocation import (
     Random,
 )
 from mechanisms.errors import MechanismError
+from mechanisms.lottery import LotteryMechanism
 from mechanisms.mechanism import DirectMechanism, Mechanism, PaymentRule
 from mechanisms.pairs import AWAY, EXACT
 from mechanisms.promises import Domain, Promises, promises_of
@@ -130,6 +131,8 @@ def find_mechanism(name: str, allocator: str | None = None) -> DirectMechanism:
         if allocator is not None:
             raise MechanismError(f"{name} is a whole mechanism; it takes no allocator ({allocator})")
         return found
+    if isinstance(found, LotteryMechanism):
+        raise MechanismError(f"{name} is no mechanism with sure outcomes: it draws lots; give it to audit_lotteries")
     if not isinstance(found, PaymentRule):
         raise MechanismError(
             f"{name} is a {type(found).__name__}: no rule, which has charge(market, allocation, allocator), "
@@ -195,6 +198,8 @@ def load_object(name: str, **arguments: object) -> object:
     Raises:
         MechanismError: there is no such module or attribute, or the class cannot be built so.
     """
+    if not isinstance(name, str):
+        raise MechanismError(f"{name!r} is no name; give a string, such as 'my_module:MyClass'")
     module_name, _, attribute = name.rpartition(":")
     if not module_name or not attribute:
         raise MechanismError(f"{name!r} names no module or nothing in it; expected my_module:MyClass")

@@ -14,8 +14,9 @@ from typing import ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from allocation import FORBIDDEN, UNSERVED, Allocation, Market
-from allocation.money import Money
-from mechanisms.mechanism import DirectMechanism
+from allocation.money import Money, as_money
+from mechanisms.errors import MechanismError
+from mechanisms.mechanism import DirectMechanism, as_mechanism
 from mechanisms.outcome import Outcome, Payments, serving_costs
 from mechanisms.promises import Domain, Promises
 
@@ -42,6 +43,8 @@ class PastRound:
     @classmethod
     def of(cls, outcome: Outcome) -> "PastRound":
         """What an outcome leaves behind."""
+        if not isinstance(outcome, Outcome):
+            raise MechanismError(f"{outcome!r} is no Outcome; write Outcome(market, allocation, payments)")
         payments = outcome.payments
         return cls(
             tuple(outcome.allocation.agents.tolist()),
@@ -52,7 +55,13 @@ class PastRound:
 
 
 def served_in(past: Sequence[PastRound]) -> History:
-    """What a world remembers of past rounds: who served whom."""
+    """What a world remembers of past rounds: who served whom.
+
+    Raises:
+        MechanismError: something else is among them.
+    """
+    if not isinstance(past, Sequence) or any(not isinstance(each, PastRound) for each in past):
+        raise MechanismError(f"past = {past!r}; expected the rounds so far, a tuple of PastRound")
     return tuple(each.agents for each in past)
 
 
@@ -91,6 +100,12 @@ class DynamicMechanism(Protocol):
         ...
 
 
+def _as_world(given: object) -> World:
+    if isinstance(given, type) or not isinstance(given, World):
+        raise MechanismError(f"{given!r} is no world; it needs rounds, and market(values, history)")
+    return given
+
+
 @dataclass(frozen=True, slots=True)
 class PerRound:
     """The same mechanism in every round, blind to what the round does to later ones: how auctions are run in practice.
@@ -100,9 +115,12 @@ class PerRound:
 
     mechanism: DirectMechanism
 
+    def __post_init__(self) -> None:
+        as_mechanism(self.mechanism)
+
     def decide(self, world: World, values: Money, past: Sequence[PastRound]) -> Outcome:
         """The mechanism's own outcome in this round."""
-        return self.mechanism.run(world.market(values, served_in(past)))
+        return self.mechanism.run(_as_world(world).market(as_money(values, name="values", ndim=2), served_in(past)))
 
     def __str__(self) -> str:
         return f"{self.mechanism} in every round"
@@ -131,8 +149,8 @@ class DynamicPivot:
 
     def decide(self, world: World, values: Money, past: Sequence[PastRound]) -> Outcome:
         """The round's part of the plan, and its flow payments; agents are paid their cost."""
-        history = served_in(past)
-        plan, market = _Plan(world, values), world.market(values, history)
+        history, values = served_in(past), as_money(values, name="values", ndim=2)
+        plan, market = _Plan(_as_world(world), values), world.market(values, history)
         agents = plan.best(history, None)[1]
         allocation = Allocation(np.array(agents, np.int64))
         welfare, after = int(market.take(market.weights, allocation).sum()), (*history, agents)

@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from allocation import Allocator, Market, MinCostFlow, check_allocator
+from allocation import Allocator, LawError, Market, MinCostFlow, check_allocator
 from allocation.laws import EXAMPLES, REFUSALS, Law, with_other_forbidden
 from mechanisms.errors import MechanismError
 from mechanisms.mechanism import DirectMechanism, Mechanism, PaymentRule, has_batch_path
@@ -44,6 +44,8 @@ def check_mechanism(mechanism: DirectMechanism) -> int:
     Raises:
         LawError: it breaks one; the message has the law, the market and what is wrong.
     """
+    if isinstance(mechanism, type) or not callable(getattr(mechanism, "run", None)):
+        raise LawError(f"{mechanism!r} is no mechanism: an object with run(market) is one")
     return sum(law(mechanism) for law in MECHANISM_LAWS)
 
 

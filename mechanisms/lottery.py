@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Protocol, runtime_checkable
 
 from allocation import Market
+from allocation.market import as_market
 from mechanisms.errors import MechanismError
 from mechanisms.mechanism import DirectMechanism
 from mechanisms.outcome import Outcome
@@ -38,11 +39,15 @@ class Lottery:
     weights: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        _require_lists(("outcomes", self.outcomes), ("weights", self.weights))
         if not self.outcomes or len(self.outcomes) != len(self.weights):
             raise MechanismError(f"{len(self.outcomes)} outcomes and {len(self.weights)} weights; give one weight each")
         for weight in self.weights:
             if isinstance(weight, bool) or not isinstance(weight, int) or weight <= 0:
                 raise MechanismError(f"weight {weight!r}; expected integers > 0: leave impossible outcomes out")
+        for outcome in self.outcomes:
+            if not isinstance(outcome, Outcome):
+                raise MechanismError(f"{outcome!r} is no Outcome; write Outcome(market, allocation, payments)")
         first = self.outcomes[0].reported
         if any(outcome.reported is not first and outcome.reported != first for outcome in self.outcomes):
             raise MechanismError("the outcomes of a lottery are of different markets; draw them all for one report")
@@ -114,6 +119,7 @@ class Mixture:
     weights: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        _require_lists(("mechanisms", self.mechanisms), ("weights", self.weights))
         if not self.mechanisms or len(self.mechanisms) != len(self.weights):
             raise MechanismError(
                 f"{len(self.mechanisms)} mechanisms and {len(self.weights)} weights; give one weight each"
@@ -127,9 +133,16 @@ class Mixture:
 
     def draw(self, market: Market) -> Lottery:
         """What each mechanism decides; raises as they do."""
+        as_market(market)
         return Lottery(tuple(mechanism.run(market) for mechanism in self.mechanisms), self.weights)
 
     def __str__(self) -> str:
         total = sum(self.weights)
         parts = zip(self.mechanisms, self.weights, strict=True)
         return ", ".join(f"{mechanism} with {Fraction(weight, total)}" for mechanism, weight in parts)
+
+
+def _require_lists(*parts: tuple[str, object]) -> None:
+    for name, part in parts:
+        if not isinstance(part, tuple | list):
+            raise MechanismError(f"{name} = {part!r}; expected a tuple of them")

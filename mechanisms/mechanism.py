@@ -15,6 +15,7 @@ from allocation import (
     stands_for,
     tied_allocations,
 )
+from allocation.market import as_market
 from allocation.money import Money, as_money
 from mechanisms.errors import MechanismError
 from mechanisms.outcome import Outcome, Outcomes, Payments
@@ -115,9 +116,7 @@ class Mechanism:
             CertificateError: the allocator broke a capacity or matched a forbidden pair.
             MarketError: the allocator returned no allocation, or the rule no payments, or some of the wrong shape.
         """
-        if not isinstance(market, Market):
-            raise MarketError(f"{market!r} is no Market; write Market(values, costs, capacities)")
-        allocation = self.allocator.allocate(market)
+        allocation = self.allocator.allocate(as_market(market))
         if not isinstance(allocation, Allocation):
             raise MarketError(
                 f"{type(self.allocator).__name__}.allocate returned {described(allocation)}; expected an Allocation, "
@@ -134,7 +133,8 @@ class Mechanism:
             TieError: the allocator does not say what its ties are, or there are too many.
             CertificateError, MarketError: as `run`.
         """
-        return tuple(self._charged(market, allocation) for allocation in tied_allocations(self.allocator, market))
+        tied = tied_allocations(self.allocator, as_market(market))
+        return tuple(self._charged(market, allocation) for allocation in tied)
 
     def _charged(self, market: Market, allocation: Allocation) -> Outcome:
         market.check(allocation)
@@ -201,8 +201,9 @@ def run_each(mechanism: DirectMechanism, values: Money, template: Market) -> Out
         values: (B, N, M) micro-units.
         template: costs, capacities, feasible pairs and bidders that all of them share; its values are not read.
     """
+    as_mechanism(mechanism)
     amounts = as_money(values, name="values", ndim=3)
-    n, m = template.shape
+    n, m = as_market(template).shape
     agents, charges = (np.empty((amounts.shape[0], n), np.int64) for _ in range(2))
     receipts = np.empty((amounts.shape[0], m), np.int64)
     for b in range(amounts.shape[0]):
@@ -210,6 +211,19 @@ def run_each(mechanism: DirectMechanism, values: Money, template: Market) -> Out
         agents[b] = outcome.allocation.agents
         charges[b], receipts[b] = outcome.payments.charges, outcome.payments.receipts
     return Outcomes(agents, charges, receipts)
+
+
+def as_mechanism(given: object) -> DirectMechanism:
+    """The mechanism, as it is.
+
+    Raises:
+        MechanismError: it is a class, or has no `run`.
+    """
+    if isinstance(given, type):
+        raise MechanismError(f"{given.__name__} is a class; give an instance, {given.__name__}(...)")
+    if not callable(getattr(given, "run", None)):
+        raise MechanismError(f"{given!r} has no run(market); give a mechanism, such as Mechanism(MinCostFlow(), VCG())")
+    return given  # type: ignore[return-value]
 
 
 def described(value: object) -> str:

@@ -1,11 +1,13 @@
 """`Payments` and `Outcome`: what a round decided, and everybody's utility under the *true* market."""
 
 from dataclasses import dataclass
+from reprlib import repr as shown
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allocation import Allocation, Market, MarketError
+from allocation.market import as_allocation, as_market
 from allocation.money import Money, as_array
 
 
@@ -46,11 +48,20 @@ class Payments:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """The result of one round on the `reported` market."""
+    """The result of one round on the `reported` market.
+
+    Raises:
+        MarketError: a part is of another type.
+    """
 
     reported: Market
     allocation: Allocation
     payments: Payments
+
+    def __post_init__(self) -> None:
+        asked(self.reported, self.allocation)
+        if not isinstance(self.payments, Payments):
+            raise MarketError(f"{shown(self.payments)} is no Payments; write Payments(charges, receipts)")
 
     @property
     def welfare(self) -> int:
@@ -68,7 +79,7 @@ class Outcome:
         Args:
             truth: the market of true values; defaults to the reported one (everybody truthful).
         """
-        market = self.reported if truth is None else truth
+        market = self.reported if truth is None else self._like_reported(truth)
         gains = market.take(market.values, self.allocation) - self.payments.charges
         utilities = dict.fromkeys(market.players, 0)
         for bidder, gain in zip(market.bidders.tolist(), gains.tolist(), strict=True):
@@ -77,17 +88,43 @@ class Outcome:
 
     def agent_utilities(self, truth: Market | None = None) -> Money:
         """(M,) receipts minus the true cost of what each agent serves, in micro-units."""
-        market = self.reported if truth is None else truth
+        market = self.reported if truth is None else self._like_reported(truth)
         return self.payments.receipts - serving_costs(market, self.allocation)
+
+    def _like_reported(self, truth: Market) -> Market:
+        if as_market(truth).shape != self.reported.shape:
+            raise MarketError(f"the true market has shape {truth.shape}, the reported one {self.reported.shape}")
+        return truth
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcomes:
-    """Outcomes of B markets: who serves whom (B, N), charges (B, N) and receipts (B, M) in micro-units."""
+    """Outcomes of B markets: who serves whom (B, N), charges (B, N) and receipts (B, M) in micro-units.
+
+    Raises:
+        MarketError: a part is no matrix of numbers; that they are int64 is for those to say who sum them.
+    """
 
     agents: NDArray[np.int64]
     charges: Money
     receipts: Money
+
+    def __post_init__(self) -> None:
+        for name in ("agents", "charges", "receipts"):
+            matrix = as_array(getattr(self, name), name)
+            if matrix.ndim != 2 or (matrix.size and matrix.dtype.kind not in "iuf"):
+                raise MarketError(f"{name} = {shown(matrix)}; expected integers, a row for each market")
+            object.__setattr__(self, name, matrix)
+
+
+def asked(market: Market, allocation: Allocation) -> None:
+    """The door of a payment rule: what it is asked about is a market, and an allocation.
+
+    Raises:
+        MarketError: one of them is something else.
+    """
+    as_market(market)
+    as_allocation(allocation)
 
 
 def _frozen(amounts: Money) -> Money:
@@ -97,7 +134,8 @@ def _frozen(amounts: Money) -> Money:
 
 def serving_costs(market: Market, allocation: Allocation) -> Money:
     """(M,) cost of the requests that each agent serves, in micro-units."""
+    each = as_market(market).take(market.costs, allocation)
     costs = np.zeros(market.shape[1], np.int64)
     served = allocation.served
-    np.add.at(costs, allocation.agents[served], market.take(market.costs, allocation)[served])
+    np.add.at(costs, allocation.agents[served], each[served])
     return costs

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from allocation import Market
+from allocation.market import as_market
 from mechanisms.errors import MechanismError
 
 Rows = tuple[tuple[int, ...], ...]
@@ -38,10 +39,18 @@ class Prior:
     _index: dict[State, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        for name, part in (("states", self.states), ("weights", self.weights)):
+            if not isinstance(part, tuple | list):
+                raise MechanismError(f"{name} = {part!r}; expected a tuple of them, or write Prior.over(markets)")
         if not self.states or len(self.states) != len(self.weights):
             raise MechanismError(
                 f"{len(self.states)} states and {len(self.weights)} weights; give one weight per state"
             )
+        for state in self.states:
+            if not (isinstance(state, tuple) and len(state) == 3 and all(isinstance(part, tuple) for part in state)):
+                raise MechanismError(
+                    f"state {state!r}; expected tuples (values, costs, capacities), or Prior.over(...)"
+                )
         shapes = {(np.shape(values), np.shape(costs), len(capacities)) for values, costs, capacities in self.states}
         if len(shapes) > 1:
             raise MechanismError(f"states have the shapes {sorted(shapes)}; a prior is about markets of one shape")
@@ -55,8 +64,12 @@ class Prior:
     @classmethod
     def over(cls, markets: Iterable[Market], weights: Sequence[int] | None = None) -> "Prior":
         """The prior over these markets; without weights all are equally likely."""
+        if not isinstance(markets, Iterable):
+            raise MechanismError(f"markets = {markets!r}; expected markets, in a list")
+        if weights is not None and not isinstance(weights, Iterable):
+            raise MechanismError(f"weights = {weights!r}; expected one per market, in a list")
         states = tuple(state_of(market) for market in markets)
-        return cls(states, (1,) * len(states) if weights is None else tuple(int(weight) for weight in weights))
+        return cls(states, (1,) * len(states) if weights is None else tuple(map(_whole, weights)))
 
     @property
     def total(self) -> int:
@@ -76,13 +89,15 @@ class Prior:
 
     def markets(self, template: Market) -> Iterable[tuple[Market, int]]:
         """Every state as a market with the public part of `template`, and its weight."""
+        if as_market(template).shape != self.shape:
+            raise MechanismError(f"the prior is about markets of shape {self.shape}, the template has {template.shape}")
         for state, weight in zip(self.states, self.weights, strict=True):
             yield market_of(state, template), weight
 
 
 def state_of(market: Market) -> State:
     """The private part of a market."""
-    return _rows(market.values.tolist()), _rows(market.costs.tolist()), tuple(market.capacities.tolist())
+    return _rows(as_market(market).values.tolist()), _rows(market.costs.tolist()), tuple(market.capacities.tolist())
 
 
 def market_of(state: State, template: Market) -> Market:
@@ -99,3 +114,8 @@ def market_of(state: State, template: Market) -> Market:
 
 def _rows(matrix: list[list[int]]) -> Rows:
     return tuple(map(tuple, matrix))
+
+
+def _whole(weight: object) -> int:
+    """Numpy's integers too; what is no integer is left for the constructor to refuse."""
+    return int(weight) if isinstance(weight, np.integer) else weight  # type: ignore[return-value]

@@ -4,7 +4,9 @@
     qos            `Features` in, `QoS` out; `Measured` and `TokenPrices`; the `QoSModel` protocol and `Frozen` models
     hoeffding      `HoeffdingQoS`: online trees for each agent, with an explicit cold start
     queueing       `QueueModel`: seconds to the first token, by playing each agent's prefill queue forward
+    prefill_queue  when the last in an agent's line has its turn: `AgentState`, `Pending`
     service_time   how long a model's steps take, learnt from the moments of first tokens
+    speed_changes  whether an engine has become slower or faster than it was
     intervals      `ConformalIntervals`: how far off a prediction may be, and the chance that a deadline is kept
     lengths        `OutputLengths`: how long an agent's answers are
     scores         `ErrorMeter`: prequential errors of what was predicted
@@ -21,9 +23,10 @@ from prediction.errors import PredictionError
 from prediction.hoeffding import HoeffdingQoS
 from prediction.intervals import ConformalIntervals
 from prediction.lengths import OutputLengths
+from prediction.prefill_queue import AgentState, Pending
 from prediction.prefix import PrefixIndex
 from prediction.qos import RIGHT, Features, Frozen, Measured, QoS, QoSModel, TokenPrices
-from prediction.queueing import AgentState, Latency, Pending, QueueModel
+from prediction.queueing import Latency, QueueModel
 from prediction.scores import ErrorMeter
 
 __all__ = [

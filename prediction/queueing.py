@@ -3,7 +3,8 @@
 An engine that batches continuously (Yu, Jeong, Kim, Kim and Chun, 2022, "Orca: a distributed serving system for
 transformer-based generative models") computes in one step the prompts that have arrived when the step begins, and
 those that arrive meanwhile in the next. So the time to a first token is the time until that next step begins plus the
-time it takes; how long steps take is learnt from the moments of first tokens (`service_time`), the rest is counting.
+time it takes. How long steps take is learnt from the moments of first tokens (`service_time`, `speed_changes`); the
+rest is counting (`prefill_queue`).
 
 Nothing here depends on what a bidder reports (`qos`, the non-interference law): token counts, moments and prices only.
 """
@@ -16,69 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prediction.errors import PredictionError
-from prediction.service_time import Floats, ServiceTime
+from prediction.prefill_queue import OVERDUE, AgentState, Group, Pending, play, step_seconds, step_terms
+from prediction.service_time import ServiceTime
+from prediction.speed_changes import SpeedChanges
+
+__all__ = ["SAME_STEP_S", "AgentState", "Latency", "Pending", "QueueModel"]
 
 #: First tokens of one agent that are no further apart, in seconds, come from one step.
 SAME_STEP_S = 0.002
 
-# No step ends before a tenth of it has still to come, however long it is overdue.
-_OVERDUE = 0.1
 # A new model's speed is not taken to differ from a measured one's by more than this factor, whatever they charge.
 _PRICE_RATIO = 16.0
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A request that was given to an agent and has produced no first token yet.
-
-    `prompt` and `cached` are tokens, cached as believed; `sent_s` is when it was dispatched to the engine, `None`
-    while it waits in the router's line.
-
-    Raises:
-        PredictionError: not 0 <= cached <= prompt, or the moment is not finite.
-    """
-
-    prompt: int
-    cached: int
-    sent_s: float | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.cached <= self.prompt:
-            raise PredictionError(f"tokens must satisfy 0 <= cached <= prompt, not {self.cached=}, {self.prompt=}.")
-        if self.sent_s is not None and not math.isfinite(self.sent_s):
-            raise PredictionError(f"`sent_s` must be finite or None, not {self.sent_s}.")
-
-    @property
-    def uncached(self) -> int:
-        """Tokens to compute."""
-        return self.prompt - self.cached
-
-    @property
-    def pairs(self) -> float:
-        """Pairs of a token to compute and one that it attends to."""
-        return self.uncached * (self.prompt + self.cached) / 2
-
-
-@dataclass(frozen=True, slots=True)
-class AgentState:
-    """The public state of one agent as a round begins.
-
-    `pending` in the order in which they will be served, `decoding` the requests in flight that have their first token,
-    `stepped_s` when the agent last produced a first token.
-
-    Raises:
-        PredictionError: `decoding` is negative or `stepped_s` not a number.
-    """
-
-    pending: tuple[Pending, ...] = ()
-    decoding: int = 0
-    stepped_s: float = -math.inf
-
-    def __post_init__(self) -> None:
-        if self.decoding < 0:
-            raise PredictionError(f"`decoding` must be at least 0, not {self.decoding}.")
-        if math.isnan(self.stepped_s):
-            raise PredictionError("`stepped_s` must be a number, not nan.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,39 +51,14 @@ class Latency:
 
 
 @dataclass(slots=True)
-class _Group:
-    """Prompts that are computed in one step."""
-
-    size: int = 0
-    tokens: float = 0.0
-    pairs: float = 0.0
-
-    def add(self, one: Pending) -> None:
-        self.size += 1
-        self.tokens += one.uncached
-        self.pairs += one.pairs
-
-
-@dataclass(slots=True)
 class _Step:
     """First tokens that came together: of which prompts, since when, beside how many sequences."""
 
     end_s: float
     sent_s: float
     previous_s: float
-    group: _Group
+    group: Group
     decoding: int
-
-
-@dataclass(slots=True, frozen=True)
-class _Turn:
-    """When the last in an agent's line has its turn, and beside what."""
-
-    start: float
-    beside: _Group
-    decoding: int
-    residual: bool
-    offset: float = 0.0
 
 
 class QueueModel:
@@ -152,7 +76,8 @@ class QueueModel:
         PredictionError: there are no agents, lengths disagree, a price is negative or not finite, or `depth` < 1.
 
     A request is announced by `sent`, and either had its `first_token` or is `dropped`; memory is bounded by what is in
-    flight. `predict` changes nothing. An engine whose speed changes is noticed within some ten steps.
+    flight. `predict` changes nothing. An engine whose speed changes is noticed within some ten
+    steps of its own (`speed_changes`); others of its model are not taken to have changed with it.
 
     Example:
         >>> import numpy as np
@@ -180,6 +105,7 @@ class QueueModel:
         self._model_of = [distinct.index(model) for model in models]
         self._prices = [prices[self._model_of.index(k)] for k in range(len(distinct))]
         self._services = [ServiceTime() for _ in distinct]
+        self._changes = [SpeedChanges() for _ in models]
         self._in_flight: list[dict[str, tuple[Pending, int]]] = [{} for _ in models]
         self._stepped = [-math.inf] * len(models)
         self._open: list[_Step | None] = [None] * len(models)
@@ -215,10 +141,11 @@ class QueueModel:
             raise PredictionError("`cached` must lie in [0, `prompt`] everywhere.")
         start, fixed, per_token, per_pair = np.empty((4, agents))
         for j, (state, k) in enumerate(zip(states, self._model_of, strict=True)):
-            weights = self._weights[k]
-            turn = self._play(state, weights, now_s)
+            factor = self._changes[j].factor
+            weights = [factor * weight for weight in self._weights[k]]
+            turn = play(state, weights, self._depth, now_s)
             start[j] = turn.start
-            fixed[j] = turn.offset + _seconds(weights, turn.beside, turn.decoding + 1, turn.residual)
+            fixed[j] = turn.offset + step_seconds(weights, turn.beside, turn.decoding + 1, turn.residual)
             per_token[j], per_pair[j] = weights[1], weights[2] / 2
         # In place: uncached (per_token + per_pair (prompt + cached) / 2) + what it has no part in.
         attended = whole + held
@@ -226,7 +153,7 @@ class QueueModel:
         attended += per_token
         service *= attended
         service += fixed
-        return Latency(start, np.maximum(service, _OVERDUE * fixed.clip(1e-4), out=service))
+        return Latency(start, np.maximum(service, OVERDUE * fixed.clip(1e-4), out=service))
 
     def sent(self, agent: int, name: str, pending: Pending, decoding: int) -> None:
         """A request was dispatched to `agent`, at `pending.sent_s`, beside so many that have their first token.
@@ -255,7 +182,7 @@ class QueueModel:
         assert pending.sent_s is not None
         step = self._open[agent]
         if step is None:
-            step = _Step(at_s, pending.sent_s, self._stepped[agent], _Group(), decoding)
+            step = _Step(at_s, pending.sent_s, self._stepped[agent], Group(), decoding)
             self._open[agent] = step
         step.group.add(pending)
         step.sent_s = min(step.sent_s, pending.sent_s)
@@ -282,44 +209,14 @@ class QueueModel:
             tokens, pairs = service.typical[1], service.typical[2]
             # The pairs grow with the square of the tokens: twice the mean is the margin.
             marginal.append(weights[1] + (2.0 * weights[2] * pairs / tokens if tokens > 0.0 else 0.0))
-        return np.array([marginal[k] for k in self._model_of])
+        return np.array([marginal[k] for k in self._model_of]) * self._factors()
 
     def base_seconds(self) -> NDArray[np.float64]:
         """What a step of each agent takes however little it computes: shape (M,)."""
-        return np.array([self._weights[k][0] for k in self._model_of])
+        return np.array([self._weights[k][0] for k in self._model_of]) * self._factors()
 
-    def _play(self, state: AgentState, weights: list[float], now_s: float) -> _Turn:
-        """Play an agent's line forward until the next to be put there has its turn."""
-        held, line = self._split(state, now_s)
-        joins = self._depth is None or len(held) < self._depth
-        if not held:
-            return _Turn(0.0, _Group(), state.decoding, state.decoding > 0)
-        first_s = min(one.sent_s or 0.0 for one in held)
-        idle = first_s >= state.stepped_s
-        residual = idle and state.decoding > 0
-        begun_s = max(state.stepped_s, first_s)
-        # Whoever came before the step began is in it. An idle engine begins with the first to come.
-        closed_s = begun_s + weights[4] if residual else begun_s
-        now, later = _Group(), _Group()
-        for one in held:
-            assert one.sent_s is not None
-            early = one.sent_s <= closed_s if residual or not idle else now.size == 0 and one.sent_s == first_s
-            (now if early else later).add(one)
-        takes = _seconds(weights, now, state.decoding, residual)
-        if joins and residual and now_s <= closed_s:
-            return _Turn(0.0, now, state.decoding, residual, begun_s - now_s)
-        end = max(begun_s + takes - now_s, _OVERDUE * takes)
-        if joins:
-            return _Turn(end, later, state.decoding + now.size, False)
-        return _wait(line, [now, later] if later.size else [now], state.decoding, weights, end)
-
-    def _split(self, state: AgentState, now_s: float) -> tuple[list[Pending], list[Pending]]:
-        """What the engine holds, or is sent now, and what waits in the router's line."""
-        held = [one for one in state.pending if one.sent_s is not None]
-        line = [one for one in state.pending if one.sent_s is None]
-        free = len(line) if self._depth is None else max(self._depth - len(held), 0)
-        held += [Pending(one.prompt, one.cached, now_s) for one in line[:free]]
-        return held, line[free:]
+    def _factors(self) -> NDArray[np.float64]:
+        return np.array([changes.factor for changes in self._changes])
 
     def _of(self, agent: int) -> dict[str, tuple[Pending, int]]:
         if not 0 <= agent < len(self._in_flight):
@@ -350,11 +247,14 @@ class QueueModel:
             return
         idle = step.sent_s >= step.previous_s
         k = self._model_of[agent]
-        terms = _terms(step.group, step.decoding, idle and step.decoding > 0)
+        x = step_terms(step.group, step.decoding, idle and step.decoding > 0)
+        service, changes = self._services[k], self._changes[agent]
         if provisional:
-            self._services[k].guess(terms, took)
+            service.guess(x, took)
         else:
-            self._services[k].learn(terms, took)
+            if service.samples and changes.observe(took / (changes.factor * service.expect(x))):
+                service.reopen()
+            service.learn(x, took / changes.factor)
         self._refresh(k)
 
     def _refresh(self, k: int) -> None:
@@ -368,38 +268,6 @@ class QueueModel:
                 like = [self._services[one].weights * _dearer(price, self._prices[one]) for one in measured]
                 self._services[other].suppose(np.mean(like, axis=0))
                 self._weights[other] = self._services[other].weights.tolist()
-
-
-def _terms(group: _Group, decoding: int, residual: bool) -> Floats:
-    return np.array([1.0, group.tokens, group.pairs, decoding + group.size, float(residual)])
-
-
-def _seconds(weights: list[float], group: _Group, decoding: int, residual: bool) -> float:
-    base, token, pair, sequence, rest = weights
-    seconds = base + token * group.tokens + pair * group.pairs + sequence * (decoding + group.size)
-    return seconds + rest if residual else seconds
-
-
-def _wait(line: list[Pending], groups: list[_Group], decoding: int, weights: list[float], end: float) -> _Turn:
-    """Play on while the router's line is longer than what the engine takes.
-
-    As many are sent as a step has given first tokens; they are computed after those that the engine holds already.
-    """
-    done, place = groups.pop(0), 0
-    decoding += done.size
-    while True:
-        sent = _Group()
-        for one in line[place : place + done.size]:
-            sent.add(one)
-        place += done.size
-        # What is sent to an engine that computes no prompt waits for its decode step.
-        residual = not groups
-        if sent.size < done.size:
-            start = end + (0.0 if residual else _seconds(weights, groups[0], decoding, False))
-            return _Turn(start, sent, decoding, residual)
-        groups.append(sent)
-        done = groups.pop(0)
-        end += _seconds(weights, done, decoding, residual)
 
 
 def _dearer(price: float, than: float) -> float:

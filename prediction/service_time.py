@@ -5,12 +5,10 @@
 is what a step of vLLM costs (`runtime.engines.simulated.step_time` fits the same form to real engines). The weights are
 learnt by recursive least squares (Young, 1984, "Recursive estimation and time-series analysis"), with residuals clipped
 as Huber (1964, "Robust estimation of a location parameter") does, weights kept at least 0, and old samples forgotten
-exponentially. A change of speed is found by a two-sided cumulative sum of standardised log-ratios (Page, 1954,
-"Continuous inspection schemes"), and is then taken as known: all weights are multiplied by what was measured since.
+exponentially.
 """
 
 import math
-from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,19 +31,12 @@ _FORGETTING = 0.998
 # The least that an unexpected sample may weigh as noise, in its own seconds.
 _NOISE_FLOOR = 0.3 * _NOISE
 
-# Page's test: drift and threshold in deviations, how far one sample counts, and bounds of the deviation itself.
-_DRIFT = 1.0
-_ALARM = 9.0
-_MOST = 3.5
-_SLOWLY = 0.03
-_DEVIATION = (0.08, 0.35)
-_RECENT = 16
-
 
 class ServiceTime:
     """The weights of one model, in seconds per unit of `(1, tokens, pairs, sequences, residual steps)`.
 
-    `prior` are the weights in force until the first sample, which then sets their common factor.
+    The weights supposed until then keep their ratios at the first sample, which sets their common factor. `typical` are
+    the mean terms of late, `samples` how many were learnt; `measured` is False while nothing was.
 
     Example:
         >>> import numpy as np
@@ -55,18 +46,7 @@ class ServiceTime:
         1.8
     """
 
-    __slots__ = (
-        "_alarms",
-        "_covariance",
-        "_deviation",
-        "_down",
-        "_recent",
-        "_relative",
-        "_up",
-        "measured",
-        "samples",
-        "typical",
-    )
+    __slots__ = ("_covariance", "_relative", "measured", "samples", "typical")
 
     def __init__(self) -> None:
         self.samples = 0
@@ -75,21 +55,12 @@ class ServiceTime:
         self._relative = np.ones(5)
         self._covariance = np.eye(5)
         self.typical = np.zeros(5)
-        self._recent: deque[tuple[Floats, float]] = deque(maxlen=_RECENT)
-        self._deviation = _DEVIATION[1] / 2
-        self._up = self._down = (0.0, 0)
-        self._alarms = 0
 
     @property
     def weights(self) -> Floats:
         """Seconds per unit of each term, shape (5,)."""
         weights: Floats = self._relative * _SCALES
         return weights
-
-    @property
-    def changes(self) -> int:
-        """How often a change of speed was found."""
-        return self._alarms
 
     def suppose(self, weights: Floats) -> None:
         """Take `weights` as the prior: nothing was measured here, but elsewhere."""
@@ -108,14 +79,19 @@ class ServiceTime:
             self.guess(terms, seconds)
             self._open(_PRIOR_DEVIATION)
         else:
-            self._watch(x, seconds)
-            self._recent.append((x, seconds))
             self._update(x, seconds)
         self.samples += 1
         self.typical += (terms - self.typical) / min(self.samples, 100)
 
+    def expect(self, terms: Floats) -> float:
+        """Seconds that a step of these terms takes, more than 0."""
+        return max(float(self.weights @ terms), 1e-9)
+
+    def reopen(self) -> None:
+        """Doubt all weights alike: the engine is not what it was."""
+        self._open(0.5 * _PRIOR_DEVIATION)
+
     def _open(self, deviation: float) -> None:
-        """Forget what was learnt but the weights."""
         level = max(float(self._relative.mean()), 1e-9)
         self._covariance = np.diag((deviation * np.maximum(self._relative, 0.3 * level)) ** 2)
 
@@ -135,32 +111,3 @@ class ServiceTime:
             shrink = np.sqrt(np.minimum(limit / np.maximum(diagonal, 1e-300), 1.0))
             covariance = covariance * np.outer(shrink, shrink)
         self._covariance = covariance
-
-    def _watch(self, x: Floats, seconds: float) -> None:
-        """Notice a change of speed and adapt to it."""
-        if self.samples < _RECENT // 2:
-            return
-        ratio = math.log(seconds / max(float(self._relative @ x), 1e-9))
-        score = min(max(ratio / self._deviation, -_MOST), _MOST)
-        low, high = _DEVIATION
-        spread = min(abs(ratio), 2.0 * self._deviation) * 1.25
-        self._deviation = min(max(self._deviation + _SLOWLY * (spread - self._deviation), low), high)
-        self._up, self._down = _accumulate(self._up, score), _accumulate(self._down, -score)
-        for total, length in (self._up, self._down):
-            if total > _ALARM:
-                self._adapt([*self._recent, (x, seconds)][-length:])
-                return
-
-    def _adapt(self, since: list[tuple[Floats, float]]) -> None:
-        ratios = [seconds / max(float(self._relative @ x), 1e-9) for x, seconds in since]
-        self._relative = self._relative * float(np.median(ratios))
-        self._open(0.5 * _PRIOR_DEVIATION)
-        self._recent.clear()
-        self._up = self._down = (0.0, 0)
-        self._alarms += 1
-
-
-def _accumulate(sums: tuple[float, int], score: float) -> tuple[float, int]:
-    """Page's cumulative sum and the number of samples since it last was 0."""
-    total = sums[0] + score - _DRIFT
-    return (total, sums[1] + 1) if total > 0.0 else (0.0, 0)

@@ -24,6 +24,7 @@ is imported from the sub-room that answers the question:
 | `samples/` | beyond any grid: random and guided search |
 | `audit` | which engine examines which property; examine, shrink, replay, report |
 | `ranking` | several mechanisms side by side under a prior: welfare, revenue, regret |
+| `arguments` | what a caller may have written by mistake |
 | `testing`, `strategies` | `assert_truthful` for test suites; Hypothesis strategies, imported by name |
 | `check`, `replay` | `python -m proofs.check` for certificates, `python -m proofs.replay` for counterexamples |
 """

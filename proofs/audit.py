@@ -8,6 +8,7 @@ from time import perf_counter
 from mechanisms import DirectMechanism, Mechanism, MechanismError
 from mechanisms.catalogue import promised
 from mechanisms.promises import Promises, entailed, promises_of
+from proofs.arguments import of_kind, require_flag, require_method, require_progress, several
 from proofs.claims.property import ALL, Property, find_property
 from proofs.errors import AuditError
 from proofs.evidence.engine import Engine, Progress
@@ -73,6 +74,12 @@ def audit(
         bidder 0 reports [1] instead of [2] and gains 1
     """
     started = perf_counter()
+    require_progress(progress)
+    require_flag(symmetry, "symmetry")
+    if resume is not None:
+        of_kind(resume, Path, "resume", "the Path of a file, or None")
+    for engine in several(engines, "engines", "engines, such as proofs.audit.ENGINES"):
+        require_method(engine, "accepts", "engine", "an engine, such as Exhaustive()")
     subject = Subject.of(mechanism, allocator)
     asked = _asked(properties)
     if isinstance(scope, Suite):
@@ -101,6 +108,9 @@ def _asked(properties: Iterable[Property | str] | Property | str) -> list[Proper
     if isinstance(properties, str) or not isinstance(properties, Iterable):
         properties = [properties]
     asked = [find_property(prop) if isinstance(prop, str) else prop for prop in properties]
+    for prop in asked:
+        if isinstance(prop, type) or not isinstance(getattr(prop, "name", None), str):
+            raise AuditError(f"{prop!r} is no property; give an object, such as Truthful(), or a name")
     if not asked:
         raise AuditError("no property is asked for, so there is nothing to check; leave properties out for the usual")
     names = [getattr(prop, "name", prop) for prop in asked]
@@ -180,6 +190,8 @@ def _equipped(
     engines: Sequence[Engine], scope: Scope, workers: int | Pool, resume: Path | None, symmetry: bool
 ) -> Sequence[Engine]:
     """The engines, the one for grids with these workers and this file."""
+    if isinstance(workers, bool):
+        raise AuditError(f"workers = {workers!r}; expected a number of processes, or a Pool")
     if workers == 1 and resume is None and not symmetry:
         return engines
     if not isinstance(scope, Grid):

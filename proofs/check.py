@@ -78,10 +78,10 @@ def verify(file: Any) -> int:
         raise ValueError(f"owners {owners} must count from 0 in order, capacities {capacities} up to {len(owners)}")
     steps = 0
     for steps, (rest, optima) in enumerate(obligations(claim["property"], owners, capacities), 1):
-        for optimum, rival, text in proof[steps - 1]:
-            if min(optimum, rival) < 0 or str(Fraction(text)) != text or text[0] in "-0":
-                raise ValueError(f"obligation {steps}: {text!r} times row {optimum, rival}: no row, or no number > 0")
-            rest = minus(rest, minus(optima[optimum][0], optima[optimum][1][rival]), Fraction(text))
+        for best, rival, text in proof[steps - 1]:
+            if {type(best), type(rival)} != {int} or min(best, rival) < 0 or str(Fraction(text)) != text or text < "1":
+                raise ValueError(f"obligation {steps}: {text!r} times row {best, rival}: no row, or no number > 0")
+            rest = minus(rest, minus(optima[best][0], optima[best][1][rival]), Fraction(text))
         if rest:
             raise ValueError(f"obligation {steps}: the rows do not add up to it; left is {rest}")
     if steps != len(proof) or not steps:

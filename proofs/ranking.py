@@ -11,6 +11,7 @@ from typing import Literal
 
 from allocation import Market
 from mechanisms import DirectMechanism, LotteryMechanism, Prior, find_mechanism
+from proofs.arguments import of_kind
 from proofs.errors import AuditError
 from proofs.lotteries.counterexample import lottery_of
 from proofs.misreports.misreport import Misreport
@@ -149,6 +150,11 @@ def rank(
         raise AuditError(f"unit = {unit!r}; expected micro-units or credits")
     if isinstance(mechanisms, str):
         raise AuditError(f"mechanisms = {mechanisms!r} is one string; give a list, [{mechanisms!r}]")
+    of_kind(prior, Prior, "prior", "Prior.over(markets)")
+    if grid is not None:
+        of_kind(grid, Grid, "grid", "Grid(...), or None")
+    if not isinstance(mechanisms, Iterable):
+        raise AuditError(f"mechanisms = {mechanisms!r}; expected mechanisms by name, or a list of shipped names")
     named = dict(mechanisms) if isinstance(mechanisms, Mapping) else {name: find_mechanism(name) for name in mechanisms}
     if not named:
         raise AuditError("no mechanisms; give at least one")

@@ -9,13 +9,17 @@ import json
 import pickle
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mechanisms import DirectMechanism, MechanismError
 from proofs.errors import ReplayError
 from proofs.evidence.counterexample import Counterexample
 from proofs.evidence.fresh_process import run_afresh
+from proofs.lotteries.counterexample import LotteryCounterexample, lottery_mechanism
 from proofs.subject.subject import Subject
 
 REPLAYED, DIFFERS, OUT_OF_REACH = 0, 3, 4
@@ -74,32 +78,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pickle", type=Path, help="a mechanism pickled by a running audit; open nobody else's")
     options = parser.parse_args(arguments)
     try:
-        found, mechanism = _load(options)
+        found = _load(options)
     except Exception as error:
         # Unpickling runs a stranger's imports, which may raise anything; the parent process wants one line and a code.
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return OUT_OF_REACH
-    for counterexample in found:
+    for name, replay in found:
         try:
-            print(f"{counterexample.property.name}: happens again, by {counterexample.replay(mechanism)}")
+            print(f"{name}: happens again, by {replay()}")
         except Exception as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             return DIFFERS
     return REPLAYED
 
 
-def _load(options: argparse.Namespace) -> tuple[list[Counterexample], DirectMechanism]:
+#: A counterexample, and how it is replayed.
+_Replays = list[tuple[str, Callable[[], int | Fraction]]]
+
+
+def _load(options: argparse.Namespace) -> _Replays:
     data = json.loads(options.file.read_text())
     found = [finding["counterexample"] for finding in data["findings"]] if "findings" in data else [data]
-    counterexamples = [Counterexample.from_json(json.dumps(entry)) for entry in found if entry is not None]
-    if options.pickle is not None:
-        return counterexamples, pickle.loads(options.pickle.read_bytes())
     recorded = data.get("mechanism", {})
+    entries = [entry for entry in found if entry is not None]
+    # A claim about lotteries is kept by its name alone, a property with its parameters.
+    lots = [LotteryCounterexample.from_json(json.dumps(entry)) for entry in entries if _of_lottery(entry)]
+    if lots:
+        drawn = lottery_mechanism(_name(options, recorded))
+        return [(one.claim.name, partial(one.replay, drawn)) for one in lots]
+    counterexamples = [Counterexample.from_json(json.dumps(entry)) for entry in entries]
+    mechanism = _mechanism(options, recorded)
+    return [(one.property.name, partial(one.replay, mechanism)) for one in counterexamples]
+
+
+def _of_lottery(entry: object) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("property"), str)
+
+
+def _name(options: argparse.Namespace, recorded: dict[str, Any]) -> str:
     name = options.mechanism or recorded.get("name")
     if name is None:
         raise MechanismError(f"{options.file} names no mechanism; add --mechanism NAME")
+    return str(name)
+
+
+def _mechanism(options: argparse.Namespace, recorded: dict[str, Any]) -> DirectMechanism:
+    if options.pickle is not None:
+        mechanism: DirectMechanism = pickle.loads(options.pickle.read_bytes())
+        return mechanism
     allocator = options.allocator if options.mechanism else recorded.get("allocator")
-    return counterexamples, Subject.of(name, allocator).mechanism
+    return Subject.of(_name(options, recorded), allocator).mechanism
 
 
 if __name__ == "__main__":

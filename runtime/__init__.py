@@ -13,7 +13,15 @@ from runtime.accounts.ledger import Ledger
 from runtime.engines.engine import Completion, Engine, EngineInfo, Message, Request, running
 from runtime.engines.simulated.engine import EngineShape, SimulatedEngine
 from runtime.engines.simulated.step_time import StepTime, calibration
-from runtime.errors import EngineDownError, EngineError, LedgerError, ModelError, RequestError, ServingError
+from runtime.errors import (
+    EngineBusyError,
+    EngineDownError,
+    EngineError,
+    LedgerError,
+    ModelError,
+    RequestError,
+    ServingError,
+)
 from runtime.events import (
     Arrived,
     Decided,
@@ -43,6 +51,7 @@ __all__ = [
     "Declined",
     "Dispatched",
     "Engine",
+    "EngineBusyError",
     "EngineDownError",
     "EngineError",
     "EngineInfo",

@@ -2,8 +2,11 @@
 
     Arrived -> Decided -> Dispatched -> FirstToken -> Served
        |          |            |             |
-       +-> Declined            +-> Failed <--+      (a failure that is `retried` goes back to a round)
+       +----------+------------|-------------|------> Declined
+       |          |            |             |
+       +----------+------------+-------------+------> Failed
 
+A `Failed` that is `retried` goes on as if it had just arrived; Served, Declined and any other Failed are the end.
 Times are seconds on the event loop's clock, virtual or real. An event carries the `note` that the policy made when it
 decided, so what was seen at dispatch travels with the request and nobody keeps a table of requests.
 """
@@ -22,7 +25,7 @@ class Offer:
 
     `preferences` are as its bidder reported them. `tokens` holds its prompt as each of the M agents tokenises it;
     `turn` counts the assistant's messages in it, whatever the client claims. `refused` are the agents that have failed
-    it already: it is not dispatched there again.
+    it already, or could not be asked how they tokenise it: it is not dispatched there.
     """
 
     request: Request
@@ -147,7 +150,7 @@ class Declined:
 class Failed:
     """A request that an agent did not serve, or that was cancelled; `agent` is None before it had one.
 
-    `retried` says that it goes back to a round; otherwise its bidder was told `error`.
+    `retried` says that it goes back to a round, in `offer` as it goes; otherwise its bidder was told `error`.
     """
 
     at_s: float
@@ -160,5 +163,5 @@ class Failed:
 
 Event: TypeAlias = Arrived | Decided | Dispatched | FirstToken | Served | Declined | Failed
 
-#: Sees every event; what it raises is logged and raised again when the router stops.
+#: Sees every event; what it raises is logged at once and raised again when the router stops.
 Subscriber = Callable[[Event], None]

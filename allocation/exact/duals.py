@@ -6,14 +6,16 @@ and Sotomayor 1986); a negative cycle is a reassignment that gains welfare (Klei
 """
 
 from dataclasses import dataclass
+from reprlib import repr as shown
 from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation.errors import CertificateError
+from allocation.checks import rows_of
+from allocation.errors import CertificateError, MarketError
 from allocation.kernels.compile.loading import kernels
-from allocation.market import UNSERVED, Allocation, Market
+from allocation.market import UNSERVED, Allocation, Market, as_market
 from allocation.money import Money
 
 
@@ -49,7 +51,7 @@ def minimal_prices(market: Market, allocation: Allocation) -> Money:
         and allocation.market() is market
     ):
         return allocation.prices
-    market.check(allocation)
+    as_market(market).check(allocation)
     prices, _, cycle = lowest(market.weights, allocation.agents + 1, market.capacities)
     if cycle >= 0:
         raise CertificateError("the allocation is not welfare-optimal: moving requests in a cycle gains welfare")
@@ -81,6 +83,26 @@ def externalities(
 
     Raises:
         CertificateError: the allocation is not optimal, or not feasible.
+        MarketError: `requests` and `first` are no groups of this market's requests.
+    """
+    as_market(market).check(allocation)
+    owned, begin = rows_of(requests, market.shape[0], "requests"), np.asarray(first)
+    if begin.ndim != 1 or not begin.size or begin.dtype.kind not in "iu":
+        raise MarketError(
+            f"first = {shown(first)}; expected where each bidder's requests begin, and where the last end"
+        )
+    if begin[0] != 0 or begin[-1] != owned.size or (np.diff(begin) < 0).any():
+        raise MarketError(f"first = {begin.tolist()}; expected 0, ..., {owned.size}, rising, for {owned.size} requests")
+    return gains_without(market, allocation, owned.astype(np.int64), begin.astype(np.int64))
+
+
+def gains_without(
+    market: Market, allocation: Allocation, requests: NDArray[np.int64], first: NDArray[np.int64]
+) -> Money:
+    """`externalities` of groups that are known to be of this market, as `Market.shared` has them.
+
+    Raises:
+        CertificateError: the allocation is not optimal, or not feasible.
     """
     if first.size == 1:
         return np.zeros(0, np.int64)
@@ -100,7 +122,7 @@ def improve(market: Market, allocation: Allocation) -> tuple[Allocation, int]:
     Returns:
         an optimal allocation with minimal prices, and how many cycles it took.
     """
-    market.check(allocation)
+    as_market(market).check(allocation)
     cycles = 0
     while True:
         prices, before, node = lowest(market.weights, allocation.agents + 1, market.capacities)

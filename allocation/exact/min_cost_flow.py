@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from allocation.errors import MarketError
 from allocation.exact.duals import Lowest, lowest, minimal_prices
 from allocation.kernels.compile.loading import kernels
-from allocation.market import FORBIDDEN, MAX_PRICE, Agents, Allocation, Market
-from allocation.money import MAX_AMOUNT, Money, as_money
+from allocation.market import FORBIDDEN, MAX_PRICE, Agents, Allocation, Market, as_market
+from allocation.money import MAX_AMOUNT, Money, as_array, as_money
 
 #: (N,) 0 for unserved and k + 1 for agent k.
 Nodes = NDArray[np.int64]
@@ -40,7 +40,7 @@ class MinCostFlow:
 
     def allocate(self, market: Market) -> Allocation:
         """An optimal allocation with the lowest supporting prices."""
-        return _solve(market, None)
+        return _solve(as_market(market), None)
 
     def allocate_from(self, market: Market, prices: Money) -> Allocation:
         """The same from the prices (M,) of an earlier, similar market: faster where they still fit.
@@ -54,7 +54,8 @@ class MinCostFlow:
         Raises:
             MarketError: the prices have the wrong shape or lie outside [0, MAX_PRICE).
         """
-        start = np.asarray(prices)
+        as_market(market)
+        start = as_array(prices, "prices")
         if start.shape != (market.shape[1],) or start.dtype.kind not in "iu":
             raise MarketError(
                 f"prices of shape {start.shape} and type {start.dtype}; expected ({market.shape[1]},) integers"
@@ -77,7 +78,7 @@ class MinCostFlow:
             MarketError: values do not fit the template, or an entry is no amount of money.
         """
         amounts = as_money(values, name="values", ndim=3)
-        n, m = template.shape
+        n, m = as_market(template).shape
         if amounts.shape[1:] != (n, m):
             raise MarketError(f"values has shape {amounts.shape}, expected (markets, {n}, {m}) like the template")
         agents, prices = np.empty((amounts.shape[0], n), np.int64), np.empty((amounts.shape[0], m + 1), np.int64)

@@ -11,7 +11,7 @@ import numpy as np
 
 from allocation.errors import unsolved
 from allocation.exact.duals import improve
-from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market
+from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market, as_market
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class NetworkFlow:
         """An optimal allocation with minimal prices."""
         import networkx as nx
 
-        n, m = market.shape
+        n, m = as_market(market).shape
         graph = nx.DiGraph()
         graph.add_node("source", demand=-n)
         graph.add_node("sink", demand=n)
@@ -53,7 +53,7 @@ class OrTools:
         Raises:
             SolverError: OR-tools reported anything but an optimum.
         """
-        n, m = market.shape
+        n, m = as_market(market).shape
         if n == 0:
             return improve(market, Allocation(np.zeros(0, np.int64)))[0]
         from ortools.graph.python import min_cost_flow

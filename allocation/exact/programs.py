@@ -13,15 +13,23 @@ from numpy.typing import NDArray
 
 from allocation.errors import SolverError, unsolved
 from allocation.exact.duals import improve
-from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market
+from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market, as_market
 
 
 @dataclass(frozen=True, slots=True)
 class LinearProgram:
-    """Maximise welfare with PuLP; `solver` is the HiGHS or the CBC that comes with the core."""
+    """Maximise welfare with PuLP; `solver` is the HiGHS or the CBC that comes with the core.
+
+    Raises:
+        SolverError: there is no such solver.
+    """
 
     solver: Literal["highs", "cbc"] = "highs"
     exact: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.solver not in ("highs", "cbc"):
+            raise SolverError(f"solver = {self.solver!r}; PuLP is used with 'highs' or 'cbc'")
 
     def allocate(self, market: Market) -> Allocation:
         """An optimal allocation with minimal prices.
@@ -33,7 +41,7 @@ class LinearProgram:
 
     def relaxed(self, market: Market) -> Allocation:
         """The solver's own answer, rounded; without proof."""
-        rows, columns = _worthwhile(market)
+        rows, columns = _worthwhile(as_market(market))
         if not rows.size:
             return _nobody(market)
         import pulp
@@ -73,7 +81,7 @@ class ConvexProgram:
 
     def relaxed(self, market: Market) -> Allocation:
         """The solver's own answer, rounded; without proof."""
-        rows, columns = _worthwhile(market)
+        rows, columns = _worthwhile(as_market(market))
         if not rows.size:
             return _nobody(market)
         import cvxpy as cp

@@ -12,11 +12,12 @@ from typing import ClassVar, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation.allocator import Allocator
+from allocation.allocator import Allocator, as_allocator
+from allocation.checks import integer_of
 from allocation.errors import MarketError
 from allocation.exact.min_cost_flow import MinCostFlow
-from allocation.market import FORBIDDEN, Allocation, Market, Mask
-from allocation.money import Money
+from allocation.market import FORBIDDEN, Allocation, Market, Mask, as_market
+from allocation.money import Money, as_array
 from allocation.ties import tied_allocations
 
 
@@ -47,7 +48,7 @@ class ByOwner:
 
     def pairs(self, market: Market) -> Mask:
         """(N, M) True inside the owner's hub."""
-        return _inside(self.hubs, market.bidders % (max(self.hubs) + 1), market)
+        return _inside(self.hubs, as_market(market).bidders % (max(self.hubs) + 1), market)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,7 @@ class Cheapest:
     k: int
 
     def __post_init__(self) -> None:
-        if isinstance(self.k, bool) or not isinstance(self.k, int) or self.k < 1:
-            raise MarketError(f"k = {self.k!r}; expected an integer >= 1")
+        integer_of(self.k, "k", 1)
 
     def pairs(self, market: Market) -> Mask:
         """(N, M) True for the k cheapest agents of each row."""
@@ -101,6 +101,10 @@ class MaximalInRange:
     range: Range
     allocator: Allocator = field(default_factory=MinCostFlow)
     exact: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        as_allocator(self.allocator)
+        _check_range(self.range)
 
     def allocate(self, market: Market) -> Allocation:
         """An allocation that is optimal in the range, without prices.
@@ -134,10 +138,11 @@ class FavouriteHub:
 
     def __post_init__(self) -> None:
         _check_hubs(self.hubs)
+        as_allocator(self.allocator)
 
     def allocate(self, market: Market) -> Allocation:
         """A feasible allocation without prices."""
-        chosen = np.asarray(self.hubs)[market.weights.argmax(axis=1)]
+        chosen = np.asarray(self.hubs)[as_market(market).weights.argmax(axis=1)]
         return Allocation(self.allocator.allocate(_narrowed(market, _inside(self.hubs, chosen, market))).agents)
 
 
@@ -147,6 +152,8 @@ def within(market: Market, range_: Range) -> Market:
     Raises:
         MarketError: the range returned pairs of another shape or type.
     """
+    as_market(market)
+    _check_range(range_)
     return _narrowed(market, range_.pairs(market.replace(values=np.zeros_like(market.values))))
 
 
@@ -159,7 +166,8 @@ def welfare_bound(market: Market, prices: Money) -> int:
     Raises:
         MarketError: not one price per agent, or a negative one.
     """
-    q = np.asarray(prices)
+    as_market(market)
+    q = as_array(prices, "prices")
     if q.shape != (market.shape[1],) or q.dtype.kind not in "iu" or q.min(initial=0) < 0:
         raise MarketError(f"prices {q.tolist()}; expected {market.shape[1]} micro-units >= 0")
     # A slot beyond the number of requests is never the last, and its price would only loosen the bound.
@@ -169,7 +177,7 @@ def welfare_bound(market: Market, prices: Money) -> int:
 
 
 def _priced(market: Market) -> Money:
-    priced: Money = np.where(market.weights == FORBIDDEN, np.iinfo(np.int64).max, market.costs)
+    priced: Money = np.where(as_market(market).weights == FORBIDDEN, np.iinfo(np.int64).max, market.costs)
     return priced
 
 
@@ -181,12 +189,21 @@ def _inside(hubs: tuple[int, ...], chosen: NDArray[np.int64], market: Market) ->
 
 
 def _narrowed(market: Market, pairs: Mask) -> Market:
+    if not isinstance(pairs, np.ndarray):
+        raise MarketError(f"the range returned {pairs!r}; expected booleans {market.shape}")
     if pairs.shape != market.shape or pairs.dtype.kind != "b":
         raise MarketError(f"the range returned {pairs.dtype} of shape {pairs.shape}; expected booleans {market.shape}")
     feasible = pairs if market.feasible is None else pairs & market.feasible
     return Market(market.values, market.costs, market.capacities, feasible, market.bidders)
 
 
+def _check_range(range_: Range) -> None:
+    if not callable(getattr(range_, "pairs", None)):
+        raise MarketError(f"{range_!r} has no pairs(market); give a range, such as Cheapest(2)")
+
+
 def _check_hubs(hubs: tuple[int, ...]) -> None:
+    if not isinstance(hubs, tuple | list) or any(type(hub) is not int for hub in hubs):
+        raise MarketError(f"hubs = {hubs!r}; expected the hub of each agent, a tuple of integers")
     if not hubs or set(hubs) != set(range(max(hubs) + 1)):
         raise MarketError(f"hubs = {hubs}; expected the hub of each agent, numbered 0, 1, ... without gaps")

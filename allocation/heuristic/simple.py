@@ -6,9 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from allocation.checks import integer_of
 from allocation.errors import SolverError
 from allocation.exact.duals import improve
-from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market
+from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market, as_market
 from allocation.ties import greedy_allocations
 
 
@@ -19,13 +20,16 @@ class BruteForce:
     limit: int = 2_000_000
     exact: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        integer_of(self.limit, "limit", 1)
+
     def allocate(self, market: Market) -> Allocation:
         """An optimal allocation with minimal prices.
 
         Raises:
             SolverError: more than `limit` assignments would have to be tried.
         """
-        n, m = market.shape
+        n, m = as_market(market).shape
         if (m + 1) ** n > self.limit:
             raise SolverError(f"{m + 1}^{n} assignments exceed the limit of {self.limit}; use MinCostFlow()")
         weights = [[int(w) for w in row] for row in market.weights]
@@ -59,7 +63,7 @@ class Greedy:
 
     def allocate(self, market: Market) -> Allocation:
         """A maximal allocation without prices."""
-        n, m = market.shape
+        n, m = as_market(market).shape
         agents = np.full(n, UNSERVED)
         room = market.capacities.tolist()
         flat = market.weights.ravel()
@@ -78,6 +82,7 @@ class Greedy:
         Raises:
             TieError: there are too many to list.
         """
+        as_market(market)
         return greedy_allocations(market, market.weights, market.weights > 0)
 
 
@@ -91,9 +96,12 @@ class Random:
     seed: int = 0
     exact: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        integer_of(self.seed, "seed", 0)
+
     def allocate(self, market: Market) -> Allocation:
         """A feasible allocation without prices."""
-        n, _ = market.shape
+        n, _ = as_market(market).shape
         rng = np.random.default_rng([self.seed, n])
         agents = np.full(n, UNSERVED)
         room = market.capacities.copy()

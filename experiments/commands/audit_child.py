@@ -1,13 +1,15 @@
-"""An audit of code that is not ours, in a process of its own: both ends of the pipe.
+"""An audit of code that is not ours, in a process of its own: both ends of the pipe, for `audit` and `demo`.
 
 Code under audit may end its process, never return, or print. So the parent hands the question to a child, which answers
 over what was its standard output; what the audited code prints goes to standard error. The child has a process group
 of its own, workers included, which ends with the audit however that ends.
 """
 
+import base64
 import contextlib
 import json
 import os
+import pickle
 import queue
 import signal
 import subprocess
@@ -22,9 +24,11 @@ from types import FrameType
 from typing import IO, TYPE_CHECKING, Any
 
 from experiments.commands.failures import is_ours, one_line
+from experiments.commands.lotteries import answered_of_lottery, draws_lots
 from experiments.commands.question import Answer, Paper, Question, answered
 
 if TYPE_CHECKING:
+    from proofs import Report
     from proofs.evidence.engine import Progress
 
 #: How often the child looks whether the audited code moves on, and the longest it may take to end, in seconds.
@@ -42,6 +46,33 @@ def answered_elsewhere(question: Question, progress: "Progress", time_limit_s: f
     Raises:
         AuditError: the child ended without an answer, was ended, or says what went wrong.
     """
+    message = _said(asdict(question), "answer", _named(question), progress, time_limit_s)
+    return Answer(**message)
+
+
+def report_elsewhere(name: str, allocator: str | None, progress: "Progress", time_limit_s: float) -> "Report":
+    """Audit a mechanism over the suite of small scopes, in a child process; the report as if it were made here.
+
+    Args:
+        name, allocator: the mechanism, as `proofs.audit` takes it.
+        progress, time_limit_s: as in `answered_elsewhere`.
+
+    Raises:
+        AuditError: as `answered_elsewhere`.
+    """
+    from proofs import SUITE, Report
+    from proofs.subject.subject import Subject
+
+    named = ", ".join(each for each in (name, allocator) if each and ":" in each)
+    asked: dict[str, Any] = {"mechanism": name, "allocator": allocator}
+    told = _said(asked, "report", named, progress, time_limit_s)
+    # What the child has made of code that this process is about to import and to serve with.
+    findings, parts, seconds = pickle.loads(base64.b64decode(told["pickle"]))
+    return Report(Subject.of(name, allocator), SUITE, findings, seconds, parts)
+
+
+def _said(asked: dict[str, Any], what: str, named: str, progress: "Progress", time_limit_s: float) -> dict[str, Any]:
+    """What a child says in answer, under the key `what`."""
     from proofs import AuditError
 
     paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
@@ -56,16 +87,16 @@ def answered_elsewhere(question: Question, progress: "Progress", time_limit_s: f
     try:
         # The pipe stays open: a child that sees it closed knows that nobody waits any more.
         with contextlib.suppress(BrokenPipeError):
-            child.stdin.write(json.dumps(asdict(question)).encode() + b"\n")
+            child.stdin.write(json.dumps(asked).encode() + b"\n")
             child.stdin.flush()
         for message in _messages(child, child.stdout, time_limit_s):
             if "progress" in message:
                 progress(*message["progress"])
             if "error" in message:
                 raise AuditError(message["error"])
-            if "answer" in message:
-                return Answer(**message["answer"])
-        raise AuditError(f"{_named(question)} ended the process of the audit before it could answer: {_ended(child)}")
+            if what in message:
+                return dict(message[what])
+        raise AuditError(f"{named} ended the process of the audit before it could answer: {_ended(child)}")
     finally:
         _end(child)
         child.stdout.close()
@@ -115,13 +146,10 @@ def _named(question: Question) -> str:
 
 
 def _ended(child: "subprocess.Popen[bytes]") -> str:
+    from proofs.grids.workers import ended
+
     code = child.poll()
-    if code is None:
-        return "it closed its standard output"
-    if code >= 0:
-        return f"exit status {code}"
-    name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-    return f"signal {name}"
+    return "it closed its standard output" if code is None else ended(code)
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
@@ -198,13 +226,11 @@ def main() -> None:
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     data = json.loads(_first_line(asked))
-    data["paper"] = Paper(**data["paper"])
-    data["properties"] = tuple(data["properties"])
     threading.Thread(target=_leave_with, args=(asked,), daemon=True).start()
     watch = _Watch(said)
     watch.start()
     try:
-        answer = answered(Question(**data), lambda done, total: said.say(progress=(done, total)))
+        answer = _answer(data, lambda done, total: said.say(progress=(done, total)))
     except BaseException as error:
         # Nobody interrupts this process: whatever comes here is raised by the code under audit.
         if os.environ.get("IEMAS_TRACEBACK"):
@@ -213,7 +239,32 @@ def main() -> None:
         said.say(error=one_line(error))
     else:
         watch.stop()
-        said.say(answer=asdict(answer))
+        said.say(**answer)
+
+
+def _answer(data: dict[str, Any], progress: "Progress") -> dict[str, object]:
+    from proofs import AuditError
+
+    if "mechanism" in data:
+        return {"report": {"pickle": _report(data["mechanism"], data["allocator"], progress)}}
+    data["paper"] = Paper(**data["paper"])
+    data["properties"] = tuple(data["properties"])
+    question = Question(**data)
+    try:
+        lots = draws_lots(question)
+        return {"answer": asdict(answered_of_lottery(question) if lots else answered(question, progress))}
+    except SystemExit as error:
+        raise AuditError(f"the code under audit ended the process ({error!r}); let it raise") from error
+
+
+def _report(name: str, allocator: str | None, progress: "Progress") -> str:
+    from proofs import SUITE, AuditError, audit
+
+    try:
+        found = audit(name, SUITE, progress=progress, allocator=allocator)
+    except SystemExit as error:
+        raise AuditError(f"the code under audit ended the process ({error!r}); let it raise") from error
+    return base64.b64encode(pickle.dumps((found.findings, found.parts, found.seconds))).decode()
 
 
 def _first_line(stream: IO[bytes]) -> bytes:

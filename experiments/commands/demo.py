@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 DEFAULT_MODELS = ["smollm2-135m", "qwen2.5-coder-0.5b"]
 
 _PIPE_WIDTH = 120
+#: A server does not say how many requests it runs at once; vLLM on a CPU of a few cores does well with as many.
+_SERVER_SLOTS = 4
 
 
 class EngineKind(StrEnum):
@@ -40,8 +42,12 @@ def demo(
         str, typer.Option(help="Who bears a wrong prediction: on-prediction, on-measurement, on-delivery, or yours.")
     ] = "on-prediction",
     preset: Annotated[
-        str, typer.Option(help="varied, or paper: the published constants for preferences, tokens and rounds.")
-    ] = "varied",
+        str,
+        typer.Option(
+            help="differing: bidders who differ; varied: who hardly do; paper: the published constants for "
+            "preferences, tokens and rounds."
+        ),
+    ] = "differing",
     engine: Annotated[EngineKind, typer.Option(help="Simulated engines, or real vLLM servers.")] = EngineKind.SIMULATED,
     model: Annotated[
         list[str] | None,
@@ -61,18 +67,31 @@ def demo(
     ] = None,
     turns: Annotated[int | None, typer.Option(min=1, help="Turns of each dialogue.  [default: 12; vllm: 3]")] = None,
     rate: Annotated[float, typer.Option(min=1e-6, help="Dialogues that begin per second.")] = 0.15,
-    bidders: Annotated[int, typer.Option(min=1, help="Among whom the dialogues are dealt.")] = 12,
+    bidders: Annotated[
+        int | None, typer.Option(min=1, help="Among whom the dialogues are dealt.  [default: the preset's]")
+    ] = None,
     slots: Annotated[
-        int | None, typer.Option(min=1, help="Capacity of an agent: requests it serves at once.  [default: 4; vllm: 2]")
+        int | None,
+        typer.Option(min=1, help="A wall: requests that an agent may serve at once.  [default: its engine's own]"),
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Repetitions.  [default: 3; vllm: 1]")] = None,
-    policy: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.")] = None,
+    policy: Annotated[list[str] | None, typer.Option(help="Only this one, or yours: mine:Policy; repeatable.")] = None,
+    predictor: Annotated[
+        str | None, typer.Option(help="Your forecaster, mine:Model, for the auction and its informed rivals.")
+    ] = None,
+    preferences: Annotated[
+        str | None, typer.Option(help="Your bidders: mine:draw, a function of a numpy Generator.")
+    ] = None,
     despite_audit: Annotated[
         bool,
         typer.Option(
             "--despite-audit", help="Serve with a mechanism that the audit refuted, or that fails while it serves."
         ),
     ] = False,
+    time_limit: Annotated[
+        float,
+        typer.Option(min=0.001, help="Stop the audit of code of yours that does not move on for so many seconds."),
+    ] = 300.0,
     out: Annotated[
         Path, typer.Option(help="Folder for report.html, results.json, requests.jsonl and the books.")
     ] = Path("runs/demo"),
@@ -80,7 +99,8 @@ def demo(
 ) -> None:
     """Audit a mechanism, hold real multi-turn dialogues with it and with other routers, and write a report.
 
-    Exit code 1 if the audit refuses the mechanism or what is served contradicts it, 2 on bad input.
+    Exit code 1 if the audit refuses the mechanism or what is served contradicts it, 2 on bad input, or if code of yours
+    raises, ends the process of its audit or does not move on.
 
     Example: iemas demo --mechanism vcg --data shipped --seeds 1
     """
@@ -111,27 +131,40 @@ def demo(
         turns=turns or (3 if real else 12),
         rate=rate,
         bidders=bidders,
-        slots=slots or (2 if real else 4),
+        slots=slots,
         seeds=tuple(range(seeds or (1 if real else 3))),
         policies=tuple(policy or ()),
+        predictor=predictor,
+        preferences=preferences,
     )
-    check(plan)
+    foreign = any(":" in name for name in (mechanism, allocator or ""))
+    # Code of others is not even imported here before a process of its own has audited it.
+    check(replace(plan, mechanism="vcg", allocator=None) if foreign else plan)
     for remark in find_files(plan)[1]:
         typer.secho(f"iemas: {remark}", fg="yellow", err=True)
     # A pipe has no width of its own, and the table needs some.
     console = Console(quiet=as_json, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     notes = Console(stderr=True)
     with OutputFolder(out) as output:
-        with _bar(notes) as bar:
-            fleet = _real_fleet(model, url, plan, bar) if real else None
+        fleet = None
+        if real and not foreign:
+            with _bar(notes) as bar:
+                fleet = _real_fleet(model, url, plan, bar)
         try:
             with _bar(notes) as bar:
                 task = bar.add_task(f"audit of {mechanism}", total=None)
-                report = examine(plan, lambda done, total: bar.update(task, completed=done, total=total))
+
+                def moved_on(done: int, total: int) -> None:
+                    bar.update(task, completed=done, total=total)
+
+                report = _examined_elsewhere(plan, moved_on, time_limit) if foreign else examine(plan, moved_on)
         except AuditRefusedError as refusal:
             console.print(audit_table(refusal.report))
             _refuse(refusal, refusal.report, as_json)
         console.print(audit_table(report))
+        if real and fleet is None:
+            with _bar(notes) as bar:
+                fleet = _real_fleet(model, url, plan, bar)
         plan = replace(plan, books=output.make())
         try:
             with _bar(notes) as bar:
@@ -149,6 +182,19 @@ def demo(
         console.print(table)
     for what, where in (("report", page), ("figures", out / "results.json"), ("requests", out / "requests.jsonl")):
         console.print(f"{what:<9}{where}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _examined_elsewhere(plan: "Plan", progress: Callable[[int, int], None], time_limit_s: float) -> "Report":
+    """`examine`, in a process of its own."""
+    from experiments.commands.audit_child import report_elsewhere
+    from experiments.errors import AuditRefusedError
+    from experiments.studies.demo import lacking
+
+    report = report_elsewhere(plan.mechanism, plan.allocator, progress, time_limit_s)
+    broken = lacking(report)
+    if broken and not plan.despite_audit:
+        raise AuditRefusedError(report, broken)
+    return report
 
 
 def _refuse(why: "StudyError", report: "Report", as_json: bool) -> NoReturn:
@@ -180,7 +226,7 @@ def _real_fleet(model: list[str] | None, url: list[str] | None, plan: "Plan", ba
     from experiments.worlds.fleets import connected_fleet, launched_fleet, reach
 
     if url:
-        fleet = connected_fleet(url, plan.slots)
+        fleet = connected_fleet(url, plan.slots or _SERVER_SLOTS)
         bar.add_task("servers", total=None)
         reach(fleet[0])
         return fleet

@@ -16,7 +16,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from proofs import Finding, Property, Report, Scope
+    from proofs import Property, Report, Scope
     from proofs.evidence.engine import Engine, Progress
     from proofs.grids.workers import Pool
 
@@ -213,20 +213,10 @@ def answered(question: Question, progress: "Progress") -> Answer:
 
 
 def _page(report: "Report", question: Question) -> str:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    paper = question.paper
-    sheet = _Sheet(paper.encoding)
-    console = Console(
-        file=sheet,
-        width=paper.width,
-        force_terminal=paper.terminal,
-        color_system=paper.colours,  # type: ignore[arg-type]
-        no_color=paper.colours is None,
-        legacy_windows=False,
-    )
+    sheet, console = sheet_of(question.paper)
 
     def say(text: str) -> None:
         console.print(text, soft_wrap=True, markup=False, highlight=False)
@@ -239,7 +229,7 @@ def _page(report: "Report", question: Question) -> str:
     for finding in report.findings:
         table.add_row(
             escape(finding.property.name),
-            _coloured(finding),
+            coloured(finding.status),
             f"{finding.cases:,}",
             f"{finding.seconds:.2f}",
             str(finding.worst),
@@ -291,9 +281,26 @@ class _Sheet(io.StringIO):
         return self._encoding
 
 
-def _coloured(finding: "Finding") -> str:
-    colour = {"REFUTED": "bold red", "UNKNOWN": "yellow"}.get(finding.status, "green")
-    return f"[{colour}]{finding.status}[/]"
+def sheet_of(paper: Paper) -> "tuple[io.StringIO, Console]":
+    """Text in memory, and the console that writes it for this paper."""
+    from rich.console import Console
+
+    sheet = _Sheet(paper.encoding)
+    console = Console(
+        file=sheet,
+        width=paper.width,
+        force_terminal=paper.terminal,
+        color_system=paper.colours,  # type: ignore[arg-type]
+        no_color=paper.colours is None,
+        legacy_windows=False,
+    )
+    return sheet, console
+
+
+def coloured(status: str) -> str:
+    """The status in its colour, as rich has it in a table."""
+    colour = {"REFUTED": "bold red", "UNKNOWN": "yellow"}.get(status, "green")
+    return f"[{colour}]{status}[/]"
 
 
 def _engines(question: Question) -> "Sequence[Engine]":

@@ -4,13 +4,14 @@ What the auction gains over them is due to its matching and its fees; what they 
 information and admission.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allocation import UNSERVED, Greedy
+from experiments.routers.plain import prefer, rendezvous
 from mechanisms import FirstCome, Mechanism, PostedPrice
 from runtime import WAITING, Agent, Auction, Decision, Event, Fleet, Offer, Prediction
 from runtime.policies.forecast import Forecaster, Outlook
@@ -23,9 +24,12 @@ class Informed:
 
     name = "informed"
 
+    def __init__(self, forecaster: Callable[[], Forecaster] = Forecaster) -> None:
+        self._make_forecaster = forecaster
+
     def attach(self, agents: Sequence[Agent]) -> None:
         """Start with empty caches and nothing learnt."""
-        self.forecaster = Forecaster()
+        self.forecaster = self._make_forecaster()
         self.forecaster.attach(agents)
 
     def ready(self, fleet: Fleet) -> bool:
@@ -36,7 +40,7 @@ class Informed:
         """Choose, by forecast."""
         outlook = self.forecaster.look(offers, fleet)
         agents = self.choose(offers, fleet, outlook)
-        notes = [self.forecaster.note(outlook, i, int(agents[i])) for i in range(len(offers))]
+        notes = [self.forecaster.note(outlook, i, int(j)) if j >= 0 else None for i, j in enumerate(agents)]
         predicted = [
             Prediction(*(float(part[i, j]) for part in (outlook.latency, outlook.cost, outlook.quality)))
             if j >= 0
@@ -56,8 +60,10 @@ class Informed:
 
 def net_values(offers: Sequence[Offer], outlook: Outlook, extra: Floats | float = 0.0) -> Floats:
     """(N, M) credits of value minus cost as reported, -inf where an agent cannot serve; `extra` seconds of wait."""
-    worth, delay = np.array([(offer.preferences.worth, offer.preferences.delay_cost) for offer in offers]).T
+    reports = [offer.preferences for offer in offers]
+    worth, delay, stake = np.array([(one.worth, one.delay_cost, one.stake) for one in reports]).T
     net = worth[:, None] * outlook.quality - delay[:, None] * (outlook.latency + extra) - outlook.cost
+    net = net + stake[:, None]
     return np.where(outlook.possible, net, -np.inf)
 
 
@@ -127,22 +133,38 @@ class Tiers(Informed):
             self._seen = [*self._seen[-999:], event.offer.preferences.worth]
 
 
-def rendezvous(offer: Offer, living: NDArray[np.intp]) -> int:
-    """The agent of a conversation by rendezvous hashing (Thaler and Ravishankar 1998)."""
-    import hashlib
+class DecliningCacheAware(Informed):
+    """Cache-aware routing that declines what is worth less there than it costs, by the auction's forecasts.
 
-    keys = [hashlib.blake2b(f"{offer.request.dialogue}/{j}".encode(), digest_size=8).digest() for j in living]
-    return int(living[max(range(living.size), key=keys.__getitem__)])
+    As `plain.CacheAware` it prefers the agent that holds most of the prompt unless loads are out of balance.
+    """
+
+    name = "cache-aware-declining"
+
+    def choose(self, offers: Sequence[Offer], fleet: Fleet, outlook: Outlook) -> NDArray[np.int64]:
+        """(N,) agents or `UNSERVED`."""
+        load = fleet.load
+        net = net_values(offers, outlook)
+        agents = np.full(len(offers), UNSERVED)
+        for i in range(len(offers)):
+            living = np.flatnonzero(outlook.possible[i])
+            if not living.size:
+                continue
+            j = prefer(outlook.cached[i], outlook.prompt[i], load, living, fleet.slots)
+            if net[i, j] >= 0:
+                agents[i] = j
+                load[j] += 1
+        return agents
 
 
-def posted(name: str = "posted cost + fee") -> Auction:
+def posted(forecaster: Callable[[], Forecaster] = Forecaster) -> Auction:
     """Each request takes its own best place at cost plus fee, as it comes."""
-    return Auction(Mechanism(FirstCome(), PostedPrice()), name=name, without=["gathering"])
+    return Auction(Mechanism(FirstCome(), PostedPrice()), forecaster, "posted", without=["gathering"])
 
 
-def greedy(name: str = "greedy") -> Auction:
+def greedy(forecaster: Callable[[], Forecaster] = Forecaster) -> Auction:
     """The greatest welfare of a pair first, on the auction's own weights."""
-    return Auction(Mechanism(Greedy(), PostedPrice()), name=name)
+    return Auction(Mechanism(Greedy(), PostedPrice()), forecaster, "greedy")
 
 
 def _idle(fleet: Fleet) -> NDArray[np.bool_]:

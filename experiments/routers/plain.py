@@ -1,4 +1,4 @@
-"""Routing without prices, as routers in use do it; and the auction's own predictions without its matching.
+"""Routing without prices, as routers in use do it.
 
 All see what the auction sees and learn from the same completions. The routers charge nothing and make nobody wait.
 """
@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation import UNSERVED
-from mechanisms import FirstCome, Mechanism, PostedPrice
-from runtime import Agent, Decision, Event, Fleet, Offer, PaperAuction, Policy, Served
+from runtime import Agent, Decision, Event, Fleet, Offer, Policy, Served
 from runtime.policies.affinity import Affinity
 from runtime.policies.paper import possible
 
@@ -87,29 +86,18 @@ class CacheAware:
     def _pick(self, offer: Offer, load: NDArray[np.int64], living: NDArray[np.intp]) -> int:
         living = among(living, self._dear)
         cached = self._affinity.cached_tokens([offer])[0]
-        busiest, idlest = load[living].max(), load[living].min()
-        balanced = busiest - idlest <= self._absolute or busiest <= self._relative * idlest
-        held = cached[living]
-        lengths = np.array([len(offer.tokens[j]) for j in living])
-        if balanced and (held / lengths).max() > self._match:
-            best = living[held == held.max()]
-            return int(best[np.argmin(load[best] / self._capacities[best])])
-        return int(living[np.argmin(load[living] / self._capacities[living])])
+        lengths = np.array([len(tokens) for tokens in offer.tokens])
+        return prefer(cached, lengths, load, living, self._capacities, self._match, self._absolute, self._relative)
 
 
 def baselines(seed: int = 0) -> list[Policy]:
-    """What the auction is compared with.
-
-    The last one, `first-come`, has the auction's predictor and preferences, but each request takes its own best agent
-    at cost, in order of arrival: what the auction gains over it is due to the matching.
-    """
+    """Routers without prices, in their usual forms."""
     return [
         Blind("random", lambda agents: _random(seed)),
         Blind("round-robin", lambda agents: _round_robin()),
         Blind("sticky", lambda agents: _sticky),
         CacheAware(),
         Blind("least-loaded", _least_loaded),
-        PaperAuction(Mechanism(FirstCome(), PostedPrice()), name="first-come"),
     ]
 
 
@@ -139,14 +127,50 @@ def among(living: NDArray[np.intp], wanted: NDArray[np.bool_]) -> NDArray[np.int
     return kept if kept.size else living
 
 
-def _sticky_best(agents: Sequence[Agent]) -> Pick:
-    dear = dearest(agents)
-    return lambda offer, load, living: _sticky(offer, load, among(living, dear))
+def prefer(
+    cached: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    load: NDArray[np.int64],
+    living: NDArray[np.intp],
+    capacities: NDArray[np.int64],
+    match: float = 0.3,
+    absolute: int = 8,
+    relative: float = 1.5,
+) -> int:
+    """The rule of `CacheAware` for one prompt: tokens held, prompt length and load by agent, all (M,)."""
+    busiest, idlest = load[living].max(), load[living].min()
+    balanced = busiest - idlest <= absolute or busiest <= relative * idlest
+    held = cached[living]
+    if balanced and (held / lengths[living]).max() > match:
+        best = living[held == held.max()]
+        return int(best[np.argmin(load[best] / capacities[best])])
+    return int(living[np.argmin(load[living] / capacities[living])])
 
 
-def _best_single(agents: Sequence[Agent]) -> Pick:
-    first = np.arange(len(agents)) == int(dearest(agents).argmax())
-    return lambda offer, load, living: int(among(living, first)[0])
+def rendezvous(offer: Offer, living: NDArray[np.intp]) -> int:
+    """The agent of a conversation by rendezvous hashing (Thaler and Ravishankar 1998)."""
+    keys = [hashlib.blake2b(f"{offer.request.dialogue}/{j}".encode(), digest_size=8).digest() for j in living]
+    return int(living[max(range(living.size), key=keys.__getitem__)])
+
+
+def sticky_best() -> Policy:
+    """Sticky among the agents of the dearest model."""
+
+    def make(agents: Sequence[Agent]) -> Pick:
+        dear = dearest(agents)
+        return lambda offer, load, living: _sticky(offer, load, among(living, dear))
+
+    return Blind("sticky-best", make)
+
+
+def best_single() -> Policy:
+    """Everything to one agent of the dearest model, as long as it lives."""
+
+    def make(agents: Sequence[Agent]) -> Pick:
+        first = np.arange(len(agents)) == int(dearest(agents).argmax())
+        return lambda offer, load, living: int(among(living, first)[0])
+
+    return Blind("best-single", make)
 
 
 def _random(seed: int) -> Pick:
@@ -160,9 +184,8 @@ def _round_robin() -> Pick:
 
 
 def _sticky(offer: Offer, load: NDArray[np.int64], living: NDArray[np.intp]) -> int:
-    """All turns of a dialogue to one agent, by rendezvous hashing (Thaler and Ravishankar 1998)."""
-    keys = [hashlib.blake2b(f"{offer.request.dialogue}/{j}".encode(), digest_size=8).digest() for j in living]
-    return int(living[max(range(living.size), key=keys.__getitem__)])
+    """All turns of a dialogue to one agent."""
+    return rendezvous(offer, living)
 
 
 def _least_loaded(agents: Sequence[Agent]) -> Pick:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import erf, sqrt
 
 import numpy as np
 
@@ -23,14 +24,44 @@ class Preset:
     prices: TokenPrices | None = None
     window_s: float = _USUAL.window_s
     max_batch: int = _USUAL.max_batch
+    bidders: int = 12
+    #: Prompts that an engine is given at a time, for every policy alike; None for all at once.
+    depth: int | None = 1
 
-    def rounds(self, slots: int) -> RoundRules:
-        """The rules of rounds, where each agent may serve `slots` requests at once."""
-        return RoundRules(window_s=self.window_s, max_batch=self.max_batch, slots=slots)
+    def rounds(self, slots: int | None) -> RoundRules:
+        """The rules of rounds, where each agent may serve `slots` requests at once; None: as many as its engine can."""
+        return RoundRules(window_s=self.window_s, max_batch=self.max_batch, slots=slots, depth=self.depth)
 
 
 def _varied(rng: np.random.Generator) -> Preferences:
     return Preferences.paper(float(rng.uniform(0.5, 0.95)))
+
+
+#: Credits of worth of a right answer, and credits of cost a second of delay, between which bidders who differ lie.
+WORTHS = (2.0, 500.0)
+DELAY_COSTS = (0.05, 30.0)
+
+
+def differing(correlation: float = 0.0) -> Callable[[np.random.Generator], Preferences]:
+    """Draws bidders whose worth and delay cost are log-uniform, and go together as a Gaussian copula says.
+
+    Args:
+        correlation: of the copula, in [-1, 1].
+
+    Raises:
+        StudyError: it is no such number.
+    """
+    if not -1.0 <= correlation <= 1.0:
+        raise StudyError(f"correlation = {correlation}; expected a number in [-1, 1]")
+
+    def draw(rng: np.random.Generator) -> Preferences:
+        one, other = rng.standard_normal(2)
+        other = correlation * one + sqrt(1 - correlation**2) * other
+        shares = [(1 + erf(z / sqrt(2))) / 2 for z in (one, other)]
+        worth, delay = (low * (high / low) ** at for at, (low, high) in zip(shares, (WORTHS, DELAY_COSTS), strict=True))
+        return Preferences(worth, delay)
+
+    return draw
 
 
 def _published(rng: np.random.Generator) -> Preferences:
@@ -39,6 +70,12 @@ def _published(rng: np.random.Generator) -> Preferences:
 
 #: The public code prices every token at 1, cached or not, and counts `cost_scale` credits for each unit of cost.
 PRESETS: dict[str, Preset] = {
+    "differing": Preset(
+        differing(),
+        f"bidders who differ: worth of a right answer log-uniform in [{WORTHS[0]:g}, {WORTHS[1]:g}] credits, cost of a "
+        f"second's delay in [{DELAY_COSTS[0]:g}, {DELAY_COSTS[1]:g}]",
+        bidders=40,
+    ),
     "varied": Preset(_varied, "paper's form, weight of quality uniform in [0.5, 0.95] per bidder"),
     "paper": Preset(
         _published,
@@ -47,6 +84,7 @@ PRESETS: dict[str, Preset] = {
         TokenPrices(PAPER.cost_scale, PAPER.cost_scale, PAPER.cost_scale),
         PAPER.window_s,
         PAPER.batch,
+        depth=None,
     ),
 }
 

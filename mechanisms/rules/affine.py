@@ -13,6 +13,8 @@ from typing import ClassVar
 import numpy as np
 
 from allocation import Allocation, Allocator, Market, MarketError, MinCostFlow, tied_allocations
+from allocation.allocator import as_allocator
+from allocation.market import as_market
 from allocation.money import Money
 from mechanisms.errors import MechanismError
 from mechanisms.outcome import Outcome, Payments, serving_costs
@@ -49,6 +51,9 @@ class AffineMaximizer:
     }
 
     def __post_init__(self) -> None:
+        as_allocator(self.allocator)
+        if not isinstance(self.weights, Mapping | tuple | list):
+            raise MechanismError(f"weights = {self.weights!r}; expected one per bidder, or a mapping from bidders")
         named = self.weights.values() if isinstance(self.weights, Mapping) else self.weights
         for weight in named:
             if isinstance(weight, bool) or not isinstance(weight, int) or weight < 1:
@@ -81,7 +86,7 @@ class AffineMaximizer:
 
     def _seen(self, market: Market) -> Market:
         """The market of weighted welfare, boosts included."""
-        scales, boosts = self._scales(market), self._boosts(market)
+        scales, boosts = self._scales(as_market(market)), self._boosts(market)
         return Market(
             market.values * scales[:, None],
             market.costs * scales[:, None] - boosts,
@@ -147,6 +152,7 @@ class ReserveVCG:
     promises: ClassVar[Promises] = AffineMaximizer.promises
 
     def __post_init__(self) -> None:
+        as_allocator(self.allocator)
         for reserve in self.reserve if isinstance(self.reserve, tuple) else (self.reserve,):
             if isinstance(reserve, bool) or not isinstance(reserve, int) or reserve < 0:
                 raise MechanismError(f"reserve {reserve!r}; expected micro-units, an integer >= 0")

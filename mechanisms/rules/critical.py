@@ -20,6 +20,7 @@ from typing import ClassVar
 import numpy as np
 
 from allocation import FORBIDDEN, UNSERVED, Allocation, Allocator, Market
+from allocation.market import as_market
 from allocation.ties import greedy_allocations
 from mechanisms.errors import MechanismError
 from mechanisms.outcome import Payments, serving_costs
@@ -37,7 +38,7 @@ class ByValue:
 
     def allocate(self, market: Market) -> Allocation:
         """A feasible allocation without prices."""
-        agents = np.full(market.shape[0], UNSERVED)
+        agents = np.full(as_market(market).shape[0], UNSERVED)
         for request, agent, _ in _taken(market):
             agents[request] = agent
         return Allocation(agents)
@@ -48,6 +49,7 @@ class ByValue:
         Raises:
             TieError: there are too many to list.
         """
+        as_market(market)
         return greedy_allocations(market, market.values, market.weights > 0)
 
 
@@ -75,6 +77,7 @@ class CriticalValue:
         Raises:
             MechanismError: another allocator than `ByValue`, a bidder with several requests, or a negative cost.
         """
+        as_market(market).check(allocation)
         _demand_by_value(self, market, allocator)
         charges = np.zeros(market.shape[0], np.int64)
         for request in np.flatnonzero(allocation.served).tolist():
@@ -119,6 +122,7 @@ class Vickrey:
         Raises:
             MechanismError: as `CriticalValue`, or two agents may serve one request.
         """
+        as_market(market).check(allocation)
         _demand_by_value(self, market, allocator)
         choices = (market.weights != FORBIDDEN).sum(axis=1)
         if (choices > 1).any():

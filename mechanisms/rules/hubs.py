@@ -37,6 +37,9 @@ class LocalVCG:
         "no-deficit": Domain.EVERYWHERE,
     }
 
+    def __post_init__(self) -> None:
+        MaximalInRange(self.range, self.allocator)
+
     def run(self, market: Market) -> Outcome:
         """Allocate and charge.
 

@@ -17,6 +17,7 @@ from typing import ClassVar
 import numpy as np
 
 from allocation import FORBIDDEN, UNSERVED, Allocation, Market, MinCostFlow
+from allocation.market import as_market
 from allocation.money import MICROS, Money
 from mechanisms.errors import MechanismError
 from mechanisms.outcome import Outcome, Payments, serving_costs
@@ -76,7 +77,7 @@ class PaperRouter:
         Raises:
             MechanismError: free service would take an agent beyond its capacity.
         """
-        matched = self._match(market)
+        matched = self._match(as_market(market))
         agents = np.where(matched.served, matched.agents, _favourites(market))
         loads = np.bincount(agents[agents != UNSERVED], minlength=market.shape[1])
         if (loads > market.capacities).any():

@@ -8,7 +8,7 @@ import numpy as np
 from allocation import FORBIDDEN, Allocation, Allocator, Market, minimal_prices
 from allocation.money import Money
 from mechanisms.errors import MechanismError
-from mechanisms.outcome import Payments, serving_costs
+from mechanisms.outcome import Payments, asked, serving_costs
 from mechanisms.promises import Domain, Promises
 
 #: Longer than any path of weights, and half of it still is.
@@ -43,6 +43,7 @@ class SecondPrice:
 
     def charge(self, market: Market, allocation: Allocation, allocator: Allocator) -> Payments:
         """Charges (N,) and receipts (M,)."""
+        asked(market, allocation)
         charges = market.take(market.costs, allocation)
         for request in np.flatnonzero(allocation.served):
             agent = allocation.agents[request]
@@ -96,6 +97,7 @@ class ClearingPrice:
             MechanismError: the allocation carries no prices, so that no price need clear.
             CertificateError: it carries prices but is not optimal.
         """
+        asked(market, allocation)
         if allocation.prices is None:
             raise MechanismError(
                 f"{type(allocator).__name__} proves no optimality, and only an optimal allocation has clearing prices; "

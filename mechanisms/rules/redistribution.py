@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from allocation import Allocation, Allocator, Market
+from allocation.allocator import as_allocator
 from mechanisms.errors import MechanismError
-from mechanisms.outcome import Payments
+from mechanisms.outcome import Payments, asked
 from mechanisms.promises import Domain, Promises
 from mechanisms.rules.vcg import VCG
 
@@ -31,11 +32,13 @@ class Redistribution:
         Raises:
             MechanismError: the allocation carries no prices; then rebates may exceed the surplus.
         """
+        asked(market, allocation)
         if allocation.prices is None:
             raise MechanismError(
                 f"{type(allocator).__name__} proves no optimality, and the rebates could exceed the surplus; "
                 "take an exact allocator"
             )
+        as_allocator(allocator)
         exact = VCG().charge(market, allocation, allocator)
         charges = exact.charges.copy()
         for bidder in market.players:

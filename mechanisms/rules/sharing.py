@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation import UNSERVED, Allocation, Allocator, Market, MinCostFlow
+from allocation.checks import integer_of
+from allocation.market import as_market
 from allocation.ties import serial_allocations
-from mechanisms.outcome import Payments, serving_costs
+from mechanisms.outcome import Payments, asked, serving_costs
 from mechanisms.promises import Domain, Promises
 
 
@@ -30,6 +32,7 @@ class ProportionalShare:
 
     def charge(self, market: Market, allocation: Allocation, allocator: Allocator) -> Payments:
         """Charges (N,) and receipts (M,)."""
+        asked(market, allocation)
         receipts = serving_costs(market, allocation)
         values, costs = market.take(market.values, allocation).tolist(), market.take(market.costs, allocation)
         served = allocation.served.tolist()
@@ -50,9 +53,12 @@ class RandomPriority:
     seed: int = 0
     exact: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        integer_of(self.seed, "seed", 0)
+
     def allocate(self, market: Market) -> Allocation:
         """A feasible allocation without prices."""
-        agents = np.full(market.shape[0], UNSERVED)
+        agents = np.full(as_market(market).shape[0], UNSERVED)
         free = market.capacities.copy()
         for bidder in self._order(market):
             mine = market.requests_of(bidder)
@@ -66,6 +72,7 @@ class RandomPriority:
         Raises:
             TieError: there are too many to list.
         """
+        as_market(market)
         return serial_allocations(market, self._order(market), partial(_offer, market))
 
     def _order(self, market: Market) -> list[int]:
@@ -82,6 +89,7 @@ class Free:
 
     def charge(self, market: Market, allocation: Allocation, allocator: Allocator) -> Payments:
         """Zeros, (N,) and (M,)."""
+        asked(market, allocation)
         n, m = market.shape
         return Payments(np.zeros(n, np.int64), np.zeros(m, np.int64))
 

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation import MAX_AMOUNT, Allocation, Allocator, Market, MinCostFlow
+from allocation.market import as_market
 from allocation.ties import serial_allocations
 from mechanisms.errors import MechanismError
-from mechanisms.outcome import Payments, serving_costs
+from mechanisms.outcome import Payments, asked, serving_costs
 from mechanisms.promises import Domain, Promises
 
 
@@ -34,6 +35,7 @@ class PayAsBid:
 
     def charge(self, market: Market, allocation: Allocation, allocator: Allocator) -> Payments:
         """Charges (N,) and receipts (M,)."""
+        asked(market, allocation)
         return Payments(market.take(market.values, allocation), serving_costs(market, allocation))
 
 
@@ -66,6 +68,7 @@ class PostedPrice:
 
     def charge(self, market: Market, allocation: Allocation, allocator: Allocator) -> Payments:
         """Charges (N,) and receipts (M,)."""
+        asked(market, allocation)
         charges = market.take(market.costs, allocation) + np.where(allocation.served, self.markup, 0)
         return Payments(charges, serving_costs(market, allocation))
 
@@ -85,7 +88,7 @@ class FirstCome:
 
     def allocate(self, market: Market) -> Allocation:
         """A feasible allocation without prices."""
-        agents = np.full(market.shape[0], -1)
+        agents = np.full(as_market(market).shape[0], -1)
         free = market.capacities.copy()
         for bidder in market.players:
             mine = market.requests_of(bidder)
@@ -99,6 +102,7 @@ class FirstCome:
         Raises:
             TieError: there are too many to list.
         """
+        as_market(market)
         return serial_allocations(market, market.players, partial(self._offer, market))
 
     def _offer(self, market: Market, mine: NDArray[np.intp], free: NDArray[np.int64]) -> Market:

@@ -20,9 +20,11 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from allocation import UNSERVED, Allocation, Allocator, Market, MinCostFlow
+from allocation.allocator import as_allocator
+from allocation.market import as_market
 from allocation.money import Money
 from mechanisms.errors import MechanismError
-from mechanisms.outcome import Outcome, Payments, serving_costs
+from mechanisms.outcome import Outcome, Payments, asked, serving_costs
 from mechanisms.prior import Prior, State, state_of
 from mechanisms.promises import Domain, Promises
 from mechanisms.rules.vcg import VCG
@@ -49,6 +51,7 @@ class TwoSidedVCG:
 
     def charge(self, market: Market, allocation: Allocation, allocator: Allocator) -> Payments:
         """Charges (N,) and receipts (M,)."""
+        asked(market, allocation)
         charges = VCG().charge(market, allocation, allocator).charges
         return Payments(charges, _clarke_receipts(market, allocation, allocator))
 
@@ -67,6 +70,7 @@ class ProcurementVCG:
 
     def charge(self, market: Market, allocation: Allocation, allocator: Allocator) -> Payments:
         """Charges (N,) and receipts (M,)."""
+        asked(market, allocation)
         receipts = _clarke_receipts(market, allocation, allocator)
         return Payments(market.take(market.values, allocation), receipts)
 
@@ -101,7 +105,7 @@ class TradeReduction:
         Raises:
             MechanismError: the market is not of one good; the message says where.
         """
-        values, costs = _one_good(market)
+        values, costs = _one_good(as_market(market))
         n, m = market.shape
         buyers = np.argsort(-values, kind="stable")
         sellers = [int(agent) for agent in np.argsort(costs, kind="stable") if market.capacities[agent]]
@@ -134,6 +138,11 @@ class ExpectedExternality:
     allocator: Allocator = field(default_factory=MinCostFlow)
     promises: ClassVar[Promises] = dict.fromkeys(("efficient", "balanced", "bayesian-truthful"), Domain.EVERYWHERE)
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.prior, Prior):
+            raise MechanismError(f"{self.prior!r} is no Prior; write Prior.over(markets)")
+        as_allocator(self.allocator)
+
     def run(self, market: Market) -> Outcome:
         """Allocate and charge.
 
@@ -141,7 +150,7 @@ class ExpectedExternality:
             MechanismError: the market has not the prior's shape; or an expectation is no whole number of micro-units,
                 and the message says by what to multiply all amounts.
         """
-        if market.shape != self.prior.shape:
+        if as_market(market).shape != self.prior.shape:
             raise MechanismError(f"the prior is about markets of shape {self.prior.shape}, this one has {market.shape}")
         n, m = market.shape
         players = len(market.players) + m
@@ -167,6 +176,7 @@ class ExpectedExternality:
 
 
 def _clarke_receipts(market: Market, allocation: Allocation, allocator: Allocator) -> Money:
+    as_allocator(allocator)
     receipts = serving_costs(market, allocation)
     welfare = market.welfare(allocation)
     for agent in np.flatnonzero(market.loads(allocation)).tolist():

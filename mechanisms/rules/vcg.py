@@ -13,10 +13,12 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation import Allocation, Allocator, Market, externalities, minimal_prices
-from allocation.exact.duals import Lowest
-from allocation.money import Money
-from mechanisms.outcome import Payments, serving_costs
+from allocation import UNSERVED, Allocation, Allocator, Market, MarketError, minimal_prices
+from allocation.allocator import as_allocator
+from allocation.exact.duals import Lowest, gains_without
+from allocation.market import as_market
+from allocation.money import Money, as_array, as_money
+from mechanisms.outcome import Payments, asked, serving_costs
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +42,51 @@ class VCG:
         Raises:
             CertificateError: the allocation carries prices but is not optimal.
         """
+        asked(market, allocation)
         if allocation.prices is None:
             return _by_running_again(market, allocation, allocator)
         prices = minimal_prices(market, allocation)
         requests, first = market.shared
-        gains = externalities(market, allocation, requests, first)
+        gains = gains_without(market, allocation, requests, first)
         charge = _kernels().charge
         return Payments.of_fresh(*charge(market.costs, allocation.agents, prices, requests, first, gains))
 
     def charge_many(
         self, values: Money, template: Market, agents: NDArray[np.int64], prices: Money
     ) -> tuple[Money, Money]:
-        """Charges (B, N) and receipts (B, M) for many optimal allocations, as in `BatchRule`."""
+        """Charges (B, N) and receipts (B, M) for many optimal allocations, as in `BatchRule`.
+
+        Raises:
+            MarketError: arrays of other shapes or types, or agents that are not of the template.
+        """
+        values, agents, prices = _batch(values, as_market(template), agents, prices)
         requests, first = template.shared
         gains = np.zeros((agents.shape[0], first.size - 1), np.int64)
         for b in range(agents.shape[0] if first.size > 1 else 0):
             market = template.replace(values=values[b])
-            gains[b] = externalities(market, Lowest.of(market, agents[b], prices[b]), requests, first)
-        charges, receipts = _kernels().charge_many(
-            template.costs, agents, np.ascontiguousarray(prices), requests, first, gains
-        )
+            gains[b] = gains_without(market, Lowest.of(market, agents[b], prices[b]), requests, first)
+        charges, receipts = _kernels().charge_many(template.costs, agents, prices, requests, first, gains)
         return charges, receipts
+
+
+def _batch(
+    values: Money, template: Market, agents: NDArray[np.int64], prices: Money
+) -> tuple[Money, NDArray[np.int64], Money]:
+    n, m = template.shape
+    amounts = as_money(values, name="values", ndim=3)
+    count = amounts.shape[0]
+    rows = []
+    for name, given, shape in (("agents", agents, (count, n)), ("prices", prices, (count, m))):
+        array = as_array(given, name)
+        if array.shape != shape or (array.size and array.dtype.kind not in "iu"):
+            raise MarketError(f"{name} has shape {array.shape} and type {array.dtype}; expected integers {shape}")
+        rows.append(np.ascontiguousarray(array, np.int64))
+    if amounts.shape[1:] != (n, m):
+        raise MarketError(f"values has shape {amounts.shape}, expected (markets, {n}, {m}) like the template")
+    # Machine code looks up what it is told.
+    if rows[0].min(initial=UNSERVED) < UNSERVED or rows[0].max(initial=UNSERVED) >= m:
+        raise MarketError(f"agents reach from {rows[0].min()} to {rows[0].max()}; expected 0..{m - 1} or {UNSERVED}")
+    return amounts, rows[0], rows[1]
 
 
 @cache
@@ -69,6 +95,7 @@ def _kernels() -> ModuleType:
 
 
 def _by_running_again(market: Market, allocation: Allocation, allocator: Allocator) -> Payments:
+    as_allocator(allocator)
     charges = market.take(market.costs, allocation)
     weights = market.take(market.weights, allocation)
     for bidder in market.players:

@@ -12,6 +12,7 @@ chose another unit.
 import ast
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from allocation import Market
 from allocation.money import Money
 from mechanisms import MechanismError, Outcome, Outcomes, load_object
+from proofs.arguments import of_kind
 from proofs.claims.optimum import optima, optimum
 from proofs.errors import AuditError
 from proofs.misreports.coalition import AgentMisreport
@@ -37,6 +39,9 @@ class Violation:
     text: str
 
     def __post_init__(self) -> None:
+        if isinstance(self.amount, bool) or not isinstance(self.amount, int | np.integer | Fraction):
+            raise AuditError(f"amount = {self.amount!r}; expected micro-units, an integer")
+        of_kind(self.text, str, "text", "the case in words")
         if self.amount <= 0:
             raise AuditError(
                 f"violation of {self.amount} micro-units ({self.text}); return None where the property holds"
@@ -295,6 +300,7 @@ def find_property(name: str, **parameters: object) -> Property:
         >>> find_property("approximation(ratio='2/3')").name
         'approximation(2/3)'
     """
+    of_kind(name, str, "name", "the name of a property, such as 'truthful'")
     name, bracket, arguments = name.partition("(")
     if bracket:
         parameters = {**_literals(f"{name}({arguments}"), **parameters}

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from allocation import Market
 from mechanisms import DirectMechanism, Outcome
+from proofs.arguments import require_market, require_method
 from proofs.claims.property import (
     DeviationProperty,
     ExpectedProperty,
@@ -91,6 +92,12 @@ class Counterexample:
             AuditError: a property of deviations came without a misreport or the other way round, or the mechanism
                 misbehaves, or does not say what its ties are.
         """
+        if isinstance(prop, type) or not isinstance(getattr(prop, "name", None), str):
+            raise AuditError(f"{prop!r} is no property; give an object, such as Truthful()")
+        require_method(mechanism, "run", "mechanism", "a mechanism, such as Mechanism(MinCostFlow(), VCG())")
+        require_market(truth)
+        if misreport is not None:
+            require_method(misreport, "applied", "misreport", "a deviation, such as Misreport(0, ((1,),)), or None")
         honest = outcomes_of(mechanism, truth, ties)
         seen = None if misreport is None else misreport.applied(truth)
         deviating = None if seen is None else outcomes_of(mechanism, seen, ties)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any, Protocol, Self, TypeVar
 
+from proofs.arguments import require_method
 from proofs.errors import AuditError, ReplayError
 from proofs.evidence.fresh_process import evaluated_afresh
 
@@ -73,6 +74,11 @@ def shrink(found: E, subject: Any, budget: int = 20_000) -> E:
         >>> small.truth.values.tolist(), small.misreport.rows
         ([[2]], ((1,),))
     """
+    require_method(found, "simpler", "found", "evidence, such as the counterexample of a finding")
+    if not any(callable(getattr(subject, method, None)) for method in ("run", "draw", "decide", "allocate")):
+        raise AuditError(f"subject = {subject!r}; expected the mechanism, or the allocator, that the evidence is about")
+    if isinstance(budget, bool) or not isinstance(budget, int):
+        raise AuditError(f"budget = {budget!r}; expected how many cases may be tried")
     best, tried = found, 0
     while True:
         for case in best.simpler():

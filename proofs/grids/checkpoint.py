@@ -7,14 +7,12 @@ no other one takes it for its own. What neither sources nor files show (the envi
 computed name) is left to `Exhaustive`, which runs a share of the kept profiles again.
 """
 
-import dataclasses
 import hashlib
 import io
 import json
 import pickle
 import sqlite3
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,8 +24,8 @@ import numpy as np
 
 from proofs.claims.property import property_name
 from proofs.errors import AuditError
-from proofs.grids.reach import checksum, digest
 from proofs.grids.table import Block, Enumeration
+from proofs.subject.reach import checksum, definers, digest
 from proofs.subject.subject import to_expression
 
 _SCHEMA = """
@@ -41,9 +39,6 @@ create table if not exists opened (path text primary key, sha256 text not null);
 
 #: Share of kept profiles that are run again when a sweep goes on.
 RERUN_SHARE = 0.05
-
-#: How deep the parts of a mechanism are followed to the source of their classes.
-_DEPTH = 4
 
 #: How long to wait for another process that writes.
 _PATIENCE_S = 60
@@ -134,13 +129,8 @@ def fingerprint(work: Enumeration) -> str:
         AuditError: the mechanism can be neither written down nor pickled.
     """
     properties = [[property_name(prop), _told(prop)] for prop in work.properties]
-    definers = {
-        sys.modules[kind.__module__]
-        for part in (work.mechanism, *work.properties)
-        for kind in _kinds(part)
-        if kind.__module__ in sys.modules
-    }
-    told = [version("iemas"), _told(work.mechanism), digest(definers), str(work.grid), properties, work.size]
+    reached = digest(definers(work.mechanism, *work.properties))
+    told = [version("iemas"), _told(work.mechanism), reached, str(work.grid), properties, work.size]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
@@ -155,16 +145,6 @@ def _told(value: object) -> str:
                 f"{type(value).__name__} cannot be told from another one by a file ({error}); "
                 "move it to a module of its own"
             ) from error
-
-
-def _kinds(value: object, depth: int = _DEPTH) -> Iterator[type]:
-    """The classes of an object and of its parts, with those that they inherit from."""
-    yield from type(value).__mro__
-    parts = list(value) if isinstance(value, list | tuple) else list(getattr(value, "__dict__", {}).values())
-    if dataclasses.is_dataclass(value):
-        parts += [getattr(value, field.name) for field in dataclasses.fields(value)]
-    for part in parts if depth else ():
-        yield from _kinds(part, depth - 1)
 
 
 def _read(number: int, answers: bytes, claims: str) -> Block:

@@ -23,13 +23,13 @@ from proofs.evidence.counterexample import Answer, Counterexample
 from proofs.evidence.engine import Progress
 from proofs.evidence.finding import Finding, Status
 from proofs.grids.checkpoint import RERUN_SHARE, Checkpoint, fingerprint
-from proofs.grids.reach import watching
 from proofs.grids.sweep import GridOutcomes, PlayerOutcomes, SweepResult, Swept, compared, forgiving, players_of, tried
 from proofs.grids.symmetry import describe_symmetry, orbits, stands
 from proofs.grids.table import Block, Enumeration, Table, outcome_at, unstable
 from proofs.grids.workers import Pool, Serial
 from proofs.scopes.grid import Grid, Scope
 from proofs.scopes.profiles import by_players
+from proofs.subject.reach import watching
 from proofs.subject.subject import outcome_of
 
 #: Price of an option that no report buys.

@@ -6,11 +6,13 @@
 import os
 import pickle
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
+from time import monotonic, sleep
 from typing import Protocol, runtime_checkable
 
 from proofs.errors import AuditError
@@ -18,6 +20,9 @@ from proofs.grids.table import Block, Enumeration
 
 #: Blocks per worker that are handed out ahead.
 AHEAD = 2
+
+#: How long to wait for the exit code of a worker that has died, in seconds.
+_ENDING_S = 2.0
 
 
 @runtime_checkable
@@ -70,6 +75,8 @@ class Processes:
         workers = min(self.count or os.cpu_count() or 1, max(1, len(numbers)))
         payload, left = packed(work), iter(numbers)
         pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (payload,))
+        # Kept here, since a pool that breaks forgets its processes.
+        began: Mapping[int, BaseProcess] = getattr(pool, "_processes", {})
         running: set[Future[Block]] = set()
         try:
             for _, number in zip(range(AHEAD * workers), left, strict=False):
@@ -80,9 +87,10 @@ class Processes:
                     running.update(pool.submit(_answer, number) for number in _next(left))
                     yield future.result()
         except BrokenProcessPool as error:
+            how = _how_ended(began)
             _kill(pool)
             raise AuditError(
-                "a worker process died: out of memory, ended by the mechanism, or unable to import it; "
+                f"a worker process died{how}: out of memory, ended by the mechanism, or unable to import it; "
                 "try fewer workers, or one"
             ) from error
         except BaseException:
@@ -96,6 +104,24 @@ class Processes:
 def _kill(pool: ProcessPoolExecutor) -> None:
     for process in list((getattr(pool, "_processes", None) or {}).values()):
         process.kill()
+
+
+def _how_ended(processes: Mapping[int, BaseProcess]) -> str:
+    """How the worker that died ended, in words; whom the pool has ended since is told by its signal."""
+    until = monotonic() + _ENDING_S
+    while True:
+        codes = {process.exitcode for process in list(processes.values())} - {None, -signal.SIGTERM}
+        if codes or monotonic() > until:
+            break
+        sleep(0.01)
+    return "".join(f", {ended(code)}" for code in sorted(code for code in codes if code is not None)[:1])
+
+
+def ended(code: int) -> str:
+    """The exit code of a process in words, as `subprocess` has it: a signal where it is negative."""
+    if code >= 0:
+        return f"exit status {code}"
+    return f"signal {signal.Signals(-code).name if -code in set(signal.Signals) else -code}"
 
 
 def packed(work: Enumeration) -> bytes:

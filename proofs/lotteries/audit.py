@@ -15,6 +15,7 @@ import numpy as np
 
 from allocation import Market
 from mechanisms.lottery import Lottery, LotteryMechanism
+from proofs.arguments import several
 from proofs.errors import AuditError
 from proofs.evidence.evidence import replay_fresh, shrink
 from proofs.evidence.finding import Status
@@ -62,11 +63,15 @@ class LotteryFinding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LotteryReport(Mapping[str, LotteryFinding]):
-    """The findings of one audit, by name of the claim, in the order in which they were asked for."""
+    """The findings of one audit, by name of the claim, in the order in which they were asked for.
+
+    `name` is what the mechanism was found by, where it was found by name.
+    """
 
     subject: str
     scope: Grid
     findings: tuple[LotteryFinding, ...]
+    name: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -86,9 +91,10 @@ class LotteryReport(Mapping[str, LotteryFinding]):
         return len(self.findings)
 
     def to_json(self) -> str:
-        """The report as a JSON object."""
+        """The report as a JSON object that `python -m proofs.replay` reads."""
         found = [finding.as_dict() for finding in self.findings]
-        return json.dumps({"mechanism": self.subject, "scope": str(self.scope), "findings": found}, indent=2)
+        mechanism = {"is": self.subject, "name": self.name, "allocator": None}
+        return json.dumps({"mechanism": mechanism, "scope": str(self.scope), "findings": found}, indent=2)
 
     def __str__(self) -> str:
         width = max((len(name) for name in self), default=0)
@@ -128,7 +134,7 @@ def audit_lotteries(
     subject = lottery_mechanism(mechanism)
     if not isinstance(grid, Grid) or grid.ties != "first":
         raise AuditError(f"lotteries are audited over a Grid with ties='first', not over {grid}")
-    asked = [find_claim(claim) for claim in claims]
+    asked = [find_claim(claim) for claim in several(claims, "claims", "claims or names of them")]
     if len({claim.name for claim in asked}) < len(asked):
         raise AuditError(f"claims {[claim.name for claim in asked]} share a name; a report tells them apart by it")
     lotteries = [lottery_of(subject, grid.market(profile)) for profile in range(grid.profiles)]
@@ -156,7 +162,8 @@ def audit_lotteries(
             finding = replace(finding, status=Status.UNKNOWN, note=why)
         findings.append(finding)
     kind = type(subject)
-    return LotteryReport(kind.__name__ if kind.__str__ is object.__str__ else str(subject), grid, tuple(findings))
+    called = kind.__name__ if kind.__str__ is object.__str__ else str(subject)
+    return LotteryReport(called, grid, tuple(findings), mechanism if isinstance(mechanism, str) else None)
 
 
 _Case = tuple[Market, Misreport | None]

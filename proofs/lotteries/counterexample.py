@@ -1,8 +1,10 @@
 """`LotteryCounterexample`: one market in which a claim about lotteries fails, by an exact amount."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 from numpy.typing import ArrayLike
 
@@ -12,7 +14,7 @@ from mechanisms.lottery import Lottery, LotteryMechanism
 from proofs.errors import AuditError
 from proofs.evidence.counterexample import Answer
 from proofs.evidence.evidence import replayed
-from proofs.evidence.json import market_as_dict, plain
+from proofs.evidence.json import built, market_as_dict, market_from, plain
 from proofs.evidence.simpler import simpler, simplicity
 from proofs.lotteries.claims import Claim, TruthfulInExpectation, find_claim
 from proofs.misreports.misreport import Misreport
@@ -134,6 +136,38 @@ class LotteryCounterexample:
             "deviating": None if self.deviating is None else _as_dicts(self.deviating),
         }
 
+    def to_json(self) -> str:
+        """The counterexample as a JSON object; `from_json` reads it back."""
+        return json.dumps(self.as_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> "LotteryCounterexample":
+        """Read what `to_json` wrote, of a claim that ships.
+
+        Raises:
+            AuditError: the text is no counterexample, or the claim does not ship.
+        """
+        try:
+            data = json.loads(text)
+            misreport = built(data["misreport"])
+            if misreport is not None and not isinstance(misreport, Misreport):
+                raise AuditError(f"{misreport!r} is no misreport of one bidder; expected what to_json wrote")
+            return cls(
+                find_claim(str(data["property"])),
+                market_from(**data["truth"]),
+                misreport,
+                Fraction(data["amount"]),
+                str(data["text"]),
+                _from_dicts(data["honest"]),
+                None if data["deviating"] is None else _from_dicts(data["deviating"]),
+            )
+        except AuditError:
+            raise
+        except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
+            raise AuditError(
+                f"not a counterexample, {type(error).__name__}: {error}; expected what to_json wrote"
+            ) from error
+
     def __str__(self) -> str:
         truth = self.truth
         owned = "" if truth.players == tuple(range(truth.shape[0])) else f", requests owned by {truth.bidders.tolist()}"
@@ -209,6 +243,13 @@ def _as_dicts(answers: Answers) -> list[dict[str, object]]:
         }
         for answer, weight in answers
     ]
+
+
+def _from_dicts(answers: Sequence[Mapping[str, Any]]) -> Answers:
+    return tuple(
+        (Answer(tuple(one["agents"]), tuple(one["charges"]), tuple(one["receipts"])), int(one["weight"]))
+        for one in answers
+    )
 
 
 def _shown(answers: Answers) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from allocation import Market
-from allocation.money import Money
+from allocation.money import Money, as_array
+from proofs.arguments import require_market
 from proofs.errors import AuditError
 
 #: Eighths of the truth that a deviator claims: shading in small and large steps, then exaggeration.
@@ -71,10 +72,21 @@ class Misreport(Deviation):
     bidder: int
     rows: tuple[tuple[int, ...], ...]
 
+    def __post_init__(self) -> None:
+        if isinstance(self.bidder, bool) or not isinstance(self.bidder, int | np.integer):
+            raise AuditError(f"bidder = {self.bidder!r}; expected a number of `Market.bidders`")
+        if not isinstance(self.rows, tuple | list) or not all(isinstance(row, tuple | list) for row in self.rows):
+            raise AuditError(f"rows = {self.rows!r}; expected a tuple of values for each of the bidder's requests")
+
     @classmethod
     def of(cls, bidder: int, rows: ArrayLike) -> "Misreport":
         """The misreport whose rows are this (K, M) array of integers."""
-        return cls(int(bidder), tuple(map(tuple, np.asarray(rows).tolist())))
+        if isinstance(bidder, bool) or not isinstance(bidder, int | np.integer):
+            raise AuditError(f"bidder = {bidder!r}; expected a number of `Market.bidders`")
+        matrix = as_array(rows, "rows")
+        if matrix.ndim != 2:
+            raise AuditError(f"rows = {rows!r}; expected a row of values for each of the bidder's requests")
+        return cls(int(bidder), tuple(map(tuple, matrix.tolist())))
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -87,7 +99,7 @@ class Misreport(Deviation):
         Raises:
             AuditError: the bidder owns no request here, or the rows do not fit their requests, or hold no integers.
         """
-        mine = np.flatnonzero(truth.bidders == self.bidder)
+        mine = np.flatnonzero(require_market(truth).bidders == self.bidder)
         shape = (mine.size, truth.shape[1])
         rows = np.array(self.rows)
         if mine.size == 0 or rows.shape != shape or rows.dtype.kind not in "iu":

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from allocation import Allocation, Allocator, CertificateError, Market
-from allocation.money import Money
+from allocation.money import Money, as_array
 from mechanisms import find_allocator
+from proofs.arguments import require_allocator, require_market, several
 from proofs.errors import AuditError
 from proofs.evidence.evidence import replay
 from proofs.evidence.json import market_as_dict, market_from
@@ -51,8 +52,9 @@ class Cycle:
         Raises:
             AuditError: fewer than two types, types of the wrong shape, or the allocator is infeasible.
         """
-        mine = market.requests_of(bidder)
-        rows = [np.array(own) for own in types]
+        require_allocator(allocator)
+        mine = require_market(market).requests_of(bidder)
+        rows = [as_array(own, "types") for own in several(types, "types", "types, each rows of values")]
         shape = (mine.size, market.shape[1])
         if len(rows) < 2 or any(own.shape != shape or own.dtype.kind not in "iu" for own in rows):
             raise AuditError(

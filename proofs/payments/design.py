@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from allocation import Allocation, Allocator, Market
 from allocation.money import Money
 from mechanisms import Lottery, Outcome, Payments, Prior, serving_costs
+from proofs.arguments import of_kind, require_flag, several
 from proofs.errors import AuditError
 from proofs.payments.exact_programs import Solver, solved_exactly, solved_roughly
 from proofs.payments.goals import AtLeast, Goal
@@ -209,6 +210,12 @@ def design(
         >>> design(Grid(bidders=1, agents=1, values=range(4)), "revenue").value
         Fraction(1, 1)
     """
+    of_kind(grid, Grid, "grid", "Grid(...)")
+    require_flag(no_deficit, "no_deficit")
+    require_flag(deterministic, "deterministic")
+    for constraint in several(constraints, "constraints", "AtLeast(...)"):
+        of_kind(constraint, AtLeast, "constraint", "AtLeast(goal, bound)")
+    of_kind(solver, str, "solver", "pulp or cvxpy")
     weights = _weights(grid, objective, prior)
     if truthful not in ("dominant", "bayesian"):
         raise AuditError(f"truthful = {truthful!r}; expected dominant or bayesian")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from allocation import Allocator, Market
 from allocation.money import Money
 from mechanisms import Outcome, find_allocator
+from proofs.arguments import of_kind, require_allocator, require_progress
 from proofs.claims.property import Violation
 from proofs.errors import AuditError
 from proofs.evidence.evidence import replay_fresh, shrink
@@ -153,7 +154,9 @@ def allocations(
     Raises:
         AuditError: it is infeasible, or answers a profile differently the second time, or the grid speaks of ties.
     """
-    if grid.ties != "first":
+    require_allocator(allocator)
+    require_progress(progress)
+    if of_kind(grid, Grid, "grid", "Grid(...)").ties != "first":
         raise AuditError(f"prices are made for one allocation per market; give this grid ties='first': {grid}")
     agents = np.empty((grid.profiles, grid.template.shape[0]), np.int64)
     for profile in range(grid.profiles):

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from allocation import Market
+from proofs.arguments import of_kind
 from proofs.errors import AuditError
-from proofs.scopes.checks import count
+from proofs.scopes.checks import count, integer
 from proofs.scopes.grid import Sample, public_terms
 from proofs.symbols.description import Space
 
@@ -56,12 +57,13 @@ class Reals:
         if isinstance(self.costs, str) and self.costs != ANY:
             raise AuditError(f'costs = {self.costs!r}; expected integers, or "{ANY}" for every real cost >= 0')
         if self.box is not None:
+            of_kind(self.box, tuple, "box", "(low, high), or None for all reals")
             exact = all(isinstance(end, int | Fraction) and not isinstance(end, bool) for end in self.box)
             if len(self.box) != 2 or not exact or self.box[0] > self.box[1]:
                 raise AuditError(f"box = {self.box!r}; expected (low, high), integers or Fractions with low <= high")
         n, m = self.template.shape
         assignments = (m + 1) ** n if (m + 1) ** n > _LISTED else len(self.space.assignments())
-        if assignments > self.limit:
+        if assignments > integer(self.limit, "limit"):
             raise AuditError(
                 f"{n} requests x {m} agents have up to {count(assignments)} feasible assignments, limit {self.limit}; "
                 "use fewer of them, or a Grid or Sample, or raise limit"

@@ -15,7 +15,7 @@ from mechanisms import Outcome
 from mechanisms.dynamic import DynamicMechanism, History
 from proofs.evidence.finding import Status
 from proofs.rounds.conversations import Conversations
-from proofs.rounds.truthful import RoundsFinding, Shortfall, outcomes_of
+from proofs.rounds.truthful import RoundsFinding, Shortfall, outcomes_of, require_rounds
 from proofs.scopes.grid import Grid
 
 #: The claims, in the order in which they are reported.
@@ -39,6 +39,7 @@ def audit_plays(
         >>> [bool(found) for found in audit_plays(each, Conversations(bidders=1), range(4))]
         [True, True, False]
     """
+    require_rounds(mechanism, world)
     started, grid = perf_counter(), Grid(world.bidders, world.agents, values)
     found = list(_shortfalls(mechanism, world, values))
     asked = mechanism, world, tuple(grid.values)

@@ -21,6 +21,7 @@ import numpy as np
 from allocation.money import Money
 from mechanisms import Outcome
 from mechanisms.dynamic import DynamicMechanism, PastRound, served_in
+from proofs.arguments import of_kind, require_method, require_progress, several
 from proofs.errors import AuditError
 from proofs.evidence.counterexample import Answer
 from proofs.evidence.evidence import replay, replay_fresh, shrink
@@ -69,7 +70,12 @@ class MultiRoundDeviation:
         reports: Sequence[Row],
     ) -> "MultiRoundDeviation | None":
         """Play all rounds twice, truthfully and with these reports: a multi-round deviation, or None without a gain."""
-        return _compared(_Play(mechanism, world), tuple(values), bidder, tuple(reports))
+        require_rounds(mechanism, world)
+        of_kind(bidder, int, "bidder", f"one of 0..{world.bidders - 1}")
+        if not 0 <= bidder < world.bidders:
+            raise AuditError(f"bidder = {bidder}; expected one of 0..{world.bidders - 1}")
+        told = [_rows(rows, name, world) for rows, name in ((values, "values"), (reports, "reports"))]
+        return _compared(_Play(mechanism, world), told[0], bidder, told[1])
 
     def replay(self, mechanism: DynamicMechanism) -> int:
         """Play it again and return the amount.
@@ -229,6 +235,8 @@ def audit_rounds(
         24
     """
     started = perf_counter()
+    require_rounds(mechanism, world)
+    require_progress(progress)
     grid = Grid(world.bidders, world.agents, values)
     play, worst, cases = _Play(mechanism, world), None, 0
     types = [tuple(row) for row in grid.types(0)[:, 0].tolist()]
@@ -251,6 +259,20 @@ def audit_rounds(
     note = replay_fresh(evidence, mechanism)
     seconds = perf_counter() - started
     return RoundsFinding(TRUTHFUL, mechanism, world, kept, Status.REFUTED, cases, seconds, worst.amount, evidence, note)
+
+
+def require_rounds(mechanism: DynamicMechanism, world: Conversations) -> None:
+    """Raise `AuditError` unless these are a mechanism for several rounds, and a world."""
+    require_method(mechanism, "decide", "mechanism", "one for several rounds, such as PerRound(...)")
+    of_kind(world, Conversations, "world", "Conversations(...)")
+
+
+def _rows(rows: Sequence[Row], name: str, world: Conversations) -> tuple[Row, ...]:
+    found = tuple(several(rows, name, "rows of values"))
+    for row in found:
+        if not isinstance(row, tuple | list) or len(row) != world.agents or any(type(each) is not int for each in row):
+            raise AuditError(f"{name} hold {row!r}; expected {world.agents} integers, one per agent")
+    return tuple(tuple(row) for row in found)
 
 
 def multi_round_gain(

@@ -21,7 +21,7 @@ from proofs.errors import AuditError
 from proofs.misreports.coalition import AgentMisreport
 from proofs.misreports.misreport import Misreport
 from proofs.scopes.agent_types import AgentTypes
-from proofs.scopes.checks import MOST_PAIRS, amounts_of, at_least, bounds_of, count, integers
+from proofs.scopes.checks import MOST_PAIRS, amounts_of, at_least, bounds_of, count, integer, integers
 from proofs.subject.tie_outcomes import TIES, tie_treatment
 
 
@@ -94,7 +94,7 @@ class Grid:
                 default = 0 if name == "private_costs" else 1
                 if np.any(np.asarray(public) != default):
                     raise AuditError(f"{name} and {name[8:]} = {public!r} both say what agents are; give one of them")
-        if self.profiles > self.limit:
+        if self.profiles > integer(self.limit, "limit"):
             raise AuditError(
                 f"{self.bidders} bidders x {self.agents} agents, {len(self.values)} values: {count(self.profiles)} "
                 f"profiles, limit {self.limit:,}; use fewer values, bidders, requests or agents, or Sample(...), or "

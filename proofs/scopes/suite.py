@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from proofs.arguments import several
 from proofs.errors import AuditError
 from proofs.scopes.grid import Grid
 
@@ -28,13 +29,19 @@ class Suite:
     grids: Mapping[str, Grid]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.grids, Mapping):
+            raise AuditError(f"grids = {self.grids!r}; expected grids by name, {{'name': Grid(...)}}")
         grids = dict(self.grids)
-        odd = [name for name, grid in grids.items() if not isinstance(grid, Grid)]
+        odd = [str(name) for name, grid in grids.items() if not isinstance(grid, Grid)]
         if not grids or odd:
             raise AuditError(
                 f"a suite holds grids, and {', '.join(odd) or 'this one holds nothing'}; give name: Grid(...)"
             )
         object.__setattr__(self, "grids", MappingProxyType(grids))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # A read-only view of a mapping cannot be sent to another process.
+        return type(self), (dict(self.grids),)
 
     @property
     def profiles(self) -> int:
@@ -43,7 +50,7 @@ class Suite:
 
     def only(self, names: Iterable[str]) -> "Suite":
         """The suite of these grids."""
-        wanted = set(names)
+        wanted = several(names, "names", "names of grids")
         return Suite({name: grid for name, grid in self.grids.items() if name in wanted})
 
     @property

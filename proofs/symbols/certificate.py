@@ -30,7 +30,7 @@ class About:
 
     Args:
         mechanism: as an expression.
-        sources: sha256 of the modules of its classes (`sources.fingerprint`).
+        sources: sha256 of all sources that decide what it answers (`sources.fingerprint`).
         agreement: on what the object was compared with its description.
     """
 

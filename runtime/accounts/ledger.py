@@ -5,12 +5,14 @@ charge can settle or be released, and only an unknown or released request can be
 """
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from runtime.errors import LedgerError
+from runtime.errors import LedgerBusyError, LedgerError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
@@ -43,6 +45,8 @@ class Totals:
 class Ledger:
     """Books in a file, or in memory by default; use as a context manager or `close` it.
 
+    Nothing here waits for a lock that another process holds on the file: `Books` tries again.
+
     Raises:
         LedgerError: the file cannot be opened or written.
 
@@ -61,6 +65,7 @@ class Ledger:
             self._books.execute("PRAGMA synchronous = NORMAL")
             self._books.executescript(_SCHEMA)
             self._add_receipts()
+            self._books.execute("PRAGMA busy_timeout = 0")
         except sqlite3.Error as error:
             raise LedgerError(f"cannot keep books in {path}: {error}; give a path you may write to") from error
 
@@ -77,15 +82,15 @@ class Ledger:
 
         Raises:
             LedgerError: the request is held or settled already.
+            LedgerBusyError: the books cannot be written just now.
         """
-        cursor = self._books.execute(
+        statement = (
             "INSERT INTO entries (request, bidder, agent, charge, state) VALUES (?, ?, ?, ?, 'held')"
             " ON CONFLICT (request) DO UPDATE SET"
             " bidder = excluded.bidder, agent = excluded.agent, charge = excluded.charge, state = 'held'"
-            " WHERE state = 'released'",
-            (request, bidder, agent, int(charge)),
+            " WHERE state = 'released'"
         )
-        if cursor.rowcount != 1:
+        if self._write(statement, (request, bidder, agent, int(charge))) != 1:
             raise LedgerError(f"request {request} was charged before; a request id may be used once")
 
     def settle(self, request: str, *, cost: int, charge: int | None = None, receipt: int | None = None) -> None:
@@ -99,22 +104,24 @@ class Ledger:
 
         Raises:
             LedgerError: no such charge is held.
+            LedgerBusyError: the books cannot be written just now.
         """
         statement = (
             "UPDATE entries SET state = 'settled', cost = ?, receipt = ?, charge = COALESCE(?, charge)"
             " WHERE request = ? AND state = 'held'"
         )
         amounts = int(cost), int(cost if receipt is None else receipt), None if charge is None else int(charge)
-        _require_held(self._books.execute(statement, (*amounts, request)), request)
+        _require_held(self._write(statement, (*amounts, request)), request)
 
     def release(self, request: str) -> None:
         """Cancel a held charge: the request was not served.
 
         Raises:
             LedgerError: no such charge is held.
+            LedgerBusyError: the books cannot be written just now.
         """
         statement = "UPDATE entries SET state = 'released' WHERE request = ? AND state = 'held'"
-        _require_held(self._books.execute(statement, (request,)), request)
+        _require_held(self._write(statement, (request,)), request)
 
     def totals(self, bidder: str | None = None) -> Totals:
         """Sums over what is settled, for one bidder or for all."""
@@ -131,6 +138,11 @@ class Ledger:
         count: int = self._books.execute("SELECT COUNT(*) FROM entries WHERE state = 'held'").fetchone()[0]
         return count
 
+    def _write(self, statement: str, values: tuple[object, ...]) -> int:
+        """Rows that one statement changed, in a transaction of its own."""
+        with _told():
+            return self._books.execute(statement, values).rowcount
+
     def close(self) -> None:
         """Close the books; more than once does no harm."""
         self._books.close()
@@ -144,6 +156,17 @@ class Ledger:
         self.close()
 
 
-def _require_held(cursor: sqlite3.Cursor, request: str) -> None:
-    if cursor.rowcount != 1:
+@contextmanager
+def _told() -> Iterator[None]:
+    """SQLite's errors as ours: what another try may mend, and what it cannot."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise LedgerBusyError(f"the books cannot be written just now ({error})") from error
+    except (sqlite3.Error, OverflowError) as error:
+        raise LedgerError(f"the books cannot be written ({error})") from error
+
+
+def _require_held(changed: int, request: str) -> None:
+    if changed != 1:
         raise LedgerError(f"no charge is held for request {request}; it was settled, released or never dispatched")

@@ -85,8 +85,9 @@ class Engine(Protocol):
     """One agent: start it, ask what it is, tokenise, generate, stop it.
 
     `start` is idempotent and returns once the engine is ready; `stop` is idempotent, never raises and leaves no
-    process. `generate` may be called concurrently; it raises `EngineError` when the engine dies, `RequestError` when
-    the request itself cannot be served.
+    process. `generate` may be called concurrently; it raises `EngineDownError` when the engine cannot be reached,
+    `EngineBusyError` when it takes no more for now, another `EngineError` when it fails this request, and
+    `RequestError` when the request itself cannot be served.
     """
 
     name: str

@@ -59,7 +59,7 @@ class Auction:
     |---|---|---|
     | congestion | s_ij * flow_j * (B_j + s_ij / 2), what later arrivals wait (`congestion`) | others' past reports |
     | continuation | what the conversation's future loses at j (`future`) | others' past reports, caches |
-    | exploration | less half a deviation of doubt about j, at the others' mean worth | others' past reports, grades |
+    | exploration | less half a deviation of doubt about j, at the others' median worth | others' past reports, grades |
     | gathering | none: a round waits until some agent has no prompt to compute | the fleet alone |
 
     Fees are measured against declining (`fees.against_unserved`) and are never negative but for exploration. A bidder
@@ -140,13 +140,15 @@ class Auction:
         that has passed is lost whatever is decided, so it enters the deadline alone.
         """
         outlook, agents = terms.outlook, terms.places.agents
-        worth, delay, deadline = np.array(
-            [(one.preferences.worth, one.preferences.delay_cost, one.preferences.deadline) for one in offers]
+        reports = [offer.preferences for offer in offers]
+        worth, delay, deadline, stake = np.array(
+            [(one.worth, one.delay_cost, one.deadline, one.stake) for one in reports]
         ).T
         values = worth[:, None] * outlook.quality[:, agents] - delay[:, None] * terms.latency
         for i in map(int, np.flatnonzero(np.isfinite(deadline))):
             left = float(deadline[i]) - (fleet.now_s - offers[i].arrived_s)
             values[i] *= self.forecaster.intervals.chance_within(terms.latency[i], left)
+        values += stake[:, None]
         limit = MAX_AMOUNT / MICROS
         players = {name: k for k, name in enumerate(dict.fromkeys(offer.request.bidder for offer in offers))}
         return Market(
@@ -159,7 +161,7 @@ class Auction:
 
     def _fees(self, offers: Sequence[Offer], fleet: Fleet, outlook: Outlook) -> Floats:
         bidders = [offer.request.bidder for offer in offers]
-        worths, delays = np.array([self._others.mean_without(bidder) for bidder in bidders]).T
+        worths, delays = np.array([self._others.typical_without(bidder) for bidder in bidders]).T
         loss, unserved = np.zeros(outlook.service.shape), np.zeros(len(offers))
         if "congestion" not in self.without:
             loss = congestion(outlook, np.array([self._traffic.delay_flow(fleet.now_s, name) for name in bidders]))

@@ -4,12 +4,13 @@ The auction and every informed rival use this very class, so what the one gains 
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prediction import RIGHT, AgentState, ConformalIntervals, OutputLengths, Pending, QueueModel
+from prediction import RIGHT, AgentState, ConformalIntervals, OutputLengths, Pending, PredictionError, QueueModel
 from runtime.events import Dispatched, Event, Failed, FirstToken, Offer, Served
 from runtime.policies.affinity import Affinity
 from runtime.policies.policy import Agent, Fleet
@@ -130,7 +131,9 @@ class Forecaster:
         elif isinstance(event, FirstToken):
             self.queue.first_token(event.agent, name, event.at_s)
         elif isinstance(event, Failed) and event.agent is not None:
-            self.queue.dropped(event.agent, name)
+            # It may have failed in line, or after its first token: then the queue knows nothing of it.
+            with suppress(PredictionError):
+                self.queue.dropped(event.agent, name)
         elif isinstance(event, Served):
             self._learn(event, note)
 
@@ -142,8 +145,8 @@ class Forecaster:
         if event.predicted is not None:
             took = event.dispatched_s - event.decided_s + event.completion.first_token_s
             self.intervals.learn(event.predicted.latency_s, took)
-        if event.quality is not None:
-            self.quality.learn(event.offer, event.agent, event.quality >= RIGHT)
+        right = None if event.quality is None else event.quality >= RIGHT
+        self.quality.learn(event.offer, event.agent, right)
 
 
 def _state(fleet: Fleet, agent: int) -> AgentState:

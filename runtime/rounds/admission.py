@@ -1,16 +1,17 @@
 """The door: a request becomes an `Offer`, or is refused before it can meet anybody else's."""
 
+import asyncio
 from collections.abc import Sequence
-from math import isinf
 
-from allocation import MarketError
 from mechanisms import Preferences
 from runtime.engines.engine import Engine, EngineInfo, Request
-from runtime.errors import EngineError, RequestError
+from runtime.errors import EngineError, ModelError, RequestError
 from runtime.events import Offer
 
 #: Seconds of delay that a report must be able to price: beyond, money would leave its range for everybody.
-_PRICED_S = 60.0
+_PRICED_S = 3600.0
+#: Seconds after which a replica that does not tokenise is passed over.
+_TOKENISE_WITHIN_S = 10.0
 
 
 async def admit(
@@ -25,12 +26,12 @@ async def admit(
 
     Raises:
         RequestError: it is empty, longer than any context, or its report is beyond what money can say.
-        EngineError: no engine of some vocabulary can tokenise.
+        EngineError: no engine can tokenise.
     """
     longest = max(info.max_model_len for info in infos)
-    if not request.messages or request.max_tokens < 1:
+    if not request.messages or not _is_count(request.max_tokens):
         raise RequestError(
-            f"request {request.id} has {len(request.messages)} messages, max_tokens {request.max_tokens}; "
+            f"request {request.id} has {len(request.messages)} messages, max_tokens {request.max_tokens!r}; "
             "send at least one message and ask for at least one token"
         )
     if request.max_tokens > longest:
@@ -38,41 +39,50 @@ async def admit(
             f"request {request.id} has max_tokens {request.max_tokens}; no engine's context holds more than {longest}"
         )
     _check_report(request, preferences)
-    tokens = await _tokenise(request, engines, infos, alive)
-    if not any(len(ids) < info.max_model_len for ids, info in zip(tokens, infos, strict=True)):
-        raise RequestError(
-            f"request {request.id} has {min(map(len, tokens))} prompt tokens; no engine takes more than {longest}"
-        )
+    tokens, silent = await _tokenise(request, engines, infos, alive)
+    fits = [len(tokens[j]) < info.max_model_len for j, info in enumerate(infos) if j not in silent]
+    if not any(fits):
+        shortest = min(len(ids) for j, ids in enumerate(tokens) if j not in silent)
+        raise RequestError(f"request {request.id} has {shortest} prompt tokens; no engine takes more than {longest}")
     turn = sum(message.role == "assistant" for message in request.messages)
-    return Offer(request, preferences, tokens, turn, now_s)
+    return Offer(request, preferences, tokens, turn, now_s, silent)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _check_report(request: Request, preferences: Preferences) -> None:
+    """Refuse what `Preferences` would have refused, were it built as it should be, and what money cannot say."""
     if not isinstance(preferences, Preferences):
         raise RequestError(f"request {request.id} comes with {preferences!r}; expected Preferences")
     try:
-        preferences.value([1.0, 0.0], [0.0, 0.0 if isinf(preferences.delay_cost) else _PRICED_S])
-    except MarketError as error:
-        raise RequestError(
-            f"request {request.id} reports worth {preferences.worth:g} and delay cost {preferences.delay_cost:g} "
-            f"credits: {error}"
-        ) from None
+        again = Preferences(preferences.worth, preferences.delay_cost, preferences.deadline, preferences.stake)
+        longest = min(_PRICED_S, again.deadline)
+        preferences.value([1.0, 0.0, 1.0, 0.0], [0.0, 0.0, longest, longest])
+    except Exception as error:
+        raise RequestError(f"request {request.id} comes with a report that no auction can take: {error}") from error
 
 
 async def _tokenise(
     request: Request, engines: Sequence[Engine], infos: Sequence[EngineInfo], alive: Sequence[bool]
-) -> tuple[tuple[int, ...], ...]:
-    """The prompt in each vocabulary, asked of the first of its engines that answers; living ones come first."""
+) -> tuple[tuple[tuple[int, ...], ...], frozenset[int]]:
+    """The prompt in each vocabulary, asked of the first of its engines that answers; living ones come first.
+
+    Agents of a vocabulary that nobody could tell come second: they are not asked to serve this request.
+    """
     by_vocabulary: dict[str, tuple[int, ...]] = {}
+    errors: list[str] = []
     for vocabulary in dict.fromkeys(info.tokenizer for info in infos):
         members = [j for j, info in enumerate(infos) if info.tokenizer == vocabulary]
-        errors = []
         for j in sorted(members, key=lambda j: not alive[j]):
             try:
-                by_vocabulary[vocabulary] = await engines[j].tokenize(request.messages)
+                async with asyncio.timeout(_TOKENISE_WITHIN_S):
+                    by_vocabulary[vocabulary] = tuple(await engines[j].tokenize(request.messages))
                 break
-            except EngineError as error:
-                errors.append(f"{engines[j].name}: {error}")
-        else:
-            raise EngineError(f"nobody can tokenise request {request.id}: {'; '.join(errors)}")
-    return tuple(by_vocabulary[info.tokenizer] for info in infos)
+            except (EngineError, ModelError, TimeoutError) as error:
+                errors.append(f"{engines[j].name}: {str(error) or 'no answer in time'}")
+    if not by_vocabulary:
+        raise EngineError(f"nobody can tokenise request {request.id}: {'; '.join(errors)}")
+    tokens = tuple(by_vocabulary.get(info.tokenizer, ()) for info in infos)
+    return tokens, frozenset(j for j, info in enumerate(infos) if info.tokenizer not in by_vocabulary)

@@ -1,68 +1,35 @@
 """From decided to done: a line per agent, the engine's answer, the books.
 
-Whatever becomes of a request, its charge is held before it is dispatched and settled or released exactly once.
+A request may break its neighbours, so that its last try is alone at its engine: what fails then is its own fault.
+Whatever becomes of a request, its charge is held before it is dispatched and settled or released exactly once, and its
+bidder is told once.
 """
 
 import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from allocation import to_micros
 from mechanisms.settlement import Settlement
-from runtime.accounts.ledger import Ledger
+from runtime.accounts.books import Books
 from runtime.accounts.settling import settled
 from runtime.engines.engine import Completion, Engine, Request
-from runtime.errors import EngineDownError, EngineError
-from runtime.events import Decided, Declined, Dispatched, Event, Failed, FirstToken, Offer, Prediction, Served
+from runtime.errors import EngineBusyError, EngineDownError, EngineError, LedgerError
+from runtime.events import Decided, Declined, Dispatched, Event, Failed, FirstToken, Offer, Served
 from runtime.policies.policy import Agent, Job
 from runtime.rounds.health import Health
 from runtime.rounds.records import RoundRules
+from runtime.rounds.waiting import Placed, Waiting
 
 _log = logging.getLogger(__name__)
 
 #: Grades an answer in [0, 1], or None where there is nothing to grade it by.
 Grade = Callable[[Request, str], float | None]
-
-
-@dataclass(slots=True, eq=False)
-class Waiting:
-    """A request between `submit` and its answer."""
-
-    offer: Offer
-    answer: "asyncio.Future[Served | Declined]"
-    placed: "Placed | None" = None
-    timer: asyncio.TimerHandle | None = None
-    errors: list[str] = field(default_factory=list)
-
-    def resolve(self, outcome: Served | Declined) -> None:
-        """Tell the bidder, if they still listen."""
-        if not self.answer.done():
-            self.answer.set_result(outcome)
-
-    def fail(self, error: BaseException) -> None:
-        """Tell the bidder that it went wrong."""
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-
-@dataclass(slots=True, eq=False)
-class Placed:
-    """A request that was given to an agent; times on the loop's clock."""
-
-    waiting: Waiting
-    agent: int
-    charge: int
-    predicted: Prediction | None
-    note: object
-    decided_s: float
-    sent_s: float | None = None
-    first_token_s: float | None = None
-    task: "asyncio.Task[Completion] | None" = None
 
 
 class Dispatcher:
@@ -71,10 +38,10 @@ class Dispatcher:
     Args:
         engines, agents: who serves, and as the market sees them.
         rules: capacity is the agents'; `depth` is how many an engine is given before their first token.
-        ledger, settlement, grade: how a served request is paid for.
+        books, settlement, grade: how a served request is paid for.
         health: learns who fails.
         publish: gets every event.
-        give_back: gets a request that competes again.
+        give_back: gets requests that compete again, in their order.
         wake: is called whenever something changed that a round might wait for.
     """
 
@@ -83,16 +50,16 @@ class Dispatcher:
         engines: Sequence[Engine],
         agents: Sequence[Agent],
         rules: RoundRules,
-        ledger: Ledger,
+        books: Books,
         settlement: Settlement,
         grade: Grade,
         health: Health,
         publish: Callable[[Event], None],
-        give_back: Callable[[Waiting], None],
+        give_back: Callable[[Sequence[Waiting]], None],
         wake: Callable[[], None],
     ) -> None:
         self._engines, self._agents, self._rules = engines, agents, rules
-        self._ledger, self._settlement, self._grade, self._health = ledger, settlement, grade, health
+        self._books, self._settlement, self._grade, self._health = books, settlement, grade, health
         self._publish, self._give_back, self._wake = publish, give_back, wake
         self._lines: list[deque[Placed]] = [deque() for _ in engines]
         self._running: list[dict[int, Placed]] = [{} for _ in engines]
@@ -102,8 +69,8 @@ class Dispatcher:
 
     @property
     def busy(self) -> bool:
-        """Whether anything was dispatched and is not done."""
-        return any(self._running)
+        """Whether anything was given to an agent and is not done."""
+        return any(self._running) or any(self._lines)
 
     def jobs(self) -> tuple[tuple[Job, ...], ...]:
         """Every agent's work, in order."""
@@ -113,14 +80,18 @@ class Dispatcher:
         )
 
     def place(self, placed: Placed) -> None:
-        """Hold the charge and put a request at the end of its agent's line.
+        """Hold the charge and put a request at the end of its agent's line; `pump` dispatches it.
 
         Raises:
             LedgerError: the charge cannot be held; nothing is left behind.
         """
         request = placed.waiting.offer.request
         name = self._agents[placed.agent].name
-        self._ledger.hold(request.id, bidder=request.bidder, agent=name, charge=placed.charge)
+        placed.alone = bool(placed.waiting.errors) and not self._again(placed.waiting, 1)
+        placed.hold = self._books.hold(request.id, bidder=request.bidder, agent=name, charge=placed.charge)
+        if placed.hold.error is not None:
+            raise placed.hold.error
+        placed.hold.told = partial(self._held, placed)
         placed.waiting.placed = placed
         self._lines[placed.agent].append(placed)
         self._publish(
@@ -128,13 +99,20 @@ class Dispatcher:
         )
 
     def pump(self, agent: int) -> None:
-        """Dispatch from the line as long as the engine may be given more."""
+        """Dispatch from the line, in its order, as long as the engine may be given more."""
         line, running = self._lines[agent], self._running[agent]
+        now = asyncio.get_running_loop().time()
         while line and len(running) < self._agents[agent].slots and self._may_start(running):
-            self._send(line.popleft())
+            head = line[0]
+            if head.waiting.late(now):
+                self.withdraw(head.waiting, declined=f"{head.waiting.lateness()} in line")
+            elif (head.hold is not None and head.hold.pending) or (running and (head.alone or self._engaged(agent))):
+                return
+            else:
+                self._send(line.popleft())
 
-    def withdraw(self, waiting: Waiting, reason: str | None = None) -> None:
-        """Take a request back from its line or its engine: cancelled, or declined for a reason that is given."""
+    def withdraw(self, waiting: Waiting, *, declined: str | None = None, error: Exception | None = None) -> None:
+        """Take a request back from its line or its engine: declined for a reason, failed, else cancelled."""
         placed = waiting.placed
         if placed is None:
             return
@@ -142,28 +120,27 @@ class Dispatcher:
             placed.task.cancel()
             return
         self._lines[placed.agent].remove(placed)
-        self._ledger.release(waiting.offer.request.id)
-        waiting.placed = None
+        self._undo(placed)
         now = asyncio.get_running_loop().time()
-        if reason is None:
-            error = EngineError(f"request {waiting.offer.request.id} was cancelled")
+        if declined is not None:
+            outcome = Declined(now, waiting.offer, declined)
+            self._publish(outcome)
+            waiting.resolve(outcome)
+        else:
+            error = error or EngineError(f"request {waiting.offer.request.id} was cancelled")
             self._publish(Failed(now, waiting.offer, placed.agent, error, retried=False, note=placed.note))
             waiting.fail(error)
-        else:
-            declined = Declined(now, waiting.offer, reason)
-            self._publish(declined)
-            waiting.resolve(declined)
+        self._wake()
 
     async def stop(self, error: EngineError) -> None:
         """Cancel everything, charging for nothing."""
         for line in self._lines:
             for placed in list(line):
-                placed.waiting.fail(error)
-                self.withdraw(placed.waiting)
-        tasks = [placed.task for running in self._running for placed in running.values() if placed.task is not None]
-        for running in self._running:
-            for placed in running.values():
-                placed.waiting.fail(error)
+                self.withdraw(placed.waiting, error=error)
+        flying = [placed for running in self._running for placed in running.values()]
+        for placed in flying:
+            placed.waiting.fail(error)
+        tasks = [placed.task for placed in flying if placed.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -172,24 +149,44 @@ class Dispatcher:
         depth = self._rules.depth
         return depth is None or sum(placed.first_token_s is None for placed in running.values()) < depth
 
+    def _engaged(self, agent: int) -> bool:
+        """Whether nobody may be served beside those whom it has: one is on its last try, or the engine is on trial."""
+        return self._health.on_trial(agent) or any(one.alone for one in self._running[agent].values())
+
+    def _undo(self, placed: Placed) -> None:
+        """Give back its place, and its charge."""
+        placed.waiting.placed = None
+        if placed.hold is not None:
+            self._books.undo(placed.waiting.offer.request.id, placed.hold)
+
+    def _held(self, placed: Placed, error: LedgerError | None) -> None:
+        """The books could be written after all, or in all that time could not."""
+        if error is None:
+            self.pump(placed.agent)
+        else:
+            self.withdraw(placed.waiting, error=error)
+            self.pump(placed.agent)
+
     def _send(self, placed: Placed) -> None:
         agent, offer = placed.agent, placed.waiting.offer
         placed.sent_s = now = asyncio.get_running_loop().time()
         decoding = sum(other.first_token_s is not None for other in self._running[agent].values())
         self._running[agent][id(placed)] = placed
-        self._publish(Dispatched(now, offer, agent, decoding, placed.note))
-        placed.task = asyncio.create_task(
-            self._engines[agent].generate(offer.request, partial(self._started, placed)),
-            name=f"serve {offer.request.id}",
-        )
+        placed.task = asyncio.create_task(self._generate(placed), name=f"serve {offer.request.id}")
         # A task that is cancelled before its first step runs none of its own code, its callbacks all the same.
         placed.task.add_done_callback(partial(self._finish, placed))
+        self._publish(Dispatched(now, offer, agent, decoding, placed.note))
+
+    async def _generate(self, placed: Placed) -> Completion:
+        engine = self._engines[placed.agent]
+        return await engine.generate(placed.waiting.offer.request, partial(self._started, placed))
 
     def _started(self, placed: Placed) -> None:
-        if placed.first_token_s is not None:
+        if placed.first_token_s is not None or id(placed) not in self._running[placed.agent]:
             return
         placed.first_token_s = now = asyncio.get_running_loop().time()
         self.stepped_s[placed.agent] = now
+        self._health.began(placed.agent)
         self._publish(FirstToken(now, placed.waiting.offer, placed.agent, placed.note))
         self.pump(placed.agent)
         self._wake()
@@ -197,28 +194,37 @@ class Dispatcher:
     def _finish(self, placed: Placed, task: "asyncio.Task[Completion]") -> None:
         """Settle or release exactly once, free the capacity, then answer the bidder."""
         waiting, agent = placed.waiting, placed.agent
-        del self._running[agent][id(placed)]
-        waiting.placed = None
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if error is None:
+        served = None
+        # Who no longer listens, though the answer came in the same moment, is not charged.
+        if error is None and not waiting.answer.done():
+            self._started(placed)
             try:
-                served = self._settle(placed, task.result())
+                served = self._served(placed, task.result())
             except Exception as broken:
                 error = broken
-        if error is None:
+        del self._running[agent][id(placed)]
+        retried = False
+        if served is None:
+            self._undo(placed)
+            retried = self._blame(placed, error or asyncio.CancelledError())
+        else:
+            waiting.placed = None
+            self._books.settle(served.request.id, cost=served.cost, charge=served.charge, receipt=served.receipt)
             self._health.served(agent, sorted(waiting.offer.refused), served.at_s)
             self._compare_tokens(waiting.offer, served)
             self._publish(served)
             waiting.resolve(served)
-        else:
-            self._ledger.release(waiting.offer.request.id)
-            self._blame(placed, error)
         for j in np.flatnonzero(~self._health.alive(asyncio.get_running_loop().time())):
             self._vacate(int(j))
+        if retried:
+            # Before those who stood in line behind it.
+            self._give_back([waiting])
         self.pump(agent)
         self._wake()
 
-    def _settle(self, placed: Placed, completion: Completion) -> Served:
+    def _served(self, placed: Placed, completion: Completion) -> Served:
+        """What it costs whom."""
         request = placed.waiting.offer.request
         prices = self._agents[placed.agent].prices
         cost = prices.cost(completion.prompt_tokens, completion.cached_tokens, completion.output_tokens)
@@ -234,7 +240,6 @@ class Dispatcher:
                 chance=placed.predicted.quality,
                 quality=quality,
             )
-        self._ledger.settle(request.id, cost=micros, charge=charge, receipt=receipt)
         assert placed.sent_s is not None
         return Served(
             at_s=asyncio.get_running_loop().time(),
@@ -251,49 +256,49 @@ class Dispatcher:
             note=placed.note,
         )
 
-    def _blame(self, placed: Placed, error: BaseException) -> None:
-        """A request that failed is tried elsewhere, a few times, unless the failure is plainly its own."""
+    def _blame(self, placed: Placed, error: BaseException) -> bool:
+        """Whether a request that failed is tried elsewhere: a few times, unless the failure is plainly its own."""
         waiting, agent = placed.waiting, placed.agent
         now = asyncio.get_running_loop().time()
         request = waiting.offer.request
-        if isinstance(error, asyncio.CancelledError):
-            error = EngineError(f"request {request.id} was cancelled")
-            retried = False
-        elif isinstance(error, EngineError):
+        retried = False
+        if waiting.answer.done():
+            told = None if waiting.answer.cancelled() else waiting.answer.exception()
+            error = told or EngineError(f"request {request.id} was cancelled")
+        elif isinstance(error, asyncio.CancelledError):
+            error = EngineError(f"engine {self._agents[agent].name} gave up request {request.id}")
+        if isinstance(error, EngineError) and not waiting.answer.done():
             waiting.errors.append(f"{self._agents[agent].name}: {error}")
-            refused = waiting.offer.refused | {agent}
-            waiting.offer = Offer(
-                request,
-                waiting.offer.preferences,
-                waiting.offer.tokens,
-                waiting.offer.turn,
-                waiting.offer.arrived_s,
-                refused,
-            )
+            if isinstance(error, EngineBusyError):
+                self._health.busy(agent, error.retry_after_s, now)
+            else:
+                waiting.offer = replace(waiting.offer, refused=waiting.offer.refused | {agent})
             if isinstance(error, EngineDownError):
-                self._health.down(agent, now)
-            again = len(waiting.errors) < self._rules.attempts and len(refused) < len(self._agents)
-            retried = again and not waiting.answer.done()
-            if not again:
-                error = EngineError(f"request {request.id} failed wherever it was tried: {'; '.join(waiting.errors)}")
-        else:
-            retried = False
+                self._health.down(agent, now, doubt=len(waiting.errors) > 1)
+            retried = self._again(waiting)
+            if not retried:
+                error = waiting.failure()
         self._publish(Failed(now, waiting.offer, agent, error, retried, placed.note))
-        if retried:
-            self._give_back(waiting)
-        else:
+        if not retried:
             waiting.fail(error)
+        return retried
+
+    def _again(self, waiting: Waiting, failures: int = 0) -> bool:
+        """Whether it is tried once more, after so many more failures."""
+        tries, left = self._rules.attempts - failures, len(self._agents) - failures
+        return len(waiting.errors) < tries and len(waiting.offer.refused) < left
 
     def _vacate(self, agent: int) -> None:
-        """Whoever stands in line for an engine that is down competes again."""
+        """Whoever stands in line for an engine that is left out competes again."""
+        if not self._lines[agent]:
+            return
         now = asyncio.get_running_loop().time()
-        error = EngineError(f"engine {self._agents[agent].name} went down")
+        error = EngineError(f"engine {self._agents[agent].name} is left out for now")
         line, self._lines[agent] = self._lines[agent], deque()
         for placed in line:
-            self._ledger.release(placed.waiting.offer.request.id)
-            placed.waiting.placed = None
+            self._undo(placed)
             self._publish(Failed(now, placed.waiting.offer, agent, error, retried=True, note=placed.note))
-            self._give_back(placed.waiting)
+        self._give_back([placed.waiting for placed in line])
 
     def _compare_tokens(self, offer: Offer, served: Served) -> None:
         """Notice a tokenizer that is not the server's: what it says of a prompt's prefix, no cache will hold."""

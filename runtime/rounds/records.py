@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from runtime.errors import ServingError
+from runtime.policies.policy import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,18 +14,19 @@ class RoundRules:
     Args:
         window_s: seconds after which a round closes.
         max_batch: requests at which it closes before.
-        patience_s: seconds after which a request that still waits is declined.
+        patience_s: seconds in the queue after which a request is declined; a place in an agent's line is for good.
         slots: the most requests an agent may serve at once, its capacity; None takes the engine's own number.
         depth: the most requests an engine is given before their first token, so that the next in an agent's line
             starts when the one before has it; None gives an engine all that its capacity allows, to compute together.
-        attempts: agents that a request is tried on before its failures are taken to be its own.
+        attempts: agents that a request is tried on before its failures are taken to be its own; on the last it is
+            served alone.
 
     Raises:
         ServingError: a rule under which no round could ever close, or nobody be served.
 
     Example:
         >>> RoundRules(slots=2)
-        RoundRules(window_s=0.01, max_batch=16, patience_s=120.0, slots=2)
+        RoundRules(window_s=0.01, max_batch=16, patience_s=120.0, slots=2, depth=None, attempts=3)
     """
 
     window_s: float = 0.01
@@ -69,6 +71,20 @@ class RoundStatistics:
     mistokenised: dict[str, int] = field(default_factory=dict)
     deficits: int = 0
     losses: int = 0
+
+    def count(self, decision: Decision, seconds: float) -> None:
+        """Add a round, decided in so many seconds."""
+        self.rounds += 1
+        self.decide_s.append(seconds)
+        if decision.outcome is None:
+            return
+        self.predicted_welfare += decision.outcome.welfare
+        self.predicted_surplus += decision.outcome.surplus
+        self.deficits += decision.outcome.surplus < 0
+        self.losses += min(decision.outcome.bidder_utilities().values(), default=0) < 0
+        self.decided += int((decision.agents >= 0).sum())
+        if decision.displaced is not None:
+            self.contested += int(decision.displaced.sum())
 
 
 def _at_least(least: float, value: object) -> bool:

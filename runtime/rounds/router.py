@@ -2,14 +2,15 @@
 
 A round is held when the policy is ready for one: at once while nothing is being served, else after a short window, so
 that requests meet and compete. What it decides goes into the lines of agents; what it declines is told so; what it
-leaves `WAITING` competes again until its patience ends.
+leaves `WAITING` competes again until its patience ends. What breaks on the way breaks for one request, or one round.
 """
 
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from math import inf
 
 import numpy as np
 
@@ -17,16 +18,19 @@ from allocation import UNSERVED
 from mechanisms import Outcome, Preferences
 from mechanisms.settlement import OnPrediction, Settlement
 from prediction import TokenPrices
+from runtime.accounts.books import Books
 from runtime.accounts.ledger import Ledger
 from runtime.accounts.settling import require_per_request
 from runtime.engines.engine import Engine, EngineInfo, Request
-from runtime.errors import EngineError
+from runtime.errors import EngineError, LedgerError, RequestError
 from runtime.events import Arrived, Declined, Event, Failed, Served, Subscriber
 from runtime.policies.policy import WAITING, Agent, Decision, Fleet, Policy
 from runtime.rounds.admission import admit
-from runtime.rounds.dispatch import Dispatcher, Grade, Placed, Waiting
+from runtime.rounds.decisions import check_decision
+from runtime.rounds.dispatch import Dispatcher, Grade
 from runtime.rounds.health import Health
 from runtime.rounds.records import RoundRules, RoundStatistics
+from runtime.rounds.waiting import Placed, Waiting
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +53,7 @@ class Router:
         watch: sees every outcome of an auction, and may refuse it by raising.
         subscribers: see every event, after the policy. An error of theirs, or of the policy's as it learns, is logged
             at once, given to `on_error` and raised by `stop`; it harms no request.
-        on_error: gets such an error.
+        on_error: gets such an error, and what could not be entered in the books.
 
     Raises:
         EngineError: not one price list per engine, two engines of one name, or a settlement that needs to see whole
@@ -88,10 +92,12 @@ class Router:
         self._subscribers = (policy.notice, *subscribers)
         self._on_error = on_error
         self._statistics = RoundStatistics()
-        self._queue: deque[Waiting] = deque()
+        self._books = Books(self.ledger, self._note_failure)
+        self._queue: OrderedDict[int, Waiting] = OrderedDict()
+        self._open: set[str] = set()
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
-        self._failures: list[BaseException] = []
+        self._failure: Exception | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -105,6 +111,11 @@ class Router:
         Raises:
             EngineError: an engine is not up and does not come up.
         """
+        if self._loop_task is not None and not self._loop_task.done():
+            return
+        # A loop that was closed under the router answers nobody any more.
+        self._queue.clear()
+        self._open.clear()
         self._loop = asyncio.get_running_loop()
         self.infos = [await engine.start() for engine in self.engines]
         limit = self.rounds.slots
@@ -113,13 +124,14 @@ class Router:
             for engine, info, prices in zip(self.engines, self.infos, self.prices, strict=True)
         )
         self._statistics = RoundStatistics()
-        self._failures.clear()
+        self._failure = None
+        self._wake = asyncio.Event()
         self._health = Health(len(self.engines))
         self._dispatcher = Dispatcher(
             self.engines,
             self._agents,
             self.rounds,
-            self.ledger,
+            self._books,
             self._settlement,
             self._grade,
             self._health,
@@ -128,31 +140,38 @@ class Router:
             self._wake.set,
         )
         self._statistics.mistokenised = self._dispatcher.mistokenised
+        self._books.resume()
         self.policy.attach(self._agents)
         self._loop_task = asyncio.create_task(self._run_rounds(), name="rounds")
 
     async def stop(self) -> None:
-        """Stop the rounds, and cancel what is in flight without charging for it.
+        """Stop the rounds, cancel what is in flight without charging for it, and write what the books still lack.
 
         Raises:
-            Exception: the first error that the policy or a subscriber raised as it took note of an event, if any.
+            Exception: the first error that the policy or a subscriber raised as it took note of an event, if any, or
+                what could not be entered in the books within seconds.
         """
         if self._loop_task is None:
             return
-        self._loop_task.cancel()
-        await asyncio.gather(self._loop_task, return_exceptions=True)
-        self._loop_task = None
+        task, self._loop_task = self._loop_task, None
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
         error = EngineError("the router was stopped")
         self._fail_all(error)
         await self._dispatcher.stop(error)
-        if self._failures:
-            raise self._failures[0]
+        # Whoever's failure was retried in the meantime.
+        self._fail_all(error)
+        await self._books.flush()
+        if self._failure is not None:
+            raise self._failure
 
     async def submit(self, request: Request, preferences: Preferences) -> Served | Declined:
         """Have one request served at the reported preferences; cancelling this cancels the request and its charge.
 
         Raises:
-            RequestError: no engine could ever serve it, or its report is beyond what money can say.
+            RequestError: no engine could ever serve it, its report is beyond what money can say, or a request of its
+                id is being served.
+            LedgerError: a request of its id was charged before, or the books could not be written for seconds.
             EngineError: no engine served it, the router was stopped or never started, or another loop asks.
         """
         loop = asyncio.get_running_loop()
@@ -163,57 +182,75 @@ class Router:
                 else "the router runs on another event loop; submit there (asyncio.run_coroutine_threadsafe)"
             )
         self._require_running()
-        alive = self._health.alive(loop.time())
-        offer = await admit(request, preferences, self.engines, self.infos, list(map(bool, alive)), loop.time())
-        self._require_running()
-        waiting = Waiting(offer, loop.create_future())
-        waiting.timer = loop.call_later(min(self.rounds.patience_s, preferences.deadline), self._expire, waiting)
-        self._queue.append(waiting)
+        if request.id in self._open:
+            raise RequestError(f"a request {request.id} is being served; a request id may be used once")
+        self._open.add(request.id)
+        try:
+            alive = self._health.alive(loop.time())
+            offer = await admit(request, preferences, self.engines, self.infos, list(map(bool, alive)), loop.time())
+            self._require_running()
+        except BaseException:
+            self._open.discard(request.id)
+            raise
+        waiting = Waiting(offer, loop.create_future(), self.rounds.patience_s, loop.time())
         self._publish(Arrived(loop.time(), offer))
+        self._join([waiting])
         self._wake.set()
         try:
             return await waiting.answer
         finally:
-            waiting.timer.cancel()
+            waiting.close()
             self._abandon(waiting)
 
     def _require_running(self) -> None:
         if self._loop_task is None:
             raise EngineError("the router was stopped; await router.start() first")
 
+    def _join(self, some: Sequence[Waiting], *, first: bool = False) -> None:
+        """Into the queue, in their order, at its end or before all others."""
+        now = asyncio.get_running_loop().time()
+        for waiting in some:
+            waiting.queued_s = now
+            self._queue[id(waiting)] = waiting
+            self._set_timer(waiting, min(now + waiting.patience_s, waiting.due_s))
+        if first:
+            for waiting in reversed(some):
+                self._queue.move_to_end(id(waiting), last=False)
+
+    def _leave(self, waiting: Waiting) -> None:
+        """Out of the queue; what is left of its patience is kept for another time."""
+        del self._queue[id(waiting)]
+        waiting.patience_s -= asyncio.get_running_loop().time() - waiting.queued_s
+        self._set_timer(waiting, waiting.due_s)
+
+    def _set_timer(self, waiting: Waiting, at_s: float) -> None:
+        waiting.close()
+        if at_s < inf:
+            waiting.timer = asyncio.get_running_loop().call_at(at_s, self._expire, waiting)
+
     def _abandon(self, waiting: Waiting) -> None:
-        if waiting in self._queue:
-            self._queue.remove(waiting)
-            now = asyncio.get_running_loop().time()
-            error = EngineError(f"request {waiting.offer.request.id} was cancelled")
-            self._publish(Failed(now, waiting.offer, None, error, retried=False))
-        self._dispatcher.withdraw(waiting)
+        """Its bidder does not listen any more; nothing, if that is because it was told."""
+        if id(waiting) in self._queue:
+            self._leave(waiting)
+            self._fail(waiting, EngineError(f"request {waiting.offer.request.id} was cancelled"))
+        else:
+            self._dispatcher.withdraw(waiting)
 
     def _expire(self, waiting: Waiting) -> None:
-        """Its patience or its deadline ended: decline it, unless it is being served or has a place in a line.
+        """Its patience or its deadline ended: decline it, unless it is being served.
 
         A place in a line is a decision, which patience does not undo; a deadline does.
         """
-        now = asyncio.get_running_loop().time()
-        deadline = waiting.offer.preferences.deadline
-        late = now - waiting.offer.arrived_s >= deadline
-        if waiting in self._queue:
-            self._queue.remove(waiting)
-            reason = (
-                f"its deadline of {deadline:g} s passed"
-                if late
-                else f"no agent had free capacity within {self.rounds.patience_s:g} s"
-            )
-            self._decline(waiting, reason)
-        elif waiting.placed is not None and waiting.placed.task is None:
-            if late:
-                self._dispatcher.withdraw(waiting, f"its deadline of {deadline:g} s passed in line")
-            elif deadline < float("inf"):
-                loop = asyncio.get_running_loop()
-                waiting.timer = loop.call_later(waiting.offer.arrived_s + deadline - now, self._expire, waiting)
+        late = waiting.late(asyncio.get_running_loop().time())
+        if id(waiting) in self._queue:
+            self._leave(waiting)
+            patience = f"no agent had free capacity within {self.rounds.patience_s:g} s"
+            self._decline(waiting, waiting.lateness() if late else patience)
+        elif late and waiting.placed is not None and waiting.placed.task is None:
+            self._dispatcher.withdraw(waiting, declined=f"{waiting.lateness()} in line")
 
-    def _give_back(self, waiting: Waiting) -> None:
-        self._queue.appendleft(waiting)
+    def _give_back(self, some: Sequence[Waiting]) -> None:
+        self._join(some, first=True)
         self._wake.set()
 
     async def _run_rounds(self) -> None:
@@ -231,7 +268,7 @@ class Router:
     async def _wait(self) -> None:
         """Until something happened, or an engine is due to be tried again."""
         now = asyncio.get_running_loop().time()
-        trial = self._health.next_trial_s(now)
+        trial = self._health.next_trial_s(now) if self._queue else None
         try:
             async with asyncio.timeout(None if trial is None else max(trial - now, 0.0)):
                 await self._wake.wait()
@@ -250,86 +287,122 @@ class Router:
 
     def _run_round(self) -> bool:
         """Hold one round; False if there was none, or if it left all that it saw waiting."""
-        fleet = self._fleet()
-        if not fleet.alive.any():
-            self._fail_all(EngineError(f"every engine is down: {', '.join(agent.name for agent in self._agents)}"))
-            return False
         batch: list[Waiting] = []
-        started = time.perf_counter()
         try:
+            fleet = self._fleet()
+            if not fleet.alive.any():
+                if not self._health.hopeful():
+                    names = ", ".join(agent.name for agent in self._agents)
+                    self._fail_all(EngineError(f"every engine is down: {names}"))
+                return False
             if not self.policy.ready(fleet):
                 return False
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), self.rounds.max_batch))]
+            batch = self._gather(fleet)
+            if not batch:
+                return False
+            started = time.perf_counter()
             decision = self.policy.decide([waiting.offer for waiting in batch], fleet)
-            self._count(decision, time.perf_counter() - started)
+            check_decision(decision, len(batch), len(self._agents))
+            self._statistics.count(decision, time.perf_counter() - started)
             if decision.outcome is not None:
                 self._watch(decision.outcome)
+            self._carry_out(batch, decision, fleet)
         except Exception as error:
-            for waiting in batch or [self._queue.popleft()]:
-                waiting.fail(error)
+            if not batch and self._queue:
+                batch = [self._queue.popitem(last=False)[1]]
+            for waiting in batch:
+                untold = waiting.offer.request.id in self._open
+                if untold and waiting.placed is None and id(waiting) not in self._queue:
+                    self._fail(waiting, error)
             return True
-        self._carry_out(batch, decision, fleet)
         return any(decision.agents != WAITING)
 
+    def _gather(self, fleet: Fleet) -> list[Waiting]:
+        """The round's requests, out of the queue.
+
+        They are the first that have not been cancelled, are not late, and have not been failed by all who are up: those
+        wait for the others.
+        """
+        batch: list[Waiting] = []
+        up = frozenset(map(int, np.flatnonzero(fleet.alive)))
+        for waiting in list(self._queue.values()):
+            if len(batch) == self.rounds.max_batch:
+                break
+            if waiting.answer.done():
+                self._abandon(waiting)
+            elif waiting.late(fleet.now_s):
+                self._expire(waiting)
+            elif up - waiting.offer.refused:
+                self._leave(waiting)
+                batch.append(waiting)
+        return batch
+
     def _carry_out(self, batch: Sequence[Waiting], decision: Decision, fleet: Fleet) -> None:
-        positions = np.arange(len(batch)) if decision.positions is None else decision.positions
+        positions = np.arange(len(batch)) if decision.positions is None else np.asarray(decision.positions)
         for i in map(int, np.argsort(positions, kind="stable")):
             waiting, agent = batch[i], int(decision.agents[i])
-            if waiting.answer.done():
-                continue
             if agent == UNSERVED:
-                self._decline(waiting, "no agent costs less than the reported value")
+                self._turn_away(waiting)
             elif agent >= 0:
                 self._place(waiting, agent, decision, i, fleet)
-        # Those that go on waiting do so in their order, before whoever comes later.
-        self._queue.extendleft(reversed([batch[int(i)] for i in np.flatnonzero(decision.agents == WAITING)]))
         for agent in range(len(self._agents)):
             self._dispatcher.pump(agent)
-        if not self._dispatcher.busy:
+        again = [batch[int(i)] for i in np.flatnonzero(decision.agents == WAITING)]
+        if self._dispatcher.busy or not fleet.alive.all():
+            # They go on waiting in their order, before whoever comes later.
+            self._join(again, first=True)
+        else:
             # Nothing in flight could change the answer.
-            for waiting in [one for one in batch if one in self._queue]:
-                self._queue.remove(waiting)
-                self._decline(waiting, "no agent costs less than the reported value")
+            for waiting in again:
+                self._turn_away(waiting)
+
+    def _turn_away(self, waiting: Waiting) -> None:
+        """The policy wants no agent for it: that is an answer, unless it had one and was failed."""
+        if waiting.errors:
+            self._fail(waiting, waiting.failure())
+        else:
+            self._decline(waiting, "no agent costs less than the reported value")
 
     def _place(self, waiting: Waiting, agent: int, decision: Decision, i: int, fleet: Fleet) -> None:
         predicted = decision.predicted[i] if decision.predicted else None
         note = decision.notes[i] if decision.notes else None
         try:
             if agent in waiting.offer.refused:
-                raise EngineError(f"request {waiting.offer.request.id} failed: {'; '.join(waiting.errors)}")
+                raise waiting.failure(f"the policy gave it to {self._agents[agent].name} all the same")
             self._dispatcher.place(Placed(waiting, agent, int(decision.charges[i]), predicted, note, fleet.now_s))
         except Exception as error:
-            self._publish(Failed(fleet.now_s, waiting.offer, agent, error, retried=False, note=note))
-            waiting.fail(error)
-
-    def _count(self, decision: Decision, seconds: float) -> None:
-        self._statistics.rounds += 1
-        self._statistics.decide_s.append(seconds)
-        if decision.outcome is not None:
-            self._statistics.predicted_welfare += decision.outcome.welfare
-            self._statistics.predicted_surplus += decision.outcome.surplus
-            self._statistics.deficits += decision.outcome.surplus < 0
-            self._statistics.losses += min(decision.outcome.bidder_utilities().values(), default=0) < 0
-            self._statistics.decided += int((decision.agents >= 0).sum())
-            if decision.displaced is not None:
-                self._statistics.contested += int(decision.displaced.sum())
+            self._fail(waiting, error, agent, note)
 
     def _decline(self, waiting: Waiting, reason: str) -> None:
         declined = Declined(asyncio.get_running_loop().time(), waiting.offer, reason)
         self._publish(declined)
         waiting.resolve(declined)
 
+    def _fail(self, waiting: Waiting, error: Exception, agent: int | None = None, note: object = None) -> None:
+        now = asyncio.get_running_loop().time()
+        self._publish(Failed(now, waiting.offer, agent, error, retried=False, note=note))
+        waiting.fail(error)
+
+    def _fail_all(self, error: EngineError) -> None:
+        while self._queue:
+            self._fail(self._queue.popitem(last=False)[1], error)
+
     def _publish(self, event: Event) -> None:
+        if isinstance(event, Served | Declined) or (isinstance(event, Failed) and not event.retried):
+            self._open.discard(event.offer.request.id)
         for subscriber in self._subscribers:
             try:
                 subscriber(event)
             except Exception as error:
                 _log.error("%s failed to take note of %s", subscriber, type(event).__name__, exc_info=error)
-                self._failures.append(error)
-                self._on_error(error)
+                self._note_failure(error)
 
-    def _fail_all(self, error: EngineError) -> None:
-        for waiting in self._queue:
-            self._publish(Failed(asyncio.get_running_loop().time(), waiting.offer, None, error, retried=False))
-            waiting.fail(error)
-        self._queue.clear()
+    def _note_failure(self, error: Exception) -> None:
+        """Tell whoever runs the router: now, and when it stops."""
+        if isinstance(error, LedgerError):
+            _log.error("%s", error)
+        self._failure = self._failure or error
+        try:
+            self._on_error(error)
+        except Exception:
+            _log.exception("on_error failed")

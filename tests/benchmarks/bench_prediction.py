@@ -2,7 +2,10 @@
 
 Every figure is prequential: a request is predicted as it is dispatched, learnt from when its first token came (trees:
 when it finished, as they are used). NMAE is MAE / mean of the whole stream, cold start included. The seed is none of
-those that constants were chosen on (0, 1, 2).
+those that constants were chosen on (0, 1, 2). The engines are linear in what the queue model learns, so a second half
+of the rows has steps that vary by chance as much as the calibrations err.
+
+Milliseconds here are the least of several runs by the clock, not CPU time.
 """
 
 import time
@@ -23,7 +26,7 @@ from prediction import (
     TokenPrices,
 )
 from tests.prediction import slow_trees
-from tests.prediction.engine_stream import LOADS, FirstToken, Sent, stream
+from tests.prediction.engine_stream import LOADS, Assigned, FirstToken, Sent, stream
 
 SEED = 3
 COUNT = 1500
@@ -33,6 +36,7 @@ STREAMS = [(name, noise) for noise in (0.0, NOISE) for name in LOADS]
 
 #: MAE / mean that each load may have, over all and over the first requests.
 NMAE = {"light": 0.10, "medium": 0.10, "heavy": 0.10, "saturated": 0.20}
+NMAE |= dict.fromkeys(("saturated, depth 1", "saturated, depth 2"), 0.20)
 FIRST, FIRST_NMAE = 117, 0.20
 #: Share within 90 % intervals in every stretch of so many requests.
 STRETCH, WITHIN = 300, (0.87, 0.93)
@@ -51,29 +55,33 @@ def errors(predicted: np.ndarray, actual: np.ndarray) -> dict[str, float]:
 @pytest.mark.parametrize(("load", "noise"), STREAMS)
 def test_first_tokens(row: list[dict[str, object]], load: str, noise: float) -> None:
     made = stream(LOADS[load], COUNT, SEED, noise)
-    queue, trees = QueueModel(made.models, [p.fresh for p in made.prices]), HoeffdingQoS(made.prices)
+    queue, trees = (
+        QueueModel(made.models, [p.fresh for p in made.prices], depth=LOADS[load].depth),
+        HoeffdingQoS(made.prices),
+    )
     intervals = ConformalIntervals()
     told: dict[str, tuple[float, float, float, float]] = {}
-    sent: dict[str, float] = {}
+    began: dict[str, float] = {}
     actual: dict[str, float] = {}
     for event in made.events:
         j, name = event.agent, event.name
-        if isinstance(event, Sent):
+        if isinstance(event, Assigned):
             features = event.features
             latency = queue.predict(event.states, features.prompt_tokens, features.cached_tokens, event.now_s)
             expected = float(latency.total[0, j])
             low, high = intervals.interval(expected)
             told[name] = (expected, float(low), float(high), float(trees.predict(features).latency[0, j]))
-            sent[name] = event.now_s
-            queue.sent(j, name, event.pending, event.states[j].decoding)
+            began[name] = event.now_s
+        elif isinstance(event, Sent):
+            queue.sent(j, name, event.pending, event.decoding)
         elif isinstance(event, FirstToken):
-            actual[name] = event.now_s - sent[name]
+            actual[name] = event.now_s - began[name]
             queue.first_token(j, name, event.now_s)
             intervals.learn(told[name][0], actual[name], told[name][1:3])
         else:
             trees.learn(j, event.row, event.measured)
-    table = np.array([told[name] for name in sent])
-    seconds = np.array([actual[name] for name in sent])
+    table = np.array([told[name] for name in began])
+    seconds = np.array([actual[name] for name in began])
     ours, theirs = errors(table[:, 0], seconds), errors(table[:, 3], seconds)
     held = (table[:, 1] <= seconds) & (seconds <= table[:, 2])
     stretches = [held[k : k + STRETCH].mean() for k in range(0, COUNT, STRETCH)]
@@ -86,7 +94,8 @@ def test_first_tokens(row: list[dict[str, object]], load: str, noise: float) -> 
         row.append(line)
     assert ours["NMAE"] <= NMAE[load]
     if load != "saturated":
-        # There the mates of one moment are not all known yet: printed, and about the bar.
+        # Not held there, .10 to .25 by seed and noise: whoever comes while a step runs joins the next and delays all in
+        # it. Adding what is expected to come took the bias away and made errors larger, on every load.
         assert ours[f"first {FIRST}"] <= FIRST_NMAE
     assert WITHIN[0] <= min(stretches) and max(stretches) <= WITHIN[1]
 

@@ -6,7 +6,7 @@ engine that served the conversation, and sends several at once where several wai
 """
 
 import asyncio
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -20,26 +20,39 @@ BLOCK = 16
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`rate` of turns a second over all engines, at most `slots` in flight at each."""
+    """`rate` of turns a second over all engines, at most `slots` assigned to each, `depth` sent without first token."""
 
     rate: float
     slots: int
+    depth: int | None = None
 
 
 #: Of four engines, two each of the calibrations that ship: lightly used, half, nearly fully, and more than they can do.
 LOADS = {"light": Load(0.5, 4), "medium": Load(1.0, 4), "heavy": Load(1.5, 4), "saturated": Load(2.5, 16)}
+#: The same saturation, but no engine holds more than one, or two, without a first token.
+LOADS |= {"saturated, depth 1": Load(2.5, 16, 1), "saturated, depth 2": Load(2.5, 16, 2)}
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """A request was dispatched; everything that a predictor may see, just before."""
+class Assigned:
+    """A request was given to an agent; everything that a predictor may see, just before."""
 
     name: str
     agent: int
     now_s: float
     states: tuple[AgentState, ...]
     features: Features
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """It left the router's line, beside so many that are decoding; at once unless the engine holds enough."""
+
+    name: str
+    agent: int
+    now_s: float
     pending: Pending
+    decoding: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +71,7 @@ class Finished:
     measured: Measured
 
 
-Event = Sent | FirstToken | Finished
+Event = Assigned | Sent | FirstToken | Finished
 
 
 @dataclass(slots=True)
@@ -111,6 +124,7 @@ class _Router:
         self.pending: list[dict[str, Pending]] = [{} for _ in range(agents)]
         self.inflight = np.zeros(agents, int)
         self.stepped = [-np.inf] * agents
+        self.turns: list[dict[str, asyncio.Event]] = [{} for _ in range(agents)]
         self.home: dict[int, int] = {}
         self.waiting: list[tuple[int, int, list[int], int]] = []
         self.dialogues: dict[int, tuple[int, list[int]]] = {}
@@ -169,23 +183,39 @@ class _Router:
             np.full((1, len(cached)), len(text)), cached[None, :], np.array([most]), np.array([turn]),
             self.inflight.copy(), np.full(len(cached), self.load.slots), backlog,
         )  # fmt: skip
-        pending = Pending(len(text), int(cached[j]), now)
-        self.stream.events.append(Sent(name, j, now, states, features, pending))
-        self.pending[j][name] = pending
+        self.stream.events.append(Assigned(name, j, now, states, features))
+        self.pending[j][name] = Pending(len(text), int(cached[j]))
+        self.turns[j][name] = asyncio.Event()
         self.inflight[j] += 1
+        self.send(j)
         length = int(np.clip(self.rng.lognormal(np.log(28 + 8 * j), 0.5), 1, most))
         row = features.row(0, j)
         return asyncio.create_task(self.one(name, j, dialogue, turn, text, self.words(length), row))
+
+    def send(self, j: int) -> None:
+        """Send from the line what the engine may hold."""
+        now = asyncio.get_running_loop().time()
+        mine = self.pending[j]
+        for name, turn in list(self.turns[j].items()):
+            if self.load.depth is not None and len(mine) - len(self.turns[j]) >= self.load.depth:
+                return
+            del self.turns[j][name]
+            mine[name] = replace(mine[name], sent_s=now)
+            self.stream.events.append(Sent(name, j, now, mine[name], int(self.inflight[j]) - len(mine)))
+            turn.set()
 
     async def one(
         self, name: str, j: int, dialogue: int, turn: int, text: list[int], answer: list[int], row: dict[str, float]
     ) -> None:
         loop = asyncio.get_running_loop()
+        if name in self.turns[j]:
+            await self.turns[j][name].wait()
 
         def first() -> None:
             self.pending[j].pop(name)
             self.stepped[j] = loop.time()
             self.stream.events.append(FirstToken(name, j, loop.time()))
+            self.send(j)
 
         done = await self.engines[j].generate_tokens(text, answer, name=name, first_token=first)
         self.inflight[j] -= 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prediction import AgentState, Pending, PredictionError, QueueModel, queueing, service_time
+from prediction import AgentState, Pending, PredictionError, QueueModel, queueing, service_time, speed_changes
 
 PRICES = [0.001]
 
@@ -100,6 +100,24 @@ def test_a_change_of_speed_is_forgotten_within_twenty_steps(slower):
     assert errors(pairs[20:]).mean() < 0.06
 
 
+def test_one_slow_engine_of_a_model_slows_no_other():
+    rng = np.random.default_rng(4)
+    model = QueueModel(["m"] * 3, PRICES * 3)
+    off = []
+    for k in range(900):
+        agent, tokens = k % 3, int(rng.integers(20, 600))
+        took = (0.2 + 0.003 * tokens) * (3.0 if agent == 1 and k > 300 else 1.0) * float(rng.lognormal(0.0, 0.05))
+        prompt = np.full((1, 3), tokens)
+        expected = model.predict([AgentState()] * 3, prompt, prompt * 0, 1e4 + k).total[0, agent]
+        off.append((agent, abs(expected - took) / took))
+        model.sent(agent, "r", Pending(tokens, 0, 10.0 * k), 0)
+        model.first_token(agent, "r", 10.0 * k + took)
+    for agent in range(3):
+        assert np.mean([error for one, error in off[400:] if one == agent]) < 0.08
+    assert [changes.found > 0 for changes in model._changes] == [False, True, False]
+    assert model.seconds_per_token()[1] == pytest.approx(3 * model.seconds_per_token()[0], rel=0.1)
+
+
 def test_a_steady_noisy_engine_is_not_taken_to_change():
     rng = np.random.default_rng(2)
     model = QueueModel(["m"], PRICES)
@@ -107,7 +125,7 @@ def test_a_steady_noisy_engine_is_not_taken_to_change():
         tokens = int(rng.integers(20, 600))
         model.sent(0, "r", Pending(tokens, 0, 10.0 * k), 0)
         model.first_token(0, "r", 10.0 * k + (0.2 + 0.003 * tokens) * float(rng.lognormal(0.0, 0.15)))
-    assert model._services[0].changes == 0
+    assert model._changes[0].found == 0
 
 
 def test_one_absurd_measurement_moves_little():
@@ -241,7 +259,7 @@ def test_bad_input_is_refused():
             call()
 
 
-@pytest.mark.parametrize("module", [queueing, service_time])
+@pytest.mark.parametrize("module", [queueing, service_time, speed_changes])
 def test_the_documented_examples_run(module):
     result = doctest.testmod(module)
     assert result.attempted and not result.failed

@@ -16,7 +16,7 @@ from runtime.engines.engine import Completion, EngineInfo, Message, Request
 from runtime.engines.simulated.block_cache import BlockCache, Holding
 from runtime.engines.simulated.step_time import StepTime
 from runtime.engines.simulated.tokens import END, VOCABULARY, cut_answer, encode_chat
-from runtime.errors import EngineError, RequestError
+from runtime.errors import EngineDownError, EngineError, RequestError
 
 Reply = Callable[[Request], str]
 FirstToken = Callable[[], None]
@@ -115,7 +115,7 @@ class SimulatedEngine:
         )
 
     async def stop(self) -> None:
-        """Stop the scheduler; whatever is still running fails with `EngineError`."""
+        """Stop the scheduler; whatever is still running fails with `EngineDownError`."""
         if self._worker is None:
             return
         self._worker.cancel()
@@ -125,7 +125,7 @@ class SimulatedEngine:
         for one in [*self._running, *self._waiting]:
             self._forget(one)
             if not one.done.done():
-                one.done.set_exception(EngineError(f"engine {self.name} was stopped"))
+                one.done.set_exception(EngineDownError(f"engine {self.name} was stopped"))
 
     async def tokenize(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Token ids of the prompt."""
@@ -169,7 +169,7 @@ class SimulatedEngine:
             EngineError: the engine is not running.
         """
         if self._worker is None:
-            raise EngineError(f"engine {self.name} is not running; start it first")
+            raise EngineDownError(f"engine {self.name} is not running; start it first")
         if not prompt or len(answer) > self._answer_limit(name, prompt, len(answer)):
             raise RequestError(
                 f"request {name} has {len(prompt)} prompt tokens and {len(answer)} to generate: too many, or none"

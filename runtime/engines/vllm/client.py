@@ -3,15 +3,16 @@
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from runtime.engines.engine import Completion, Message, Request
-from runtime.errors import EngineError, ModelError, RequestError
+from runtime.errors import EngineBusyError, EngineDownError, EngineError, ModelError, RequestError
 
 _DETAILS_FLAG = "--enable-prompt-tokens-details"
 _LINE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>\S+)")
@@ -36,7 +37,11 @@ class ServedModel:
 
 
 class VllmClient:
-    """One server's address and its connections. Raises `EngineError`, `RequestError` and `ModelError` alone."""
+    """One server's address and its connections. Raises `EngineError`, `RequestError` and `ModelError` alone.
+
+    Of engine errors, `EngineDownError` says that nobody listens there, `EngineBusyError` that it takes no more for now;
+    any other is of one request.
+    """
 
     def __init__(self, url: str, api_key: str | None = None) -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
@@ -87,7 +92,7 @@ class VllmClient:
         response = await self._send("GET", "/metrics")
         return [
             Sample(line["name"], dict(_LABEL.findall(line["labels"] or "")), float(line["value"]))
-            for line in map(_LINE.match, response.text.splitlines())
+            for line in map(_LINE.match, response.text.split("\n"))
             if line is not None
         ]
 
@@ -121,7 +126,7 @@ class VllmClient:
             async with self._http.stream("POST", "/v1/chat/completions", json=question) as response:
                 if response.is_error:
                     await response.aread()
-                    raise self._refusal(response.status_code, response.text)
+                    raise self._refusal(response.status_code, response.text, response.headers)
                 async for chunk in self._chunks(response):
                     waiting = answer.first_s is None
                     answer.take(chunk, time.perf_counter() - began)
@@ -129,7 +134,7 @@ class VllmClient:
                         first_token()
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise self._nonsense("/v1/chat/completions", f"a chunk out of shape: {error!r}") from error
         return self._completion(answer)
 
@@ -157,19 +162,19 @@ class VllmClient:
                 token_ids=(*answer.prompt_ids, *answer.output_ids) if answer.prompt_ids else (),
                 finish_reason=answer.finish_reason,
             )
-        except (KeyError, TypeError, ValueError):
+        except (ArithmeticError, KeyError, TypeError, ValueError):
             raise self._nonsense(where, f"usage {answer.usage}") from None
 
     async def _chunks(self, response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
         """The server-sent events of one answer, up to the mark of its end."""
-        async for line in response.aiter_lines():
-            data = line.removeprefix("data:").strip()
-            if data == line.strip() or data == "[DONE]":
+        async for line in _lines(response):
+            data = line.removeprefix(b"data:").strip()
+            if not line.startswith(b"data:") or data == b"[DONE]":
                 continue
             chunk = json.loads(data)
             if "error" in chunk:
                 code = chunk["error"].get("code") if isinstance(chunk["error"], dict) else None
-                raise self._refusal(code if isinstance(code, int) else 500, data)
+                raise self._refusal(code if isinstance(code, int) else 500, data.decode(), {})
             yield chunk
 
     async def _ask(self, method: str, path: str, question: object = None) -> dict[str, Any]:
@@ -188,10 +193,10 @@ class VllmClient:
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
         if response.is_error:
-            raise self._refusal(response.status_code, response.text)
+            raise self._refusal(response.status_code, response.text, response.headers)
         return response
 
-    def _refusal(self, status: int, body: str) -> EngineError | RequestError | ModelError:
+    def _refusal(self, status: int, body: str, headers: Mapping[str, str]) -> EngineError | RequestError | ModelError:
         """The error that an answer with this status means."""
         reason = _reason(body)
         if "chat template" in reason:
@@ -205,10 +210,13 @@ class VllmClient:
             return EngineError(f"{self.url} does not know what was asked ({reason}); is it a vLLM server?")
         if status in (httpx.codes.BAD_REQUEST, httpx.codes.REQUEST_ENTITY_TOO_LARGE, httpx.codes.UNPROCESSABLE_ENTITY):
             return RequestError(f"{self.url} cannot serve this request: {reason}")
+        if status in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE):
+            return EngineBusyError(f"{self.url} takes no more for now ({status}): {reason}", _retry_after(headers))
         return EngineError(f"{self.url} failed with status {status}: {reason}")
 
     def _unreachable(self, error: httpx.HTTPError) -> EngineError:
-        return EngineError(f"{self.url} cannot be reached ({type(error).__name__}: {error}); is the server running?")
+        kind = EngineDownError if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else EngineError
+        return kind(f"{self.url} cannot be reached ({type(error).__name__}: {error}); is the server running?")
 
     def _nonsense(self, path: str, what: str) -> EngineError:
         return EngineError(f"{self.url}{path} answered with nonsense ({what})")
@@ -227,7 +235,7 @@ class _Answer:
     last_s: float = 0.0
 
     def take(self, chunk: dict[str, Any], now_s: float) -> None:
-        self.prompt_ids += chunk.get("prompt_token_ids") or []
+        self.prompt_ids += map(int, chunk.get("prompt_token_ids") or [])
         self.usage = chunk.get("usage") or self.usage
         for choice in chunk["choices"]:
             text, tokens = choice["delta"].get("content") or "", choice.get("token_ids") or []
@@ -237,7 +245,26 @@ class _Answer:
                 self.first_s = now_s if self.first_s is None else self.first_s
                 self.last_s = now_s
             self.text.append(text)
-            self.output_ids += tokens
+            self.output_ids += map(int, tokens)
+
+
+async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
+    """Lines as server-sent events have them: U+2028 and its like, where Python's own lines end, are text."""
+    rest = b""
+    async for piece in response.aiter_bytes():
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield line
+    yield rest
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds after which a busy server wants to be asked again, 1 where it does not say so in seconds."""
+    try:
+        seconds = float(headers.get("retry-after", "1"))
+    except ValueError:
+        return 1.0
+    return min(max(seconds, 0.0), 60.0) if isfinite(seconds) else 1.0
 
 
 def _check_address(url: str) -> None:

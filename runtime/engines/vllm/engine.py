@@ -20,7 +20,7 @@ from typing import Self
 from runtime.engines.engine import Completion, EngineInfo, Message, Request
 from runtime.engines.vllm.client import Sample, VllmClient
 from runtime.engines.vllm.process import SMALL_CPU, ServerOptions, ServerProcess, find_python
-from runtime.errors import EngineError, RequestError
+from runtime.errors import EngineBusyError, EngineDownError, EngineError, RequestError
 from runtime.models.folder import validate_model_folder
 
 __all__ = ["EngineCounters", "ServerOptions", "StartProgress", "VllmEngine"]
@@ -138,8 +138,10 @@ class VllmEngine:
         return None if self._server is None else self._server.pid
 
     async def start(self) -> EngineInfo:
-        """Start or reach the server, and read from it what it is."""
+        """Start or reach the server, and read from it what it is; one of ours that has died is started anew."""
         async with self._changing:
+            if self._info is not None and self._server is not None and self._server.exit_code() is not None:
+                await self._close()
             if self._info is None:
                 try:
                     self._info = await self._open()
@@ -273,22 +275,27 @@ class VllmEngine:
                 if server.exit_code() is not None:
                     return self._death(server)
                 await asyncio.sleep(_POLL_S / 10)
-        return EngineError(f"engine {self.name!r}: {error}")
+        message = f"engine {self.name!r}: {error}"
+        if isinstance(error, EngineBusyError):
+            return EngineBusyError(message, error.retry_after_s)
+        return type(error)(message)
 
-    def _death(self, server: ServerProcess) -> EngineError:
-        return EngineError(
+    def _death(self, server: ServerProcess) -> EngineDownError:
+        return EngineDownError(
             f"vLLM of engine {self.name!r} died with exit code {server.exit_code()}; its log ended:\n"
             f"{_indented(server.tail())}"
         )
 
     def _connected(self) -> VllmClient:
         if self._client is None:
-            raise EngineError(f"engine {self.name!r} is not running; use `async with engine:` or await engine.start()")
+            raise EngineDownError(
+                f"engine {self.name!r} is not running; use `async with engine:` or await engine.start()"
+            )
         return self._client
 
     def _described(self) -> EngineInfo:
         if self._info is None:
-            raise EngineError(f"engine {self.name!r} is not ready; await engine.start() first")
+            raise EngineDownError(f"engine {self.name!r} is not ready; await engine.start() first")
         return self._info
 
 

@@ -111,8 +111,9 @@ def test_nobody_interrupted_but_the_rule() -> None:
     assert message(audit("foreign:Interrupts", *ONE)).startswith("KeyboardInterrupt: ")
 
 
-def test_a_worker_that_is_ended_is_no_verdict() -> None:
-    assert "a worker process died" in message(audit("foreign:Exits", *ONE, "--workers", "2"))
+@pytest.mark.parametrize(("rule", "how"), [("Exits", "exit status 0"), ("Dies", "signal SIGSEGV")])
+def test_a_worker_that_is_ended_is_no_verdict(rule: str, how: str) -> None:
+    assert f"a worker process died, {how}: " in message(audit(f"foreign:{rule}", *ONE, "--workers", "2"))
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -198,3 +198,59 @@ def test_vcg_serves_the_shipped_dialogues_without_a_contradiction() -> None:
     done = demo("--data", "shipped", "--policy", "iemas", "--policy", "first-come", "--out", "o")
     assert done.exit_code == 0 and "CONTRADICTED" not in done.stdout
     assert left(Path("o")) == set(RESULTS)
+
+
+UNRULY = """
+import os, signal
+from mechanisms import VCG, PayAsBid
+
+class Exits(PayAsBid):
+    def charge(self, market, allocation, allocator):
+        os._exit(0)
+class Dies(PayAsBid):
+    def charge(self, market, allocation, allocator):
+        os.kill(os.getpid(), signal.SIGSEGV)
+class Hangs(PayAsBid):
+    def charge(self, market, allocation, allocator):
+        while True:
+            pass
+class Right(VCG):
+    pass
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals and process groups as POSIX systems have them")
+@pytest.mark.parametrize(
+    ("named", "options", "said"),
+    [
+        ("unruly:Exits", (), "unruly:Exits ended the process of the audit before it could answer: exit status 0"),
+        ("./unruly.py:Dies", (), "signal SIGSEGV"),
+        ("unruly:Hangs", ("--time-limit", "3"), "did not move on for 3 s; --time-limit SECONDS"),
+        ("unruly:Missing", (), "has no attribute 'Missing'"),
+    ],
+)
+def test_code_of_others_that_ends_its_process_or_hangs_is_one_line(
+    named: str, options: tuple[str, ...], said: str
+) -> None:
+    Path("unruly.py").write_text(UNRULY)
+    command = "import sys; from experiments.cli import main; sys.argv[0] = 'iemas'; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", command, "demo", *QUICK, "--out", "o", "--mechanism", named, *options],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+    )
+    assert (done.returncode, done.stdout) == (2, "") and not Path("o").exists()
+    [line] = done.stderr.strip().splitlines()
+    assert line.startswith("iemas: ") and said in line
+
+
+def test_code_of_others_that_is_right_is_served_with_its_own_audit() -> None:
+    Path("unruly.py").write_text(UNRULY)
+    done = demo(*QUICK, "--out", "o", "--mechanism", "unruly:Right", "--json")
+    assert done.exit_code == 0, done.exception
+    audited = json.loads(Path("o/results.json").read_text())["audit"]
+    assert audited["mechanism"]["name"] == "unruly:Right" and len(audited["scopes"]) == 11
+    assert {found["status"] for found in audited["findings"]} == {"VERIFIED"}

@@ -22,8 +22,8 @@ from experiments.results.results import StudyResult
 from experiments.worlds.run import PolicyRun
 from mechanisms import Preferences
 from proofs import Grid, audit
-from runtime import Completion, Declined, EngineInfo, Message, Request, Served
-from runtime.rounds.records import Prediction, RoundStatistics
+from runtime import Completion, Declined, EngineInfo, Message, Offer, Prediction, Request, Served
+from runtime.rounds.records import RoundStatistics
 
 pytestmark = pytest.mark.usefixtures("replayed_here")
 
@@ -32,12 +32,17 @@ ENGINE = EngineInfo("m", 16, 100, 4096, 4, "t", simulated=True)
 BANNER = 'class="despite"'
 
 
+def offer(request: Request, arrived_s: float) -> Offer:
+    return Offer(request, Preferences(10.0, 1.0), ((1, 2), (1, 2)), 0, arrived_s)
+
+
 def served(k: int, seed: int, *, predicted: bool, bidder: str = "bidder-0") -> Served:
     request = Request(f"{k}", bidder, (Message("user", "hello"),))
     done = Completion("yes", 100, 10 * (k % 7), 5, 0.1 + 0.01 * k + 0.05 * seed, 0.5 + 0.01 * k)
     guess = Prediction(0.2, 1.1, 0.6) if predicted else None
     charge, cost = 2_000_000 if predicted else 0, 1_000_000 + 1000 * k
-    return Served(request, k % 2, done, float(k), k + 0.01, charge, cost, cost, float(k % 2), guess)
+    asked, at_s = offer(request, float(k)), k + 0.01
+    return Served(at_s + 0.5, asked, k % 2, done, at_s, at_s, charge, cost, cost, float(k % 2), guess)
 
 
 def run(policy: str, seed: int = 0, requests: int = 60, *, predicted: bool = False, **fields: object) -> PolicyRun:
@@ -47,7 +52,7 @@ def run(policy: str, seed: int = 0, requests: int = 60, *, predicted: bool = Fal
         tuple(served(k, seed, predicted=predicted) for k in range(requests)),
         (),
         {"bidder-0": Preferences(10.0, 1.0)},
-        RoundStatistics(rounds=4, contested=1, decide_s=[0.001] * 4),
+        RoundStatistics(rounds=4, decided=60, contested=15, decide_s=[0.001] * 4),
         (ENGINE, ENGINE),
         100.0,
     )
@@ -169,6 +174,12 @@ def test_no_figure_is_a_dash(result: StudyResult) -> None:
     assert not cells["iemas"].best
 
 
+def test_contested_is_a_share_of_requests_and_of_auctions_alone(result: StudyResult) -> None:
+    cells = column("contested").cells(result.table(), spread=False)
+    assert cells["iemas"].text == "25"
+    assert cells["random"].text == NONE
+
+
 def test_the_page_has_dashes_and_no_nan(result: StudyResult, written: Callable[[StudyResult], str]) -> None:
     page = written(result)
     assert f'<td class="number none">{NONE}</td>' in page
@@ -196,7 +207,9 @@ def test_less_is_better_where_it_is_and_zero_has_no_sign() -> None:
 @pytest.mark.parametrize("runs", ["none", "all declined", "one policy declined"])
 def test_nothing_served_is_no_crash(result: StudyResult, written: Callable[[StudyResult], str], runs: str) -> None:
     request = Request("r", "bidder-0", (Message("user", "hello"),))
-    empty = run("iemas", requests=0, declined=(Declined(request, "too dear"),), statistics=RoundStatistics())
+    empty = run(
+        "iemas", requests=0, declined=(Declined(1.0, offer(request, 0.0), "too dear"),), statistics=RoundStatistics()
+    )
     chosen = {"none": (), "all declined": (empty,), "one policy declined": (empty, run("random"))}[runs]
     page = written(dataclasses.replace(result, runs=chosen))
     assert "Nothing to draw." in page

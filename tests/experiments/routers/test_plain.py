@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from experiments.routers.plain import CacheAware, baselines
-from prediction import Measured
-from runtime import Offer, Policy
-from tests.runtime.policies.test_auction import agent, completion, fleet, offer
+from runtime import WAITING, Offer, Policy
+from tests.runtime.policies.test_paper import agent, completion, fleet, offer, served
 
 AGENTS = [agent("a"), agent("b"), agent("c")]
 TEXT = "a long question about the ferries of a harbour town and their times"
@@ -30,10 +29,10 @@ def test_every_policy_uses_living_agents_alone_and_charges_no_more_than_cost(mad
     made.attach(AGENTS)
     offers = [offer(f"r{k}", f"question {k}", agents=3) for k in range(9)]
     decided = made.decide(offers, fleet(AGENTS, alive=[True, False, True]))
-    assert set(decided.agents.tolist()) <= {0, 2, -1}
+    assert set(decided.agents.tolist()) <= {0, 2, WAITING}
     if decided.outcome is None:
         assert not decided.charges.any()
-        assert -1 not in decided.agents
+        assert (decided.agents >= 0).all()
     else:
         assert decided.outcome.surplus == 0
 
@@ -69,8 +68,8 @@ def test_cache_aware_follows_the_prefix_until_the_load_is_lopsided() -> None:
     aware = CacheAware()
     aware.attach(AGENTS)
     first = offer("r", TEXT, agents=3)
-    aware.decide([first], fleet(AGENTS))
-    aware.learn(first, 2, completion(first), Measured(0.1, 0.1))
+    decided = aware.decide([first], fleet(AGENTS, alive=[False, False, True]))
+    aware.notice(served(first, 2, completion(first), decided.notes[0]))
     again = offer("s", TEXT, "fine", "and on Sundays?", agents=3)
     assert aware.decide([again], fleet(AGENTS, inflight=[1, 1, 3])).agents.tolist() == [2]
     assert aware.decide([again], fleet(AGENTS, inflight=[1, 1, 12])).agents.tolist() == [0]

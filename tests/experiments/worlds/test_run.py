@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from allocation import MICROS
+from allocation import MICROS, to_micros
 from experiments.data import Corpus, Dialogue, Turn, arrivals
 from experiments.results.measures import averaged, measure, true_value
 from experiments.worlds.fleets import simulated_fleet
 from experiments.worlds.run import PolicyRun, Workload, run_policy, workload
 from mechanisms import Preferences, find_mechanism
-from runtime import Auction, Ledger, Policy, RoundRules, running
+from runtime import Event, Ledger, PaperAuction, Policy, RoundRules, Served, running
 from runtime.engines.simulated.virtual_time import run
 
 
@@ -40,20 +40,20 @@ def load(corpora: list[Corpus], seed: int = 0) -> Workload:
     )
 
 
-def hold(policy: Policy, requests: Workload, books: Ledger | None = None) -> PolicyRun:
+def hold(policy: Policy, requests: Workload, books: Ledger | None = None, slots: int = 2) -> PolicyRun:
     engines, prices = simulated_fleet(requests, seed=1)
 
     async def main() -> PolicyRun:
         async with running(engines):
             return await run_policy(
-                policy, requests, engines, prices, seed=1, rounds=RoundRules(slots=2), ledger=books or Ledger()
+                policy, requests, engines, prices, seed=1, rounds=RoundRules(slots=slots), ledger=books or Ledger()
             )
 
     return run(main(), virtual=True)
 
 
-def auction() -> Auction:
-    return Auction(find_mechanism("vcg"))
+def auction() -> PaperAuction:
+    return PaperAuction(find_mechanism("vcg"))
 
 
 def test_every_turn_is_asked_in_order_with_the_replies_received() -> None:
@@ -121,6 +121,33 @@ def test_a_bidder_who_wants_nothing_is_declined_and_his_dialogue_ends() -> None:
     done = hold(auction(), requests)
     assert (len(done.served), len(done.declined)) == (0, 1)
     assert measure(done).requests == 0
+
+
+def test_a_policy_that_cannot_learn_ends_the_study_and_says_why() -> None:
+    class Amnesiac(PaperAuction):
+        def notice(self, event: Event) -> None:
+            if isinstance(event, Served) and event.request.turn == 1:
+                raise ValueError("what was that?")
+
+    with pytest.raises(ValueError, match="what was that"):
+        hold(Amnesiac(find_mechanism("vcg")), load([corpus()]))
+
+
+def test_contested_is_the_share_of_requests_who_pay_for_displacing_somebody() -> None:
+    requests = workload(
+        [corpus(dialogues=40)],
+        arrivals(40, rate_per_s=50.0, think_time_s=0.1, seed=0),
+        bidders=40,
+        preferences=lambda rng: Preferences(float(rng.uniform(20.0, 90.0)), 0.1),
+        max_tokens=16,
+        seed=0,
+    )
+    done = hold(auction(), requests, slots=1)
+    statistics = done.statistics
+    assert statistics.decided == len(done.served)
+    paying = [one for one in done.served if one.predicted and one.charge > to_micros(one.predicted.cost)]
+    assert statistics.contested == len(paying) > 0
+    assert measure(done).contested == pytest.approx(len(paying) / len(done.served))
 
 
 def test_averages_over_seeds() -> None:

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from proofs import AuditError, Grid, NoDeficit, Status, Truthful, audit
-from proofs.grids.reach import modules_of
+from proofs.subject.reach import sources_of
 
 GRID = Grid(2, 2, range(6), limit=10**6)
 
@@ -63,9 +63,24 @@ def test_a_helper_of_a_helper_and_an_import_within_a_function(folder: Path) -> N
     load("reach_deep", "LESS = 0\n")
     Path("reach_middle.py").write_text("def less():\n    from reach_deep import LESS\n    return LESS\n")
     rule = RULE.format(imports="from reach_middle import less", less="less()")
-    module = load("reach_rule", rule)
-    importlib.import_module("reach_deep")
-    assert {found.__name__ for found in modules_of({module})} == {"reach_rule", "reach_middle", "reach_deep"}
+    load("reach_rule", rule)
+    assert "reach_deep" not in sys.modules
+    assert list(sources_of(["reach_rule"])) == ["reach_deep", "reach_middle", "reach_rule"]
+
+
+def test_the_packages_that_a_helper_lies_in_count(folder: Path) -> None:
+    Path("reach_pack/inner").mkdir(parents=True)
+    Path("reach_pack/__init__.py").write_text("LESS = 0\n")
+    Path("reach_pack/inner/__init__.py").write_text("from .. import LESS\nfrom .deep import MORE\n")
+    Path("reach_pack/inner/deep.py").write_text("from . import LESS\nMORE = 1\n")
+    load("reach_rule", RULE.format(imports="from reach_pack.inner import LESS", less="LESS"))
+    names = ["reach_pack", "reach_pack.inner", "reach_pack.inner.deep", "reach_rule"]
+    assert list(sources_of(["reach_rule"])) == names
+
+
+def test_libraries_and_rooms_are_not_followed(folder: Path) -> None:
+    load("reach_rule", "import numpy\n" + RULE.format(imports="import json, proofs", less="0"))
+    assert list(sources_of(["reach_rule"])) == ["reach_rule"]
 
 
 def test_a_data_file_that_changes_is_noticed(folder: Path) -> None:

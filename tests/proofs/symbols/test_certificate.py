@@ -122,6 +122,30 @@ def test_no_certificate_survives_a_change_of_any_entry(prop: Property) -> None:
     assert tried > 80
 
 
+@pytest.mark.parametrize("prop", CERTIFIED, ids=lambda prop: prop.name)
+def test_a_boolean_is_no_number_though_python_counts_with_it(prop: Property) -> None:
+    """JSON's true and false compare equal to 1 and 0, so equality does not tell them apart."""
+    genuine: Any = Certificate.of(prop, Reals(2, 1).space).as_dict()
+    changed = [
+        (step, k, place)
+        for step, triples in enumerate(genuine["proof"])
+        for k, triple in enumerate(triples)
+        for place in (0, 1)
+        if triple[place] in (0, 1)
+    ]
+    assert changed
+    for step, k, place in changed:
+        other = json.loads(json.dumps(genuine))
+        other["proof"][step][k][place] = bool(other["proof"][step][k][place])
+        with pytest.raises(ValueError, match="no row"):
+            check.verify(other)
+    for key in ("owners", "capacities"):
+        other = json.loads(json.dumps(genuine))
+        other["claim"][key][0] = bool(other["claim"][key][0])
+        with pytest.raises(ValueError, match="must count from 0"):
+            check.verify(other)
+
+
 def test_a_false_claim_has_no_proof_among_sums_of_rows() -> None:
     """The same rows for fewer slots, for another owner, and for a property that is not theirs."""
     genuine = Certificate.of(Truthful(), Reals(2, 2).space).as_dict()

@@ -2,7 +2,10 @@
 
 import copy
 import hashlib
-from collections.abc import Iterator
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain, product
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,13 @@ SHAPES = [
 ]
 
 
+@dataclass(frozen=True)
+class Part:
+    """A mechanism with a function in a mapping."""
+
+    prices: Mapping[str, Callable[[Any], int]]
+
+
 def verdict(checker: Any, file: Any) -> int | None:
     try:
         steps: int = checker(file)
@@ -42,10 +52,10 @@ def corrupted(genuine: dict[str, Any]) -> Iterator[dict[str, Any]]:
     proof = genuine["proof"]
     where = [(step, k) for step, triples in enumerate(proof) for k in range(len(triples))]
     for step, k in where[:: 1 + len(where) // 25]:
-        for place, change in [(0, 1), (0, -1), (1, 1), (1, -1), (1, 1000), (0, None), (1, 0.5)]:
+        for place, change in [(0, 1), (0, -1), (1, 1), (1, -1), (1, 1000), (0, None), (1, 0.5), (0, True), (1, True)]:
             other = copy.deepcopy(genuine)
             was = other["proof"][step][k][place]
-            other["proof"][step][k][place] = None if change is None else was + change
+            other["proof"][step][k][place] = None if change is None else bool(was) if change is True else was + change
             yield other
         for number in ("2", "1/2", "0", "-1", "01", "2/2", "1/1", " 1", "1.0", "", "+1", 1, None):
             other = copy.deepcopy(genuine)
@@ -107,6 +117,49 @@ def test_a_certificate_names_the_mechanism_and_the_comparison() -> None:
     assert accepts(found.as_dict()) == check.verify(found.as_dict())
 
 
+def sources(*modules: tuple[str, Path]) -> str:
+    """The checksum of the page: modules by name, then the rooms that decide, by path."""
+    home = Path(mechanisms.__file__).parents[1]
+    rooms = [path for room in ("allocation", "mechanisms") for path in (home / room).rglob("*.py")]
+    parts = [(name, path) for name, path in sorted(modules)]
+    parts += sorted((path.relative_to(home).as_posix(), path) for path in rooms)
+    return hashlib.sha256(
+        b"".join(name.encode() + b"\0" + path.read_bytes() + b"\0" for name, path in parts)
+    ).hexdigest()
+
+
+@pytest.mark.parametrize("imports", ["import helper_of_mine", "from helper_of_mine import LESS"])
+@pytest.mark.parametrize("where", ["at the top", "in a function"])
+def test_a_helper_that_changes_is_another_certificate(
+    imports: str, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "helper_of_mine.py").write_text("LESS = 0\n")
+    within = f"class Mine:\n    def less(self):\n        {imports}\n"
+    rule = tmp_path / "rule_with_help.py"
+    rule.write_text(within if where == "in a function" else f"{imports}\nclass Mine:\n    pass\n")
+    for gone in ("rule_with_help", "helper_of_mine"):
+        monkeypatch.delitem(sys.modules, gone, raising=False)
+    mine = importlib.import_module("rule_with_help").Mine()
+    before = fingerprint(mine)
+    assert before == sources(("rule_with_help", rule), ("helper_of_mine", tmp_path / "helper_of_mine.py"))
+    if where == "in a function":
+        importlib.import_module("helper_of_mine")
+        assert fingerprint(mine) == before, "whether the function has run yet must not matter"
+    (tmp_path / "helper_of_mine.py").write_text("LESS = 1\n")
+    assert fingerprint(mine) != before
+
+
+def test_a_function_that_is_a_part_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "price_of_mine.py").write_text("def price(market):\n    return 0\n")
+    monkeypatch.delitem(sys.modules, "price_of_mine", raising=False)
+    part = Part({"price": importlib.import_module("price_of_mine").price})
+    before = fingerprint(part)
+    (tmp_path / "price_of_mine.py").write_text("def price(market):\n    return 1\n")
+    assert fingerprint(part) != before
+
+
 def test_the_fingerprint_is_that_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rule = "from mechanisms import Mechanism\n\nclass Mine:\n    pass\n"
     (tmp_path / "rule_of_mine.py").write_text(rule)
@@ -114,7 +167,9 @@ def test_the_fingerprint_is_that_of_the_page(tmp_path: Path, monkeypatch: pytest
     import rule_of_mine  # type: ignore[import-not-found]
 
     mine = rule_of_mine.Mine()
-    assert fingerprint(mine) == hashlib.sha256(b"rule_of_mine\0" + rule.encode() + b"\0").hexdigest()
+    file = tmp_path / "rule_of_mine.py"
+    before = fingerprint(mine)
+    assert before == sources(("rule_of_mine", file))
     (tmp_path / "rule_of_mine.py").write_text(rule + "#\n")
-    assert fingerprint(mine) == hashlib.sha256(b"rule_of_mine\0" + rule.encode() + b"#\n\0").hexdigest()
+    assert before != fingerprint(mine) == sources(("rule_of_mine", file))
     assert fingerprint(Mechanism(MinCostFlow(), VCG())) != fingerprint(mechanisms.PayAsBid())

@@ -20,7 +20,7 @@ from mechanisms.settlement import (
     Settlement,
 )
 from prediction import QoS
-from runtime import Auction, EngineError, Router, Served, running
+from runtime import EngineError, PaperAuction, Router, Served, running
 from runtime.accounts.settling import settled
 from runtime.engines.simulated.virtual_time import run
 from runtime.policies.policy import Agent
@@ -83,7 +83,7 @@ def serve(settlement: Settlement, grades: Sequence[float | None]) -> tuple[list[
         async with running(fleet):
             router = Router(
                 fleet,
-                Auction(find_mechanism("vcg"), lambda agents: Fixed()),
+                PaperAuction(find_mechanism("vcg"), lambda agents: Fixed()),
                 [PRICES] * 2,
                 grade=lambda made, text: graded[made.id],
                 settlement=settlement,
@@ -139,7 +139,7 @@ def test_a_settlement_that_fails_charges_nobody() -> None:
     async def main() -> Router:
         fleet = [engine("a")]
         async with running(fleet):
-            router = Router(fleet, Auction(find_mechanism("vcg"), _fixed), [PRICES], settlement=Refusing())
+            router = Router(fleet, PaperAuction(find_mechanism("vcg"), _fixed), [PRICES], settlement=Refusing())
             await router.start()
             with pytest.raises(MechanismError, match="not today"):
                 await router.submit(request("r", "a question about ferries"), Preferences(10.0, 0.1))
@@ -156,7 +156,7 @@ def _fixed(agents: Sequence[Agent]) -> Fixed:
 
 def test_whole_rounds_cannot_be_settled_request_by_request() -> None:
     with pytest.raises(EngineError, match=r"ExecutionContingent settles whole rounds.*take OnPrediction"):
-        Router([engine("a")], Auction(find_mechanism("vcg")), [PRICES], settlement=ExecutionContingent())
+        Router([engine("a")], PaperAuction(find_mechanism("vcg")), [PRICES], settlement=ExecutionContingent())
 
 
 def test_settlements_by_name() -> None:

@@ -1,95 +1,27 @@
 """The round loop: what is served, charged, learnt; and what happens when things break."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
 import pytest
 
 from mechanisms import Preferences, find_mechanism
-from prediction import Measured
 from runtime import (
-    Auction,
-    Completion,
     Decision,
     Declined,
-    Engine,
+    EngineDownError,
     EngineError,
+    Event,
     Fleet,
     Offer,
-    Policy,
+    PaperAuction,
     Request,
     RequestError,
-    RoundRules,
     Router,
     Served,
-    SimulatedEngine,
-    running,
 )
-from runtime.engines.simulated.virtual_time import run
-from runtime.policies.policy import Agent
 from tests.runtime.fleet import PRICES, engine, request
-
-KEEN = Preferences(worth=10.0, delay_cost=0.1)
-
-
-class Fixed:
-    """Sends request i to `agents[i % len]` at a fixed charge, and remembers what it learnt."""
-
-    name = "fixed"
-
-    def __init__(self, *agents: int, charge: int = 5) -> None:
-        self.agents, self.charge = agents, charge
-        self.learnt: list[tuple[str, int]] = []
-
-    def attach(self, agents: Sequence[Agent]) -> None:
-        self.met = agents
-
-    def decide(self, offers: Sequence[Offer], fleet: Fleet) -> Decision:
-        chosen = [self.agents[k % len(self.agents)] for k in range(len(offers))]
-        chosen = [agent if agent >= 0 and fleet.alive[agent] else int(fleet.alive.argmax()) for agent in chosen]
-        return Decision(np.array(chosen), np.full(len(offers), self.charge))
-
-    def learn(self, offer: Offer, agent: int, completion: Completion, measured: Measured) -> None:
-        self.learnt.append((offer.request.id, agent))
-
-
-class Breaking(SimulatedEngine):
-    """Dies after so many requests."""
-
-    lives = 1
-
-    async def generate(self, request: Request, first_token: Callable[[], None] | None = None) -> Completion:
-        self.lives -= 1
-        if self.lives < 0:
-            await asyncio.sleep(0.01)
-            raise EngineError("the process is gone")
-        return await super().generate(request, first_token)
-
-
-def breaking(name: str, lives: int) -> Breaking:
-    twin = engine(name)
-    made = Breaking(name, lambda request: "fine", twin.step_time, twin.shape)
-    made.lives = lives
-    return made
-
-
-Story = Callable[[Router], Coroutine[Any, Any, Any]]
-
-
-def route(story: Story, policy: Policy, engines: Sequence[Engine] | None = None, **rounds: Any) -> tuple[Any, Router]:
-    async def main() -> tuple[Any, Router]:
-        fleet = list(engines or [engine("a"), engine("b")])
-        async with running(fleet):
-            router = Router(fleet, policy, [PRICES] * len(fleet), rounds=RoundRules(**rounds))
-            await router.start()
-            try:
-                return await story(router), router
-            finally:
-                await router.stop()
-
-    return run(main(), virtual=True)
+from tests.runtime.rounds.stories import KEEN, Fixed, breaking, route
 
 
 def test_what_is_served_is_measured_charged_and_learnt() -> None:
@@ -155,8 +87,9 @@ def test_when_every_engine_is_dead_everybody_is_answered_and_nobody_pays() -> No
         late = await asyncio.gather(router.submit(request("late", "x"), KEEN), return_exceptions=True)
         return [*first, *late]
 
-    outcomes, router = route(story, Fixed(0), [breaking("a", 0), breaking("b", 0)])
-    assert all(isinstance(one, EngineError) and "every engine is dead" in str(one) for one in outcomes)
+    down = EngineDownError
+    outcomes, router = route(story, Fixed(0), [breaking("a", 0, down), breaking("b", 0, down)])
+    assert all(isinstance(one, EngineError) and "failed wherever it was tried" in str(one) for one in outcomes)
     assert router.ledger.totals().entries == router.ledger.held() == 0
 
 
@@ -172,8 +105,7 @@ def test_a_request_cancelled_at_any_moment_costs_nothing_and_frees_its_slot(afte
     served, router = route(story, Fixed(0), slots=1)
     assert isinstance(served, Served)
     assert router.ledger.totals().entries == 1
-    assert not router._inflight.any()
-    assert not any(router._prefilling)
+    assert not router._dispatcher.busy
 
 
 def test_stopping_in_the_middle_charges_nobody() -> None:
@@ -238,8 +170,9 @@ def test_a_policy_that_breaks_while_deciding_fails_its_round_and_not_the_next() 
 
 def test_a_policy_that_breaks_while_learning_is_not_silent() -> None:
     class Amnesiac(Fixed):
-        def learn(self, offer: Offer, agent: int, completion: Completion, measured: Measured) -> None:
-            raise ValueError("what was that?")
+        def notice(self, event: Event) -> None:
+            if isinstance(event, Served):
+                raise ValueError("what was that?")
 
     async def story(router: Router) -> object:
         return await router.submit(request("r", "x"), KEEN)
@@ -253,7 +186,7 @@ def test_the_auction_declines_what_is_worth_less_than_it_costs() -> None:
         poor = await router.submit(request("poor", "x"), Preferences(0.0, 1.0))
         return [poor, await router.submit(request("rich", "x"), KEEN)]
 
-    outcomes, router = route(story, Auction(find_mechanism("vcg")))
+    outcomes, router = route(story, PaperAuction(find_mechanism("vcg")))
     assert isinstance(outcomes[0], Declined)
     assert "costs less than the reported value" in outcomes[0].reason
     assert isinstance(outcomes[1], Served)
@@ -266,7 +199,7 @@ def test_the_auction_gives_a_scarce_slot_to_who_values_it_more_at_the_others_pri
         bids = [("low", Preferences(8.0, 0.0)), ("high", Preferences(20.0, 0.0)), ("mid", Preferences(12.0, 0.0))]
         return await asyncio.gather(*(router.submit(request(name, "same words"), bid) for name, bid in bids))
 
-    outcomes, _ = route(story, Auction(find_mechanism("vcg")), [engine("a")], slots=1, window_s=0.05)
+    outcomes, _ = route(story, PaperAuction(find_mechanism("vcg")), [engine("a")], slots=1, window_s=0.05)
     low, high, mid = outcomes
     assert high.dispatched_s < mid.dispatched_s < low.dispatched_s
     assert high.charge > mid.charge > low.charge
@@ -280,7 +213,7 @@ def test_requests_wait_for_room_until_their_patience_ends() -> None:
         return await asyncio.gather(*jobs)
 
     slow = engine("a", lambda asked: "word " * 15)
-    outcomes, router = route(story, Auction(find_mechanism("vcg")), [slow], slots=1, patience_s=0.5)
+    outcomes, router = route(story, PaperAuction(find_mechanism("vcg")), [slow], slots=1, patience_s=0.5)
     kinds = [type(one) for one in outcomes]
     assert kinds.count(Served) >= 2
     assert kinds.count(Declined) >= 1

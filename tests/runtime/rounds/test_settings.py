@@ -11,15 +11,16 @@ import pytest
 from mechanisms import Preferences, find_mechanism
 from prediction import TokenPrices
 from runtime import (
-    Auction,
     Completion,
     EngineError,
     EngineInfo,
     EngineShape,
     Message,
+    PaperAuction,
     Request,
     RoundRules,
     Router,
+    Served,
     ServingError,
     SimulatedEngine,
     calibration,
@@ -35,7 +36,7 @@ def engine(name: str = "a") -> SimulatedEngine:
 
 
 def router(*engines: SimulatedEngine) -> Router:
-    return Router(engines, Auction(find_mechanism("vcg")), [PRICES] * len(engines))
+    return Router(engines, PaperAuction(find_mechanism("vcg")), [PRICES] * len(engines))
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,28 @@ def test_a_router_is_used_on_the_loop_it_runs_on() -> None:
         await served.stop()
 
     asyncio.run(elsewhere())
+
+
+def test_a_router_whose_loop_was_closed_under_it_starts_on_another() -> None:
+    served = router(engine())
+
+    async def left() -> None:
+        await served.start()
+        asking = asyncio.create_task(served.submit(HELLO, Preferences(100, 0)))
+        await asyncio.sleep(0)
+        assert not asking.done()
+
+    async def again() -> object:
+        # Simulated engines belong to a loop; one that is new stands for a server, which does not.
+        served.engines[0] = engine()
+        await served.start()
+        await served.start()
+        done = await served.submit(replace(HELLO, id="r2"), Preferences(100, 0))
+        await served.stop()
+        return done
+
+    asyncio.run(left())
+    assert isinstance(asyncio.run(again()), Served)
 
 
 class Templated(SimulatedEngine):

@@ -56,9 +56,16 @@ def stream(cached: int | None = 2) -> list[dict[str, Any]]:
 
 @dataclass
 class Script:
-    """What the server answers to each path: (status, body); the chat's body is a list of chunks, or a refusal."""
+    """What the server answers to each path: (status, body); the chat's body is a list of chunks, or a refusal.
+
+    `once` are answers to the next questions, before those; `headers` go with every answer. An answer of None hangs up.
+    `pieces` cuts bodies into writes of so many bytes.
+    """
 
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    once: dict[str, list[tuple[int, Any]]] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    pieces: int | None = None
     questions: list[tuple[str, Any, str | None]] = field(default_factory=list)
 
     def answer(self, path: str, status: int, body: Any) -> None:
@@ -78,8 +85,8 @@ def vllm_script() -> Script:
 
 
 @contextmanager
-def serving(script: Script) -> Iterator[str]:
-    """Serve the script on a free port; yields the URL."""
+def serving(script: Script, port: int = 0) -> Iterator[str]:
+    """Serve the script on a free port, or a certain one; yields the URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -90,7 +97,11 @@ def serving(script: Script) -> Iterator[str]:
 
         def _reply(self, question: Any) -> None:
             script.questions.append((self.path, question, self.headers.get("Authorization")))
-            status, body = script.answers.get(self.path, (404, {"detail": "Not Found"}))
+            first = script.once.get(self.path)
+            status, body = first.pop(0) if first else script.answers.get(self.path, (404, {"detail": "Not Found"}))
+            if body is None:
+                self.close_connection = True
+                return
             if isinstance(body, list):
                 events = [f"data: {json.dumps(each, ensure_ascii=False)}\n\n" for each in body]
                 data = "".join([*events, "data: [DONE]\n\n"]).encode()
@@ -98,13 +109,18 @@ def serving(script: Script) -> Iterator[str]:
                 data = (body if isinstance(body, str) else json.dumps(body)).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
+            for name, value in script.headers.items():
+                self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(data)
+            size = script.pieces or len(data) or 1
+            for start in range(0, len(data), size):
+                self.wfile.write(data[start : start + size])
+                self.wfile.flush()
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

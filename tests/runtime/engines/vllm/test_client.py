@@ -1,16 +1,22 @@
 """The vLLM engine against a server that answers as vLLM does, and against one that does not."""
 
 import asyncio
+import json
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
 
-from runtime.engines.engine import Completion, Engine, EngineInfo, Message, Request
+from mechanisms import Preferences
+from runtime import Router, Served
+from runtime.engines.engine import Completion, Engine, EngineInfo, Message, Request, running
 from runtime.engines.vllm.engine import EngineCounters, VllmEngine
-from runtime.errors import EngineError, ModelError, RequestError
+from runtime.errors import EngineBusyError, EngineDownError, EngineError, ModelError, RequestError
 from tests.runtime.engines.vllm.doubles import Script, chunk, delta, refusal, serving, stream, usage, vllm_script
+from tests.runtime.fleet import PRICES
+from tests.runtime.rounds.stories import Fixed
 
 T = TypeVar("T")
 CHAT = "/v1/chat/completions"
@@ -222,10 +228,148 @@ def test_nobody_at_the_address() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    with pytest.raises(EngineError, match="cannot be reached"):
+    with pytest.raises(EngineDownError, match="cannot be reached"):
         asyncio.run(VllmEngine.connect("a", url).start())
 
 
 def test_before_start_an_engine_says_so() -> None:
-    with pytest.raises(EngineError, match="not running"):
+    with pytest.raises(EngineDownError, match="not running"):
         asyncio.run(VllmEngine.connect("a", "http://127.0.0.1:1").generate(HELLO))
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\r"])
+@pytest.mark.parametrize("pieces", [None, 1])
+def test_what_python_takes_for_the_end_of_a_line_is_text(separator: str, pieces: int | None) -> None:
+    script = vllm_script()
+    script.pieces = pieces
+    text = f"one{separator}two"
+    script.answer(CHAT, 200, [chunk(choices=[delta(text, [1], "stop")]), chunk(usage=usage(0))])
+    assert generate(script).text == text
+
+
+def test_lines_may_end_as_on_windows_and_hold_comments() -> None:
+    events = [chunk(choices=[delta("fine", [1], "stop")]), chunk(usage=usage(0))]
+    body = ": a comment\r\n\r\n" + "".join(f"event: x\r\ndata:{json.dumps(one)}\r\n\r\n" for one in events)
+    script = vllm_script()
+    script.answer(CHAT, 200, body + "data: [DONE]")
+    assert generate(script).text == "fine"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("said", "seconds"), [(None, 1.0), ("7", 7.0), ("0.5", 0.5), ("-3", 0.0), ("1e9", 60.0), ("nan", 1.0), ("Wed", 1.0)]
+)
+def test_a_busy_server_is_busy_and_says_until_when(status: int, said: str | None, seconds: float) -> None:
+    script = vllm_script()
+    script.answer(CHAT, status, refusal("too many requests", status))
+    script.headers = {} if said is None else {"Retry-After": said}
+    with pytest.raises(EngineBusyError, match=r"'a'.*takes no more for now") as caught:
+        generate(script)
+    assert caught.value.retry_after_s == seconds
+
+
+def test_a_server_that_is_busy_in_the_middle_of_an_answer_is_busy() -> None:
+    script = vllm_script()
+    script.answer(CHAT, 200, [*stream()[:2], refusal("overloaded", 503)])
+    with pytest.raises(EngineBusyError):
+        generate(script)
+
+
+ONE_REQUESTS: dict[str, tuple[int, Any]] = {
+    "404": (404, refusal("The model does not exist.", 404)),
+    "500": (500, refusal("internal", 500)),
+    "502": (502, "<html>bad gateway</html>"),
+    "no events": (200, "<html>"),
+    "an odd chunk": (200, [["no", "object"]]),
+    "a number": (200, [5]),
+    "half": (200, stream()[:3]),
+    "no json": (200, "data: {half\n\n"),
+    "no text": (200, [chunk(choices=[delta(5, [1], "stop")]), chunk(usage=usage(0))]),  # type: ignore[arg-type]
+    "no ids": (200, [chunk(choices=[delta("x", ["a"], "stop")]), chunk(usage=usage(0))]),  # type: ignore[list-item]
+    "infinite": (200, [*stream()[:4], chunk(usage=usage(0) | {"completion_tokens": float("inf")})]),
+    "hung up": (200, None),
+}
+
+
+@pytest.mark.parametrize("kind", ONE_REQUESTS)
+def test_what_goes_wrong_with_one_request_says_nothing_of_the_next(kind: str) -> None:
+    script = vllm_script()
+    script.once[CHAT] = [ONE_REQUESTS[kind]]
+
+    async def twice(engine: VllmEngine) -> Completion:
+        with pytest.raises(EngineError) as caught:
+            await engine.generate(HELLO)
+        assert type(caught.value) is EngineError
+        return await engine.generate(HELLO)
+
+    assert ask(script, twice).text == "Grüße!"
+
+
+@pytest.mark.parametrize("kind", [*ONE_REQUESTS, "429", "503"])
+def test_a_router_serves_on_whatever_one_server_answers_once(kind: str) -> None:
+    """Retried elsewhere, and the requests after it are served."""
+    first, second = vllm_script(), vllm_script()
+    status, body = ONE_REQUESTS.get(kind) or (int(kind), refusal("busy", int(kind)))
+    first.once[CHAT] = [(status, body)]
+    policy = Fixed(0)
+
+    async def story(urls: list[str]) -> list[Any]:
+        engines = [VllmEngine.connect(name, url) for name, url in zip("ab", urls, strict=True)]
+        async with running(engines):
+            router = Router(engines, policy, [PRICES] * 2)
+            await router.start()
+            try:
+                asked = [replace(HELLO, id=name) for name in ("r0", "r1", "r2")]
+                return [await router.submit(one, Preferences(10.0, 0.1)) for one in asked]
+            finally:
+                await router.stop()
+
+    with serving(first) as one, serving(second) as two:
+        answers = asyncio.run(story([one, two]))
+    assert all(isinstance(each, Served) for each in answers)
+    assert answers[0].agent == 1
+    if not kind.startswith(("429", "503")):
+        assert [each.agent for each in answers[1:]] == [0, 0]
+
+
+def test_a_server_that_everybody_gets_500_from_fails_one_request_alone() -> None:
+    scripts = [vllm_script(), vllm_script()]
+    for script in scripts:
+        script.once[CHAT] = [(500, refusal("internal", 500))]
+
+    async def story(urls: list[str]) -> list[Any]:
+        engines = [VllmEngine.connect(name, url) for name, url in zip("ab", urls, strict=True)]
+        async with running(engines):
+            router = Router(engines, Fixed(0), [PRICES] * 2)
+            await router.start()
+            try:
+                with pytest.raises(EngineError, match=r"failed wherever it was tried: a: .*500.*; b: .*500"):
+                    await router.submit(HELLO, Preferences(10.0, 0.1))
+                return [await router.submit(replace(HELLO, id=name), Preferences(10.0, 0.1)) for name in ("s", "t")]
+            finally:
+                await router.stop()
+
+    with serving(scripts[0]) as one, serving(scripts[1]) as two:
+        assert [each.agent for each in asyncio.run(story([one, two]))] == [0, 0]
+
+
+def test_a_server_that_goes_away_is_down_and_one_that_comes_back_is_up() -> None:
+    async def story() -> None:
+        with serving(vllm_script()) as url:
+            engine = VllmEngine.connect("a", url)
+            await engine.start()
+            assert (await engine.generate(HELLO)).text == "Grüße!"
+        port = int(url.rpartition(":")[2])
+        # The connection that was kept may break before a new one is refused.
+        for _ in range(2):
+            with pytest.raises(EngineError) as caught:
+                await engine.generate(HELLO)
+        assert isinstance(caught.value, EngineDownError)
+        with pytest.raises(EngineDownError):
+            await engine.tokenize(HELLO.messages)
+        with serving(vllm_script(), port) as again:
+            assert again == url
+            assert (await engine.generate(HELLO)).text == "Grüße!"
+        await engine.stop()
+
+    asyncio.run(story())

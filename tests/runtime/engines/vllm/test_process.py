@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from runtime.engines.engine import Message, Request
 from runtime.engines.vllm import process as vllm_process
 from runtime.engines.vllm.engine import VllmEngine
 from runtime.engines.vllm.process import ServerOptions, find_python
-from runtime.errors import EngineError, ModelError
+from runtime.errors import EngineDownError, EngineError, ModelError
 from tests.runtime.engines.vllm.processes import alive, gone_within, members
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="servers run on POSIX systems")
@@ -150,6 +151,55 @@ time.sleep(60)
         return left
 
     assert asyncio.run(stopped()) == []
+
+
+#: Answers as vLLM does as far as `start` asks, without any of Python's own libraries that a site would bring.
+SERVER = """
+import json
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+METRICS = 'vllm:cache_config_info{{block_size="16",num_gpu_blocks="9"}} 1.0\\n'
+ANSWERS = {{
+    "/v1/models": json.dumps({{"data": [{{"id": "tiny", "max_model_len": 64}}]}}),
+    "/tokenize": json.dumps({{"tokens": [1, 2]}}),
+    "/metrics": METRICS,
+    "/health": "",
+}}
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = ANSWERS[self.path].encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Handler).serve_forever()
+"""
+
+
+def test_a_server_that_died_is_down_and_another_start_brings_one_up(tmp_path: Path, model: Path) -> None:
+    hello = (Message("user", "hello"),)
+
+    async def story() -> None:
+        engine = VllmEngine.launch("alice", model, python=program(tmp_path, SERVER.format()))
+        async with engine:
+            first = engine.pid
+            assert first is not None
+            assert await engine.tokenize(hello) == (1, 2)
+            os.killpg(first, signal.SIGKILL)
+            with pytest.raises(EngineDownError, match="died with exit code -9"):
+                await engine.tokenize(hello)
+            with pytest.raises(EngineDownError, match="died with exit code -9"):
+                await engine.generate(Request("r", "b", hello))
+            await engine.start()
+            assert engine.pid not in (None, first)
+            assert await engine.tokenize(hello) == (1, 2)
+
+    asyncio.run(story())
 
 
 def test_a_log_of_the_users_own_is_kept(tmp_path: Path, model: Path) -> None:

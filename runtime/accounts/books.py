@@ -1,0 +1,135 @@
+"""`Books`: the ledger as an event loop may use it, which never stands still for a lock that somebody else holds.
+
+Entries are written in order, at once where the file can be written, else in the background. A hold is given up after a
+while, and its request with it; what was served is settled however long that takes.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+
+from runtime.accounts.ledger import Ledger
+from runtime.errors import LedgerBusyError, LedgerError
+
+_RETRY_S = 0.05
+#: Seconds after which a hold that cannot be written is given up.
+_HOLD_WITHIN_S = 5.0
+#: Seconds for which a router that stops tries to write what is left.
+_FLUSH_WITHIN_S = 5.0
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One change of the books. `told` is called once it is written (None) or never will be, if that comes later."""
+
+    what: str
+    write: Callable[[], None]
+    until_s: float = inf
+    pending: bool = True
+    error: LedgerError | None = None
+    told: Callable[[LedgerError | None], None] | None = None
+
+    def end(self, error: LedgerError | None) -> None:
+        """It is written, or never will be."""
+        self.pending, self.error = False, error
+        if self.told is not None:
+            self.told(error)
+
+
+class Books:
+    """Entries of a ledger, in order, from one event loop.
+
+    Args:
+        ledger: where they are written.
+        report: gets what could not be settled or released, as an error that says what was to be entered.
+    """
+
+    def __init__(self, ledger: Ledger, report: Callable[[LedgerError], None]) -> None:
+        self._ledger, self._report = ledger, report
+        self._entries: deque[Entry] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def pending(self) -> int:
+        """Entries that are not written yet."""
+        return len(self._entries)
+
+    def hold(self, request: str, *, bidder: str, agent: str, charge: int) -> Entry:
+        """Hold a charge; look at the entry's `pending` and `error`, and have it `told` what becomes of it later."""
+        now = asyncio.get_running_loop().time()
+        write = partial(self._ledger.hold, request, bidder=bidder, agent=agent, charge=charge)
+        return self._enter(Entry(f"hold {charge} for request {request}", write, now + _HOLD_WITHIN_S))
+
+    def undo(self, request: str, hold: Entry) -> None:
+        """Release a charge that is held, or never hold it."""
+        if hold.pending:
+            self._entries.remove(hold)
+            hold.pending = False
+        elif hold.error is None:
+            self._final(f"release request {request}", partial(self._ledger.release, request))
+
+    def settle(self, request: str, *, cost: int, charge: int, receipt: int) -> None:
+        """Make a held charge final."""
+        write = partial(self._ledger.settle, request, cost=cost, charge=charge, receipt=receipt)
+        self._final(f"settle request {request} at charge {charge}, cost {cost}, receipt {receipt}", write)
+
+    async def flush(self, within_s: float = _FLUSH_WITHIN_S) -> None:
+        """Wait until all is written, for a while; what is not is reported, and tried again by `resume`."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within_s
+        while self._entries and loop.time() < until:
+            await asyncio.sleep(_RETRY_S)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for entry in self._entries:
+            self._report(LedgerError(f"not entered in the books, which another process holds: {entry.what}"))
+
+    def resume(self) -> None:
+        """Try to write what a router that stopped has left, on the loop that runs now."""
+        self._timer = None
+        self._work()
+
+    def _final(self, what: str, write: Callable[[], None]) -> None:
+        entry = Entry(what, write)
+        entry.told = partial(self._tell, entry)
+        self._enter(entry)
+
+    def _tell(self, entry: Entry, error: LedgerError | None) -> None:
+        if error is not None:
+            self._report(LedgerError(f"not entered in the books: {entry.what} ({error})"))
+
+    def _enter(self, entry: Entry) -> Entry:
+        self._entries.append(entry)
+        if self._timer is None:
+            self._work()
+        return entry
+
+    def _work(self) -> None:
+        """Write in order as far as it goes; try again soon where it does not."""
+        self._timer = None
+        while self._entries:
+            entry = self._entries[0]
+            error: LedgerError | None = None
+            try:
+                entry.write()
+            except LedgerBusyError as busy:
+                self._later(busy)
+                return
+            except LedgerError as refused:
+                error = refused
+            self._entries.popleft()
+            entry.end(error)
+
+    def _later(self, busy: LedgerError) -> None:
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_later(_RETRY_S, self._work)
+        for entry in [one for one in self._entries if one.until_s <= loop.time()]:
+            if entry.pending:
+                self._entries.remove(entry)
+                entry.end(busy)

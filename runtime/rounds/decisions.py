@@ -1,0 +1,24 @@
+"""What no policy may decide."""
+
+import numpy as np
+
+from allocation import UNSERVED
+from runtime.errors import ServingError
+from runtime.policies.policy import WAITING, Decision
+
+
+def check_decision(decision: Decision, offers: int, agents: int) -> None:
+    """Refuse what no policy may decide, before anybody is told.
+
+    Raises:
+        ServingError: an array of another length, or an agent that is none.
+    """
+    arrays = {"agents": decision.agents, "charges": decision.charges, "positions": decision.positions}
+    for name, array in arrays.items():
+        if array is not None and np.shape(array) != (offers,):
+            raise ServingError(f"the policy's {name} have shape {np.shape(array)}; expected ({offers},)")
+    for name, some in {"predicted": decision.predicted, "notes": decision.notes}.items():
+        if len(some) not in (0, offers):
+            raise ServingError(f"the policy gave {len(some)} {name}; expected {offers}, or none")
+    if not np.isin(decision.agents, [WAITING, UNSERVED, *range(agents)]).all():
+        raise ServingError(f"the policy chose agents {np.asarray(decision.agents).tolist()} of {agents}")

@@ -1,0 +1,81 @@
+"""A request between `submit` and its answer, and its place with an agent."""
+
+import asyncio
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import inf
+
+from runtime.accounts.books import Entry
+from runtime.engines.engine import Completion
+from runtime.errors import EngineError
+from runtime.events import Declined, Offer, Prediction, Served
+
+
+@dataclass(eq=False)
+class Waiting:
+    """A request between `submit` and its answer; times on the loop's clock.
+
+    `patience_s` is what is left of the time for which it may wait in the queue, where it is since `queued_s`.
+    """
+
+    offer: Offer
+    answer: "asyncio.Future[Served | Declined]"
+    patience_s: float
+    queued_s: float
+    placed: "Placed | None" = None
+    timer: asyncio.TimerHandle | None = None
+    errors: list[str] = field(default_factory=list)
+
+    @cached_property
+    def due_s(self) -> float:
+        """When its deadline passes."""
+        return self.offer.arrived_s + self.offer.preferences.deadline
+
+    def late(self, now_s: float) -> bool:
+        """Whether nobody wants an answer any more, to a clock's resolution."""
+        return self.due_s < inf and now_s >= self.due_s - 1e-9 * max(1.0, self.due_s)
+
+    def lateness(self) -> str:
+        """Why it is declined once it is late."""
+        return f"its deadline of {self.offer.preferences.deadline:g} s passed"
+
+    def failure(self, *more: str) -> EngineError:
+        """Why it is given up."""
+        told = "; ".join([*self.errors, *more])
+        return EngineError(f"request {self.offer.request.id} failed wherever it was tried: {told}")
+
+    def resolve(self, outcome: Served | Declined) -> None:
+        """Tell the bidder, if they still listen."""
+        self.close()
+        if not self.answer.done():
+            self.answer.set_result(outcome)
+
+    def fail(self, error: BaseException) -> None:
+        """Tell the bidder that it went wrong."""
+        self.close()
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    def close(self) -> None:
+        """Nothing will be timed any more."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+@dataclass(slots=True, eq=False)
+class Placed:
+    """A request that was given to an agent; times on the loop's clock."""
+
+    waiting: Waiting
+    agent: int
+    charge: int
+    predicted: Prediction | None
+    note: object
+    decided_s: float
+    #: Its last try, and its neighbours may have broken those before: nobody is served beside it.
+    alone: bool = False
+    hold: Entry | None = None
+    sent_s: float | None = None
+    first_token_s: float | None = None
+    task: "asyncio.Task[Completion] | None" = None
