@@ -262,7 +262,7 @@ class _Probe:
 
             def worth(quality: float, seconds: float, true: Preferences = true, left: float = left) -> float:
                 chance = float(self._shadow.forecaster.intervals.chance_within(seconds, left)) if left < inf else 1.0
-                return chance * (true.worth * quality - true.delay_cost * seconds)
+                return true.stake + chance * (true.worth * quality - true.delay_cost * seconds)
 
             value = worth(float(outlook.quality[i, j]), latency)
             utility[i] += round(value * MICROS)
@@ -291,18 +291,24 @@ def _of(scored: tuple[Any, Any], offers: Sequence[Offer], bidder: str) -> tuple[
 
 
 def _lies(offers: Sequence[Offer], bidder: str, rng: np.random.Generator) -> list[dict[int, Preferences]]:
-    """A worth, a delay cost and a deadline that are not true, and all at once: for every request of the bidder."""
+    """Untrue worths, delay costs, deadlines and stakes, one by one and all at once, of every request of a bidder."""
     up, slow = float(np.exp(rng.normal(0, 1))), float(np.exp(rng.normal(0, 1.5)))
     soon = float(rng.uniform(1, 30))
     made = []
-    for worth, delay, deadline in ((up, 1, None), (1 / up, 1, None), (1, slow, None), (1, 0, None), (1, 1, soon),
-                                   (1, 1, inf), (up, slow, soon)):  # fmt: skip
+    # Factors of worth and delay cost, another deadline, a factor of the stake.
+    for worth, delay, deadline, stake in (
+        (up, 1, None, 1), (1 / up, 1, None, 1), (1, slow, None, 1), (1, 0, None, 1), (1, 1, soon, 1), (1, 1, inf, 1),
+        (1, 1, None, 0), (1, 1, None, slow), (up, slow, soon, 2),
+    ):  # fmt: skip
         report = {}
         for i, offer in enumerate(offers):
             true = offer.preferences
             if offer.request.bidder == bidder:
                 report[i] = Preferences(
-                    true.worth * worth, true.delay_cost * delay, true.deadline if deadline is None else deadline
+                    true.worth * worth,
+                    true.delay_cost * delay,
+                    true.deadline if deadline is None else deadline,
+                    true.stake * stake,
                 )
         if any(report[i] != offers[i].preferences for i in report):
             made.append(report)

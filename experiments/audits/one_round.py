@@ -25,7 +25,7 @@ _Violation = tuple[tuple[int, ...], int, int, int, str]
 
 
 def truthful(played: Played) -> PolicyFinding:
-    """No misreport of (worth, delay cost, deadline) gains a bidder anything, whatever the others report."""
+    """No misreport of (worth, delay cost, deadline, stake) gains a bidder anything, whatever the others report."""
     started, state = perf_counter(), played.table.state
     cases = 0
     violations: list[_Violation] = []
@@ -191,7 +191,7 @@ def _by_truth(played: Played, owned: list[int]) -> Iterator[tuple[int, list[tupl
 def _changes(played: Played, truth: tuple[int, ...], said: tuple[int, ...]) -> tuple[int, int]:
     types = played.table.types
     pairs = [(types[a], types[b]) for a, b in zip(truth, said, strict=True)]
-    fields = ("worth", "delay_cost", "deadline")
+    fields = ("worth", "delay_cost", "deadline", "stake")
     return sum(getattr(a, name) != getattr(b, name) for a, b in pairs for name in fields), sum(truth) + sum(said)
 
 

@@ -46,7 +46,7 @@ def splitting(policy: Policy, state: State) -> PolicyFinding:
         replace(whole, tokens=part, max_tokens=ANSWER // 2) for part in (whole.tokens[:middle], whole.tokens[middle:])
     ]
     truly = [
-        ((t,), (replace(one, worth=one.worth / 2, delay_cost=one.delay_cost / 2),) * 2)
+        ((t,), (replace(one, worth=one.worth / 2, delay_cost=one.delay_cost / 2, stake=one.stake / 2),) * 2)
         for t, one in enumerate(state.types)
     ]
     return _bought("splitting", policy, state, [*halves, *state.asked[1:]], [0], [0, 1], truly)

@@ -57,9 +57,10 @@ class Reference:
         return cls(latency, cost, quality, harm, doubt, np.array([one.waited_s for one in asked]), tuple(world.alive))
 
     def value(self, i: int, agent: int, place: int, true: Preferences) -> float:
-        """Credits that a place is worth to request i: nothing once its deadline has passed."""
+        """Credits that a place is worth to request i: its stake alone once its deadline has passed."""
         late = self.latency[i, agent, place] + self.waited[i] > true.deadline
-        return 0.0 if late else _worth(true, self.quality[agent], self.latency[i, agent, place])
+        credits = true.worth * self.quality[agent] - true.delay_cost * self.latency[i, agent, place]
+        return true.stake + (0.0 if late else float(credits))
 
     def values(self, i: int, types: Sequence[Preferences]) -> Floats:
         """(T, M, K) credits, by true type."""
@@ -68,16 +69,12 @@ class Reference:
 
 def valued(types: Sequence[Preferences], quality: Floats, latency: Floats, waited: float | Floats) -> Floats:
     """(T, ...) credits of a service to each type, `quality` and `latency` of any shape that broadcasts."""
-    worth, delay, deadline = (
+    worth, delay, deadline, stake = (
         np.array([getattr(one, name) for one in types]).reshape(-1, *([1] * np.ndim(latency)))
-        for name in ("worth", "delay_cost", "deadline")
+        for name in ("worth", "delay_cost", "deadline", "stake")
     )
     credits: Floats = worth * quality - delay * latency
-    return np.where(latency + waited > deadline, 0.0, credits)
-
-
-def _worth(true: Preferences, quality: float, latency: float) -> float:
-    return true.worth * quality - true.delay_cost * latency
+    return stake + np.where(latency + waited > deadline, 0.0, credits)
 
 
 def _end_of_line(world: World, agent: int) -> tuple[float, int, bool]:

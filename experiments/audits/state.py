@@ -35,7 +35,7 @@ class State:
         asked: the requests of the round, one bidder may own several.
         past: what happened before, oldest first; what is not done by now is in an agent's line.
         alive: which agents are up; default all.
-        worths, delays, deadlines: what a bidder may be and may report, each with each.
+        worths, delays, deadlines, stakes: what a bidder may be and may report, each with each.
         flow: credits a second, a second, that others bring to each agent, where the past is so regular that one may
             say it; a request must not be served whose value is below what it makes others wait.
 
@@ -52,16 +52,18 @@ class State:
     delays: tuple[float, ...] = (0.0, 1.5)
     deadlines: tuple[float, ...] = (inf,)
     flow: tuple[float, ...] = ()
+    stakes: tuple[float, ...] = (0.0,)
 
     def __post_init__(self) -> None:
-        if not self.asked or not self.agents or not (self.worths and self.delays and self.deadlines):
+        if not self.asked or not self.agents or not all((self.worths, self.delays, self.deadlines, self.stakes)):
             raise AuditError(f"state {self.name!r} has no agent, request or type; give at least one of each")
 
     @property
     def types(self) -> tuple[Preferences, ...]:
         """The types of a request, the plainest first."""
         return tuple(
-            Preferences(*one) for one in product(self.worths, self.delays, sorted(self.deadlines, reverse=True))
+            Preferences(*one)
+            for one in product(self.worths, self.delays, sorted(self.deadlines, reverse=True), self.stakes)
         )
 
     @property

@@ -58,8 +58,8 @@ class Got:
         if self.agent < 0:
             return -true.delay_cost * self.seconds
         if self.seconds > true.deadline:
-            return 0.0
-        return true.worth * quality - true.delay_cost * seconds
+            return true.stake
+        return true.stake + true.worth * quality - true.delay_cost * seconds
 
 
 @dataclass(frozen=True, slots=True)

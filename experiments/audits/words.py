@@ -10,7 +10,8 @@ from mechanisms import Preferences
 def of_type(one: Preferences) -> str:
     """`worth 6, delay 1.5/s`."""
     deadline = "" if one.deadline == inf else f", deadline {one.deadline:g} s"
-    return f"worth {one.worth:g}, delay {one.delay_cost:g}/s{deadline}"
+    stake = f", stake {one.stake:g}" if one.stake else ""
+    return f"worth {one.worth:g}, delay {one.delay_cost:g}/s{deadline}{stake}"
 
 
 def outcome(table: Table, decided: Decided, i: int, true: Preferences) -> str:
@@ -21,9 +22,10 @@ def outcome(table: Table, decided: Decided, i: int, true: Preferences) -> str:
         return "unserved" + (f", pays {charge:g}" if charge else "")
     seconds, quality = table.reference.latency[i, j, k], table.reference.quality[j]
     value = table.reference.value(i, j, k, true)
-    worked = f"{true.worth:g} x {quality:g} - {true.delay_cost:g} x {seconds:.4f} s = {value:.4f}"
-    if value == 0 and seconds + table.reference.waited[i] > true.deadline:
-        worked = f"{seconds:.4f} s, too late = 0"
+    stake = f" + {true.stake:g}" if true.stake else ""
+    worked = f"{true.worth:g} x {quality:g} - {true.delay_cost:g} x {seconds:.4f} s{stake} = {value:.4f}"
+    if seconds + table.reference.waited[i] > true.deadline:
+        worked = f"{seconds:.4f} s, too late{stake} = {value:g}"
     cost = table.reference.cost[i, j]
     return f"agent {j}, place {k}: {worked}, pays {charge:.4f} (cost {cost:.4f}): {value - charge:.4f}"
 
