@@ -53,7 +53,8 @@ class Auction:
         forecaster: makes what it knows of requests on agents.
         name: what reports call the policy.
         without: names of `TERMS` to leave out, for ablations.
-        budget: credits that exploration may cost the auctioneer in all: on predictions, the only deficit there can be.
+        budget: credits that exploration may cost the auctioneer in all: on predictions, the only deficit there can be;
+            none by default, for what it found in our worlds was worth no more than it cost.
 
     | term | credits, per request i and agent j | reads |
     |---|---|---|
@@ -76,7 +77,7 @@ class Auction:
         name: str = "iemas",
         *,
         without: Sequence[str] = (),
-        budget: float = 100.0,
+        budget: float = 0.0,
     ) -> None:
         unknown = set(without) - set(TERMS)
         if unknown:
