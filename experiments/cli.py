@@ -9,6 +9,7 @@ import typer
 
 from experiments.commands import data, model
 from experiments.commands.audit import audit
+from experiments.commands.audit_policy import audit_policy
 from experiments.commands.calibrate import calibrate
 from experiments.commands.demo import demo
 from experiments.commands.failures import one_line
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(audit)
+app.command()(audit_policy)
 app.command()(mechanisms)
 app.command()(calibrate)
 app.command()(latency)
