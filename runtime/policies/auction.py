@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 #: What can be left out by name.
 TERMS = ("congestion", "continuation", "exploration", "gathering")
 
-#: Places in an agent's line that a round of N requests on M agents may give: this many, or three shares of N.
+#: Places in an agent's line that a round of N requests on M agents may give: this many, or two shares of N.
 _PLACES = 16
 
 
@@ -117,7 +117,7 @@ class Auction:
         n, m = outlook.service.shape
         able = outlook.possible.sum(axis=0)
         mean = np.where(outlook.possible, outlook.service, 0.0).sum(axis=0) / np.maximum(able, 1)
-        places = Positions.of(np.minimum(able, max(_PLACES, -(-3 * n // m))))
+        places = Positions.of(np.minimum(able, max(_PLACES, -(-2 * n // m))))
         agents, ranks = places.agents, places.ranks
         start = np.maximum(outlook.start[agents] + ranks * mean[agents], outlook.slot_wait(agents, ranks))
         return Terms(outlook, places, start + outlook.service[:, agents], self._fees(offers, fleet, outlook))
@@ -165,7 +165,7 @@ class Auction:
         worths, delays = np.array([self._others.typical_without(bidder) for bidder in bidders]).T
         loss, unserved = np.zeros(outlook.service.shape), np.zeros(len(offers))
         if "congestion" not in self.without:
-            loss = congestion(outlook, np.array([self._traffic.delay_flow(fleet.now_s, name) for name in bidders]))
+            loss = congestion(outlook, self._traffic.delay_flows(fleet.now_s, bidders))
         if "continuation" not in self.without:
             served, declined = future(outlook, self._traffic.read(), worths, delays, self.forecaster)
             loss, unserved = loss - served, unserved - declined

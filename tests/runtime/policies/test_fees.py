@@ -51,6 +51,6 @@ def test_delay_flow_leaves_out_the_bidder_and_fades() -> None:
     for k in range(60):
         meter.arrived(0, "x", 2.0, 1, 10, float(k))
         meter.arrived(1, "me", 50.0, 1, 10, float(k))
-    assert meter.delay_flow(60.0, "me") == pytest.approx([2.0, 0.0], rel=0.05)
-    assert meter.delay_flow(60.0, "x") == pytest.approx([0.0, 50.0], rel=0.05)
-    assert meter.delay_flow(60.0 + 5 * MEMORY_S, "me")[0] < 0.02
+    assert meter.delay_flows(60.0, ["me"])[0] == pytest.approx([2.0, 0.0], rel=0.05)
+    assert meter.delay_flows(60.0, ["you", "x"])[1] == pytest.approx([0.0, 50.0], rel=0.05)
+    assert meter.delay_flows(60.0 + 5 * MEMORY_S, ["me"])[0, 0] < 0.02
