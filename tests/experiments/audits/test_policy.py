@@ -18,13 +18,23 @@ PLACE, WALL = "one agent, one place at a time", "a wall: three requests, two pla
 
 
 def test_the_shipped_auction_keeps_every_claim_of_one_round() -> None:
-    report = audit_policy(mutants.Plain, list(suite()))
+    report = audit_policy(mutants.Plain(budget=100.0), list(suite()))
     assert report.passed, report
     assert {name: one.status for name, one in report.items()} == dict.fromkeys(report, Status.VERIFIED)
     # The states are such that nothing is left to excuse.
     assert report.error < 1e-9
     assert report["truthful"].cases > 50_000
     assert len(report.states) >= 9
+
+
+def test_nobody_is_told_a_later_place_than_theirs() -> None:
+    """Who does not care when they are served must not be given a place behind nobody."""
+    table = Table(mutants.Plain(), STATES["something at stake"])
+    table.arrays()
+    for profile in table.profiles():
+        decided = table.decided(profile)
+        served = decided.agents >= 0
+        assert decided.places[served].tolist() == decided.stated_places[served].tolist(), profile
 
 
 @pytest.mark.parametrize(
