@@ -13,6 +13,7 @@ from experiments.commands.audit_policy import audit_policy
 from experiments.commands.calibrate import calibrate
 from experiments.commands.demo import demo
 from experiments.commands.failures import one_line
+from experiments.commands.latency import latency
 from experiments.commands.mechanisms import mechanisms
 from experiments.commands.streams import harden
 
@@ -26,6 +27,7 @@ app.command()(audit)
 app.command()(audit_policy)
 app.command()(mechanisms)
 app.command()(calibrate)
+app.command()(latency)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 
