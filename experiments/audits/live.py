@@ -7,7 +7,7 @@ policy believes, or adds to values, does not enter the score. The probe changes 
 
 import copy
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
@@ -111,6 +111,7 @@ def probe_live(
     slots: int = 2,
     bidders: int = 30,
     copies: int = 3,
+    preferences: Callable[[np.random.Generator], Preferences] | None = None,
     seeds: Sequence[int] = range(100),
     corpora: Sequence[Corpus] | None = None,
 ) -> LiveReport:
@@ -124,6 +125,7 @@ def probe_live(
         slots: requests that an agent serves at once.
         bidders: how many.
         copies: how often every dialogue is held, by other bidders and at other times.
+        preferences: draws a bidder's type; default worth and delay cost log-uniform, one in four with a deadline.
         seeds: worlds, one after the other until `triples` are reached.
         corpora: dialogues; default those that ship.
 
@@ -145,7 +147,7 @@ def probe_live(
             texts,
             arrivals(count, rate_per_s=rate, think_time_s=1.0, seed=seed),
             bidders=bidders,
-            preferences=hurried,
+            preferences=preferences or hurried,
             max_tokens=48,
             seed=seed,
         )
@@ -262,7 +264,8 @@ class _Probe:
 
             def worth(quality: float, seconds: float, true: Preferences = true, left: float = left) -> float:
                 chance = float(self._shadow.forecaster.intervals.chance_within(seconds, left)) if left < inf else 1.0
-                return true.stake + chance * (true.worth * quality - true.delay_cost * seconds)
+                credits = true.worth * quality - true.delay_cost * seconds
+                return true.stake + (chance * credits if credits > 0 else credits)
 
             value = worth(float(outlook.quality[i, j]), latency)
             utility[i] += round(value * MICROS)

@@ -57,10 +57,11 @@ class Reference:
         return cls(latency, cost, quality, harm, doubt, np.array([one.waited_s for one in asked]), tuple(world.alive))
 
     def value(self, i: int, agent: int, place: int, true: Preferences) -> float:
-        """Credits that a place is worth to request i: its stake alone once its deadline has passed."""
+        """Credits that a place is worth to request i: once its deadline has passed, its stake
+        alone or what is lost on top of that."""
         late = self.latency[i, agent, place] + self.waited[i] > true.deadline
-        credits = true.worth * self.quality[agent] - true.delay_cost * self.latency[i, agent, place]
-        return true.stake + (0.0 if late else float(credits))
+        credits = float(true.worth * self.quality[agent] - true.delay_cost * self.latency[i, agent, place])
+        return true.stake + (min(credits, 0.0) if late else credits)
 
     def values(self, i: int, types: Sequence[Preferences]) -> Floats:
         """(T, M, K) credits, by true type."""
@@ -74,7 +75,7 @@ def valued(types: Sequence[Preferences], quality: Floats, latency: Floats, waite
         for name in ("worth", "delay_cost", "deadline", "stake")
     )
     credits: Floats = worth * quality - delay * latency
-    return stake + np.where(latency + waited > deadline, 0.0, credits)
+    return stake + np.where(latency + waited > deadline, np.minimum(credits, 0.0), credits)
 
 
 def _end_of_line(world: World, agent: int) -> tuple[float, int, bool]:

@@ -57,9 +57,8 @@ class Got:
         seconds, quality = (self.stated_seconds, self.stated_quality) if stated else (self.seconds, self.quality)
         if self.agent < 0:
             return -true.delay_cost * self.seconds
-        if self.seconds > true.deadline:
-            return true.stake
-        return true.stake + true.worth * quality - true.delay_cost * seconds
+        credits = true.worth * quality - true.delay_cost * seconds
+        return true.stake + (min(credits, 0.0) if self.seconds > true.deadline else credits)
 
 
 @dataclass(frozen=True, slots=True)

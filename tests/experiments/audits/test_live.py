@@ -1,10 +1,11 @@
 """Misreports in rounds of a running world."""
 
+import numpy as np
 import pytest
 
 from experiments.audits import probe_live
 from experiments.routers.informed import CMu
-from mechanisms import find_mechanism
+from mechanisms import Preferences, find_mechanism
 from proofs import AuditError, Status
 from tests.experiments.audits import mutants
 
@@ -21,7 +22,13 @@ def test_no_misreport_gains_in_live_rounds_where_pay_as_bid_lets_many() -> None:
 
 
 def test_optimism_in_values_shows_in_live_rounds() -> None:
-    assert probe_live(mutants.Optimistic(), triples=150, beside={}).utility < 0
+    def modest(rng: np.random.Generator) -> Preferences:
+        # So much in haste that nothing is at stake beyond the answer.
+        worth = float(rng.uniform(8, 20))
+        return Preferences(worth, worth / 2 - 2)
+
+    assert probe_live(mutants.Optimistic(), triples=40, beside={}, preferences=modest).utility < 0
+    assert probe_live(mutants.Plain(), triples=40, beside={}, preferences=modest).utility == 0
 
 
 def test_the_policy_itself_may_be_refuted() -> None:

@@ -1,7 +1,9 @@
 """The shipped auction passes, and each of its faulty relatives is refuted for its own fault."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -18,13 +20,23 @@ PLACE, WALL = "one agent, one place at a time", "a wall: three requests, two pla
 
 
 def test_the_shipped_auction_keeps_every_claim_of_one_round() -> None:
-    report = audit_policy(mutants.Plain, list(suite()))
+    report = audit_policy(mutants.Plain(budget=100.0), list(suite()))
     assert report.passed, report
     assert {name: one.status for name, one in report.items()} == dict.fromkeys(report, Status.VERIFIED)
     # The states are such that nothing is left to excuse.
     assert report.error < 1e-9
     assert report["truthful"].cases > 50_000
     assert len(report.states) >= 9
+
+
+def test_nobody_is_told_a_later_place_than_theirs() -> None:
+    """Who does not care when they are served must not be given a place behind nobody."""
+    table = Table(mutants.Plain(), STATES["something at stake"])
+    table.arrays()
+    for profile in table.profiles():
+        decided = table.decided(profile)
+        served = decided.agents >= 0
+        assert decided.places[served].tolist() == decided.stated_places[served].tolist(), profile
 
 
 @pytest.mark.parametrize(
@@ -116,6 +128,15 @@ def test_the_reference_is_what_a_pencil_says() -> None:
     assert reference.cost.tolist() == [[pytest.approx(0.05 * 16 + 0.1 * 4)]] * 2
     assert reference.value(0, 0, 1, Preferences(10.0, 1.0)) == pytest.approx(5 - 2 * service)
     assert reference.value(0, 0, 1, Preferences(10.0, 1.0, deadline=1.0)) == 0
+
+
+def test_the_page_on_auditing_a_policy_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "auditing-a-policy.md").read_text()
+    *_, example = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(example, "auditing-a-policy.md", "exec"), {})
+    assert capsys.readouterr().out == "VERIFIED\n"
+    report = audit_policy(mutants.Plain, [STATES[IDLE]])
+    assert all(name in page for name in report)
 
 
 def test_what_is_no_policy_is_refused() -> None:
