@@ -8,6 +8,8 @@
               and `Pending`; `ConformalIntervals`: how far off that may be, and the chance that a deadline is kept;
               `OutputLengths`: how long an agent's answers are
     trees     `HoeffdingQoS`: online trees for each agent, with an explicit cold start
+    quality   `PerQuestion`: the chance that a model answers this question right, as far as questions tell; from vectors
+              of an `Embedder`, by default `HashedNgrams`
 
 One round: `PrefixIndex.match` counts the cached tokens, `Features` gathers what the router sees, `QoSModel.predict`
 answers for all N requests on all M agents; after each completion `QoSModel.learn`, `PrefixIndex.observe` and
@@ -23,6 +25,8 @@ from prediction.latency.lengths import OutputLengths
 from prediction.latency.prefill_queue import AgentState, Pending
 from prediction.latency.queueing import Latency, QueueModel
 from prediction.qos import RIGHT, Features, Frozen, Measured, QoS, QoSModel, TokenPrices
+from prediction.quality.embedding import Embedder, HashedNgrams
+from prediction.quality.per_question import PerQuestion
 from prediction.scores import ErrorMeter
 from prediction.trees.hoeffding import HoeffdingQoS
 
@@ -30,14 +34,17 @@ __all__ = [
     "RIGHT",
     "AgentState",
     "ConformalIntervals",
+    "Embedder",
     "ErrorMeter",
     "Features",
     "Frozen",
+    "HashedNgrams",
     "HoeffdingQoS",
     "Latency",
     "Measured",
     "OutputLengths",
     "Pending",
+    "PerQuestion",
     "PredictionError",
     "PrefixIndex",
     "QoS",

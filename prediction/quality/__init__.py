@@ -1,1 +1,4 @@
-"""Who answers this question right? Questions as vectors, and online models over them. Imports `errors`."""
+"""Who answers this question right? Questions as vectors, and online models over them. Imports `errors`.
+
+Order: `embedding` < `experts` < `gate` < `per_question`.
+"""
