@@ -14,10 +14,8 @@ Floats = NDArray[np.float64]
 #: Like neighbours in the published routers that use them; they weigh as much as twice `_SHRINKAGE` answers.
 _NEIGHBOURS = 20
 _SHRINKAGE = 10.0
-#: Steps of the regression, and the answers from which on they shrink as the square root: a model's own slopes by its
-#: answers, those in common by all.
-_OWN, _OWN_STEADY = 0.5, 400.0
-_COMMON, _COMMON_STEADY = 0.2, 2000.0
+#: The regression's first step, and the answers of a model from which on steps shrink as the square root.
+_STEP, _STEADY = 0.5, 400.0
 #: Inner products of vectors in multiples of this are exact in float32 in any order.
 _GRAIN = np.float32(2.0**-10)
 
@@ -101,24 +99,22 @@ def _grained(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 class Logistic:
     """A logistic regression for each model on top of its mean, by online gradient descent (Zinkevich 2003).
 
-    Slopes are a model's own plus slopes that all have in common: a hard question is hard for most, and what is learnt
-    of one from another's answers leaves less noise in how they differ, which is what choosing turns on.
+    Models share no slopes: a question's answer by one model would be known while another's is judged, and the gate would
+    take that for foresight.
     """
 
     def __init__(self, models: int, size: int) -> None:
-        self._common = np.zeros(size)
-        self._own = np.zeros((models, size))
+        self._slopes = np.zeros((models, size))
         self._answers = np.zeros(models)
 
     def predict(self, vectors: NDArray[np.float32], means: Floats) -> Floats:
         """(N, K) chances."""
         # einsum adds up each entry alone; a product by BLAS rounds by how many others are asked.
-        scores = np.einsum("nd,kd->nk", vectors, self._common + self._own) + np.log(means / (1 - means))
+        scores = np.einsum("nd,kd->nk", vectors, self._slopes) + np.log(means / (1 - means))
         chances: Floats = 1 / (1 + np.exp(-scores))
         return chances
 
     def learn(self, vector: Vector, model: int, error: float) -> None:
         """Learn from what was predicted less what came."""
-        self._own[model] -= _OWN * error / np.sqrt(1 + self._answers[model] / _OWN_STEADY) * vector
-        self._common -= _COMMON * error / np.sqrt(1 + self._answers.sum() / _COMMON_STEADY) * vector
+        self._slopes[model] -= _STEP * error / np.sqrt(1 + self._answers[model] / _STEADY) * vector
         self._answers[model] += 1

@@ -39,7 +39,9 @@ class Gate:
 
     def mix(self, chances: Floats) -> Floats:
         """(...) what the experts say together, given (E, ...) what each says."""
-        mixed: Floats = np.tensordot(self.weights, believable(chances), axes=1)
+        weights = self.weights.reshape(-1, *[1] * (chances.ndim - 1))
+        # Added up entry by entry: a product by BLAS rounds by how many others are asked.
+        mixed: Floats = (weights * believable(chances)).sum(axis=0)
         return mixed
 
     def learn(self, chances: Floats, right: bool) -> None:
