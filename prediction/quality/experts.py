@@ -99,8 +99,8 @@ def _grained(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 class Logistic:
     """A logistic regression for each model on top of its mean, by online gradient descent (Zinkevich 2003).
 
-    Models share no slopes: a question's answer by one model would be known while another's is judged, and the gate would
-    take that for foresight.
+    Models share no slopes: from a question's answer by one model they would know of another's to the same, and the gate
+    would take that for foresight.
     """
 
     def __init__(self, models: int, size: int) -> None:
