@@ -36,8 +36,9 @@ class PerQuestion:
         prior: (K,) by how much each of K models is likelier right than 1/2 a priori.
         weight: graded answers that this prior weighs.
         embedder: questions to vectors; default `HashedNgrams`.
-        memory: answers kept of each model, the last ones; a third of a megabyte for each model and 170 of them.
-        memo: questions whose vectors are kept, those used last.
+        memory: answers kept of each model, the last ones: a megabyte for each model.
+        memo: questions whose vectors are kept, those used last: 3 kB each. If more wait at once, they are embedded anew
+            in every round.
 
     Where questions tell nothing, all answers together cost no more than ln 2 + ln(T + 1) / 2 nats of log loss over
     what the counts alone lose (see `Gate`). What is predicted of one question does not depend on others asked with it.
@@ -62,7 +63,7 @@ class PerQuestion:
         weight: float = 4.0,
         embedder: Embedder | None = None,
         memory: int = 512,
-        memo: int = 1024,
+        memo: int = 4096,
     ) -> None:
         if memory < 1 or memo < 1:
             raise PredictionError(f"memory={memory} answers and memo={memo} questions; both must be at least 1")
