@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint vllm test-vllm demo-vllm bench clean
+.PHONY: demo test lint vllm test-vllm demo-vllm bench bench-policies clean
 
 demo: .venv/core
 	$(BIN)/iemas demo
@@ -27,7 +27,12 @@ demo-vllm: vllm
 
 # Two minutes; `make bench BENCH=--full` measures every row with three seeds, in half an hour.
 bench: .venv/dev
-	$(BIN)/pytest tests/benchmarks -o python_files='bench_*.py' --benchmark-columns=median $(BENCH)
+	$(BIN)/pytest tests/benchmarks -o python_files='bench_*.py' --benchmark-columns=median \
+	  --ignore=tests/benchmarks/bench_policies.py $(BENCH)
+
+# The auction against its rivals; five minutes. `BENCH="--full --seeds 20"` takes an hour, and goes on where it stopped.
+bench-policies: .venv/dev
+	$(BIN)/pytest tests/benchmarks/bench_policies.py -o python_files='bench_*.py' -p no:benchmark -s -q $(BENCH)
 
 .venv/core: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

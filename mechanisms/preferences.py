@@ -16,7 +16,9 @@ from mechanisms.errors import MechanismError
 class Preferences:
     """A bidder's value of a request: `worth` credits at quality 1, minus `delay_cost` credits per second of latency.
 
-    An answer later than `deadline` seconds has value 0; by default there is no deadline.
+    An answer later than `deadline` seconds has value 0; by default there is no deadline. `stake` credits are added
+    whenever it is served at all: what the bidder would lose by being declined beyond this answer, such as the rest of a
+    conversation that would end.
 
     Raises:
         MechanismError: a coefficient is negative or not finite, or the deadline is not positive.
@@ -29,9 +31,10 @@ class Preferences:
     worth: float
     delay_cost: float
     deadline: float = inf
+    stake: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("worth", "delay_cost"):
+        for name in ("worth", "delay_cost", "stake"):
             amount = getattr(self, name)
             if not (_is_number(amount) and np.isfinite(amount) and amount >= 0):
                 raise MechanismError(f"{name} = {amount!r}; expected a finite number of credits >= 0")
@@ -59,7 +62,7 @@ class Preferences:
             credits = self.worth * good - self.delay_cost * seconds
         except ValueError:
             raise MarketError(f"quality has shape {good.shape}, latency_s {seconds.shape}; give one shape") from None
-        return to_micros(np.where(seconds > self.deadline, 0.0, credits), name="value")
+        return to_micros(self.stake + np.where(seconds > self.deadline, 0.0, credits), name="value")
 
 
 def _is_number(value: object) -> bool:

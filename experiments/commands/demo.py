@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 DEFAULT_MODELS = ["smollm2-135m", "qwen2.5-coder-0.5b"]
 
 _PIPE_WIDTH = 120
+#: A server does not say how many requests it runs at once; vLLM on a CPU of a few cores does well with as many.
+_SERVER_SLOTS = 4
 
 
 class EngineKind(StrEnum):
@@ -40,8 +42,12 @@ def demo(
         str, typer.Option(help="Who bears a wrong prediction: on-prediction, on-measurement, on-delivery, or yours.")
     ] = "on-prediction",
     preset: Annotated[
-        str, typer.Option(help="varied, or paper: the published constants for preferences, tokens and rounds.")
-    ] = "varied",
+        str,
+        typer.Option(
+            help="differing: bidders who differ; varied: who hardly do; paper: the published constants for "
+            "preferences, tokens and rounds."
+        ),
+    ] = "differing",
     engine: Annotated[EngineKind, typer.Option(help="Simulated engines, or real vLLM servers.")] = EngineKind.SIMULATED,
     model: Annotated[
         list[str] | None,
@@ -61,12 +67,21 @@ def demo(
     ] = None,
     turns: Annotated[int | None, typer.Option(min=1, help="Turns of each dialogue.  [default: 12; vllm: 3]")] = None,
     rate: Annotated[float, typer.Option(min=1e-6, help="Dialogues that begin per second.")] = 0.15,
-    bidders: Annotated[int, typer.Option(min=1, help="Among whom the dialogues are dealt.")] = 12,
+    bidders: Annotated[
+        int | None, typer.Option(min=1, help="Among whom the dialogues are dealt.  [default: the preset's]")
+    ] = None,
     slots: Annotated[
-        int | None, typer.Option(min=1, help="Capacity of an agent: requests it serves at once.  [default: 4; vllm: 2]")
+        int | None,
+        typer.Option(min=1, help="A wall: requests that an agent may serve at once.  [default: its engine's own]"),
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Repetitions.  [default: 3; vllm: 1]")] = None,
-    policy: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.")] = None,
+    policy: Annotated[list[str] | None, typer.Option(help="Only this one, or yours: mine:Policy; repeatable.")] = None,
+    predictor: Annotated[
+        str | None, typer.Option(help="Your forecaster, mine:Model, for the auction and its informed rivals.")
+    ] = None,
+    preferences: Annotated[
+        str | None, typer.Option(help="Your bidders: mine:draw, a function of a numpy Generator.")
+    ] = None,
     despite_audit: Annotated[
         bool,
         typer.Option(
@@ -116,9 +131,11 @@ def demo(
         turns=turns or (3 if real else 12),
         rate=rate,
         bidders=bidders,
-        slots=slots or (2 if real else 4),
+        slots=slots,
         seeds=tuple(range(seeds or (1 if real else 3))),
         policies=tuple(policy or ()),
+        predictor=predictor,
+        preferences=preferences,
     )
     foreign = any(":" in name for name in (mechanism, allocator or ""))
     # Code of others is not even imported here before a process of its own has audited it.
@@ -209,7 +226,7 @@ def _real_fleet(model: list[str] | None, url: list[str] | None, plan: "Plan", ba
     from experiments.worlds.fleets import connected_fleet, launched_fleet, reach
 
     if url:
-        fleet = connected_fleet(url, plan.slots)
+        fleet = connected_fleet(url, plan.slots or _SERVER_SLOTS)
         bar.add_task("servers", total=None)
         reach(fleet[0])
         return fleet

@@ -149,8 +149,8 @@ MARKET = (
         "Social welfare",
         "credits",
         "Sum over served requests of true value minus cost. The true value is the bidder's value of a right "
-        f"answer, if the answer is right (token F1 at least {RIGHT}; one that nobody can grade counts as right, for "
-        "every policy alike), minus their cost of delay times the seconds they waited for the first token.",
+        f"answer, if the answer is right (token F1 at least {RIGHT}; one that nobody can grade is not), minus their "
+        "cost of delay times the seconds they waited for the first token. Who was declined loses that of their wait.",
         "high",
     ),
     Column("payments", "Charges", "credits", "Sum of what bidders were charged. Routers without prices have none."),

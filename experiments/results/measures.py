@@ -1,7 +1,7 @@
 """From what was served to the figures of the table: cache hits, latency, cost, quality, welfare, payments, errors."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from math import nan
 
 import numpy as np
@@ -18,7 +18,8 @@ class Measures:
     """One policy's figures. Latencies are waits from arrival to first token, in seconds; money is in credits.
 
     `hit_rate` is cached over prompt tokens, summed over requests; `hit_rate_per_request` the mean of each request's
-    own. `welfare` sums, over served requests, the true value of what was measured minus the measured cost. `surplus`
+    own. `welfare` sums, over served requests, the true value of what was measured minus the measured cost, less what
+    those who were declined lost by waiting. `surplus`
     is charges (`payments`) minus receipts, `auction_surplus` the same on the predicted costs that the auction rested
     on. `contested` is the share of requests given to an agent who pay for displacing somebody. NaN where a policy has
     no such figure.
@@ -70,7 +71,9 @@ def measure(run: PolicyRun) -> Measures:
         cost_per_request=_ratio(costs, len(served)),
         quality=_mean(graded),
         right=_mean([quality >= RIGHT for quality in graded]),
-        welfare=sum(true_value(one, run.preferences[one.request.bidder]) for one in served) - costs,
+        welfare=sum(true_value(one, run.preferences[one.request.bidder]) for one in served)
+        - costs
+        - sum(run.preferences[one.request.bidder].delay_cost * one.waited_s for one in run.declined),
         payments=charges if auction else nan,
         surplus=charges - receipts if auction else nan,
         auction_surplus=run.statistics.predicted_surplus / MICROS if auction else nan,
@@ -85,10 +88,10 @@ def measure(run: PolicyRun) -> Measures:
 def true_value(one: Served, preferences: Preferences) -> float:
     """Credits of value that a served request had for its bidder: that of a right answer minus the cost of delay.
 
-    An answer that nobody can grade counts as right, for every policy alike.
+    An answer that nobody can grade is not right, for every policy alike. What was at stake beyond it is not in it.
     """
-    right = one.quality is None or one.quality >= RIGHT
-    return float(preferences.value(float(right), one.first_token_s)) / MICROS
+    right = one.quality is not None and one.quality >= RIGHT
+    return float(replace(preferences, stake=0.0).value(float(right), one.first_token_s)) / MICROS
 
 
 def averaged(runs: Sequence[Measures]) -> tuple[Measures, Measures]:
@@ -102,7 +105,9 @@ def _errors(served: Sequence[Served]) -> dict[str, float]:
     meter = ErrorMeter(quality_threshold=RIGHT)
     for one in served:
         if one.predicted is not None:
-            measured = Measured(one.completion.first_token_s, one.cost / MICROS, one.quality)
+            # What was predicted is the wait from the decision on, the line included.
+            took = one.dispatched_s - one.decided_s + one.completion.first_token_s
+            measured = Measured(took, one.cost / MICROS, one.quality)
             meter.update(one.predicted.latency_s, one.predicted.cost, one.predicted.quality, measured)
     return meter.summary()
 

@@ -4,7 +4,7 @@ What the auction gains over them is due to its matching and its fees; what they 
 information and admission.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,9 +24,12 @@ class Informed:
 
     name = "informed"
 
+    def __init__(self, forecaster: Callable[[], Forecaster] = Forecaster) -> None:
+        self._make_forecaster = forecaster
+
     def attach(self, agents: Sequence[Agent]) -> None:
         """Start with empty caches and nothing learnt."""
-        self.forecaster = Forecaster()
+        self.forecaster = self._make_forecaster()
         self.forecaster.attach(agents)
 
     def ready(self, fleet: Fleet) -> bool:
@@ -37,7 +40,7 @@ class Informed:
         """Choose, by forecast."""
         outlook = self.forecaster.look(offers, fleet)
         agents = self.choose(offers, fleet, outlook)
-        notes = [self.forecaster.note(outlook, i, int(agents[i])) for i in range(len(offers))]
+        notes = [self.forecaster.note(outlook, i, int(j)) if j >= 0 else None for i, j in enumerate(agents)]
         predicted = [
             Prediction(*(float(part[i, j]) for part in (outlook.latency, outlook.cost, outlook.quality)))
             if j >= 0
@@ -57,8 +60,10 @@ class Informed:
 
 def net_values(offers: Sequence[Offer], outlook: Outlook, extra: Floats | float = 0.0) -> Floats:
     """(N, M) credits of value minus cost as reported, -inf where an agent cannot serve; `extra` seconds of wait."""
-    worth, delay = np.array([(offer.preferences.worth, offer.preferences.delay_cost) for offer in offers]).T
+    reports = [offer.preferences for offer in offers]
+    worth, delay, stake = np.array([(one.worth, one.delay_cost, one.stake) for one in reports]).T
     net = worth[:, None] * outlook.quality - delay[:, None] * (outlook.latency + extra) - outlook.cost
+    net = net + stake[:, None]
     return np.where(outlook.possible, net, -np.inf)
 
 
@@ -134,7 +139,7 @@ class DecliningCacheAware(Informed):
     As `plain.CacheAware` it prefers the agent that holds most of the prompt unless loads are out of balance.
     """
 
-    name = "cache-aware, may decline"
+    name = "cache-aware-declining"
 
     def choose(self, offers: Sequence[Offer], fleet: Fleet, outlook: Outlook) -> NDArray[np.int64]:
         """(N,) agents or `UNSERVED`."""
@@ -152,14 +157,14 @@ class DecliningCacheAware(Informed):
         return agents
 
 
-def posted(name: str = "posted cost + fee") -> Auction:
+def posted(forecaster: Callable[[], Forecaster] = Forecaster) -> Auction:
     """Each request takes its own best place at cost plus fee, as it comes."""
-    return Auction(Mechanism(FirstCome(), PostedPrice()), name=name, without=["gathering"])
+    return Auction(Mechanism(FirstCome(), PostedPrice()), forecaster, "posted", without=["gathering"])
 
 
-def greedy(name: str = "greedy") -> Auction:
+def greedy(forecaster: Callable[[], Forecaster] = Forecaster) -> Auction:
     """The greatest welfare of a pair first, on the auction's own weights."""
-    return Auction(Mechanism(Greedy(), PostedPrice()), name=name)
+    return Auction(Mechanism(Greedy(), PostedPrice()), forecaster, "greedy")
 
 
 def _idle(fleet: Fleet) -> NDArray[np.bool_]:

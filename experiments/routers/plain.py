@@ -1,4 +1,4 @@
-"""Routing without prices, as routers in use do it; and the auction's own predictions without its matching.
+"""Routing without prices, as routers in use do it.
 
 All see what the auction sees and learn from the same completions. The routers charge nothing and make nobody wait.
 """
@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation import UNSERVED
-from mechanisms import FirstCome, Mechanism, PostedPrice
-from runtime import Agent, Decision, Event, Fleet, Offer, PaperAuction, Policy, Served
+from runtime import Agent, Decision, Event, Fleet, Offer, Policy, Served
 from runtime.policies.affinity import Affinity
 from runtime.policies.paper import possible
 
@@ -92,18 +91,13 @@ class CacheAware:
 
 
 def baselines(seed: int = 0) -> list[Policy]:
-    """What the auction is compared with.
-
-    The last one, `first-come`, has the auction's predictor and preferences, but each request takes its own best agent
-    at cost, in order of arrival: what the auction gains over it is due to the matching.
-    """
+    """Routers without prices, in their usual forms."""
     return [
         Blind("random", lambda agents: _random(seed)),
         Blind("round-robin", lambda agents: _round_robin()),
         Blind("sticky", lambda agents: _sticky),
         CacheAware(),
         Blind("least-loaded", _least_loaded),
-        PaperAuction(Mechanism(FirstCome(), PostedPrice()), name="first-come"),
     ]
 
 
@@ -166,7 +160,7 @@ def sticky_best() -> Policy:
         dear = dearest(agents)
         return lambda offer, load, living: _sticky(offer, load, among(living, dear))
 
-    return Blind("sticky, best class", make)
+    return Blind("sticky-best", make)
 
 
 def best_single() -> Policy:
@@ -176,7 +170,7 @@ def best_single() -> Policy:
         first = np.arange(len(agents)) == int(dearest(agents).argmax())
         return lambda offer, load, living: int(among(living, first)[0])
 
-    return Blind("best single agent", make)
+    return Blind("best-single", make)
 
 
 def _random(seed: int) -> Pick:

@@ -2,23 +2,28 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
+from allocation import MICROS
 from experiments.data import Corpus, arrivals, cache_folder, find_own, find_real, load, locate
 from experiments.errors import AuditRefusedError, DatasetError, StudyError
 from experiments.results.results import StudyResult
-from experiments.routers.plain import baselines
+from experiments.routers.catalogue import SHOWN, find_policy, load_own, make_own, policies
+from experiments.studies.latency import Recorder, save
 from experiments.worlds.fleets import FLEET, PricedEngines, simulated_fleet
-from experiments.worlds.presets import find_preset
+from experiments.worlds.presets import Preset, find_preset
 from experiments.worlds.run import PolicyRun, Workload, run_policy, workload
 from experiments.worlds.watch import Contradiction, Watched
-from mechanisms import DirectMechanism, find_mechanism, find_settlement
+from mechanisms import DirectMechanism, Preferences, find_mechanism, find_settlement
 from prediction import TokenPrices
 from proofs import SUITE, Report, audit
-from runtime import Engine, Ledger, PaperAuction, Policy, calibration, running
+from runtime import Engine, Ledger, Policy, calibration, running
 from runtime.accounts.settling import require_per_request
 from runtime.engines.simulated.virtual_time import run
+from runtime.policies.forecast import Forecaster
 
 #: A mechanism that lacks one of these is not run at scale without `despite_audit`.
 REQUIRED = ("truthful", "individually-rational", "no-deficit")
@@ -33,14 +38,16 @@ class Plan:
 
     `data` holds names, files or folders (empty: the shipped dialogues and whatever real files are found); `dialogues`,
     `turns` and `context_words` cut each file; `rate` is how many dialogues begin per second; `slots` is an
-    agent's capacity. `settlement` turns what the auction decided into final charges and receipts; `preset` names
-    preferences, prices and rounds. `books` keeps each run's ledger in a file of its own below that folder.
+    agent's capacity, None for its engine's own; `bidders` None is as many as the preset has. `policies` are names of
+    `routers.catalogue` or yours, `predictor` makes your `Forecaster`, `preferences` draws your bidders. `settlement`
+    turns what the auction decided into final charges and receipts; `preset` names preferences, prices and rounds.
+    `books` keeps each run's ledger in a file of its own below that folder.
     """
 
     mechanism: str = "vcg"
     allocator: str | None = None
     settlement: str = "on-prediction"
-    preset: str = "varied"
+    preset: str = "differing"
     despite_audit: bool = False
     data: tuple[str, ...] = ()
     dialogues: int = 20
@@ -49,10 +56,12 @@ class Plan:
     max_tokens: int = 48
     rate: float = 0.15
     think_time_s: float = 5.0
-    bidders: int = 12
-    slots: int = 4
+    bidders: int | None = None
+    slots: int | None = None
     seeds: tuple[int, ...] = (0, 1, 2)
     policies: tuple[str, ...] = ()
+    predictor: str | None = None
+    preferences: str | None = None
     books: Path | None = None
 
 
@@ -66,7 +75,7 @@ def check(plan: Plan) -> None:
     find_corpora(plan)
     choose_policies(plan, find_mechanism(plan.mechanism, plan.allocator), seed=0)
     require_per_request(find_settlement(plan.settlement))
-    find_preset(plan.preset)
+    chosen_preset(plan)
 
 
 def examine(plan: Plan, progress: Callable[[int, int], None] | None = None) -> Report:
@@ -96,7 +105,7 @@ def simulate(plan: Plan, report: Report, progress: Progress) -> StudyResult:
         requests = make_workload(plan, corpora, seed)
         for policy in choose_policies(plan, report.subject.mechanism, seed):
             engines, prices = simulated_fleet(requests, seed=seed)
-            watched = Watched(policy.name, seed, report.subject.mechanism, plan.despite_audit)
+            watched = _watched(plan, policy, seed, report)
             runs.append(run(_simulate(plan, policy, requests, engines, prices, seed, progress, watched), virtual=True))
             against += watched.audited(REQUIRED)
     described = tuple(
@@ -124,7 +133,7 @@ async def _serve_all(
             for policy in choose_policies(plan, report.subject.mechanism, seed):
                 for engine in engines:
                     await engine.reset_cache()
-                watches.append(Watched(policy.name, seed, report.subject.mechanism, plan.despite_audit))
+                watches.append(_watched(plan, policy, seed, report))
                 runs.append(await _serve(plan, policy, requests, engines, prices, seed, progress, watches[-1]))
         described = tuple(
             f"{engine.name}: {info.model} on vLLM, {info.cache_blocks} blocks of {info.block_size} tokens"
@@ -164,10 +173,12 @@ async def _serve(
         done += 1
         progress(f"{policy.name}, seed {seed}", done, requests.turns)
 
-    preset = find_preset(plan.preset)
+    preset = chosen_preset(plan)
     path = ":memory:" if plan.books is None else plan.books / f"{policy.name}-{seed}.sqlite"
+    infos = [await engine.start() for engine in engines]
+    recorder = Recorder([info.model for info in infos], prices, [info.slots for info in infos])
     with Ledger(path) as ledger:
-        return await run_policy(
+        finished = await run_policy(
             policy,
             requests,
             engines,
@@ -178,7 +189,11 @@ async def _serve(
             settlement=find_settlement(plan.settlement),
             progress=count,
             watch=watched,
+            subscribers=[recorder],
         )
+    if plan.books is not None and recorder.trace:
+        save(recorder.trace, plan.books / f"{policy.name}-{seed}.latency.jsonl")
+    return finished
 
 
 def find_corpora(plan: Plan) -> list[Corpus]:
@@ -232,25 +247,57 @@ def make_workload(plan: Plan, corpora: Sequence[Corpus], seed: int) -> Workload:
     return workload(
         corpora,
         schedule,
-        bidders=plan.bidders,
-        preferences=find_preset(plan.preset).draw,
+        bidders=plan.bidders or chosen_preset(plan).bidders,
+        preferences=chosen_preset(plan).draw,
         max_tokens=plan.max_tokens,
         seed=seed,
     )
 
 
 def choose_policies(plan: Plan, mechanism: DirectMechanism, seed: int) -> list[Policy]:
-    """The auction with the audited mechanism, then what it is compared with.
+    """The auction with the audited mechanism, then what it is compared with; or those that the plan names.
 
     Raises:
-        StudyError: the plan names a policy that does not exist.
+        StudyError: the plan names a policy or a predictor that does not exist, or two of one name.
     """
-    every: list[Policy] = [PaperAuction(mechanism, name="iemas"), *baselines(seed)]
-    names = [policy.name for policy in every]
-    unknown = set(plan.policies) - set(names)
-    if unknown:
-        raise StudyError(f"no policy {', '.join(sorted(unknown))}; there are: {', '.join(names)}")
-    return [policy for policy in every if not plan.policies or policy.name in plan.policies]
+    known = policies(mechanism, find_forecaster(plan.predictor))
+    chosen = [find_policy(name, known)(seed) for name in plan.policies or SHOWN]
+    names = [policy.name for policy in chosen]
+    if len(set(names)) < len(names):
+        raise StudyError(f"policies are called {', '.join(names)}; give each a name of its own")
+    return chosen
+
+
+def find_forecaster(name: str | None) -> Callable[[], Forecaster]:
+    """What makes the auction's forecasts: the shipped one, or yours, such as `mine:Model`, anew for each run.
+
+    Raises:
+        StudyError: there is no such class or function, or what it makes is no forecaster.
+    """
+    if name is None:
+        return Forecaster
+    make_own(name, ("attach", "look", "note", "notice"), "forecaster (see runtime.policies.forecast)")
+    return lambda: make_own(name, (), "forecaster")  # type: ignore[return-value]
+
+
+def chosen_preset(plan: Plan) -> Preset:
+    """The plan's preset, with your bidders where it names them.
+
+    Raises:
+        StudyError: there is no such preset or function.
+    """
+    preset = find_preset(plan.preset)
+    if plan.preferences is None:
+        return preset
+    draw = load_own(plan.preferences)
+    if not callable(draw) or not isinstance(draw(np.random.default_rng(0)), Preferences):
+        raise StudyError(f"{plan.preferences} draws no Preferences; give a function of a numpy Generator that does")
+    return replace(preset, draw=draw, description=f"drawn by {plan.preferences}")
+
+
+def _watched(plan: Plan, policy: Policy, seed: int, report: Report) -> Watched:
+    budget = round(getattr(policy, "budget", 0) * MICROS)
+    return Watched(policy.name, seed, report.subject.mechanism, plan.despite_audit, budget)
 
 
 def _result(
@@ -266,11 +313,11 @@ def _result(
     settings = {
         "dialogues begin": f"{plan.rate:g} per second (Poisson)",
         "think time": f"{plan.think_time_s:g} s",
-        "bidders": str(plan.bidders),
-        "slots per agent": str(plan.slots),
+        "bidders": str(plan.bidders or chosen_preset(plan).bidders),
+        "slots per agent": "as many as its engine has" if plan.slots is None else str(plan.slots),
         "settlement": plan.settlement,
         "longest answer": f"{plan.max_tokens} tokens",
-        "preferences": find_preset(plan.preset).description,
+        "preferences": chosen_preset(plan).description,
         "seeds": ", ".join(map(str, plan.seeds)),
     }
     return StudyResult(

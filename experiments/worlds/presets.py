@@ -25,14 +25,12 @@ class Preset:
     window_s: float = _USUAL.window_s
     max_batch: int = _USUAL.max_batch
     bidders: int = 12
+    #: Prompts that an engine is given at a time, for every policy alike; None for all at once.
+    depth: int | None = 1
 
     def rounds(self, slots: int | None) -> RoundRules:
-        """The rules of rounds, where each agent may serve `slots` requests at once; None: as many as its engine can.
-
-        An engine is given one prompt at a time, for every policy alike: the next in line starts when the one before has
-        its first token.
-        """
-        return RoundRules(window_s=self.window_s, max_batch=self.max_batch, slots=slots, depth=1)
+        """The rules of rounds, where each agent may serve `slots` requests at once; None: as many as its engine can."""
+        return RoundRules(window_s=self.window_s, max_batch=self.max_batch, slots=slots, depth=self.depth)
 
 
 def _varied(rng: np.random.Generator) -> Preferences:
@@ -86,6 +84,7 @@ PRESETS: dict[str, Preset] = {
         TokenPrices(PAPER.cost_scale, PAPER.cost_scale, PAPER.cost_scale),
         PAPER.window_s,
         PAPER.batch,
+        depth=None,
     ),
 }
 

@@ -6,7 +6,7 @@ drawn depend on the seed alone, so that policies meet the same world.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,8 +17,12 @@ from mechanisms import Preferences
 from mechanisms.settlement import Settlement
 from prediction import TokenPrices
 from runtime import Declined, Engine, EngineInfo, Ledger, Policy, Request, RoundRules, Router, Served
+from runtime.events import Subscriber
 from runtime.rounds.records import RoundStatistics
 from runtime.rounds.router import Watch
+
+#: Credits that bidders take a turn to cost.
+_TURN_COST = 2.0
 
 #: Called after every finished request.
 Progress = Callable[[], None]
@@ -116,6 +120,7 @@ async def run_policy(
     settlement: Settlement | None = None,
     progress: Progress = lambda: None,
     watch: Watch | None = None,
+    subscribers: Sequence[Subscriber] = (),
 ) -> PolicyRun:
     """Hold every conversation of a workload under one policy; engines must be running, with empty caches.
 
@@ -138,6 +143,7 @@ async def run_policy(
         settlement=settlement,
         grade=lambda request, text: answer_quality(text, gold[request.id]),
         watch=watch,
+        subscribers=subscribers,
         on_error=stop_holding,
     )
     loop = asyncio.get_running_loop()
@@ -177,7 +183,7 @@ async def _talk(router: Router, one: Conversation, load: Workload, collected: _C
     for turn in range(len(one.dialogue.turns)):
         messages = conversation(one.dialogue, turn, replies)
         request = Request(_request_id(one, turn), one.bidder, messages, load.max_tokens, one.dialogue.id, turn)
-        result = await router.submit(request, one.preferences)
+        result = await router.submit(request, reported(one, turn))
         progress()
         if isinstance(result, Declined):
             collected.declined.append(result)
@@ -187,6 +193,17 @@ async def _talk(router: Router, one: Conversation, load: Workload, collected: _C
         collected.served.append(result)
         replies.append(result.completion.text)
         await asyncio.sleep(load.think_time_s)
+
+
+def reported(one: Conversation, turn: int) -> Preferences:
+    """What a truthful bidder says of a turn: their type, and what being declined would end.
+
+    Nobody knows what the rest of a conversation will bring; each later turn counts as half a right answer within a
+    second at `_TURN_COST` credits, or as nothing if that is a loss.
+    """
+    later = len(one.dialogue.turns) - turn - 1
+    each = one.preferences.worth / 2 - one.preferences.delay_cost - _TURN_COST
+    return replace(one.preferences, stake=later * max(each, 0.0) if one.dialogue.graded else 0.0)
 
 
 def answers_of(load: Workload, *, graded: bool = False) -> dict[str, tuple[str, ...]]:

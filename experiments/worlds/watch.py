@@ -50,12 +50,14 @@ class Watched:
         policy, seed: of the run.
         mechanism: the very object that serves.
         insisted: go on although something fails; otherwise the first failure raises.
+        budget: micro-units that the policy has said it may lose in all, by exploring.
     """
 
     policy: str
     seed: int
     mechanism: DirectMechanism
     insisted: bool
+    budget: int = 0
     kept: list[Market] = field(default_factory=list)
     _seen: int = 0
     _failed: dict[str, Contradiction] = field(default_factory=dict)
@@ -67,7 +69,8 @@ class Watched:
             ContradictionError: somebody loses, and nobody insisted.
         """
         self._keep(outcome.reported)
-        for prop in _LOOKED_AT:
+        self.budget += min(outcome.surplus, 0)
+        for prop in _LOOKED_AT[self.budget >= 0 :]:
             found = prop.check(outcome, outcome.reported)
             if found is not None:
                 before = self._failed.get(prop.name)

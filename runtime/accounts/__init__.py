@@ -1,1 +1,1 @@
-"""Charges and receipts: settlement of a request, the ledger. Imports `errors` alone of this room."""
+"""Charges and receipts: settlement of a request, the ledger, its entries in the background. Imports `errors` alone."""

@@ -31,8 +31,7 @@ class Affinity:
         """(N, M) tokens of each offer's prompt believed cached at each agent."""
         cached = np.zeros((len(offers), len(self._place)), np.int64)
         for members, index in self._groups:
-            for i, offer in enumerate(offers):
-                cached[i, members] = index.match(offer.tokens[members[0]])
+            cached[:, members] = index.match_many([offer.tokens[members[0]] for offer in offers])
         return cached
 
     def learn(self, offer: Offer, agent: int, completion: Completion, believed: int) -> None:

@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 #: What can be left out by name.
 TERMS = ("congestion", "continuation", "exploration", "gathering")
 
-#: Places in an agent's line that a round of N requests on M agents may give: this many, or three shares of N.
+#: Places in an agent's line that a round of N requests on M agents may give: this many, or two shares of N.
 _PLACES = 16
 
 
@@ -53,13 +53,14 @@ class Auction:
         forecaster: makes what it knows of requests on agents.
         name: what reports call the policy.
         without: names of `TERMS` to leave out, for ablations.
-        budget: credits that exploration may cost the auctioneer in all: on predictions, the only deficit there can be.
+        budget: credits that exploration may cost the auctioneer in all: on predictions, the only deficit there can be;
+            none by default, for what it found in our worlds was worth no more than it cost.
 
     | term | credits, per request i and agent j | reads |
     |---|---|---|
     | congestion | s_ij * flow_j * (B_j + s_ij / 2), what later arrivals wait (`congestion`) | others' past reports |
     | continuation | what the conversation's future loses at j (`future`) | others' past reports, caches |
-    | exploration | less half a deviation of doubt about j, at the others' mean worth | others' past reports, grades |
+    | exploration | less half a deviation of doubt about j, at the others' median worth | others' past reports, grades |
     | gathering | none: a round waits until some agent has no prompt to compute | the fleet alone |
 
     Fees are measured against declining (`fees.against_unserved`) and are never negative but for exploration. A bidder
@@ -76,7 +77,7 @@ class Auction:
         name: str = "iemas",
         *,
         without: Sequence[str] = (),
-        budget: float = 100.0,
+        budget: float = 0.0,
     ) -> None:
         unknown = set(without) - set(TERMS)
         if unknown:
@@ -116,7 +117,7 @@ class Auction:
         n, m = outlook.service.shape
         able = outlook.possible.sum(axis=0)
         mean = np.where(outlook.possible, outlook.service, 0.0).sum(axis=0) / np.maximum(able, 1)
-        places = Positions.of(np.minimum(able, max(_PLACES, -(-3 * n // m))))
+        places = Positions.of(np.minimum(able, max(_PLACES, -(-2 * n // m))))
         agents, ranks = places.agents, places.ranks
         start = np.maximum(outlook.start[agents] + ranks * mean[agents], outlook.slot_wait(agents, ranks))
         return Terms(outlook, places, start + outlook.service[:, agents], self._fees(offers, fleet, outlook))
@@ -140,13 +141,15 @@ class Auction:
         that has passed is lost whatever is decided, so it enters the deadline alone.
         """
         outlook, agents = terms.outlook, terms.places.agents
-        worth, delay, deadline = np.array(
-            [(one.preferences.worth, one.preferences.delay_cost, one.preferences.deadline) for one in offers]
+        reports = [offer.preferences for offer in offers]
+        worth, delay, deadline, stake = np.array(
+            [(one.worth, one.delay_cost, one.deadline, one.stake) for one in reports]
         ).T
         values = worth[:, None] * outlook.quality[:, agents] - delay[:, None] * terms.latency
         for i in map(int, np.flatnonzero(np.isfinite(deadline))):
             left = float(deadline[i]) - (fleet.now_s - offers[i].arrived_s)
             values[i] *= self.forecaster.intervals.chance_within(terms.latency[i], left)
+        values += stake[:, None]
         limit = MAX_AMOUNT / MICROS
         players = {name: k for k, name in enumerate(dict.fromkeys(offer.request.bidder for offer in offers))}
         return Market(
@@ -159,10 +162,10 @@ class Auction:
 
     def _fees(self, offers: Sequence[Offer], fleet: Fleet, outlook: Outlook) -> Floats:
         bidders = [offer.request.bidder for offer in offers]
-        worths, delays = np.array([self._others.mean_without(bidder) for bidder in bidders]).T
+        worths, delays = np.array([self._others.typical_without(bidder) for bidder in bidders]).T
         loss, unserved = np.zeros(outlook.service.shape), np.zeros(len(offers))
         if "congestion" not in self.without:
-            loss = congestion(outlook, np.array([self._traffic.delay_flow(fleet.now_s, name) for name in bidders]))
+            loss = congestion(outlook, self._traffic.delay_flows(fleet.now_s, bidders))
         if "continuation" not in self.without:
             served, declined = future(outlook, self._traffic.read(), worths, delays, self.forecaster)
             loss, unserved = loss - served, unserved - declined

@@ -5,7 +5,9 @@ in *earlier* rounds. None reads a present report, and none depends on who is ser
 """
 
 import math
+from bisect import bisect_left, insort
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,30 +26,46 @@ _LONG_TURN = 200
 
 
 class Others:
-    """What bidders reported in earlier rounds; each is told of the others alone."""
+    """What bidders reported in earlier rounds; each is told of the others alone.
+
+    Medians, since one bidder's claims should move them little, and the mean of types that differ a hundredfold is
+    nobody's.
+    """
 
     def __init__(self) -> None:
         self._types: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        self._sum = np.zeros(2)
+        self._worths: list[float] = []
+        self._delays: list[float] = []
 
     def learn(self, bidder: str, reported: Preferences) -> None:
         """Keep a bidder's last report; the longest unheard is forgotten beyond some thousands."""
         self._drop(bidder)
         self._types[bidder] = reported.worth, reported.delay_cost
-        self._sum += self._types[bidder]
+        insort(self._worths, reported.worth)
+        insort(self._delays, reported.delay_cost)
         if len(self._types) > _REMEMBERED:
             self._drop(next(iter(self._types)))
 
-    def mean_without(self, bidder: str) -> tuple[float, float]:
-        """Mean worth and delay cost of everybody else; zero as long as nobody else was met."""
-        own = self._types.get(bidder, (0.0, 0.0))
-        count = len(self._types) - (bidder in self._types)
-        worth, delay = (self._sum - own) / max(count, 1)
-        return max(float(worth), 0.0), max(float(delay), 0.0)
+    def typical_without(self, bidder: str) -> tuple[float, float]:
+        """Median worth and median delay cost of everybody else; zero as long as nobody else was met."""
+        worth, delay = self._types.get(bidder, (None, None))
+        return _median_without(self._worths, worth), _median_without(self._delays, delay)
 
     def _drop(self, bidder: str) -> None:
         if bidder in self._types:
-            self._sum -= self._types.pop(bidder)
+            worth, delay = self._types.pop(bidder)
+            del self._worths[bisect_left(self._worths, worth)]
+            del self._delays[bisect_left(self._delays, delay)]
+
+
+def _median_without(ordered: Sequence[float], own: float | None) -> float:
+    """The median of sorted numbers with one of them left out; of an even count, the lower."""
+    gap = len(ordered) if own is None else bisect_left(ordered, own)
+    rest = len(ordered) - (own is not None)
+    if rest < 1:
+        return 0.0
+    middle = (rest - 1) // 2
+    return ordered[middle + (middle >= gap)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,12 +111,15 @@ class TrafficMeter:
         more = (self._later + 4.0) / (self._first + self._later + 5.0)
         return Traffic(min(more / (1 - more), _LONGEST), (self._grown + 20.0) / (self._later + 1.0))
 
-    def delay_flow(self, now_s: float, bidder: str) -> Floats:
-        """(M,) credits a second, a second: delay cost that all others bring to each agent."""
-        since, own = self._own.get(bidder, (now_s, np.zeros_like(self._flow)))
-        others = self._flow * _fade(now_s - self._at) - own * _fade(now_s - since)
-        flow: Floats = np.maximum(others, 0.0) / self._span(now_s)
-        return flow
+    def delay_flows(self, now_s: float, bidders: Sequence[str]) -> Floats:
+        """(N, M) credits a second, a second: the delay cost that all but each of the bidders bring to each agent."""
+        others = np.tile(self._flow * _fade(now_s - self._at), (len(bidders), 1))
+        for i, bidder in enumerate(bidders):
+            if bidder in self._own:
+                since, own = self._own[bidder]
+                others[i] -= own * _fade(now_s - since)
+        flows: Floats = np.maximum(others, 0.0) / self._span(now_s)
+        return flows
 
     def _span(self, now_s: float) -> float:
         """Seconds that the sums are worth."""
@@ -128,7 +149,7 @@ def future(
     A turn at an agent that is warm is worth m_j = worth * quality - delay cost * seconds - price of its tokens; R turns
     are expected. From agent j the future is max(R m_j, max_k (R m_k - switch_k)), where switching to k computes
     the conversation there anew, and not less than nothing. A conversation that is declined is taken to end. Worth and
-    delay cost, `worths` and `delays` (N,), are the others' means.
+    delay cost, `worths` and `delays` (N,), are the others' medians.
     """
     base, per_token = forecaster.queue.base_seconds(), forecaster.queue.seconds_per_token()
     fresh, held, out = forecaster.prices.T

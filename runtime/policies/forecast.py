@@ -4,12 +4,13 @@ The auction and every informed rival use this very class, so what the one gains 
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prediction import RIGHT, AgentState, ConformalIntervals, OutputLengths, Pending, QueueModel
+from prediction import RIGHT, AgentState, ConformalIntervals, OutputLengths, Pending, PredictionError, QueueModel
 from runtime.events import Dispatched, Event, Failed, FirstToken, Offer, Served
 from runtime.policies.affinity import Affinity
 from runtime.policies.policy import Agent, Fleet
@@ -131,7 +132,9 @@ class Forecaster:
         elif isinstance(event, FirstToken):
             self.queue.first_token(event.agent, name, event.at_s)
         elif isinstance(event, Failed) and event.agent is not None:
-            self.queue.dropped(event.agent, name)
+            # It may have failed in line, or after its first token: then the queue knows nothing of it.
+            with suppress(PredictionError):
+                self.queue.dropped(event.agent, name)
         elif isinstance(event, Served):
             self._learn(event, note)
 

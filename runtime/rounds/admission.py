@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mechanisms import Preferences
 from runtime.engines.engine import Engine, EngineInfo, Request
-from runtime.errors import EngineError, RequestError
+from runtime.errors import EngineError, ModelError, RequestError
 from runtime.events import Offer
 
 #: Seconds of delay that a report must be able to price: beyond, money would leave its range for everybody.
@@ -57,7 +57,7 @@ def _check_report(request: Request, preferences: Preferences) -> None:
     if not isinstance(preferences, Preferences):
         raise RequestError(f"request {request.id} comes with {preferences!r}; expected Preferences")
     try:
-        again = Preferences(preferences.worth, preferences.delay_cost, preferences.deadline)
+        again = Preferences(preferences.worth, preferences.delay_cost, preferences.deadline, preferences.stake)
         longest = min(_PRICED_S, again.deadline)
         preferences.value([1.0, 0.0, 1.0, 0.0], [0.0, 0.0, longest, longest])
     except Exception as error:
@@ -80,7 +80,7 @@ async def _tokenise(
                 async with asyncio.timeout(_TOKENISE_WITHIN_S):
                     by_vocabulary[vocabulary] = tuple(await engines[j].tokenize(request.messages))
                 break
-            except (EngineError, TimeoutError) as error:
+            except (EngineError, ModelError, TimeoutError) as error:
                 errors.append(f"{engines[j].name}: {str(error) or 'no answer in time'}")
     if not by_vocabulary:
         raise EngineError(f"nobody can tokenise request {request.id}: {'; '.join(errors)}")

@@ -1,5 +1,6 @@
 """From decided to done: a line per agent, the engine's answer, the books.
 
+A request may break its neighbours, so that its last try is alone at its engine: what fails then is its own fault.
 Whatever becomes of a request, its charge is held before it is dispatched and settled or released exactly once, and its
 bidder is told once.
 """
@@ -86,6 +87,7 @@ class Dispatcher:
         """
         request = placed.waiting.offer.request
         name = self._agents[placed.agent].name
+        placed.alone = bool(placed.waiting.errors) and not self._again(placed.waiting, 1)
         placed.hold = self._books.hold(request.id, bidder=request.bidder, agent=name, charge=placed.charge)
         if placed.hold.error is not None:
             raise placed.hold.error
@@ -104,7 +106,7 @@ class Dispatcher:
             head = line[0]
             if head.waiting.late(now):
                 self.withdraw(head.waiting, declined=f"{head.waiting.lateness()} in line")
-            elif head.hold is not None and head.hold.pending:
+            elif (head.hold is not None and head.hold.pending) or (running and (head.alone or self._engaged(agent))):
                 return
             else:
                 self._send(line.popleft())
@@ -147,6 +149,10 @@ class Dispatcher:
         depth = self._rules.depth
         return depth is None or sum(placed.first_token_s is None for placed in running.values()) < depth
 
+    def _engaged(self, agent: int) -> bool:
+        """Whether nobody may be served beside those whom it has: one is on its last try, or the engine is on trial."""
+        return self._health.on_trial(agent) or any(one.alone for one in self._running[agent].values())
+
     def _undo(self, placed: Placed) -> None:
         """Give back its place, and its charge."""
         placed.waiting.placed = None
@@ -180,6 +186,7 @@ class Dispatcher:
             return
         placed.first_token_s = now = asyncio.get_running_loop().time()
         self.stepped_s[placed.agent] = now
+        self._health.began(placed.agent)
         self._publish(FirstToken(now, placed.waiting.offer, placed.agent, placed.note))
         self.pump(placed.agent)
         self._wake()
@@ -267,14 +274,19 @@ class Dispatcher:
             else:
                 waiting.offer = replace(waiting.offer, refused=waiting.offer.refused | {agent})
             if isinstance(error, EngineDownError):
-                self._health.down(agent, now)
-            retried = len(waiting.errors) < self._rules.attempts and len(waiting.offer.refused) < len(self._agents)
+                self._health.down(agent, now, doubt=len(waiting.errors) > 1)
+            retried = self._again(waiting)
             if not retried:
                 error = waiting.failure()
         self._publish(Failed(now, waiting.offer, agent, error, retried, placed.note))
         if not retried:
             waiting.fail(error)
         return retried
+
+    def _again(self, waiting: Waiting, failures: int = 0) -> bool:
+        """Whether it is tried once more, after so many more failures."""
+        tries, left = self._rules.attempts - failures, len(self._agents) - failures
+        return len(waiting.errors) < tries and len(waiting.offer.refused) < left
 
     def _vacate(self, agent: int) -> None:
         """Whoever stands in line for an engine that is left out competes again."""

@@ -2,8 +2,8 @@
 
 A failure counts against an engine once its request was served elsewhere, at once if the engine says it is down. A
 request that fails wherever it is tried has only itself to blame. An engine that is left out is tried again after a
-pause, which doubles as long as it goes on failing; one answer makes good for all. A busy one is let alone for as long
-as it asks for, which counts against nobody.
+pause, with one request at a time until it produces a token; the pause doubles as long as it goes on failing, and one
+answer makes good for all. A busy one is let alone for as long as it asks for, which counts against nobody.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,8 @@ _BLAMES = 2
 #: For which a busy engine is let alone at least, so that what it refused goes elsewhere.
 _BUSY_PAUSE_S = 0.1
 _FIRST_PAUSE_S = 1.0
+#: Times that an engine may be left out, without an answer in between, until nobody waits for it: 7 seconds.
+_HOPES = 3
 _LONGEST_PAUSE_S = 60.0
 
 
@@ -25,7 +27,7 @@ class _State:
     blames: int = 0
     pause_s: float = _FIRST_PAUSE_S
     out_until_s: float = float("-inf")
-    #: Times it was left out since it last answered.
+    #: Times it was left out since it last produced a token.
     outs: int = 0
 
 
@@ -45,18 +47,30 @@ class Health:
         return min(times, default=None)
 
     def hopeful(self) -> bool:
-        """Whether an engine has not failed a trial since it last answered: worth waiting for, if all are out."""
-        return any(state.outs <= 1 for state in self._states)
+        """Whether an engine has not failed trials for seconds on end: worth waiting for, if all are out."""
+        return any(state.outs <= _HOPES for state in self._states)
 
-    def down(self, agent: int, now_s: float) -> None:
-        """It could not be reached: leave it out. Said again while it is out, by requests it had, that is no news."""
+    def on_trial(self, agent: int) -> bool:
+        """Whether it was left out and has not produced a token since: it is given one request at a time."""
+        return self._states[agent].outs > 0
+
+    def began(self, agent: int) -> None:
+        """It produced a first token."""
+        self._states[agent].outs = 0
+
+    def down(self, agent: int, now_s: float, *, doubt: bool = False) -> None:
+        """It could not be reached: leave it out. Said again while it is out, by requests it had, that is no news.
+
+        With `doubt` it may have died of the request, which others have failed before: it is left out no longer for it.
+        """
         state = self._states[agent]
         if state.out_until_s > now_s:
             return
-        state.out_until_s = now_s + state.pause_s
-        state.pause_s = min(2 * state.pause_s, _LONGEST_PAUSE_S)
+        state.out_until_s = now_s + (_FIRST_PAUSE_S if doubt else state.pause_s)
         state.blames = 0
-        state.outs += 1
+        if not doubt:
+            state.pause_s = min(2 * state.pause_s, _LONGEST_PAUSE_S)
+            state.outs += 1
 
     def busy(self, agent: int, pause_s: float, now_s: float) -> None:
         """It takes no more for so many seconds."""

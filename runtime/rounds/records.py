@@ -18,7 +18,8 @@ class RoundRules:
         slots: the most requests an agent may serve at once, its capacity; None takes the engine's own number.
         depth: the most requests an engine is given before their first token, so that the next in an agent's line
             starts when the one before has it; None gives an engine all that its capacity allows, to compute together.
-        attempts: agents that a request is tried on before its failures are taken to be its own.
+        attempts: agents that a request is tried on before its failures are taken to be its own; on the last it is
+            served alone.
 
     Raises:
         ServingError: a rule under which no round could ever close, or nobody be served.

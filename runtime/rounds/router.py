@@ -10,7 +10,6 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from itertools import islice
 from math import inf
 
 import numpy as np
@@ -98,7 +97,7 @@ class Router:
         self._open: set[str] = set()
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
-        self._failures: list[BaseException] = []
+        self._failure: Exception | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -125,7 +124,7 @@ class Router:
             for engine, info, prices in zip(self.engines, self.infos, self.prices, strict=True)
         )
         self._statistics = RoundStatistics()
-        self._failures.clear()
+        self._failure = None
         self._wake = asyncio.Event()
         self._health = Health(len(self.engines))
         self._dispatcher = Dispatcher(
@@ -163,8 +162,8 @@ class Router:
         # Whoever's failure was retried in the meantime.
         self._fail_all(error)
         await self._books.flush()
-        if self._failures:
-            raise self._failures[0]
+        if self._failure is not None:
+            raise self._failure
 
     async def submit(self, request: Request, preferences: Preferences) -> Served | Declined:
         """Have one request served at the reported preferences; cancelling this cancels the request and its charge.
@@ -298,9 +297,9 @@ class Router:
                 return False
             if not self.policy.ready(fleet):
                 return False
-            batch = self._gather(fleet.now_s)
+            batch = self._gather(fleet)
             if not batch:
-                return bool(self._queue)
+                return False
             started = time.perf_counter()
             decision = self.policy.decide([waiting.offer for waiting in batch], fleet)
             check_decision(decision, len(batch), len(self._agents))
@@ -318,15 +317,22 @@ class Router:
             return True
         return any(decision.agents != WAITING)
 
-    def _gather(self, now_s: float) -> list[Waiting]:
-        """The round's requests, out of the queue: the first that have not been cancelled and are not late."""
+    def _gather(self, fleet: Fleet) -> list[Waiting]:
+        """The round's requests, out of the queue.
+
+        They are the first that have not been cancelled, are not late, and have not been failed by all who are up: those
+        wait for the others.
+        """
         batch: list[Waiting] = []
-        for waiting in list(islice(self._queue.values(), self.rounds.max_batch)):
+        up = frozenset(map(int, np.flatnonzero(fleet.alive)))
+        for waiting in list(self._queue.values()):
+            if len(batch) == self.rounds.max_batch:
+                break
             if waiting.answer.done():
                 self._abandon(waiting)
-            elif waiting.late(now_s):
+            elif waiting.late(fleet.now_s):
                 self._expire(waiting)
-            else:
+            elif up - waiting.offer.refused:
                 self._leave(waiting)
                 batch.append(waiting)
         return batch
@@ -395,7 +401,7 @@ class Router:
         """Tell whoever runs the router: now, and when it stops."""
         if isinstance(error, LedgerError):
             _log.error("%s", error)
-        self._failures.append(error)
+        self._failure = self._failure or error
         try:
             self._on_error(error)
         except Exception:

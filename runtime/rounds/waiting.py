@@ -73,6 +73,8 @@ class Placed:
     predicted: Prediction | None
     note: object
     decided_s: float
+    #: Its last try, and its neighbours may have broken those before: nobody is served beside it.
+    alone: bool = False
     hold: Entry | None = None
     sent_s: float | None = None
     first_token_s: float | None = None

@@ -96,7 +96,7 @@ def test_a_refuted_mechanism_is_not_run_unless_the_user_insists(here: Command, t
         (["demo", "--policy", "psychic", "--seeds", "1"], "no policy psychic"),
         (["demo", "--settlement", "on-time"], "no 'on-time' here; shipped: on-prediction"),
         (["demo", "--settlement", "execution-contingent"], "settles whole rounds"),
-        (["demo", "--preset", "cheap"], "no preset 'cheap'; there are: varied, paper"),
+        (["demo", "--preset", "cheap"], "no preset 'cheap'; there are: differing, varied, paper"),
         (["demo", "--engine", "vllm", "--url", "http://127.0.0.1:9", "--policy", "iemas"], "127.0.0.1:9"),
         (["demo", "--engine", "vllm", "--model", ".", "--policy", "iemas"], "config.json"),
         (["demo", "--out", "/proc/nowhere"], "cannot write to"),

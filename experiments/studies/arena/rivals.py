@@ -5,40 +5,21 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.routers.informed import CMu, DecliningCacheAware, Tiers, greedy, posted
-from experiments.routers.plain import CacheAware, baselines, best_single, sticky_best
+from experiments.routers.catalogue import INFORMED, PLAIN, Make, policies
 from experiments.worlds.fleets import SimulatedAgent
 from mechanisms import find_mechanism
-from runtime import Auction, Offer, PaperAuction, Policy
+from runtime import Auction, Offer
 from runtime.policies.forecast import Forecaster
-
-Make = Callable[[int], Policy]
-
-#: Routers that see neither reports nor forecasts.
-PLAIN = ("cache-aware", "sticky", "cache-aware, best class", "sticky, best class", "best single agent", "random")
-#: Rivals with the auction's forecasts, and its right to decline where they have one.
-INFORMED = ("c-mu", "tiers", "greedy", "posted cost + fee", "cache-aware, may decline")
+from runtime.policies.skill import PooledSkill
 
 
 def rivals(fleet: Sequence[SimulatedAgent]) -> dict[str, Make]:
-    """Every competitor by name: the auction first, an oracle that is told the true skills last."""
-    plain = {name: k for k, name in enumerate(policy.name for policy in baselines())}
-    return {
-        "iemas": lambda seed: Auction(find_mechanism("vcg")),
-        "paper-auction": lambda seed: PaperAuction(find_mechanism("vcg")),
-        "c-mu": lambda seed: CMu(),
-        "tiers": lambda seed: Tiers(),
-        "greedy": lambda seed: greedy(),
-        "posted cost + fee": lambda seed: posted(),
-        "cache-aware, may decline": lambda seed: DecliningCacheAware(),
-        "cache-aware": lambda seed: CacheAware(),
-        "sticky": lambda seed: baselines(seed)[plain["sticky"]],
-        "cache-aware, best class": lambda seed: CacheAware(best=True, name="cache-aware, best class"),
-        "sticky, best class": lambda seed: sticky_best(),
-        "best single agent": lambda seed: best_single(),
-        "random": lambda seed: baselines(seed)[plain["random"]],
-        "oracle": lambda seed: Auction(find_mechanism("vcg"), oracle(fleet), name="oracle"),
-    }
+    """Who plays: the auction, its rivals, and last an oracle that is told the true skills."""
+    names = ("iemas", "paper-auction", *INFORMED, *PLAIN[:6])
+    known = policies(find_mechanism("vcg"))
+    found = {name: known[name] for name in names}
+    found["oracle"] = lambda seed: Auction(find_mechanism("vcg"), oracle(fleet), name="oracle")
+    return found
 
 
 def ablations() -> dict[str, Make]:
@@ -48,7 +29,15 @@ def ablations() -> dict[str, Make]:
     def without(*names: str) -> Make:
         return lambda seed: Auction(find_mechanism("vcg"), without=names)
 
-    return {f"iemas without {name}": without(name) for name in terms} | {"iemas without any": without(*terms)}
+    found = {f"iemas without {name}": without(name) for name in terms}
+    found["iemas without any"] = without(*terms)
+    found["iemas, no price prior"] = lambda seed: Auction(find_mechanism("vcg"), unpriced)
+    return found
+
+
+def unpriced() -> Forecaster:
+    """A forecaster that takes no price for a sign of quality."""
+    return Forecaster(lambda agents: PooledSkill(agents, signal=0.0))
 
 
 def oracle(fleet: Sequence[SimulatedAgent]) -> Callable[[], Forecaster]:

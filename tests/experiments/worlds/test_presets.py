@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from experiments.errors import StudyError
-from experiments.worlds.presets import find_preset
+from experiments.worlds.presets import DELAY_COSTS, WORTHS, differing, find_preset
 from mechanisms import Preferences
 from runtime import RoundRules
 
@@ -20,6 +20,20 @@ def test_the_default_varies_bidders_and_takes_each_engines_prices() -> None:
     varied, rng = find_preset("varied"), np.random.default_rng(0)
     drawn = [varied.draw(rng) for _ in range(20)]
     assert len(set(drawn)) == 20 and all(50 <= one.worth <= 95 for one in drawn)
-    assert varied.prices is None and varied.rounds(2) == RoundRules(slots=2)
-    with pytest.raises(StudyError, match="no preset 'cheap'; there are: varied, paper"):
+    assert varied.prices is None and varied.rounds(2) == RoundRules(slots=2, depth=1)
+    with pytest.raises(StudyError, match="no preset 'cheap'; there are: differing, varied, paper"):
         find_preset("cheap")
+
+
+def test_bidders_who_differ_are_log_uniform_and_as_correlated_as_asked() -> None:
+    rng = np.random.default_rng(1)
+    for correlation in (-0.8, 0.0, 0.8):
+        drawn = np.array([(one.worth, one.delay_cost) for one in map(differing(correlation), [rng] * 2000)])
+        logs = np.log(drawn)
+        for column, (low, high) in zip(logs.T, (WORTHS, DELAY_COSTS), strict=True):
+            shares = (column - np.log(low)) / np.log(high / low)
+            assert shares.min() >= 0 and shares.max() <= 1
+            assert np.allclose(np.histogram(shares, 4, (0, 1))[0] / 2000, 0.25, atol=0.05)
+        assert np.corrcoef(logs.T)[0, 1] == pytest.approx(correlation, abs=0.07)
+    with pytest.raises(StudyError, match="correlation = 2"):
+        differing(2.0)

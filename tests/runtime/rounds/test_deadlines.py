@@ -159,6 +159,32 @@ def test_a_deadline_beats_a_round_that_is_held_at_the_same_moment() -> None:
     assert router.ledger.totals().entries == 1
 
 
+def test_a_deadline_holds_though_its_timer_comes_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop that was held up runs what it has in any order."""
+    monkeypatch.setattr(Router, "_set_timer", lambda self, waiting, at_s: None)
+    policy = Fixed(0)
+    gathering = Never(ready=True)
+    gathering.decide = policy.decide  # type: ignore[method-assign]
+    gathering.ready = lambda fleet: fleet.now_s >= 2.0  # type: ignore[method-assign]
+
+    async def in_line(router: Router) -> list[Any]:
+        hurried = Preferences(10.0, 0.1, 0.3)
+        return await asyncio.gather(told(router, "first"), told(router, "late", hurried), told(router, "next"))
+
+    async def in_queue(router: Router) -> list[Any]:
+        asked = [asyncio.create_task(told(router, "late", Preferences(10.0, 0.1, 0.3)))]
+        await asyncio.sleep(2.0)
+        return await asyncio.gather(*asked, told(router, "next"))
+
+    outcomes, router = route(in_line, policy, [slow()], slots=1)
+    assert [type(outcome) for outcome, _ in outcomes] == [Served, Declined, Served]
+    assert (router.ledger.totals().entries, router.ledger.held()) == (2, 0)
+    outcomes, router = route(in_queue, gathering, [slow()], slots=1)
+    assert [type(outcome) for outcome, _ in outcomes] == [Declined, Served]
+    assert "in line" not in outcomes[0][0].reason, "it competed"
+    assert (router.ledger.totals().entries, router.ledger.held()) == (1, 0)
+
+
 class Reversed(Fixed):
     """Lets the last of a round be first in line."""
 

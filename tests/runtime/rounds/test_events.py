@@ -228,25 +228,41 @@ def test_an_engine_that_never_says_that_its_first_token_came_is_served_by_the_di
 
 def test_an_answer_that_comes_as_its_bidder_leaves_is_not_charged() -> None:
     policy = Fixed(0)
+    jobs: list[asyncio.Task[Any]] = []
+
+    class Parting(SimulatedEngine):
+        async def generate(self, request: Request, first_token: Callable[[], None] | None = None) -> Completion:
+            done = await super().generate(request, first_token)
+            jobs[0].cancel()
+            return done
 
     async def story(router: Router) -> None:
-        job = asyncio.create_task(router.submit(request("r", "x"), Preferences(10.0, 0.1)))
-        while not any(isinstance(event, Dispatched) for event in policy.events):
-            await asyncio.sleep(0)
-        (placed,) = router._dispatcher._running[0].values()
-        assert placed.task is not None
-        while not placed.task.done():
-            await asyncio.sleep(0.001)
-            if placed.first_token_s is not None:
-                break
-        placed.task.add_done_callback(lambda task: job.cancel())
-        await asyncio.gather(job, return_exceptions=True)
+        jobs.append(asyncio.create_task(router.submit(request("r", "x"), Preferences(10.0, 0.1))))
+        (told,) = await asyncio.gather(*jobs, return_exceptions=True)
+        assert isinstance(told, asyncio.CancelledError)
+        await asyncio.sleep(0.1)
 
-    _, router = route(story, policy)
-    ends = [event for event in policy.events if isinstance(event, ENDS)]
-    assert len(ends) == 1
-    assert router.ledger.totals().entries == isinstance(ends[0], Served)
-    assert router.ledger.held() == 0
+    _, router = route(story, policy, [Parting("a", lambda asked: "fine", STEP)])
+    assert [type(event) for event in policy.events] == [Arrived, Decided, Dispatched, FirstToken, Failed]
+    assert router.ledger.totals().entries == router.ledger.held() == 0
+
+
+def test_a_first_token_that_comes_after_the_failure_is_none() -> None:
+    class Late(SimulatedEngine):
+        async def generate(self, request: Request, first_token: Callable[[], None] | None = None) -> Completion:
+            assert first_token is not None
+            asyncio.get_running_loop().call_later(0.1, first_token)
+            raise RequestError("no")
+
+    policy = Fixed(0)
+
+    async def story(router: Router) -> None:
+        with pytest.raises(RequestError):
+            await router.submit(request("r", "x"), Preferences(10.0, 0.1))
+        await asyncio.sleep(1.0)
+
+    route(story, policy, [Late("a", lambda asked: "fine", STEP)])
+    assert [type(event) for event in policy.events] == [Arrived, Decided, Dispatched, Failed]
 
 
 @pytest.mark.parametrize("times", [1, 3])

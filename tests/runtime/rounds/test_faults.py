@@ -12,8 +12,10 @@ from runtime import (
     EngineDownError,
     EngineError,
     EngineInfo,
+    EngineShape,
     Failed,
     Message,
+    ModelError,
     Request,
     RequestError,
     Router,
@@ -76,6 +78,53 @@ def test_poison_fails_alone_and_leaves_no_engine_out(kind: str, together: bool) 
         assert isinstance(outcome, Served) != name.startswith("poison"), (name, outcome)
         assert "every engine" not in str(outcome)
     assert kind == "a death" or router._health.alive(0.0).all()
+    assert (router.ledger.totals().entries, router.ledger.held()) == (40, 0)
+
+
+class Contagious(SimulatedEngine):
+    """Crashes at poison, with all that it has; it is back before anybody looks."""
+
+    kind: type[EngineError] = EngineError
+    alarm: "asyncio.Future[None] | None" = None
+
+    async def generate(self, request: Request, first_token: Callable[[], None] | None = None) -> Completion:
+        alarm = self.alarm = self.alarm or asyncio.get_running_loop().create_future()
+        if request.id.startswith("poison"):
+            await asyncio.sleep(0.01)
+            if not alarm.done():
+                alarm.set_result(None)
+            self.alarm = None
+            raise self.kind("it crashed")
+        work = asyncio.create_task(super().generate(request, first_token))
+        await asyncio.wait([work, alarm], return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        work.cancel()
+        raise self.kind("a neighbour crashed it")
+
+
+@pytest.mark.parametrize("kind", [EngineError, EngineDownError])
+@pytest.mark.parametrize("slots", [1, 4, 16])
+@pytest.mark.parametrize("every_s", [0.0, 0.01, 0.1])
+def test_poison_that_breaks_its_neighbours_too_costs_none_of_them(
+    kind: type[EngineError], slots: int, every_s: float
+) -> None:
+    names = [f"poison{k}" if k % 8 in (1, 4, 6) else f"r{k}" for k in range(64)]
+
+    async def story(router: Router) -> list[Any]:
+        jobs = []
+        for name in names:
+            jobs.append(asyncio.create_task(router.submit(request(name, f"question {name}"), KEEN)))
+            await asyncio.sleep(every_s)
+        return await asyncio.gather(*jobs, return_exceptions=True)
+
+    engines = [Contagious(name, lambda asked: "fine", STEP, EngineShape(max_num_seqs=slots)) for name in "abc"]
+    for one in engines:
+        one.kind = kind
+    outcomes, router = route(story, Fixed(0, 1, 2), engines)
+    for name, outcome in zip(names, outcomes, strict=True):
+        assert isinstance(outcome, Served) != name.startswith("poison"), (name, outcome)
+        assert "every engine" not in str(outcome)
     assert (router.ledger.totals().entries, router.ledger.held()) == (40, 0)
 
 
@@ -180,8 +229,10 @@ def test_a_single_engine_that_is_back_within_its_first_pause_costs_nobody_who_ca
 
 def test_when_all_have_failed_their_trial_nobody_waits_for_them() -> None:
     async def story(router: Router) -> float:
-        for k in range(2):
+        # Three trials of each, with pauses of 1, 2 and 4 seconds, are the hope there is.
+        for k in range(12):
             await gathered(router, [f"r{k}"])
+            await asyncio.sleep(1.0)
         began = asyncio.get_running_loop().time()
         (late,) = await gathered(router, ["late"])
         assert isinstance(late, EngineError) and "every engine is down: a, b" in str(late)
@@ -234,7 +285,14 @@ class Silent(Foreign):
         raise AssertionError
 
 
-@pytest.mark.parametrize("kind", [Foreign, Silent])
+class Untemplated(Foreign):
+    """Has lost its chat template since it started."""
+
+    async def tokenize(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        raise ModelError("no chat template")
+
+
+@pytest.mark.parametrize("kind", [Foreign, Silent, Untemplated])
 def test_a_vocabulary_that_nobody_can_tell_leaves_its_agents_out_of_that_request_alone(kind: type[Crashing]) -> None:
     odd = kind("odd", lambda request: "fine", STEP)
 
@@ -283,6 +341,16 @@ def test_requests_that_an_engine_had_when_it_went_down_make_its_pause_no_longer(
     assert health.next_trial_s(10.0) == 11.0
     health.down(0, 11.0)
     assert health.next_trial_s(11.0) == 13.0
+    health.down(0, 13.0, doubt=True)
+    assert health.next_trial_s(13.0) == 14.0
+    health.down(0, 14.0)
+    assert health.next_trial_s(14.0) == 18.0
+    assert health.hopeful() and health.on_trial(0)
+    health.down(0, 18.0)
     assert not health.hopeful()
-    health.served(0, [], 13.0)
-    assert health.hopeful() and health.alive(13.0).all()
+    health.began(0)
+    assert health.hopeful() and not health.on_trial(0)
+    health.served(0, [], 26.0)
+    assert health.alive(26.0).all()
+    health.down(0, 27.0)
+    assert health.next_trial_s(27.0) == 28.0
