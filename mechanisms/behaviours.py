@@ -59,7 +59,7 @@ class Scaled:
 
     Example:
         >>> Scaled(0.5).report(Preferences(worth=10.0, delay_cost=1.0))
-        Preferences(worth=5.0, delay_cost=0.5, deadline=inf)
+        Preferences(worth=5.0, delay_cost=0.5, deadline=inf, stake=0.0)
     """
 
     factor: float

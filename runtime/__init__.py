@@ -35,12 +35,14 @@ from runtime.events import (
     Served,
 )
 from runtime.policies.auction import Auction
+from runtime.policies.laws import POLICY_LAWS, check_policy
 from runtime.policies.paper import PaperAuction
 from runtime.policies.policy import WAITING, Agent, Decision, Fleet, Job, Policy
 from runtime.rounds.records import RoundRules
 from runtime.rounds.router import Router
 
 __all__ = [
+    "POLICY_LAWS",
     "WAITING",
     "Agent",
     "Arrived",
@@ -78,5 +80,6 @@ __all__ = [
     "SimulatedEngine",
     "StepTime",
     "calibration",
+    "check_policy",
     "running",
 ]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from allocation import UNSERVED, Greedy
 from experiments.routers.plain import prefer, rendezvous
 from mechanisms import FirstCome, Mechanism, PostedPrice
-from runtime import WAITING, Agent, Auction, Decision, Event, Fleet, Offer, Prediction
+from runtime import WAITING, Agent, Arrived, Auction, Decision, Event, Fleet, Offer, Prediction
 from runtime.policies.forecast import Forecaster, Outlook
 
 Floats = NDArray[np.float64]
@@ -100,7 +100,8 @@ class CMu(Informed):
 class Tiers(Informed):
     """Two service tiers by a worth threshold: the dearer model for those above it, the rest for the others.
 
-    The threshold is the median worth reported so far; a conversation stays with the agent it hashes to in its tier.
+    The threshold is the median worth reported by the last 1000 requests; a conversation stays with the agent that it
+    hashes to in its tier.
     """
 
     name = "tiers"
@@ -115,10 +116,9 @@ class Tiers(Informed):
     def choose(self, offers: Sequence[Offer], fleet: Fleet, outlook: Outlook) -> NDArray[np.int64]:
         """(N,) agents."""
         agents = np.full(len(offers), UNSERVED)
-        seen = list(self._seen)
+        threshold = np.median(self._seen) if self._seen else 0.0
         for i, offer in enumerate(offers):
-            seen.append(offer.preferences.worth)
-            upper = offer.preferences.worth >= np.median(seen)
+            upper = offer.preferences.worth >= threshold
             able = outlook.possible[i]
             tier = np.flatnonzero(able & (self._upper == upper))
             living = tier if tier.size else np.flatnonzero(able)
@@ -129,7 +129,7 @@ class Tiers(Informed):
     def notice(self, event: Event) -> None:
         """Learn."""
         super().notice(event)
-        if type(event).__name__ == "Arrived":
+        if isinstance(event, Arrived):
             self._seen = [*self._seen[-999:], event.offer.preferences.worth]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation import UNSERVED
-from runtime import Agent, Decision, Event, Fleet, Offer, Policy, Served
+from runtime import Agent, Decided, Decision, Event, Fleet, Offer, Policy, Served
 from runtime.policies.affinity import Affinity
 from runtime.policies.paper import possible
 
@@ -41,6 +41,29 @@ class Blind:
 
     def notice(self, event: Event) -> None:
         """Nothing is learnt."""
+
+
+class RoundRobin:
+    """One agent after the other, in the order in which requests were given out."""
+
+    name = "round-robin"
+
+    def attach(self, agents: Sequence[Agent]) -> None:
+        """Start with the first."""
+        self._given = 0
+
+    def decide(self, offers: Sequence[Offer], fleet: Fleet) -> Decision:
+        """Give every request to a living agent."""
+        turns = count(self._given)
+        return _one_by_one(lambda offer, load, living: int(living[next(turns) % living.size]), offers, fleet)
+
+    def ready(self, fleet: Fleet) -> bool:
+        """Nobody is made to wait."""
+        return True
+
+    def notice(self, event: Event) -> None:
+        """Count what was given out."""
+        self._given += isinstance(event, Decided)
 
 
 class CacheAware:
@@ -94,7 +117,7 @@ def baselines(seed: int = 0) -> list[Policy]:
     """Routers without prices, in their usual forms."""
     return [
         Blind("random", lambda agents: _random(seed)),
-        Blind("round-robin", lambda agents: _round_robin()),
+        RoundRobin(),
         Blind("sticky", lambda agents: _sticky),
         CacheAware(),
         Blind("least-loaded", _least_loaded),
@@ -174,13 +197,12 @@ def best_single() -> Policy:
 
 
 def _random(seed: int) -> Pick:
-    rng = np.random.default_rng(seed)
-    return lambda offer, load, living: int(rng.choice(living))
+    """Drawn from the request's name: a decision that is asked for twice must be the same."""
+    return lambda offer, load, living: int(living[_drawn(f"{seed}/{offer.request.id}") % living.size])
 
 
-def _round_robin() -> Pick:
-    turns = count()
-    return lambda offer, load, living: int(living[next(turns) % living.size])
+def _drawn(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())
 
 
 def _sticky(offer: Offer, load: NDArray[np.int64], living: NDArray[np.intp]) -> int:

@@ -2,22 +2,20 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from allocation import MICROS
 from experiments.data import Corpus, arrivals, cache_folder, find_own, find_real, load, locate
 from experiments.errors import AuditRefusedError, DatasetError, StudyError
 from experiments.results.results import StudyResult
-from experiments.routers.catalogue import SHOWN, find_policy, load_own, make_own, policies
+from experiments.routers.catalogue import SHOWN, find_policy, make_own, policies
 from experiments.studies.latency import Recorder, save
 from experiments.worlds.fleets import FLEET, PricedEngines, simulated_fleet
 from experiments.worlds.presets import Preset, find_preset
 from experiments.worlds.run import PolicyRun, Workload, run_policy, workload
 from experiments.worlds.watch import Contradiction, Watched
-from mechanisms import DirectMechanism, Preferences, find_mechanism, find_settlement
+from mechanisms import DirectMechanism, find_mechanism, find_settlement
 from prediction import TokenPrices
 from proofs import SUITE, Report, audit
 from runtime import Engine, Ledger, Policy, calibration, running
@@ -174,7 +172,9 @@ async def _serve(
         progress(f"{policy.name}, seed {seed}", done, requests.turns)
 
     preset = chosen_preset(plan)
-    path = ":memory:" if plan.books is None else plan.books / f"{policy.name}-{seed}.sqlite"
+    # A policy of somebody else's may be called anything.
+    name = f"{quote(policy.name, safe=', ')}-{seed}"
+    path = ":memory:" if plan.books is None else plan.books / f"{name}.sqlite"
     infos = [await engine.start() for engine in engines]
     recorder = Recorder([info.model for info in infos], prices, [info.slots for info in infos])
     with Ledger(path) as ledger:
@@ -192,7 +192,7 @@ async def _serve(
             subscribers=[recorder],
         )
     if plan.books is not None and recorder.trace:
-        save(recorder.trace, plan.books / f"{policy.name}-{seed}.latency.jsonl")
+        save(recorder.trace, plan.books / f"{name}.latency.jsonl")
     return finished
 
 
@@ -286,13 +286,7 @@ def chosen_preset(plan: Plan) -> Preset:
     Raises:
         StudyError: there is no such preset or function.
     """
-    preset = find_preset(plan.preset)
-    if plan.preferences is None:
-        return preset
-    draw = load_own(plan.preferences)
-    if not callable(draw) or not isinstance(draw(np.random.default_rng(0)), Preferences):
-        raise StudyError(f"{plan.preferences} draws no Preferences; give a function of a numpy Generator that does")
-    return replace(preset, draw=draw, description=f"drawn by {plan.preferences}")
+    return find_preset(plan.preset, plan.preferences)
 
 
 def _watched(plan: Plan, policy: Policy, seed: int, report: Report) -> Watched:

@@ -1,12 +1,13 @@
 """Named constants of a demonstration: what bidders are like, what tokens cost, when rounds close."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import erf, sqrt
 
 import numpy as np
 
 from experiments.errors import StudyError
+from experiments.routers.catalogue import load_own
 from mechanisms import Preferences
 from mechanisms.rules.paper import PAPER
 from prediction import TokenPrices
@@ -89,12 +90,24 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def find_preset(name: str) -> Preset:
-    """The preset of this name.
+def find_preset(name: str, preferences: str | None = None) -> Preset:
+    """The preset of this name, with bidders of yours where `preferences` names them, such as `mine:draw`.
 
     Raises:
-        StudyError: there is none.
+        StudyError: there is no such preset, or what is named draws no `Preferences`.
     """
     if name not in PRESETS:
         raise StudyError(f"no preset {name!r}; there are: {', '.join(PRESETS)}")
-    return PRESETS[name]
+    if preferences is None:
+        return PRESETS[name]
+    draw = load_own(preferences)
+    wanted = f"{preferences} draws no Preferences"
+    if not callable(draw):
+        raise StudyError(f"{wanted}: it is a {type(draw).__name__}; give a function of a numpy Generator")
+    try:
+        drawn = draw(np.random.default_rng(0))
+    except Exception as error:
+        raise StudyError(f"{wanted}: it raises {type(error).__name__}: {error}") from error
+    if not isinstance(drawn, Preferences):
+        raise StudyError(f"{wanted}: it returns {drawn!r}; return mechanisms.Preferences")
+    return replace(PRESETS[name], draw=draw, description=f"drawn by {preferences}")

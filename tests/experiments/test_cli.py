@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from experiments.cli import main
+from experiments.routers.catalogue import SHOWN
 
 IEMAS = [sys.executable, "-c", "from experiments.cli import main; main()"]
 SMALL = ["demo", "--data", "shipped", "--dialogues", "2", "--turns", "2", "--seeds", "1", "--rate", "1"]
@@ -51,12 +52,13 @@ def test_the_demo_prints_a_verdict_a_table_and_where_the_report_is(tmp_path: Pat
     done = iemas(*SMALL, "--out", str(tmp_path / "out"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "VERIFIED" in done.stdout
-    for policy in ("iemas", "random", "round-robin", "sticky", "cache-aware", "least-loaded", "first-come"):
+    for policy in SHOWN:
         assert policy in done.stdout
     assert "report.html" in done.stdout
     page = (tmp_path / "out" / "report.html").read_text()
     assert "simulated" in page.lower()
-    assert sorted(path.name for path in (tmp_path / "out" / "books").glob("*.sqlite"))[0] == "cache-aware-0.sqlite"
+    books = {path.name for path in (tmp_path / "out" / "books").glob("*.sqlite")}
+    assert books == {f"{policy}-0.sqlite" for policy in SHOWN}
 
 
 def test_json_is_json_and_a_second_run_replaces_the_first(here: Command, tmp_path: Path) -> None:
@@ -93,7 +95,7 @@ def test_a_refuted_mechanism_is_not_run_unless_the_user_insists(here: Command, t
         (["demo", "--data", "no-such-file.json"], "neither a file nor a name"),
         (["demo", "--data", "."], "holds no dialogues"),
         (["demo", "--mechanism", "vgc"], "no 'vgc' here; shipped: "),
-        (["demo", "--policy", "psychic", "--seeds", "1"], "no policy psychic"),
+        (["demo", "--policy", "psychic", "--seeds", "1"], "no policy 'psychic'; there are: iemas, "),
         (["demo", "--settlement", "on-time"], "no 'on-time' here; shipped: on-prediction"),
         (["demo", "--settlement", "execution-contingent"], "settles whole rounds"),
         (["demo", "--preset", "cheap"], "no preset 'cheap'; there are: differing, varied, paper"),

@@ -1,9 +1,9 @@
 """One colour, dash and symbol per policy, the same in every report, distinguished by colour-blind readers too.
 
-The auction's orange stands out. The others' colours were searched so that any two of the seven differ by at least 23
-(CIE 1976) to normal eyes and under full protanopia, deuteranopia and tritanopia (simulated as in Machado, Oliveira and
-Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency", IEEE TVCG 2009), and by a
-contrast of about 2.5 from white and 3 from the dark page.
+The auction's orange stands out. The others' colours were searched so that any two of the nine that a demonstration
+shows differ by at least 23 (CIE 1976) to normal eyes and under full protanopia, deuteranopia and tritanopia (simulated
+as in Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency", IEEE
+TVCG 2009), and by a contrast of about 2.4 from white and 3 from the dark page.
 """
 
 from collections.abc import Sequence
@@ -21,12 +21,18 @@ class Look:
 
 _LOOKS = {
     "iemas": Look("#D9480F", "solid", "circle"),
-    "first-come": Look("#BE9263", "dash", "diamond"),
+    "paper-auction": Look("#A06458", "dashdot", "diamond"),
+    "c-mu": Look("#705870", "dash", "pentagon"),
+    "greedy": Look("#AC58F4", "longdash", "star"),
+    "cache-aware-declining": Look("#7C1CF4", "dashdot", "hexagon"),
     "cache-aware": Look("#5668B0", "solid", "square"),
     "sticky": Look("#58ACD5", "dash", "triangle-up"),
+    "cache-aware-best": Look("#F48864", "longdashdot", "cross"),
+    "random": Look("#A2A39E", "dot", "x"),
+    # Not among those that are shown unless asked for.
+    "posted": Look("#BE9263", "dash", "diamond"),
     "least-loaded": Look("#93524A", "dot", "triangle-down"),
     "round-robin": Look("#75607A", "dashdot", "pentagon"),
-    "random": Look("#A2A39E", "dot", "x"),
 }
 
 #: For policies that we do not ship, in the order in which they ran.

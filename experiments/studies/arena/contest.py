@@ -3,11 +3,14 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import cache
+from math import nan
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,9 +18,10 @@ import numpy as np
 
 from experiments.data import Corpus, load, locate
 from experiments.errors import StudyError
+from experiments.routers.catalogue import find_policy
 from experiments.studies.arena.pairs import Difference, compare, normalised
 from experiments.studies.arena.play import Cell, Score, play
-from experiments.studies.arena.rivals import ablations, rivals
+from experiments.studies.arena.rivals import everybody, rivals
 from experiments.worlds.fleets import FLEET, SimulatedAgent
 from experiments.worlds.presets import find_preset
 
@@ -29,7 +33,8 @@ Progress = Callable[[int, int], None]
 class World:
     """A cell by names, which a process of its own can build: files, rate, preset, agents by number, capacity.
 
-    `data` are names or files; `dialogues` and `turns` cut each. `skill`, where given, is every agent's.
+    `data` are names or files; `dialogues` and `turns` cut each. `skill`, where given, is every agent's;
+    `preferences` draws bidders of yours, such as `mine:draw`, instead of the preset's.
     """
 
     data: tuple[str, ...]
@@ -40,16 +45,19 @@ class World:
     dialogues: int = 20
     turns: int = 12
     skill: float | None = None
+    preferences: str | None = None
 
     @property
     def name(self) -> str:
-        """As tables print it."""
+        """As tables print it; different worlds have different names, but for files that are called alike."""
         files = "+".join(Path(name).parent.name if name.endswith("dev.json") else Path(name).stem for name in self.data)
-        parts = [files, f"{self.rate:g}/s", self.preset]
+        parts = [files, f"{_written(self.rate)}/s", self.preset]
         parts += ["+".join(FLEET[k].name for k in self.agents)] if self.agents != tuple(range(len(FLEET))) else []
         parts += [f"{self.dialogues} dialogues each"] if self.dialogues != 20 else []
-        parts += [f"slots {self.slots}"] if self.slots else []
-        parts += [f"skill {self.skill:g}"] if self.skill is not None else []
+        parts += [f"{self.turns} turns each"] if self.turns != 12 else []
+        parts += [f"slots {self.slots}"] if self.slots is not None else []
+        parts += [f"skill {_written(self.skill)}"] if self.skill is not None else []
+        parts += [f"bidders of {self.preferences}"] if self.preferences else []
         return ", ".join(parts)
 
     def fleet(self) -> tuple[SimulatedAgent, ...]:
@@ -73,7 +81,14 @@ class World:
             DatasetError, StudyError: it names what does not exist.
         """
         corpora = tuple(_corpus(name, self.dialogues, self.turns) for name in self.data)
-        return Cell(self.name, corpora, self.rate, find_preset(self.preset), self.fleet(), self.slots)
+        preset = find_preset(self.preset, self.preferences)
+        return Cell(self.name, corpora, self.rate, preset, self.fleet(), self.slots)
+
+
+#: A run to do: a world, a policy, a seed.
+Task = tuple[World, str, int]
+#: What a finished run is kept under: a fingerprint of what decided it, the world's name, the policy, the seed.
+Key = tuple[str, str, str, int]
 
 
 @dataclass(slots=True)
@@ -104,7 +119,12 @@ class Contest:
         return compare(ours, theirs)
 
     def normalised(self, world: str, policy: str) -> float:
-        """Welfare between random routing (0) and the best that anybody reached at each seed, oracle included (1)."""
+        """Welfare between random routing (0) and the best that anybody reached at each seed, oracle included (1).
+
+        NaN where random routing did not play.
+        """
+        if "random" not in self.policies(world):
+            return nan
         totals = {name: np.array([score.total for score in self.of(world, name)]) for name in self.policies(world)}
         return normalised(totals[policy], totals["random"], np.max(list(totals.values()), axis=0))
 
@@ -121,42 +141,64 @@ def contest(
     """Play every world with every policy and seed.
 
     Args:
-        policies: names of `rivals` and `ablations`; empty: all rivals.
-        kept: a file of finished runs, one a line, which is read first and added to; runs of other code do not count.
-        workers: processes; default as many as there are cores.
+        policies: names of `everybody`, or yours, such as `mine:Policy`; empty: all `rivals`.
+        kept: a file of finished runs, one a line, which is read first and added to; runs of other code, of ours or of
+            yours, or on other data do not count.
+        workers: processes; default as many as there are cores. They end when this call does, however it ends.
 
     Raises:
-        StudyError: a policy does not exist.
+        StudyError: a policy does not exist, or two different worlds have one name.
+        DatasetError: a world's data do not exist.
     """
-    known = {**rivals(FLEET), **ablations()}
-    wanted = list(policies) or list(rivals(FLEET))
-    unknown = set(wanted) - set(known)
-    if unknown:
-        raise StudyError(f"no policy {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
+    known = everybody(FLEET)
+    wanted = list(dict.fromkeys(policies)) or list(rivals(FLEET))
+    for name in wanted:
+        find_policy(name, known)(0)
+    for world in worlds:
+        find_preset(world.preset, world.preferences)
+    _require_names(worlds)
     found = Contest(tuple(seeds))
     before = _read(kept)
+    tasks = [(world, policy, seed) for world in dict.fromkeys(worlds) for policy in wanted for seed in found.seeds]
     open_ = []
-    for world in worlds:
-        for policy in wanted:
-            for seed in seeds:
-                score = before.get((world.name, policy, seed))
-                if score is None:
-                    open_.append((world, policy, seed))
-                else:
-                    found.scores[world.name, policy, seed] = score
-    total = len(open_) + len(found.scores)
-    with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        jobs = {pool.submit(_play, *task): task for task in open_}
-        try:
-            for job in as_completed(jobs):
-                world, policy, seed = jobs[job]
-                found.scores[world.name, policy, seed] = score = job.result()
-                _write(kept, world.name, policy, seed, score)
-                progress(len(found.scores), total)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    for world, policy, seed in tasks:
+        score = before.get((_code_of(world, policy), world.name, policy, seed))
+        if score is None:
+            open_.append((world, policy, seed))
+        else:
+            found.scores[world.name, policy, seed] = score
+    for (world, policy, seed), score in _played(open_, workers):
+        found.scores[world.name, policy, seed] = score
+        _write(kept, _code_of(world, policy), world.name, policy, seed, score)
+        progress(len(found.scores), len(tasks))
+    # As asked, not as they came.
+    found.scores = {key: found.scores[key] for key in ((world.name, policy, seed) for world, policy, seed in tasks)}
     return found
+
+
+def _played(tasks: Sequence[Task], workers: int | None) -> Iterator[tuple[Task, Score]]:
+    """Runs as they are done."""
+    count = min(workers or os.cpu_count() or 1, max(len(tasks), 1))
+    pool = ProcessPoolExecutor(count, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
+    jobs = {pool.submit(_play, *task): task for task in tasks}
+    try:
+        for job in as_completed(jobs):
+            yield jobs[job], job.result()
+    except BaseException:
+        # Nobody wants what they still work at; the parent alone answers to Ctrl-C, and ends its children.
+        for process in list((getattr(pool, "_processes", None) or {}).values()):
+            process.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _require_names(worlds: Sequence[World]) -> None:
+    """Refuse worlds that a table could not tell apart."""
+    by_name = {world.name: world for world in worlds}
+    for world in worlds:
+        if by_name[world.name] != world:
+            raise StudyError(f"two worlds are called {world.name!r}; rename a file of theirs")
 
 
 def seeds_of(commit: str, count: int) -> tuple[int, ...]:
@@ -167,13 +209,21 @@ def seeds_of(commit: str, count: int) -> tuple[int, ...]:
 
 def commit() -> str:
     """The hash of the commit that is checked out; "unknown" outside a clone."""
-    asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
+    try:
+        asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
+    except OSError:
+        return "unknown"
     return asked.stdout.strip() or "unknown"
 
 
 def _play(world: World, policy: str, seed: int) -> Score:
     cell = world.cell()
-    return play({**rivals(cell.fleet), **ablations()}[policy], cell, seed)
+    return play(find_policy(policy, everybody(cell.fleet)), cell, seed)
+
+
+def _written(number: float) -> str:
+    """Short where that says it all."""
+    return f"{number:g}" if float(f"{number:g}") == number else repr(number)
 
 
 @cache
@@ -185,7 +235,7 @@ def _corpus(name: str, dialogues: int, turns: int) -> Corpus:
 
 @cache
 def _code() -> str:
-    """A fingerprint of all that decides a run."""
+    """A fingerprint of all of ours that decides a run."""
     root = Path(__file__).parents[3]
     digest = hashlib.sha256()
     for room in ("allocation", "mechanisms", "prediction", "runtime", "experiments"):
@@ -194,23 +244,43 @@ def _code() -> str:
     return digest.hexdigest()[:16]
 
 
-def _read(kept: Path | None) -> Mapping[tuple[str, str, int], Score]:
-    if kept is None or not kept.exists():
-        return {}
-    rows: Iterable[dict[str, object]] = map(json.loads, kept.read_text().splitlines())
-    found = {}
-    for row in rows:
-        if row["code"] == _code():
-            fields = dict(row["score"])  # type: ignore[call-overload]
-            fields["welfare"] = tuple(fields["welfare"])
-            found[str(row["world"]), str(row["policy"]), int(str(row["seed"]))] = Score(**fields)
+def _code_of(world: World, policy: str) -> str:
+    """A fingerprint of all that decides a run but names and seed: our code, yours as far as it is named, the data."""
+    digest = hashlib.sha256(_code().encode())
+    for name in (policy, world.preferences or ""):
+        if ":" in name:
+            source = getattr(sys.modules[Path(name.rpartition(":")[0]).name.removesuffix(".py")], "__file__", None)
+            digest.update(b"" if source is None else Path(source).read_bytes())
+    for name in world.data:
+        digest.update(_content(name))
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _content(name: str) -> bytes:
+    return hashlib.sha256(locate(name).read_bytes()).digest()
+
+
+def _read(kept: Path | None) -> Mapping[Key, Score]:
+    """Finished runs; a line that was cut off as it was written is none."""
+    found: dict[Key, Score] = {}
+    for line in kept.read_text().splitlines() if kept is not None and kept.exists() else ():
+        try:
+            row = json.loads(line)
+            fields = {**row["score"], "welfare": tuple(row["score"]["welfare"])}
+            found[row["code"], row["world"], row["policy"], row["seed"]] = Score(**fields)
+        except (ValueError, KeyError, TypeError):
+            continue
     return found
 
 
-def _write(kept: Path | None, world: str, policy: str, seed: int, score: Score) -> None:
+def _write(kept: Path | None, code: str, world: str, policy: str, seed: int, score: Score) -> None:
     if kept is None:
         return
     kept.parent.mkdir(parents=True, exist_ok=True)
-    row = {"code": _code(), "world": world, "policy": policy, "seed": seed, "score": score.as_dict()}
-    with kept.open("a") as lines:
-        lines.write(json.dumps(row) + "\n")
+    row = {"code": code, "world": world, "policy": policy, "seed": seed, "score": score.as_dict()}
+    with kept.open("a+b") as lines:
+        # A line that was cut off must not take this one with it.
+        lines.seek(max(lines.tell() - 1, 0))
+        begun = lines.read(1) not in (b"", b"\n")
+        lines.write(b"\n" * begun + json.dumps(row).encode() + b"\n")

@@ -16,6 +16,7 @@ class Difference:
     """Welfare of one policy over another's, as a share of the other's: `share` with its 95 % interval.
 
     `chance` is the bootstrap's two-sided p-value of no difference (twice the smaller tail, at least 1 / draws).
+    Where the other's welfare is nothing, `share` and its interval are NaN.
     """
 
     share: float
@@ -47,25 +48,23 @@ def compare(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]], se
     Raises:
         StudyError: there is no seed, or the rows do not match.
     """
-    if not one or [len(row) for row in one] != [len(row) for row in other]:
+    if len(one) == 0 or [len(row) for row in one] != [len(row) for row in other]:
         raise StudyError(f"{len(one)} and {len(other)} seeds, whose conversations must match, cannot be compared")
     first, second = [np.array(row) for row in one], [np.array(row) for row in other]
     rng = np.random.default_rng(seed)
     gain = sum(row.sum() for row in first) - sum(row.sum() for row in second)
     base = abs(sum(row.sum() for row in second))
-    shares = np.empty(_DRAWS)
-    for k in range(_DRAWS):
-        ours = theirs = 0.0
-        for s in rng.integers(len(first), size=len(first)):
-            drawn = rng.integers(first[s].size, size=first[s].size)
-            ours += first[s][drawn].sum()
-            theirs += second[s][drawn].sum()
-        shares[k] = (ours - theirs) / base if base else np.nan
-    low, high = np.quantile(shares, [0.025, 0.975])
-    tail = min(float((shares <= 0).mean()), float((shares >= 0).mean()))
+    gains = np.zeros(_DRAWS)
+    # (_DRAWS, S) how often each resample has each seed; its conversations are drawn anew each time.
+    times = rng.multinomial(len(first), np.full(len(first), 1 / len(first)), size=_DRAWS)
+    for row, count in zip((mine - their for mine, their in zip(first, second, strict=True)), times.T, strict=True):
+        sums = row[rng.integers(row.size, size=(count.sum(), row.size))].sum(axis=1)
+        gains += np.bincount(np.repeat(np.arange(_DRAWS), count), sums, minlength=_DRAWS)
+    tail = min(float((gains <= 0).mean()), float((gains >= 0).mean()))
     wins = sum(mine.sum() > their.sum() for mine, their in zip(first, second, strict=True))
-    share = gain / base if base else float("nan")
-    return Difference(share, float(low), float(high), max(2 * tail, 1 / _DRAWS), int(wins), len(first))
+    share, low, high = np.array([gain, *np.quantile(gains, [0.025, 0.975])]) / base if base else (np.nan,) * 3
+    chance = min(max(2 * tail, 1 / _DRAWS), 1.0)
+    return Difference(float(share), float(low), float(high), chance, int(wins), len(first))
 
 
 def holm(chances: Mapping[str, float], level: float = 0.05) -> dict[str, bool]:

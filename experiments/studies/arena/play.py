@@ -7,7 +7,7 @@ not right: such requests count by delay and cost alone.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from math import nan
 
 import numpy as np
@@ -85,7 +85,8 @@ def play(make: Callable[[int], Policy], cell: Cell, seed: int) -> Score:
     load = cell.workload(seed)
 
     async def hold() -> PolicyRun:
-        engines, prices = simulated_fleet(load, seed=seed, fleet=cell.fleet)
+        engines, lists = simulated_fleet(load, seed=seed, fleet=cell.fleet)
+        prices = lists if cell.preset.prices is None else [cell.preset.prices] * len(engines)
         async with running(engines):
             with Ledger() as ledger:
                 return await run_policy(
@@ -141,8 +142,3 @@ def score(done: PolicyRun, load: Workload, cell: Cell) -> Score:
 def _took(one: Served) -> float:
     """Seconds from the decision to the first token."""
     return one.dispatched_s - one.decided_s + one.completion.first_token_s
-
-
-def with_skills(fleet: tuple[SimulatedAgent, ...], skill: float) -> tuple[SimulatedAgent, ...]:
-    """The same fleet where every agent is as good: dear is no better."""
-    return tuple(replace(agent, skill=skill) for agent in fleet)

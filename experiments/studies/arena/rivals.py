@@ -22,6 +22,11 @@ def rivals(fleet: Sequence[SimulatedAgent]) -> dict[str, Make]:
     return found
 
 
+def everybody(fleet: Sequence[SimulatedAgent]) -> dict[str, Make]:
+    """Whoever may play by name: all policies that ship, the oracle, the ablations."""
+    return {**policies(find_mechanism("vcg")), **rivals(fleet), **ablations()}
+
+
 def ablations() -> dict[str, Make]:
     """The auction without each of its terms, and without all of them."""
     terms = ("congestion", "continuation", "exploration", "gathering")

@@ -195,7 +195,7 @@ def test_a_rule_that_forgets_costs_is_not_served(replayed_here: None, tmp_path: 
 
 
 def test_vcg_serves_the_shipped_dialogues_without_a_contradiction() -> None:
-    done = demo("--data", "shipped", "--policy", "iemas", "--policy", "first-come", "--out", "o")
+    done = demo("--data", "shipped", "--policy", "iemas", "--policy", "posted", "--out", "o")
     assert done.exit_code == 0 and "CONTRADICTED" not in done.stdout
     assert left(Path("o")) == set(RESULTS)
 
