@@ -1,6 +1,7 @@
 """`audit_policy`: the served policy's own `decide`, exhaustively over reports on small states."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import perf_counter
 
 from experiments.audits.finding import Case, PolicyFinding, PolicyReport
@@ -105,7 +106,7 @@ def _simplified(policy: Policy, state: State, found: PolicyFinding) -> PolicyFin
         smaller = _simplified(policy, fewer, examine(Table(policy, fewer).arrays()))
         if smaller.case is not None and (smaller.case.size, -smaller.case.amount) < (case.size, -case.amount):
             case = smaller.case
-    return PolicyFinding(found.name, found.status, found.cases, found.seconds, found.worst, case, found.note)
+    return replace(found, case=case)
 
 
 _SHRUNK = {

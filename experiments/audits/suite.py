@@ -61,7 +61,7 @@ def suite() -> tuple[State, ...]:
               worths=(2.0, 6.0, 20.0), delays=(0.0, 3.0)),
         State("deadlines", same, (_A, _B, _C), (*lessons(same, _OTHERS), _work(0, 0.5, 5001)), worths=(3.0, 12.0),
               delays=(0.0, 2.0), deadlines=(inf, 2.0)),
-        State("something at stake", two, (_A, _B), learnt, worths=(2.0, 6.0), delays=(0.0, 2.0), deadlines=(inf, 1.5),
+        State("something at stake", two, (_A, _B), learnt, worths=(2.0, 6.0), delays=(0.0, 0.5), deadlines=(inf, 1.5),
               stakes=(0.0, 3.0)),
         State("unequal speeds and prices", three, (_A, _B), lessons(three, _OTHERS, each=10),
               worths=(3.0, 6.0, 12.0, 30.0), delays=(0.0, 1.0, 4.0)),

@@ -16,6 +16,7 @@ from tests.experiments.audits import mutants
 
 STATES = {state.name: state for state in suite()}
 IDLE, HASTE = "idle fleet, two bidders", "haste: what is served makes others wait"
+HURRIED = replace(STATES["something at stake"], name="at stake and in haste", delays=(0.0, 2.0))
 PLACE, WALL = "one agent, one place at a time", "a wall: three requests, two places"
 
 
@@ -31,12 +32,19 @@ def test_the_shipped_auction_keeps_every_claim_of_one_round() -> None:
 
 def test_nobody_is_told_a_later_place_than_theirs() -> None:
     """Who does not care when they are served must not be given a place behind nobody."""
-    table = Table(mutants.Plain(), STATES["something at stake"])
+    table = Table(mutants.Plain(), HURRIED)
     table.arrays()
     for profile in table.profiles():
         decided = table.decided(profile)
         served = decided.agents >= 0
         assert decided.places[served].tolist() == decided.stated_places[served].tolist(), profile
+
+
+def test_no_place_is_worth_more_for_being_late() -> None:
+    """A stake outweighs an answer that is a loss on time: being late must not look better than that."""
+    report = audit_policy(mutants.Plain(), [HURRIED])
+    assert report.passed, report
+    assert report.error < 1e-9
 
 
 @pytest.mark.parametrize(
@@ -72,7 +80,8 @@ def test_a_deficit_is_forgiven_within_the_budget_alone() -> None:
     assert explored["within-budget"].cases > 1
     none = audit_policy(mutants.Plain(budget=0.0), state)
     assert none.passed and not none["no-deficit"].note
-    assert audit_policy(mutants.Subsidy(budget=1.0), state)["no-deficit"].status is Status.REFUTED
+    found = audit_policy(mutants.Subsidy(budget=1.0), [*state, STATES[HASTE]])["no-deficit"]
+    assert found.status is Status.REFUTED and "credits at most" in found.said
     assert audit_policy(mutants.Forgetful(budget=0.6), state)["within-budget"].status is Status.REFUTED
 
 
