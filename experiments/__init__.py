@@ -5,6 +5,7 @@
 | `data/` | dialogues: layouts, catalogue, fetching, the chats they become, how answers are scored |
 | `routers/` | routing without prices, to compare the auction with |
 | `worlds/` | who asks what of whom, and one run of it under one policy |
+| `audits/` | may a bidder gain by misreporting to the policy that serves |
 | `results/` | from what was served to figures |
 | `studies/` | questions: audit then serve, the matrix of rules, a simulated engine's speed |
 | `reports/` | figures for people: terminal, HTML, charts |

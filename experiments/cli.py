@@ -9,10 +9,12 @@ import typer
 
 from experiments.commands import data, model
 from experiments.commands.audit import audit
+from experiments.commands.audit_policy import audit_policy
 from experiments.commands.calibrate import calibrate
 from experiments.commands.contest import contest
 from experiments.commands.demo import demo
 from experiments.commands.failures import one_line
+from experiments.commands.latency import latency
 from experiments.commands.mechanisms import mechanisms
 from experiments.commands.streams import harden
 
@@ -24,8 +26,10 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(contest)
 app.command()(audit)
+app.command()(audit_policy)
 app.command()(mechanisms)
 app.command()(calibrate)
+app.command()(latency)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from experiments.data.layouts.coqa import COQA
 from experiments.data.layouts.hotpotqa import HOTPOTQA, HOTPOTQA_COLUMNS
 from experiments.data.layouts.inscit import INSCIT
+from experiments.data.layouts.mtrag import MTRAG
 from experiments.data.layouts.quac import QUAC
 from experiments.data.layouts.reading import Layout
 from experiments.data.layouts.sgd import SGD
+from experiments.data.layouts.taskmaster import TASKMASTER
 from experiments.errors import DatasetError
 
 
@@ -47,6 +49,8 @@ _QUAC = "https://s3.amazonaws.com/my89public/quac"
 _HOTPOT = "http://curtis.ml.cmu.edu/datasets/hotpot"
 _RAW = "https://raw.githubusercontent.com"
 _INSCIT_REVISION = "a9b5645781ad7615e3043726b1421fae20e26a0e"
+_MTRAG_REVISION = "cc5b1d481b391181b89f7ced860308482e785463"
+_TASKMASTER_REVISION = "d92cb6af3005f1dc09c39e75e7daf4a04905e00b"
 _SGD_REVISION = "83015913ce89528de6fd8a47f076298be0d59c84"
 _SGD = f"{_RAW}/google-research-datasets/dstc8-schema-guided-dialogue/{_SGD_REVISION}"
 
@@ -134,6 +138,27 @@ OFFICIAL: tuple[KnownFile, ...] = (
         f"{_RAW}/ellenmellon/INSCIT/{_INSCIT_REVISION}/data/dev.json",
         "00d8760bbf42637a8628d52af88f32441b3d4cea32e0fe26d5c9dbe7e1aa4243",
         4_176_926,
+        _COPY,
+    ),
+    KnownFile(
+        "mtrag-reference",
+        "mtrag/mtrag_human_reference_subset.json",
+        MTRAG,
+        f"official MTRAG, the subset with human evaluations, revision {_MTRAG_REVISION[:8]}",
+        f"{_RAW}/IBM/mt-rag-benchmark/{_MTRAG_REVISION}/mtrag-human/evaluations/"
+        "reference_subset_with_human_evaluations.json",
+        "ba8518617eca8dd31cadfcbbec1e3b38464e3c6cea33d902865e4acd05e8673e",
+        2_190_566,
+        _COPY,
+    ),
+    KnownFile(
+        "taskmaster-4-07",
+        "taskmaster/tm4_data_07.json",
+        TASKMASTER,
+        f"official Taskmaster-4, file 7, revision {_TASKMASTER_REVISION[:8]}",
+        f"{_RAW}/google-research-datasets/Taskmaster/{_TASKMASTER_REVISION}/TM-4-2024/data/data_07.json",
+        "b61f11f3c950c330049906ae249e858503ec7c905fcad5b4a7edd851ccf07bbc",
+        1_607_931,
         _COPY,
     ),
     _sgd("dev", 1, "fe3a8ed9e160c15e20e7cfd16d03734b4473df0d3864f2ad687ea9eeee5eea52", 2_225_937),

@@ -10,10 +10,12 @@ from experiments.data.layouts.coqa import COQA, COQA_COLUMNS
 from experiments.data.layouts.dialogue import Corpus, distinct
 from experiments.data.layouts.hotpotqa import HOTPOTQA, HOTPOTQA_COLUMNS
 from experiments.data.layouts.inscit import INSCIT
+from experiments.data.layouts.mtrag import MTRAG, MTRAG_ROWS
 from experiments.data.layouts.native import NATIVE
 from experiments.data.layouts.quac import QUAC, QUAC_COLUMNS
 from experiments.data.layouts.reading import Json, Layout, describe
 from experiments.data.layouts.sgd import SGD
+from experiments.data.layouts.taskmaster import TASKMASTER
 from experiments.errors import DatasetError
 
 LAYOUTS: tuple[Layout, ...] = (
@@ -25,7 +27,10 @@ LAYOUTS: tuple[Layout, ...] = (
     HOTPOTQA,
     HOTPOTQA_COLUMNS,
     INSCIT,
+    MTRAG,
+    MTRAG_ROWS,
     SGD,
+    TASKMASTER,
     CHATS,
 )
 

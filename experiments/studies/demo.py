@@ -11,6 +11,7 @@ from experiments.data import Corpus, arrivals, cache_folder, find_own, find_real
 from experiments.errors import AuditRefusedError, DatasetError, StudyError
 from experiments.results.results import StudyResult
 from experiments.routers.catalogue import SHOWN, find_policy, make_own, policies
+from experiments.studies.latency import Recorder, save
 from experiments.worlds.fleets import FLEET, PricedEngines, simulated_fleet
 from experiments.worlds.presets import Preset, find_preset
 from experiments.worlds.run import PolicyRun, Workload, run_policy, workload
@@ -173,9 +174,12 @@ async def _serve(
 
     preset = chosen_preset(plan)
     # A policy of somebody else's may be called anything.
-    path = ":memory:" if plan.books is None else plan.books / f"{quote(policy.name, safe=', ')}-{seed}.sqlite"
+    name = f"{quote(policy.name, safe=', ')}-{seed}"
+    path = ":memory:" if plan.books is None else plan.books / f"{name}.sqlite"
+    infos = [await engine.start() for engine in engines]
+    recorder = Recorder([info.model for info in infos], prices, [info.slots for info in infos])
     with Ledger(path) as ledger:
-        return await run_policy(
+        finished = await run_policy(
             policy,
             requests,
             engines,
@@ -186,7 +190,11 @@ async def _serve(
             settlement=find_settlement(plan.settlement),
             progress=count,
             watch=watched,
+            subscribers=[recorder],
         )
+    if plan.books is not None and recorder.trace:
+        save(recorder.trace, plan.books / f"{name}.latency.jsonl")
+    return finished
 
 
 def find_corpora(plan: Plan) -> list[Corpus]:

@@ -17,6 +17,7 @@ from mechanisms import Preferences
 from mechanisms.settlement import Settlement
 from prediction import TokenPrices
 from runtime import Declined, Engine, EngineInfo, Ledger, Policy, Request, RoundRules, Router, Served
+from runtime.events import Subscriber
 from runtime.rounds.records import RoundStatistics
 from runtime.rounds.router import Watch
 
@@ -119,6 +120,7 @@ async def run_policy(
     settlement: Settlement | None = None,
     progress: Progress = lambda: None,
     watch: Watch | None = None,
+    subscribers: Sequence[Subscriber] = (),
 ) -> PolicyRun:
     """Hold every conversation of a workload under one policy; engines must be running, with empty caches.
 
@@ -141,6 +143,7 @@ async def run_policy(
         settlement=settlement,
         grade=lambda request, text: answer_quality(text, gold[request.id]),
         watch=watch,
+        subscribers=subscribers,
         on_error=stop_holding,
     )
     loop = asyncio.get_running_loop()

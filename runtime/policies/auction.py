@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 #: What can be left out by name.
 TERMS = ("congestion", "continuation", "exploration", "gathering")
 
-#: Places in an agent's line that a round of N requests on M agents may give: this many, or three shares of N.
+#: Places in an agent's line that a round of N requests on M agents may give: this many, or two shares of N.
 _PLACES = 16
 
 
@@ -117,7 +117,7 @@ class Auction:
         n, m = outlook.service.shape
         able = outlook.possible.sum(axis=0)
         mean = np.where(outlook.possible, outlook.service, 0.0).sum(axis=0) / np.maximum(able, 1)
-        places = Positions.of(np.minimum(able, max(_PLACES, -(-3 * n // m))))
+        places = Positions.of(np.minimum(able, max(_PLACES, -(-2 * n // m))))
         agents, ranks = places.agents, places.ranks
         start = np.maximum(outlook.start[agents] + ranks * mean[agents], outlook.slot_wait(agents, ranks))
         return Terms(outlook, places, start + outlook.service[:, agents], self._fees(offers, fleet, outlook))
@@ -138,7 +138,8 @@ class Auction:
         """Values of places as bidders report them; the only place where reports are read.
 
         A value is expected: the chance to be on time, times worth of a right answer less the delay from now on. Time
-        that has passed is lost whatever is decided, so it enters the deadline alone.
+        that has passed is lost whatever is decided, so it enters the deadline alone. An answer that is a loss on time
+        is the same loss when it is late: a later place is never worth more, as the order in a line requires.
         """
         outlook, agents = terms.outlook, terms.places.agents
         reports = [offer.preferences for offer in offers]
@@ -148,7 +149,8 @@ class Auction:
         values = worth[:, None] * outlook.quality[:, agents] - delay[:, None] * terms.latency
         for i in map(int, np.flatnonzero(np.isfinite(deadline))):
             left = float(deadline[i]) - (fleet.now_s - offers[i].arrived_s)
-            values[i] *= self.forecaster.intervals.chance_within(terms.latency[i], left)
+            chance = self.forecaster.intervals.chance_within(terms.latency[i], left)
+            values[i] *= np.where(values[i] > 0, chance, 1.0)
         values += stake[:, None]
         limit = MAX_AMOUNT / MICROS
         players = {name: k for k, name in enumerate(dict.fromkeys(offer.request.bidder for offer in offers))}
@@ -165,7 +167,7 @@ class Auction:
         worths, delays = np.array([self._others.typical_without(bidder) for bidder in bidders]).T
         loss, unserved = np.zeros(outlook.service.shape), np.zeros(len(offers))
         if "congestion" not in self.without:
-            loss = congestion(outlook, np.array([self._traffic.delay_flow(fleet.now_s, name) for name in bidders]))
+            loss = congestion(outlook, self._traffic.delay_flows(fleet.now_s, bidders))
         if "continuation" not in self.without:
             served, declined = future(outlook, self._traffic.read(), worths, delays, self.forecaster)
             loss, unserved = loss - served, unserved - declined
@@ -177,16 +179,32 @@ class Auction:
 
     def _decision(self, offers: Sequence[Offer], terms: Terms, outcome: Outcome, fees: NDArray[np.int64]) -> Decision:
         columns = outcome.allocation.agents
-        agents, ranks = terms.places.agent_of(columns), terms.places.rank_of(columns)
+        agents = terms.places.agent_of(columns)
+        ranks = _without_gaps(agents, terms.places.rank_of(columns))
         predicted: list[Prediction | None] = [None] * len(offers)
         notes: list[object] = [None] * len(offers)
         displaced = np.zeros(len(offers), bool)
         for i in map(int, np.flatnonzero(agents != UNSERVED)):
             j, column = int(agents[i]), int(columns[i])
+            # Its place once nobody stands behind an empty one.
+            place = int(np.searchsorted(terms.places.agents, j)) + int(ranks[i])
             cost, quality = float(terms.outlook.cost[i, j]), float(terms.outlook.quality[i, j])
-            predicted[i] = Prediction(float(terms.latency[i, column]), cost, quality)
+            predicted[i] = Prediction(float(terms.latency[i, place]), cost, quality)
             notes[i] = self.forecaster.note(terms.outlook, i, j)
             asked = outcome.reported.costs[i, column] + fees[i, column]
             displaced[i] = outcome.payments.charges[i] > asked
         charges = outcome.payments.charges
         return Decision(agents, charges, predicted, outcome, positions=ranks, notes=notes, displaced=displaced)
+
+
+def _without_gaps(agents: NDArray[np.int64], ranks: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The places that requests really have in each agent's line, in the same order.
+
+    Who does not care when they are served may be matched to a place behind an empty one. Nobody stands there, and an
+    empty place costs nothing, so moving up changes no charge.
+    """
+    closed = ranks.copy()
+    for j in set(agents[agents != UNSERVED].tolist()):
+        members = np.flatnonzero(agents == j)
+        closed[members[np.argsort(ranks[members], kind="stable")]] = np.arange(members.size)
+    return closed

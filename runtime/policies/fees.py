@@ -111,12 +111,15 @@ class TrafficMeter:
         more = (self._later + 4.0) / (self._first + self._later + 5.0)
         return Traffic(min(more / (1 - more), _LONGEST), (self._grown + 20.0) / (self._later + 1.0))
 
-    def delay_flow(self, now_s: float, bidder: str) -> Floats:
-        """(M,) credits a second, a second: delay cost that all others bring to each agent."""
-        since, own = self._own.get(bidder, (now_s, np.zeros_like(self._flow)))
-        others = self._flow * _fade(now_s - self._at) - own * _fade(now_s - since)
-        flow: Floats = np.maximum(others, 0.0) / self._span(now_s)
-        return flow
+    def delay_flows(self, now_s: float, bidders: Sequence[str]) -> Floats:
+        """(N, M) credits a second, a second: the delay cost that all but each of the bidders bring to each agent."""
+        others = np.tile(self._flow * _fade(now_s - self._at), (len(bidders), 1))
+        for i, bidder in enumerate(bidders):
+            if bidder in self._own:
+                since, own = self._own[bidder]
+                others[i] -= own * _fade(now_s - since)
+        flows: Floats = np.maximum(others, 0.0) / self._span(now_s)
+        return flows
 
     def _span(self, now_s: float) -> float:
         """Seconds that the sums are worth."""

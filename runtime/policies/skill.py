@@ -6,6 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from prediction import Embedder, PerQuestion
+from prediction.quality.experts import Counts
 from runtime.events import Offer
 from runtime.policies.policy import Agent
 
@@ -41,35 +43,70 @@ class PooledSkill:
     """
 
     def __init__(self, agents: Sequence[Agent], *, signal: float = 0.1, weight: float = 4.0) -> None:
-        models = list(dict.fromkeys(agent.info.model for agent in agents))
-        self.model_of = np.array([models.index(agent.info.model) for agent in agents])
-        first = [int(np.flatnonzero(self.model_of == k)[0]) for k in range(len(models))]
-        price = np.array([max(agent.prices.fresh, 1e-12) for agent in agents])
-        self._prior = np.clip(signal * np.log2(price / price.mean()), -0.3, 0.3)[first]
-        self._weight = weight
-        self._right, self._judged = np.zeros((2, len(models)))
-        self._unjudged = 0
+        self.model_of, prior = _prior(agents, signal)
+        self._counts = Counts(prior, weight)
 
     def predict(self, offers: Sequence[Offer]) -> Floats:
         """(N, M) the same for every request."""
-        return np.broadcast_to(self._means()[self.model_of], (len(offers), self.model_of.size))
+        return np.broadcast_to(self._counts.means()[self.model_of], (len(offers), self.model_of.size))
 
     def doubt(self) -> Floats:
         """(M,) standard deviation of the beta posterior."""
-        mean = self._means()
-        deviation: Floats = np.sqrt(mean * (1 - mean) / (self._judged + self._weight + 1))[self.model_of]
-        return deviation
+        return self._counts.deviations()[self.model_of]
 
     def learn(self, offer: Offer, agent: int, right: bool | None) -> None:
         """Count it for the agent's model."""
-        if right is None:
-            self._unjudged += 1
-            return
-        self._judged[self.model_of[agent]] += 1
-        self._right[self.model_of[agent]] += right
+        self._counts.learn(int(self.model_of[agent]), right)
 
-    def _means(self) -> Floats:
-        judged = self._judged.sum() + self._weight
-        prior = 0.5 + self._prior * judged / (judged + self._unjudged)
-        means: Floats = (self._right + prior * self._weight) / (self._judged + self._weight)
-        return means
+
+class PerQuestionSkill:
+    """The chance that a model answers this very question, from the last user's message (`prediction.PerQuestion`).
+
+    It starts as `PooledSkill` does, and leaves it as far as questions have told more than counts so far; where they
+    tell nothing it stays there, for at most ln 2 + ln(T + 1) / 2 nats of log loss in T answers. What a request is about
+    is what it gets an answer to; nothing that its bidder reports is read.
+
+    Args:
+        agents: the fleet.
+        signal, weight: the prior's, as in `PooledSkill`.
+        embedder: questions to vectors; default hashed n-grams.
+    """
+
+    def __init__(
+        self,
+        agents: Sequence[Agent],
+        *,
+        signal: float = 0.1,
+        weight: float = 4.0,
+        embedder: Embedder | None = None,
+    ) -> None:
+        self.model_of, prior = _prior(agents, signal)
+        self.skill = PerQuestion(prior, weight=weight, embedder=embedder)
+
+    def predict(self, offers: Sequence[Offer]) -> Floats:
+        """(N, M) posterior means in [0, 1]."""
+        chances: Floats = self.skill.predict([question(offer) for offer in offers])[:, self.model_of]
+        return chances
+
+    def doubt(self) -> Floats:
+        """(M,) standard deviation of what is believed of each agent's mean over questions."""
+        return self.skill.doubt()[self.model_of]
+
+    def learn(self, offer: Offer, agent: int, right: bool | None) -> None:
+        """Learn what the agent's model knows."""
+        self.skill.learn(question(offer), int(self.model_of[agent]), right)
+
+
+def question(offer: Offer) -> str:
+    """What its user asked last, or nothing where no user speaks."""
+    messages = reversed(offer.request.messages)
+    return next((message.content for message in messages if message.role == "user"), "")
+
+
+def _prior(agents: Sequence[Agent], signal: float) -> tuple[NDArray[np.int64], Floats]:
+    """(M,) which model each agent runs, and (K,) by how much each model is taken to be better than even."""
+    models = list(dict.fromkeys(agent.info.model for agent in agents))
+    model_of = np.array([models.index(agent.info.model) for agent in agents])
+    first = [int(np.flatnonzero(model_of == k)[0]) for k in range(len(models))]
+    price = np.array([max(agent.prices.fresh, 1e-12) for agent in agents])
+    return model_of, np.clip(signal * np.log2(price / price.mean()), -0.3, 0.3)[first]

@@ -25,8 +25,8 @@ from prediction import (
     QueueModel,
     TokenPrices,
 )
-from tests.prediction import slow_trees
 from tests.prediction.engine_stream import LOADS, Assigned, FirstToken, Sent, stream
+from tests.prediction.trees import slow_trees
 
 SEED = 3
 COUNT = 1500

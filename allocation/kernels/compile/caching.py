@@ -8,6 +8,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,9 @@ def _root(folder: Path) -> Path:
     if named and Path(named).is_dir():
         return Path(named)
     own = _KERNELS / "__pycache__"
+    # Python itself makes it only if it may keep bytecode.
+    with suppress(OSError):
+        own.mkdir(exist_ok=True)
     return own if own.is_dir() and os.access(own, os.W_OK) else folder
 
 

@@ -9,26 +9,8 @@ these dialogues are not graded.
 from collections.abc import Iterator
 from itertools import takewhile
 
-from experiments.data.layouts.dialogue import Dialogue, Turn
-from experiments.data.layouts.reading import Json, Layout, spoken
-from experiments.errors import DatasetError
-
-
-def _turns(messages: list[Json]) -> Iterator[Turn]:
-    question: str | None = None
-    for message in messages:
-        role, text = message.at("role").text(), message.at("content").text()
-        if role == "user":
-            if question is not None:
-                yield Turn(question)
-            question = text
-        elif role == "assistant" and question is not None:
-            yield Turn(question, spoken((text,)))
-            question = None
-        else:
-            raise DatasetError(f"{message.where}: {role!r} speaks, where a user asks or the assistant answers")
-    if question is not None:
-        yield Turn(question)
+from experiments.data.layouts.dialogue import Dialogue
+from experiments.data.layouts.reading import Json, Layout, exchanged
 
 
 def _dialogues(raw: Json) -> Iterator[Dialogue]:
@@ -38,7 +20,7 @@ def _dialogues(raw: Json) -> Iterator[Dialogue]:
         yield Dialogue(
             id=entry.at("id").text() if entry.has("id") else f"chat-{index}",
             context="\n\n".join(message.at("content").text() for message in before),
-            turns=tuple(_turns(messages[len(before) :])),
+            turns=tuple(exchanged(messages[len(before) :], "role", "content", "user", "assistant")),
             source="chats",
             graded=False,
         )

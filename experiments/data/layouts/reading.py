@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
-from experiments.data.layouts.dialogue import Dialogue
+from experiments.data.layouts.dialogue import Dialogue, Turn
 from experiments.errors import DatasetError
 
 
@@ -105,6 +105,30 @@ class Layout:
 def spoken(answers: tuple[str, ...]) -> tuple[str, ...]:
     """The answers that say something: blank ones would make every reply wrong."""
     return tuple(answer for answer in answers if answer.strip())
+
+
+def exchanged(utterances: list[Json], speaker: str, text: str, asks: str, answers: str) -> Iterator[Turn]:
+    """Turns out of what two said in turn: a question, and what was replied, nothing where the next is a question again.
+
+    `speaker` and `text` are the keys of an utterance, `asks` and `answers` the two who speak.
+
+    Raises:
+        DatasetError: somebody else speaks, or an answer follows no question.
+    """
+    question: str | None = None
+    for entry in utterances:
+        who, said = entry.at(speaker).text(), entry.at(text).text()
+        if who == asks:
+            if question is not None:
+                yield Turn(question)
+            question = said
+        elif who == answers and question is not None:
+            yield Turn(question, spoken((said,)))
+            question = None
+        else:
+            raise DatasetError(f"{entry.where}: {who!r} speaks, where {asks!r} asks or {answers!r} answers, in turn")
+    if question is not None:
+        yield Turn(question)
 
 
 def describe(value: object) -> str:

@@ -9,28 +9,8 @@ what a system says before anybody asks.
 from collections.abc import Iterator
 from itertools import takewhile
 
-from experiments.data.layouts.dialogue import Dialogue, Turn
-from experiments.data.layouts.reading import Json, Layout, spoken
-from experiments.errors import DatasetError
-
-
-def _turns(utterances: list[Json]) -> Iterator[Turn]:
-    question: str | None = None
-    for entry in utterances:
-        speaker, text = entry.at("speaker").text(), entry.at("utterance").text()
-        if speaker == "USER":
-            if question is not None:
-                yield Turn(question)
-            question = text
-        elif speaker == "SYSTEM" and question is not None:
-            yield Turn(question, spoken((text,)))
-            question = None
-        else:
-            raise DatasetError(
-                f"{entry.where}: {speaker!r} speaks, which answers no user; speakers must alternate, USER first"
-            )
-    if question is not None:
-        yield Turn(question)
+from experiments.data.layouts.dialogue import Dialogue
+from experiments.data.layouts.reading import Json, Layout, exchanged
 
 
 def _dialogues(raw: Json) -> Iterator[Dialogue]:
@@ -46,7 +26,7 @@ def _dialogues(raw: Json) -> Iterator[Dialogue]:
                     *(each.at("utterance").text() for each in greetings),
                 ]
             ),
-            turns=tuple(_turns(utterances[len(greetings) :])),
+            turns=tuple(exchanged(utterances[len(greetings) :], "speaker", "utterance", "USER", "SYSTEM")),
             source=f"SGD layout, {services}",
             graded=False,
         )

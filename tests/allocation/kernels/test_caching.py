@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from allocation.kernels.compile import caching
+
 REPOSITORY = Path(__file__).parents[3]
 
 #: Calls a kernel of prices/newton.py, which inlines `select` of compile/loops.py.
@@ -69,3 +71,12 @@ def test_compiling_is_said_once_per_cache_and_not_once_per_process(tmp_path: Pat
     assert "".join(said).count("compiling the solver") == 1
     again = run(code, REPOSITORY, NUMBA_CACHE_DIR=str(tmp_path))
     assert (again.returncode, again.stderr) == (0, "")
+
+
+def test_one_folder_stands_for_all_kernels_though_python_keeps_no_bytecode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(caching, "_KERNELS", tmp_path)
+    roots = {caching._root(tmp_path / part / "__pycache__") for part in ("paths", "prices")}
+    assert roots == {tmp_path / "__pycache__"}

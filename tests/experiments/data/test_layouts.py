@@ -105,6 +105,47 @@ SGD = [
         ],
     }
 ]
+
+
+def task(turn: int, *said: str, passages: list[dict[str, str]], answer: str, **more: object) -> dict[str, object]:
+    return {
+        "task_id": f"c1<::>{turn}",
+        "input": [{"speaker": ("user", "agent")[k % 2], "text": text} for k, text in enumerate(said)],
+        "contexts": passages,
+        "targets": [{"speaker": "agent", "text": answer}],
+        "Answerability": ["ANSWERABLE"],
+        "Collection": "cats",
+        **more,
+    }
+
+
+BO = {"document_id": "bo", "title": "Bo", "text": "Bo is a cat."}
+ORU = {"document_id": "oru", "title": "Oru", "text": "Oru\nA lake."}
+ASKED = ("Who is Bo?", "A cat.", "How old?")
+MTRAG_ROWS = [
+    task(1, *ASKED[:1], passages=[BO], answer="A cat."),
+    task(2, *ASKED, passages=[ORU, BO], answer="I do not know.", Answerability=["UNANSWERABLE"]),
+]
+MTRAG = {
+    "documents": [ORU, BO],
+    "tasks": [
+        {**row, "contexts": [{"document_id": name} for name in names]}
+        for row, names in zip(MTRAG_ROWS, (["bo"], ["oru", "bo"]), strict=True)
+    ],
+}
+TASKMASTER = [
+    {
+        "conversation_id": f"dlg-{name}",
+        "vertical": "Coffee",
+        "scenario": "Order two",
+        "instructions": instructions,
+        "utterances": [{"speaker": who, "text": text} for who, text in said],
+    }
+    for name, instructions, said in (
+        ("a", "You want two.\n", [("user", "Two, please."), ("assistant", "Sure."), ("user", "Thanks.")]),
+        ("b", None, [("assistant", "Hello!"), ("user", "Two, please."), ("assistant", "Sure.")]),
+    )
+]
 NATIVE = {
     "format": "iemas-dialogues/1",
     "licence": "Apache-2.0",
@@ -120,6 +161,9 @@ SAMPLES = {
     "HotpotQA, hub columns": HOTPOTQA_COLUMNS,
     "INSCIT": INSCIT,
     "Schema-Guided Dialogue": SGD,
+    "MTRAG": MTRAG,
+    "MTRAG, a row for each task": MTRAG_ROWS,
+    "Taskmaster": TASKMASTER,
     "iemas-dialogues/1": NATIVE,
 }
 
@@ -188,6 +232,34 @@ def test_sgd_refuses_a_system_that_answers_nobody(tmp_path: Path) -> None:
         read(tmp_path, [{**SGD[0], "turns": [*SGD[0]["turns"][:2], {"speaker": "SYSTEM", "utterance": "Hello?"}]}])
 
 
+def test_both_mtrag_layouts_hold_the_same_dialogue_with_each_passage_once(tmp_path: Path) -> None:
+    whole, rows = (read(tmp_path, raw).dialogues for raw in (MTRAG, MTRAG_ROWS))
+    assert whole == rows and len(whole) == 1
+    assert whole[0].context == "Bo is a cat.\n\nOru\nA lake."
+    assert [(turn.question, turn.answers) for turn in whole[0].turns] == [
+        ("Who is Bo?", ("A cat.",)),
+        ("How old?", ("I do not know.", UNANSWERABLE)),
+    ]
+    assert whole[0].graded
+
+
+def test_mtrag_with_the_last_question_alone_is_not_graded(tmp_path: Path) -> None:
+    corpus = read(tmp_path, MTRAG_ROWS[1:])
+    assert [turn.question for turn in corpus.dialogues[0].turns] == ["Who is Bo?", "How old?"]
+    assert (corpus.turns, corpus.graded_turns) == (2, 0)
+    assert read(tmp_path, MTRAG_ROWS[:1]).graded_turns == 1
+
+
+def test_taskmaster_shares_its_scenarios_and_is_not_graded(tmp_path: Path) -> None:
+    corpus = read(tmp_path, TASKMASTER)
+    assert [dialogue.context for dialogue in corpus.dialogues] == ["You want two.", "Coffee: Order two\n\nHello!"]
+    assert [[(turn.question, turn.answers) for turn in dialogue.turns] for dialogue in corpus.dialogues] == [
+        [("Two, please.", ("Sure.",)), ("Thanks.", ())],
+        [("Two, please.", ("Sure.",))],
+    ]
+    assert corpus.graded_turns == 0
+
+
 def test_our_own_layout_states_its_licence_and_shares_its_preambles(tmp_path: Path) -> None:
     corpus = read(tmp_path, NATIVE)
     assert (corpus.licence, corpus.origin) == ("Apache-2.0", "a test")
@@ -248,6 +320,9 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         ([{"dialogue_id": "x", "services": [], "turns": []}, *SGD], "'x' has no turns"),
         ([*SGD, {"dialogue_id": "x", "services": [], "turns": []}], "'x' has no turns"),
         ({"dial1": {**INSCIT["dial1"], "seedArticle": None}}, "dial1.seedArticle: expected an object"),
+        ({**MTRAG, "documents": [BO]}, r"tasks\[1\].contexts\[0\] is not among the documents"),
+        ([task(1, *ASKED[:2], passages=[], answer="")], r"\[0\].input has 2 utterances"),
+        ([{**TASKMASTER[0], "utterances": [{"speaker": "nobody", "text": "?"}]}], r"utterances\[0\]: 'nobody' speaks"),
         ({**NATIVE, "documents": {}}, "documents: expected an object with the key 'bo'"),
     ],
 )

@@ -11,6 +11,10 @@ from experiments.data.place import checksum
 TITLES = {
     "coqa/coqa_one_real_dialogue.json": "coqa/coqa_one_real_dialogue.json (1 dialogue, 20 turns)",
     "inscit/dev.json": "inscit/dev.json (86 dialogues, 502 turns)",
+    "dialogues/mtrag/mtrag_human_reference_subset.json": (
+        "mtrag/mtrag_human_reference_subset.json (20 dialogues, 159 turns)"
+    ),
+    "dialogues/taskmaster/tm4_data_07.json": "taskmaster/tm4_data_07.json (210 dialogues, 394 turns)",
     "sgd/dialogues_001.json": "sgd/dev/dialogues_001.json (128 dialogues, 825 turns)",
     "sgd/dialogues_002.json": "sgd/dev/dialogues_002.json (128 dialogues, 962 turns)",
     "sgd/dialogues_003.json": "sgd/dev/dialogues_003.json (128 dialogues, 866 turns)",
@@ -46,3 +50,16 @@ def test_inscit_contexts_are_long_and_can_be_capped(datasets: Path) -> None:
     corpus = load(datasets / "inscit" / "dev.json")
     assert sum(len(dialogue.context.split()) for dialogue in corpus.dialogues) / len(corpus.dialogues) > 1000
     assert max(len(dialogue.context.split()) for dialogue in corpus.capped(600).dialogues) <= 600
+
+
+def test_mtrag_is_graded_where_every_question_has_its_passages(datasets: Path) -> None:
+    whole = load(datasets / "dialogues" / "mtrag" / "mtrag_human_reference_subset.json")
+    assert whole.graded_turns == whole.turns == 159
+    last = load(datasets / "dialogues" / "mtrag" / "mtragun_reference.jsonl")
+    assert (len(last.dialogues), last.turns, last.graded_turns) == (507, 2191, 42)
+
+
+def test_taskmaster_scenarios_are_prefixes_in_common(datasets: Path) -> None:
+    corpus = load(datasets / "dialogues" / "taskmaster" / "tm4_data_07.json")
+    assert corpus.graded_turns == 0
+    assert len({dialogue.context for dialogue in corpus.dialogues}) == 32

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prediction import ErrorMeter, Features, Frozen, HoeffdingQoS, Measured, PredictionError, QoSModel, TokenPrices
-from tests.prediction import slow_trees
-from tests.prediction.stream import completions, price_lists
+from tests.prediction.trees import slow_trees
+from tests.prediction.trees.stream import completions, price_lists
 
 PRICES = TokenPrices(fresh=0.01, cached=0.001, output=0.03)
 

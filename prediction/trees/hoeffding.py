@@ -20,9 +20,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from prediction._flat_trees import FlatTrees
 from prediction.errors import PredictionError
 from prediction.qos import Features, Measured, QoS, TokenPrices
+from prediction.trees._flat_trees import FlatTrees
 
 # Chosen by prequential NMAE on the synthetic stream of tests/prediction.
 _GRACE_PERIOD = 50
@@ -128,7 +128,7 @@ class HoeffdingQoS:
         n, m = features.shape
         if m != len(self._agents):
             raise PredictionError(f"`features` has {m} agents, the model {len(self._agents)}.")
-        from prediction.tree_kernels import predict_pairs
+        from prediction.trees.tree_kernels import predict_pairs
 
         assert features.backlog_tokens is not None
         load = [a / b for a, b in zip(features.inflight.tolist(), features.slots.tolist(), strict=True)]

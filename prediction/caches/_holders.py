@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from prediction.prefix_kernels import count_held, hold, move_all, name_blocks, release
+from prediction.caches.prefix_kernels import count_held, hold, move_all, name_blocks, release
 
 Names = NDArray[np.uint64]
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prediction import ConformalIntervals, PredictionError, intervals
+from prediction import ConformalIntervals, PredictionError
+from prediction.latency import intervals
 
 amounts = st.floats(0, 1e6)
 

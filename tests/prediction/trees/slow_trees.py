@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from prediction import Features, HoeffdingQoS, QoS
-from prediction.hoeffding import _inputs, _price_range
+from prediction.trees.hoeffding import _inputs, _price_range
 
 
 def predict(model: HoeffdingQoS, features: Features) -> QoS:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prediction import AgentState, Pending, PredictionError, QueueModel, queueing, service_time, speed_changes
+from prediction import AgentState, Pending, PredictionError, QueueModel
+from prediction.latency import queueing, service_time, speed_changes
 
 PRICES = [0.001]
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prediction import OutputLengths, PredictionError, lengths
+from prediction import OutputLengths, PredictionError
+from prediction.latency import lengths
 
 ALLOWED = 10**9
 

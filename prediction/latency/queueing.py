@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prediction.errors import PredictionError
-from prediction.prefill_queue import OVERDUE, AgentState, Group, Pending, play, step_seconds, step_terms
-from prediction.service_time import ServiceTime
-from prediction.speed_changes import SpeedChanges
+from prediction.latency.prefill_queue import OVERDUE, AgentState, Group, Pending, play, step_seconds, step_terms
+from prediction.latency.service_time import ServiceTime
+from prediction.latency.speed_changes import SpeedChanges
 
 __all__ = ["SAME_STEP_S", "AgentState", "Latency", "Pending", "QueueModel"]
 

@@ -3,7 +3,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prediction._holders import Holders
+from prediction.caches._holders import Holders
 
 
 def crowded(k):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from prediction.errors import PredictionError
-from prediction.service_time import Floats
+from prediction.latency.service_time import Floats
 
 # No step ends before a tenth of it has still to come, however long it is overdue.
 OVERDUE = 0.1

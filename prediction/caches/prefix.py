@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from prediction._agent_cache import AgentCache
+from prediction.caches._agent_cache import AgentCache
 from prediction.errors import PredictionError
 
 #: Blocks remembered for each agent when the caller does not know its cache: a million tokens at 16 to a block.
@@ -66,7 +66,7 @@ class PrefixIndex:
         self.block_size = block_size
         self._caches = [AgentCache(capacity) for capacity in _capacities(agents, capacity_blocks)]
         # The kernels are compiled, or loaded, when the first index is made.
-        from prediction._holders import Holders
+        from prediction.caches._holders import Holders
 
         self._holders = Holders(agents, block_size)
         self._key = secrets.token_bytes(32)

@@ -1,0 +1,1 @@
+"""What does each agent hold? Prefixes that its KV cache is believed to keep. Imports `errors`."""

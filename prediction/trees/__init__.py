@@ -1,0 +1,1 @@
+"""All of QoS at once, from online trees. Imports `qos`."""
