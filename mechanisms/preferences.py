@@ -16,9 +16,9 @@ from mechanisms.errors import MechanismError
 class Preferences:
     """A bidder's value of a request: `worth` credits at quality 1, minus `delay_cost` credits per second of latency.
 
-    An answer later than `deadline` seconds has value 0; by default there is no deadline. `stake` credits are added
-    whenever it is served at all: what the bidder would lose by being declined beyond this answer, such as the rest of a
-    conversation that would end.
+    An answer later than `deadline` seconds has no worth, and is no better for being late: its value is 0, or the loss
+    that it would have been. By default there is no deadline. `stake` credits are added whenever it is served at all:
+    what the bidder would lose by being declined beyond this answer, such as the rest of a conversation that would end.
 
     Raises:
         MechanismError: a coefficient is negative or not finite, or the deadline is not positive.
@@ -62,7 +62,8 @@ class Preferences:
             credits = self.worth * good - self.delay_cost * seconds
         except ValueError:
             raise MarketError(f"quality has shape {good.shape}, latency_s {seconds.shape}; give one shape") from None
-        return to_micros(self.stake + np.where(seconds > self.deadline, 0.0, credits), name="value")
+        late = np.minimum(credits, 0.0)
+        return to_micros(self.stake + np.where(seconds > self.deadline, late, credits), name="value")
 
 
 def _is_number(value: object) -> bool:

@@ -76,7 +76,8 @@ def demo(
     seeds: Annotated[int | None, typer.Option(min=1, help="Repetitions.  [default: 3; vllm: 1]")] = None,
     policy: Annotated[list[str] | None, typer.Option(help="Only this one, or yours: mine:Policy; repeatable.")] = None,
     predictor: Annotated[
-        str | None, typer.Option(help="Your forecaster, mine:Model, for the auction and its informed rivals.")
+        str | None,
+        typer.Option(help="What the auction and informed rivals know: by-question, or yours, mine:Model."),
     ] = None,
     preferences: Annotated[
         str | None, typer.Option(help="Your bidders: mine:draw, a function of a numpy Generator.")

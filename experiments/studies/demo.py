@@ -23,6 +23,7 @@ from runtime import Engine, Ledger, Policy, calibration, running
 from runtime.accounts.settling import require_per_request
 from runtime.engines.simulated.virtual_time import run
 from runtime.policies.forecast import Forecaster
+from runtime.policies.skill import PerQuestionSkill
 
 #: A mechanism that lacks one of these is not run at scale without `despite_audit`.
 REQUIRED = ("truthful", "individually-rational", "no-deficit")
@@ -272,11 +273,15 @@ def choose_policies(plan: Plan, mechanism: DirectMechanism, seed: int) -> list[P
 def find_forecaster(name: str | None) -> Callable[[], Forecaster]:
     """What makes the auction's forecasts: the shipped one, or yours, such as `mine:Model`, anew for each run.
 
+    `by-question` is the shipped one that also learns which questions a model gets right.
+
     Raises:
         StudyError: there is no such class or function, or what it makes is no forecaster.
     """
     if name is None:
         return Forecaster
+    if name == "by-question":
+        return lambda: Forecaster(PerQuestionSkill)
     make_own(name, ("attach", "look", "note", "notice"), "forecaster (see runtime.policies.forecast)")
     return lambda: make_own(name, (), "forecaster")  # type: ignore[return-value]
 

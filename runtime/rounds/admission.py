@@ -58,8 +58,8 @@ def _check_report(request: Request, preferences: Preferences) -> None:
         raise RequestError(f"request {request.id} comes with {preferences!r}; expected Preferences")
     try:
         again = Preferences(preferences.worth, preferences.delay_cost, preferences.deadline, preferences.stake)
-        longest = min(_PRICED_S, again.deadline)
-        preferences.value([1.0, 0.0, 1.0, 0.0], [0.0, 0.0, longest, longest])
+        for reported in (preferences, again):
+            reported.value([1.0, 0.0, 1.0, 0.0], [0.0, 0.0, _PRICED_S, _PRICED_S])
     except Exception as error:
         raise RequestError(f"request {request.id} comes with a report that no auction can take: {error}") from error
 

@@ -28,8 +28,9 @@ class Waiting:
 
     @cached_property
     def due_s(self) -> float:
-        """When its deadline passes."""
-        return self.offer.arrived_s + self.offer.preferences.deadline
+        """When nobody wants an answer any more: never, where more than this answer is at stake."""
+        reported = self.offer.preferences
+        return inf if reported.stake > 0 else self.offer.arrived_s + reported.deadline
 
     def late(self, now_s: float) -> bool:
         """Whether nobody wants an answer any more, to a clock's resolution."""

@@ -77,7 +77,8 @@ def test_counterfactuals_are_true_utilities() -> None:
 
 
 def test_a_deadline_makes_late_answers_worthless() -> None:
-    assert TRUE.value([1.0, 1.0, 0.0], [4.0, 30.0, 30.1]).tolist() == [2_000_000, -50_000_000, 0]
+    assert TRUE.value([1.0, 1.0, 0.0], [4.0, 30.0, 30.1]).tolist() == [2_000_000, -50_000_000, -60_200_000]
+    assert Preferences(10.0, 1.0, 3.0).value(1.0, [3.0, 4.0, 12.0]).tolist() == [7_000_000, 0, -2_000_000]
     assert Preferences(1.0, 0.0).deadline == inf
 
 
