@@ -106,6 +106,9 @@ class Auction:
     def decide(self, offers: Sequence[Offer], fleet: Fleet) -> Decision:
         """Run the mechanism on the market of places."""
         terms = self.terms(offers, fleet)
+        if not terms.places.agents.size:
+            nobody = np.full(len(offers), UNSERVED)
+            return Decision(nobody, np.zeros(len(offers), np.int64), notes=[None] * len(offers))
         market = self._market(offers, fleet, terms)
         fees = to_micros(terms.fees, name="fee")[:, terms.places.agents]
         outcome = WithFees(self.mechanism, fees).run(market)
@@ -175,6 +178,8 @@ class Auction:
         if "exploration" not in self.without:
             doubt = worths[:, None] * self.forecaster.quality.doubt() / 2
             fees = fees - np.minimum(doubt, max(self.budget - self.spent, 0.0) / len(offers))
+            # Nobody is paid to be served.
+            fees = np.maximum(fees, -outlook.cost)
         return fees
 
     def _decision(self, offers: Sequence[Offer], terms: Terms, outcome: Outcome, fees: NDArray[np.int64]) -> Decision:
