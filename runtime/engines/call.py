@@ -105,7 +105,7 @@ class Answer(Protocol):
     Iterate once. `first_token_s` and `latency_s` are seconds from dispatch to the first token and to the last so far,
     None before there is one; `usage` counts on until the engine reports; `finished` says that every choice ended and
     the mark of the end was seen. Iteration raises `Broken` when the engine breaks off, and has then closed itself, as
-    it has when the task that iterates is cancelled in it. Whoever stops earlier calls `aclose`.
+    it has when the task that iterates is cancelled in it. Whoever stops earlier calls `aclose`, which ends iteration.
     """
 
     status: int

@@ -12,7 +12,11 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class EventTooLongError(ValueError):
-    """More bytes than may be kept have come without the end of an event."""
+    """More bytes than may be kept have come without the end of an event; `events` are those before it."""
+
+    def __init__(self, limit: int, events: list[bytes]) -> None:
+        super().__init__(f"an event of more than {limit} bytes")
+        self.events = events
 
 
 class EventFramer:
@@ -46,13 +50,16 @@ class EventFramer:
         # An end that was cut in two begins in the last three bytes of what was there.
         start, scan = 0, max(0, len(buffer) - 3)
         buffer += piece
-        events = []
+        events: list[bytes] = []
         while (found := _EVENT_END.search(buffer, scan)) is not None:
-            events.append(bytes(buffer[start : found.end()]))
-            start = scan = found.end()
+            end = found.end()
+            if end - start > self._limit:
+                raise EventTooLongError(self._limit, events)
+            events.append(bytes(buffer[start:end]))
+            start = scan = end
         del buffer[:start]
-        if len(buffer) > self._limit or any(len(event) > self._limit for event in events):
-            raise EventTooLongError(f"an event of more than {self._limit} bytes")
+        if len(buffer) > self._limit:
+            raise EventTooLongError(self._limit, events)
         return events
 
 
@@ -66,5 +73,5 @@ def event_data(event: bytes) -> bytes | None:
     if body.startswith(b"data:") and b"\n" not in body and b"\r" not in body:
         return body[5:].removeprefix(b" ")
     lines = _LINE_END.split(body.removeprefix(_BYTE_ORDER_MARK))
-    data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
+    data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:") or line == b"data"]
     return b"\n".join(data) if data else None

@@ -57,6 +57,8 @@ class OpenAIAnswer:
         self._events: deque[bytes] = deque()
         self._came_s = began_s
         self._ended = False
+        #: What is raised once the events before it are given out.
+        self._failure: Broken | None = None
         self._first_token_s: float | None = None
         self._latency_s: float | None = None
 
@@ -98,6 +100,7 @@ class OpenAIAnswer:
 
     def _hang_up(self) -> None:
         self._ended = True
+        self._events.clear()
         free, self._free = self._free, None
         if free is None:
             return
@@ -109,6 +112,8 @@ class OpenAIAnswer:
         while not self._events:
             if self._ended:
                 raise StopAsyncIteration
+            if self._failure is not None:
+                raise self._failure
             if self._tally.done:
                 await self._part()
                 raise StopAsyncIteration
@@ -128,7 +133,8 @@ class OpenAIAnswer:
         try:
             return self._framer.feed(piece)
         except EventTooLongError as error:
-            raise self._tally.nonsense(str(error)) from None
+            self._failure = self._tally.nonsense(str(error))
+            return error.events
 
     def _last(self) -> list[bytes]:
         """What the end of the connection leaves: the mark of the end without its empty line, or half an answer."""
@@ -173,7 +179,11 @@ class OpenAIAnswer:
                 raise TimeoutError
             async with asyncio.timeout_at(when):
                 piece = await self._response.content.readany()
-        except aiohttp.ClientError as error:
+        # The pool says with a RuntimeError that it was closed.
+        except (aiohttp.ClientError, RuntimeError) as error:
+            if self._ended:
+                # Whoever closed it wants no more of it.
+                raise StopAsyncIteration from None
             cause = f"{type(error).__name__}: {error}"
             raise Broken(f"{self._where} broke its answer off ({cause})") from error
         except TimeoutError:
@@ -188,5 +198,5 @@ class OpenAIAnswer:
             async with asyncio.timeout(_PARTING_S):
                 while await self._response.content.readany():
                     pass
-        except (aiohttp.ClientError, TimeoutError):
+        except (aiohttp.ClientError, RuntimeError, TimeoutError):
             return

@@ -170,6 +170,8 @@ class Connection:
         cause = f"{type(error).__name__}: {error}"
         if isinstance(error, aiohttp.InvalidURL):
             raise EngineError(f"{self.url!r} is no address ({cause}); write it as http://host:port") from error
+        if isinstance(error, aiohttp.ClientResponseError):
+            raise self.nonsense("", f"{type(error).__name__}: {error.message[:80]!r}") from error
         connecting = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
         kind = Unreachable if connecting else EngineError
         raise kind(f"{self.url} cannot be reached ({cause}); is the server running?") from error

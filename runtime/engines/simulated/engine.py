@@ -76,6 +76,7 @@ class SimulatedEngine:
         self._waiting: deque[RunningSequence] = deque()
         self._tickets = count_up()
         self._last_arrival = float("-inf")
+        self._arriving = 0
         self._running: list[RunningSequence] = []
         self._wake = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
@@ -207,13 +208,17 @@ class SimulatedEngine:
 
     @property
     def in_flight(self) -> int:
-        """Sequences that wait or run."""
-        return len(self._running) + len(self._waiting)
+        """Sequences that are on their way, wait or run."""
+        return self._arriving + len(self._running) + len(self._waiting)
 
     async def _queue_up(self, sequences: Sequence[RunningSequence]) -> None:
         """Reach the scheduler, together, as one request."""
         worker = self._worker
-        await asyncio.sleep(self._until_arrival(asyncio.get_running_loop().time()))
+        self._arriving += len(sequences)
+        try:
+            await asyncio.sleep(self._until_arrival(asyncio.get_running_loop().time()))
+        finally:
+            self._arriving -= len(sequences)
         if self._worker is not worker:
             raise Unreachable(f"engine {self.name} was stopped")
         for one in sequences:

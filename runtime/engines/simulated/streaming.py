@@ -127,6 +127,7 @@ class SimulatedAnswer:
         if self._closed:
             return
         self._closed = True
+        self._events.clear()
         for one in self._sequences:
             one.on_token = None
             self._forget(one)
