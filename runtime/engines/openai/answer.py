@@ -13,6 +13,10 @@ from runtime.engines.chunks import Tally
 from runtime.engines.sse import EventFramer, EventTooLongError, event_data
 from runtime.errors import Broken
 
+#: Headers that are of one connection (RFC 9110, section 7.6.1), of how bytes were packed there, or of one visitor.
+_OF_THE_CONNECTION = frozenset(
+    {"connection", "content-encoding", "content-length", "keep-alive", "set-cookie", "trailer", "transfer-encoding"}
+)
 #: Seconds for the end of a connection after the mark of the answer's end; a connection that has it is used again.
 _PARTING_S = 1.0
 
@@ -47,7 +51,8 @@ class OpenAIAnswer:
         free: Callable[[], None],
     ) -> None:
         self.status = response.status
-        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
+        headers = ((name.lower(), value) for name, value in response.headers.items())
+        self.headers: Mapping[str, str] = {name: value for name, value in headers if name not in _OF_THE_CONNECTION}
         self._response, self._streamed = response, call.view.stream
         self._where, self._limits = where, limits
         self._began_s, self._until_s = began_s, until_s
@@ -61,6 +66,13 @@ class OpenAIAnswer:
         self._failure: Broken | None = None
         self._first_token_s: float | None = None
         self._latency_s: float | None = None
+        protocol = None if response.connection is None else response.connection.protocol
+        self._connection_lost: asyncio.Future[None] | None = getattr(protocol, "closed", None)
+        if self._connection_lost is not None:
+            self._connection_lost.add_done_callback(self._lost)
+            # Once for each connection, however many answers it brings: an error that nobody looks at is logged.
+            self._connection_lost.remove_done_callback(_look_at)
+            self._connection_lost.add_done_callback(_look_at)
 
     @property
     def usage(self) -> Usage | None:
@@ -104,9 +116,17 @@ class OpenAIAnswer:
         free, self._free = self._free, None
         if free is None:
             return
+        if self._connection_lost is not None:
+            self._connection_lost.remove_done_callback(self._lost)
         # What was read to its end is in the pool again, and this leaves it there.
         self._response.close()
         free()
+
+    def _lost(self, future: "asyncio.Future[None]") -> None:
+        """After some faults of HTTP's own the connection is closed, and whoever reads is not told."""
+        content = self._response.content
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError("the connection was lost"))
 
     async def _next_event(self) -> bytes:
         while not self._events:
@@ -200,3 +220,8 @@ class OpenAIAnswer:
                     pass
         except (aiohttp.ClientError, RuntimeError, TimeoutError):
             return
+
+
+def _look_at(future: "asyncio.Future[None]") -> None:
+    if not future.cancelled():
+        future.exception()
