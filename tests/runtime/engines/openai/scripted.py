@@ -4,10 +4,12 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+import pytest
 
 from runtime.engines.call import Call, View
 
@@ -110,6 +112,19 @@ async def scripted(*scripts: Sequence[Step]) -> AsyncIterator[Scripted]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+T = TypeVar("T")
+
+
+def at_best(tell: Callable[[], T]) -> T:
+    """A machine that is busy otherwise may stand still for as long as a limit: one of three times is enough."""
+    for _ in range(2):
+        try:
+            return tell()
+        except (Exception, pytest.fail.Exception):
+            continue
+    return tell()
 
 
 def call(stream: bool = True, **fields: Any) -> Call:

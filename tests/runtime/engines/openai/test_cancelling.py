@@ -8,7 +8,18 @@ import pytest
 from runtime import Answer, Broken, EngineError
 from runtime.engines.openai.connection import Connection
 from runtime.engines.vllm.engine import VllmEngine
-from tests.runtime.engines.openai.scripted import EVENTS, WHOLE, Scripted, Step, call, chunked, response, said, scripted
+from tests.runtime.engines.openai.scripted import (
+    EVENTS,
+    WHOLE,
+    Scripted,
+    Step,
+    at_best,
+    call,
+    chunked,
+    response,
+    said,
+    scripted,
+)
 from tests.runtime.engines.openai.test_answers import HELLO, with_server
 from tests.runtime.engines.vllm.doubles import METRICS
 
@@ -22,17 +33,6 @@ async def left_soon(server: Scripted, since: float) -> None:
     async with asyncio.timeout(2.0):
         await server.left.wait()
     assert server.gone[-1] - since < SOON_S
-
-
-def at_best(tell: Callable[[], object]) -> None:
-    """A machine that is busy otherwise may stand still for as long: one of three times is enough."""
-    for _ in range(2):
-        try:
-            tell()
-            return
-        except AssertionError:
-            continue
-    tell()
 
 
 async def by_aclose(connection: Connection, answer: Answer) -> None:
