@@ -2,7 +2,7 @@
 
 | sub-room | question |
 |---|---|
-| `engines/` | what serves: the protocol (`Request` in, measured `Completion` out), simulated engines, vLLM |
+| `engines/` | what serves: the protocol (`Call` in, `Answer` out), simulated engines, OpenAI's API, vLLM |
 | `models/` | package-borne models for machines without a hub |
 | `policies/` | who decides a round: the protocol, cache affinity, the auction |
 | `accounts/` | charges and receipts: settlement of a request, the ledger |
@@ -10,17 +10,22 @@
 """
 
 from runtime.accounts.ledger import Ledger
+from runtime.engines.call import Answer, Call, Usage, View, collect
 from runtime.engines.engine import Completion, Engine, EngineInfo, Message, Request, running
 from runtime.engines.simulated.engine import EngineShape, SimulatedEngine
 from runtime.engines.simulated.step_time import StepTime, calibration
 from runtime.errors import (
+    Broken,
+    Busy,
     EngineBusyError,
     EngineDownError,
     EngineError,
     LedgerError,
     ModelError,
+    Refused,
     RequestError,
     ServingError,
+    Unreachable,
 )
 from runtime.events import (
     Arrived,
@@ -45,8 +50,12 @@ __all__ = [
     "POLICY_LAWS",
     "WAITING",
     "Agent",
+    "Answer",
     "Arrived",
     "Auction",
+    "Broken",
+    "Busy",
+    "Call",
     "Completion",
     "Decided",
     "Decision",
@@ -71,6 +80,7 @@ __all__ = [
     "PaperAuction",
     "Policy",
     "Prediction",
+    "Refused",
     "Request",
     "RequestError",
     "RoundRules",
@@ -79,7 +89,11 @@ __all__ = [
     "ServingError",
     "SimulatedEngine",
     "StepTime",
+    "Unreachable",
+    "Usage",
+    "View",
     "calibration",
     "check_policy",
+    "collect",
     "running",
 ]

@@ -1,4 +1,15 @@
-"""What can go wrong between the router and its engines; every message names the culprit and the remedy."""
+"""What can go wrong between the router and its engines; every message names the culprit and the remedy.
+
+Of an engine's failures these are told apart, since each is another's fault and calls for another answer:
+
+| error | is | nothing was answered yet | then |
+|---|---|---|---|
+| `Refused` | a `RequestError` | yes | nobody's fault: the client gets the engine's own words |
+| `Busy` | an `EngineError` | yes | auctioned again; the engine is let alone for a while |
+| `Unreachable` | an `EngineError` | yes | auctioned again; the engine is left out |
+| any other `EngineError` | | yes | auctioned again; the engine is to blame if another serves it |
+| `Broken` | an `EngineError` | no | the client is told; the engine is to blame |
+"""
 
 
 class ServingError(RuntimeError):
@@ -13,11 +24,11 @@ class EngineError(ServingError):
     """
 
 
-class EngineDownError(EngineError):
+class Unreachable(EngineError):
     """An engine cannot be reached at all: its process is gone, or nobody listens at its address."""
 
 
-class EngineBusyError(EngineError):
+class Busy(EngineError):
     """An engine that is well and takes no more requests for now (HTTP 429 or 503).
 
     Args:
@@ -30,6 +41,21 @@ class EngineBusyError(EngineError):
         self.retry_after_s = retry_after_s
 
 
+class Broken(EngineError):
+    """An answer that began and cannot be ended: cut off, silent for too long, or nonsense.
+
+    Args:
+        message: who broke it off, and how.
+        status: what the engine itself said in an error event, as an HTTP status; None where it said nothing.
+        body: that event's JSON.
+    """
+
+    def __init__(self, message: str, status: int | None = None, body: bytes = b"") -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
+
+
 class ModelError(ServingError):
     """A model folder is not one, a model package does not match its checksum, or its format is unknown."""
 
@@ -38,9 +64,29 @@ class RequestError(ServingError):
     """A request that no engine could serve: empty, longer than any context, or with a report that money cannot say."""
 
 
+class Refused(RequestError):
+    """An engine refuses this request (HTTP 4xx): its words are for the client, and nobody is to blame.
+
+    Args:
+        message: who refuses it, and why.
+        status: the engine's HTTP status.
+        body: the engine's answer, as it stands.
+    """
+
+    def __init__(self, message: str, status: int = 400, body: bytes = b"") -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
+
+
 class LedgerError(ServingError):
     """Books that cannot be opened, or an entry that would charge twice or settle what was never held."""
 
 
 class LedgerBusyError(LedgerError):
     """Books that cannot be written just now: another process holds them, or the disk is full. Nothing was entered."""
+
+
+#: As `Unreachable` and `Busy` were called.
+EngineDownError = Unreachable
+EngineBusyError = Busy

@@ -1,60 +1,20 @@
-"""The protocol between the router and whatever serves: a `Request` goes in, a measured `Completion` comes out.
+"""The protocol between the router and whatever serves: a `Call` goes in and is answered event by event.
 
-An engine is one agent of the market. `SimulatedEngine` and `VllmEngine` implement the same protocol, so the
-round loop, the auction and the reports cannot tell them apart except by what they measured.
+An engine is one agent of the market. `SimulatedEngine`, `VllmEngine` and `OpenAIEngine` implement the same protocol, so
+the round loop, the auction and the reports cannot tell them apart except by what they measured.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from math import inf
+from typing import Protocol, runtime_checkable
 
+from runtime.engines.call import Answer, Call
+from runtime.engines.request import Completion, Message, Request, Role
 from runtime.errors import EngineError
 
-Role = Literal["system", "user", "assistant"]
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a chat."""
-
-    role: Role
-    content: str
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One turn that a bidder wants answered.
-
-    `messages` is the whole conversation so far, ending with the new message of role `user`. `dialogue` and `turn` say
-    where it came from; nothing in the auction trusts them (a client could claim any).
-    """
-
-    id: str
-    bidder: str
-    messages: tuple[Message, ...]
-    max_tokens: int = 64
-    dialogue: str = ""
-    turn: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """What an engine measured while serving one request.
-
-    Token counts are the engine's own; `first_token_s` (time to first token) and `latency_s` (to the last
-    token) are seconds from dispatch, on the engine's clock. `token_ids` holds prompt then output as the engine
-    tokenised them, or is empty where the engine does not report them.
-    """
-
-    text: str
-    prompt_tokens: int
-    cached_tokens: int
-    output_tokens: int
-    first_token_s: float
-    latency_s: float
-    token_ids: tuple[int, ...] = ()
-    finish_reason: str = "stop"
+__all__ = ["Completion", "Engine", "EngineInfo", "Message", "Request", "Role", "running"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +45,9 @@ class Engine(Protocol):
     """One agent: start it, ask what it is, tokenise, generate, stop it.
 
     `start` is idempotent and returns once the engine is ready; `stop` is idempotent, never raises and leaves no
-    process. `generate` may be called concurrently; it raises `EngineDownError` when the engine cannot be reached,
-    `EngineBusyError` when it takes no more for now, another `EngineError` when it fails this request, and
-    `RequestError` when the request itself cannot be served.
+    process. `open` and `generate` may be called concurrently; both raise `Unreachable` when the engine cannot be
+    reached, `Busy` when it takes no more for now, another `EngineError` when it fails this request, and `RequestError`
+    (`open`: `Refused`) when the request itself cannot be served. What breaks after `open` breaks in the `Answer`.
     """
 
     name: str
@@ -106,6 +66,13 @@ class Engine(Protocol):
 
     async def generate(self, request: Request, first_token: Callable[[], None] | None = None) -> Completion:
         """Serve one request and measure it; `first_token` is called once, when the first token is there."""
+        ...
+
+    async def open(self, call: Call, deadline: float = inf) -> Answer:
+        """Send a call; returns when its answer begins, with nothing read of it yet.
+
+        `deadline` is a moment on the event loop's clock past which the call is given up, answered or not.
+        """
         ...
 
     async def reset_cache(self) -> None:

@@ -11,15 +11,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count as count_up
+from math import inf
 
-from runtime.engines.engine import Completion, EngineInfo, Message, Request
-from runtime.engines.simulated.block_cache import BlockCache, Holding
+from runtime.engines.call import Answer, Call
+from runtime.engines.engine import EngineInfo
+from runtime.engines.request import Completion, Message, Request
+from runtime.engines.simulated.block_cache import BlockCache
+from runtime.engines.simulated.sequences import FirstToken, RunningSequence
 from runtime.engines.simulated.step_time import StepTime
-from runtime.engines.simulated.tokens import END, VOCABULARY, cut_answer, encode_chat
-from runtime.errors import EngineDownError, EngineError, RequestError
+from runtime.engines.simulated.streaming import SimulatedAnswer, refused
+from runtime.engines.simulated.tokens import END, VOCABULARY, answer_pieces, cut_answer, encode_chat
+from runtime.errors import EngineError, RequestError, Unreachable
 
 Reply = Callable[[Request], str]
-FirstToken = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,32 +42,9 @@ class EngineShape:
                 raise EngineError(f"{name} = {getattr(self, name)}; expected at least 1")
 
 
-@dataclass(slots=True, eq=False)
-class _Running:
-    prompt: tuple[int, ...]
-    answer: tuple[int, ...]
-    ticket: int
-    arrived: float
-    done: "asyncio.Future[Completion]"
-    on_first_token: FirstToken | None
-    holding: Holding | None = None
-    computed: int = 0
-    produced: int = 0
-    first_token: float = 0.0
-    cached: int | None = None
-
-    @property
-    def tokens(self) -> tuple[int, ...]:
-        return self.prompt + self.answer[: self.produced]
-
-    @property
-    def length(self) -> int:
-        return len(self.prompt) + self.produced
-
-
 @dataclass(slots=True)
 class _Step:
-    work: list[tuple[_Running, int]] = field(default_factory=list)
+    work: list[tuple[RunningSequence, int]] = field(default_factory=list)
 
     def seconds(self, step_time: StepTime) -> float:
         prompt = pairs = context = 0
@@ -92,10 +73,11 @@ class SimulatedEngine:
         self.step_time = step_time
         self._reply = reply
         self._cache = BlockCache(self.shape.cache_blocks, self.shape.block_size)
-        self._waiting: deque[_Running] = deque()
+        self._waiting: deque[RunningSequence] = deque()
         self._tickets = count_up()
         self._last_arrival = float("-inf")
-        self._running: list[_Running] = []
+        self._arriving = 0
+        self._running: list[RunningSequence] = []
         self._wake = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
 
@@ -115,7 +97,7 @@ class SimulatedEngine:
         )
 
     async def stop(self) -> None:
-        """Stop the scheduler; whatever is still running fails with `EngineDownError`."""
+        """Stop the scheduler; whatever is still running fails with `Unreachable`."""
         if self._worker is None:
             return
         self._worker.cancel()
@@ -125,7 +107,7 @@ class SimulatedEngine:
         for one in [*self._running, *self._waiting]:
             self._forget(one)
             if not one.done.done():
-                one.done.set_exception(EngineDownError(f"engine {self.name} was stopped"))
+                one.done.set_exception(Unreachable(f"engine {self.name} was stopped"))
 
     async def tokenize(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Token ids of the prompt."""
@@ -154,6 +136,47 @@ class SimulatedEngine:
         completion = await self.generate_tokens(prompt, answer, name=request.id, first_token=first_token)
         return replace(completion, text=text, finish_reason="stop" if answer[-1] == END else "length")
 
+    async def open(self, call: Call, deadline: float = inf) -> Answer:
+        """Queue a call; its tokens come as events at the moments they are computed. See `Engine.open`.
+
+        Choices (`n`) are sequences of their own, as in vLLM, and all say the same.
+
+        Raises:
+            Refused: the prompt leaves no space for one token of answer, or there is none.
+            Unreachable: the engine is not running.
+            EngineError: the deadline passed.
+        """
+        if self._worker is None:
+            raise Unreachable(f"engine {self.name} is not running; start it first")
+        view, loop = call.view, asyncio.get_running_loop()
+        prompt = encode_chat(view.messages)
+        try:
+            if not view.messages:
+                raise RequestError(f"request {call.id} has no messages")
+            limit = self._answer_limit(call.id, prompt, 1 if view.max_tokens is None else view.max_tokens)
+        except RequestError as error:
+            raise refused(error) from error
+        most = limit if view.max_tokens is None else min(limit, view.max_tokens)
+        pieces, ids = answer_pieces(self._reply(Request(call.id, call.bidder, view.messages, most)), most)
+        began = loop.time()
+        sequences = [
+            RunningSequence(prompt, ids, next(self._tickets), began, loop.create_future(), salt=view.salt)
+            for _ in range(view.n)
+        ]
+        answer = SimulatedAnswer(call, self.name, sequences, pieces, began, deadline, self._forget)
+        try:
+            async with asyncio.timeout_at(None if deadline == inf else deadline):
+                await self._queue_up(sequences)
+                if not view.stream:
+                    await answer.computed()
+        except TimeoutError:
+            await answer.aclose()
+            raise EngineError(f"engine {self.name} had not begun to answer request {call.id} in time") from None
+        except BaseException:
+            await answer.aclose()
+            raise
+        return answer
+
     async def generate_tokens(
         self,
         prompt: Sequence[int],
@@ -169,22 +192,39 @@ class SimulatedEngine:
             EngineError: the engine is not running.
         """
         if self._worker is None:
-            raise EngineDownError(f"engine {self.name} is not running; start it first")
+            raise Unreachable(f"engine {self.name} is not running; start it first")
         if not prompt or len(answer) > self._answer_limit(name, prompt, len(answer)):
             raise RequestError(
                 f"request {name} has {len(prompt)} prompt tokens and {len(answer)} to generate: too many, or none"
             )
         loop = asyncio.get_running_loop()
         ticket = next(self._tickets)
-        one = _Running(tuple(prompt), tuple(answer), ticket, loop.time(), loop.create_future(), first_token)
-        await asyncio.sleep(self._until_arrival(loop.time()))
-        # First come, first served; of sleepers that end together, a loop may wake any first.
-        insort(self._waiting, one, key=lambda other: other.ticket)
-        self._wake.set()
+        one = RunningSequence(tuple(prompt), tuple(answer), ticket, loop.time(), loop.create_future(), first_token)
         try:
+            await self._queue_up([one])
             return await one.done
         finally:
             self._forget(one)
+
+    @property
+    def in_flight(self) -> int:
+        """Sequences that are on their way, wait or run."""
+        return self._arriving + len(self._running) + len(self._waiting)
+
+    async def _queue_up(self, sequences: Sequence[RunningSequence]) -> None:
+        """Reach the scheduler, together, as one request."""
+        worker = self._worker
+        self._arriving += len(sequences)
+        try:
+            await asyncio.sleep(self._until_arrival(asyncio.get_running_loop().time()))
+        finally:
+            self._arriving -= len(sequences)
+        if self._worker is not worker:
+            raise Unreachable(f"engine {self.name} was stopped")
+        for one in sequences:
+            # First come, first served; of sleepers that end together, a loop may wake any first.
+            insort(self._waiting, one, key=lambda other: other.ticket)
+        self._wake.set()
 
     def _until_arrival(self, now: float) -> float:
         """Seconds until a request sent now reaches the scheduler."""
@@ -202,7 +242,7 @@ class SimulatedEngine:
             )
         return limit
 
-    def _forget(self, one: _Running) -> None:
+    def _forget(self, one: RunningSequence) -> None:
         if one in self._running:
             self._running.remove(one)
         elif one in self._waiting:
@@ -240,7 +280,7 @@ class SimulatedEngine:
             position += 1
         while self._waiting and not preempted and budget > 0 and len(self._running) < self.shape.max_num_seqs:
             one = self._waiting[0]
-            one.holding = self._cache.admit(one.tokens)
+            one.holding = self._cache.admit(one.tokens, one.salt)
             if one.holding is None:
                 break
             self._waiting.popleft()
@@ -274,10 +314,12 @@ class SimulatedEngine:
                 one.first_token = now
                 if one.on_first_token is not None:
                     one.on_first_token()
+            if one.on_token is not None:
+                one.on_token(now)
             if one.produced == len(one.answer):
                 self._complete(one, now)
 
-    def _complete(self, one: _Running, now: float) -> None:
+    def _complete(self, one: RunningSequence, now: float) -> None:
         self._forget(one)
         if one.done.done():
             return

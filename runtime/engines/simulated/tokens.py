@@ -38,9 +38,15 @@ def encode_chat(messages: Sequence[Message]) -> tuple[int, ...]:
 
 def cut_answer(text: str, limit: int) -> tuple[str, tuple[int, ...]]:
     """An answer as an engine that may generate `limit` tokens reports it: its text, and its ids with the end mark."""
-    pieces = _PIECE.findall(text)[:limit]
-    ids = (*map(_token, pieces), END)
-    return "".join(pieces), ids[:limit]
+    pieces, ids = answer_pieces(text, limit)
+    return "".join(pieces), ids
+
+
+def answer_pieces(text: str, limit: int) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The same, its text piece by piece: the text of each token, none for the end mark."""
+    pieces = (*_PIECE.findall(text)[:limit], "")
+    ids = (*map(_token, pieces[:-1]), END)
+    return pieces[:limit], ids[:limit]
 
 
 def _token(piece: str) -> int:

@@ -13,14 +13,20 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from runtime.engines.engine import Completion, EngineInfo, Message, Request
+from runtime.engines.call import Answer, Call
+from runtime.engines.engine import EngineInfo
+from runtime.engines.openai.answer import Limits
+from runtime.engines.openai.attempt import check_request
+from runtime.engines.openai.refusals import reworded
+from runtime.engines.request import Completion, Message, Request
 from runtime.engines.vllm.client import Sample, VllmClient
 from runtime.engines.vllm.process import SMALL_CPU, ServerOptions, ServerProcess, find_python
-from runtime.errors import EngineBusyError, EngineDownError, EngineError, RequestError
+from runtime.errors import EngineError, RequestError, Unreachable
 from runtime.models.folder import validate_model_folder
 
 __all__ = ["EngineCounters", "ServerOptions", "StartProgress", "VllmEngine"]
@@ -59,6 +65,7 @@ class _Launch:
     log: Path | None
     ready_within_s: float
     progress: StartProgress
+    limits: Limits | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,7 @@ class _Address:
     api_key: str | None
     model: str | None
     slots: int
+    limits: Limits | None
 
 
 class VllmEngine:
@@ -97,6 +105,7 @@ class VllmEngine:
         log: Path | None = None,
         ready_within_s: float = 300.0,
         progress: StartProgress = lambda seconds, line: None,
+        limits: Limits | None = None,
     ) -> Self:
         """An engine that runs `vllm serve` on this machine from `start` to `stop`.
 
@@ -105,18 +114,25 @@ class VllmEngine:
         `stop` removes. `start` takes about half a minute and raises `ModelError` for a model that is none,
         `EngineError` when vLLM is missing, dies, or is not ready within `ready_within_s` seconds.
         """
-        return cls(name, _Launch(model, python, options, log, ready_within_s, progress))
+        return cls(name, _Launch(model, python, options, log, ready_within_s, progress, limits))
 
     @classmethod
     def connect(
-        cls, name: str, url: str, api_key: str | None = None, *, model: str | None = None, slots: int = 16
+        cls,
+        name: str,
+        url: str,
+        api_key: str | None = None,
+        *,
+        model: str | None = None,
+        slots: int = 16,
+        limits: Limits | None = None,
     ) -> Self:
         """An engine at a URL, started with `--enable-prompt-tokens-details`; `stop` only hangs up.
 
         `model` chooses among several that the server lists. `slots` is its capacity, how many requests it shall get
-        at once: a server does not publish its own limit.
+        at once: a server does not publish its own limit. `limits` say for how long it may be silent.
         """
-        return cls(name, _Address(url, api_key, model, slots))
+        return cls(name, _Address(url, api_key, model, slots, limits))
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -131,6 +147,11 @@ class VllmEngine:
     def url(self) -> str:
         """The server's address; `EngineError` before `start`."""
         return self._connected().url
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that the server has and is not done with."""
+        return 0 if self._client is None else self._client.in_flight
 
     @property
     def pid(self) -> int | None:
@@ -172,17 +193,25 @@ class VllmEngine:
         except EngineError as error:
             raise await self._explained(error) from error
 
+    async def open(self, call: Call, deadline: float = inf) -> Answer:
+        """Send a call; see `Engine.open`. A server of ours that has died is `Unreachable`, with its last words."""
+        client = self._connected()
+        self._described()
+        try:
+            return await client.open(call, deadline)
+        except RequestError as error:
+            raise reworded(error, f"engine {self.name!r}: {error}") from error
+        except EngineError as error:
+            raise await self._explained(error) from error
+
     async def generate(self, request: Request, first_token: Callable[[], None] | None = None) -> Completion:
         """Serve one request with temperature 0 and measure it; see `Engine.generate`."""
         client, info = self._connected(), self._described()
-        if not request.messages:
-            raise RequestError(f"request {request.id!r} has no messages")
-        if request.max_tokens < 1:
-            raise RequestError(f"request {request.id!r} asks for {request.max_tokens} tokens; ask for at least 1")
+        check_request(request)
         try:
             return await client.complete(info.model, request, first_token)
         except RequestError as error:
-            raise RequestError(f"request {request.id!r}: {error}") from error
+            raise reworded(error, f"request {request.id!r}: {error}") from error
         except EngineError as error:
             raise await self._explained(error) from error
 
@@ -204,7 +233,7 @@ class VllmEngine:
         if isinstance(source, _Launch):
             await self._launch(source)
             return await self._describe(None, source.options.max_num_seqs)
-        self._client = VllmClient(source.url, source.api_key)
+        self._client = VllmClient(source.url, source.api_key, source.limits)
         try:
             async with asyncio.timeout(_ANSWER_S):
                 return await self._describe(source.model, source.slots)
@@ -218,7 +247,7 @@ class VllmEngine:
         model = validate_model_folder(source.model)
         served_name = Path(model).name if Path(model).is_dir() else model
         server = ServerProcess(find_python(source.python), model, served_name, source.options, source.log)
-        self._server, self._client = server, VllmClient(server.url)
+        self._server, self._client = server, VllmClient(server.url, limits=source.limits)
         began = reported = time.monotonic()
         while not await self._client.healthy():
             now = time.monotonic()
@@ -275,27 +304,22 @@ class VllmEngine:
                 if server.exit_code() is not None:
                     return self._death(server)
                 await asyncio.sleep(_POLL_S / 10)
-        message = f"engine {self.name!r}: {error}"
-        if isinstance(error, EngineBusyError):
-            return EngineBusyError(message, error.retry_after_s)
-        return type(error)(message)
+        return reworded(error, f"engine {self.name!r}: {error}")
 
-    def _death(self, server: ServerProcess) -> EngineDownError:
-        return EngineDownError(
+    def _death(self, server: ServerProcess) -> Unreachable:
+        return Unreachable(
             f"vLLM of engine {self.name!r} died with exit code {server.exit_code()}; its log ended:\n"
             f"{_indented(server.tail())}"
         )
 
     def _connected(self) -> VllmClient:
         if self._client is None:
-            raise EngineDownError(
-                f"engine {self.name!r} is not running; use `async with engine:` or await engine.start()"
-            )
+            raise Unreachable(f"engine {self.name!r} is not running; use `async with engine:` or await engine.start()")
         return self._client
 
     def _described(self) -> EngineInfo:
         if self._info is None:
-            raise EngineDownError(f"engine {self.name!r} is not ready; await engine.start() first")
+            raise Unreachable(f"engine {self.name!r} is not ready; await engine.start() first")
         return self._info
 
 

@@ -4,17 +4,20 @@ One server serves one scripted scenario (about a minute); the tests look at diff
 """
 
 import asyncio
+import json
 import os
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
 import pytest
 
+from runtime.engines.call import Call, Usage, View, collect
 from runtime.engines.engine import Completion, EngineInfo, Message, Request
 from runtime.engines.vllm.engine import EngineCounters, ServerOptions, VllmEngine
-from runtime.errors import EngineError, RequestError
+from runtime.errors import EngineError, Refused, RequestError
 from runtime.models import fetch
 from tests.runtime.engines.vllm.processes import members
 
@@ -22,6 +25,17 @@ pytestmark = pytest.mark.vllm
 
 QUESTION = "Explain in plain words why a queue in front of a single counter grows so quickly when it is nearly full. "
 OPTIONS = ServerOptions(max_model_len=2048, max_num_seqs=4, block_size=32, kv_cache_bytes=128 << 20)
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Two choices as a stream, one as a stream and as a body, and how long the server worked for who had left."""
+
+    events: list[bytes]
+    usage: Usage | None
+    finished: bool
+    same_as_a_body: bool
+    working_s: float
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,8 @@ class Seen:
     again: Completion
     together: Sequence[Completion]
     counters: EngineCounters
+    streamed: Streamed
+    refused: Refused
     too_long: RequestError
     while_running: list[int]
     in_flight: EngineError
@@ -58,6 +74,9 @@ async def scenario() -> Seen:
         )
         prompts = (await engine.tokenize(first), await engine.tokenize(second))
         counters = await settled_counters(engine, sum(done.output_tokens for done in (one, two, again, *together)))
+        streamed = await stream(engine)
+        with pytest.raises(Refused) as refused:
+            await engine.open(call("x", max_tokens=-1))
         with pytest.raises(RequestError) as too_long:
             await engine.generate(Request("long", "alice", (Message("user", QUESTION * 200),)))
         assert engine.pid is not None
@@ -78,12 +97,43 @@ async def scenario() -> Seen:
         again=again,
         together=together,
         counters=counters,
+        streamed=streamed,
+        refused=refused.value,
         too_long=too_long.value,
         while_running=while_running,
         in_flight=in_flight.value,
         afterwards=afterwards.value,
         after_stop=members(pid),
     )
+
+
+def call(question: str, **fields: object) -> Call:
+    told = [{"role": "user", "content": question}]
+    asked = {"model": "smollm2-135m", "messages": told, "temperature": 0, "unknown": 1.10, **fields}
+    body = json.dumps(asked).encode()
+    view = View(stream=bool(fields.get("stream")), n=2 if fields.get("n") == 2 else 1)
+    return Call("call", body, view)
+
+
+async def stream(engine: VllmEngine) -> Streamed:
+    usage = {"stream": True, "stream_options": {"include_usage": True}}
+    # Greedily vLLM gives one choice alone.
+    answer = await engine.open(call("Name two rivers.", max_tokens=5, n=2, temperature=1, **usage))
+    events = [event async for event in answer]
+    one = await collect(await engine.open(call("Name two rivers.", max_tokens=5, **usage)))
+    whole = await collect(await engine.open(call("Name two rivers.", max_tokens=5)))
+    assert engine._client is not None
+    left = await engine.open(call("Tell a long story.", max_tokens=1500, stream=True))
+    await anext(aiter(left))
+    await left.aclose()
+    began = time.monotonic()
+    while time.monotonic() < began + 20:
+        at_work = [one.value for one in await engine._client.metrics() if one.name == "vllm:num_requests_running"]
+        if at_work == [0.0]:
+            break
+        await asyncio.sleep(0.05)
+    working_s = time.monotonic() - began
+    return Streamed(events, answer.usage, answer.finished, one.text == whole.text, working_s)
 
 
 async def settled_counters(engine: VllmEngine, generated: int) -> EngineCounters:
@@ -146,6 +196,23 @@ def test_the_counters_agree_with_the_completions(seen: Seen) -> None:
         prompt_tokens=prompt_tokens,
         generation_tokens=sum(done.output_tokens for done in served),
     )
+
+
+def test_a_stream_comes_event_by_event_to_its_end(seen: Seen) -> None:
+    streamed = seen.streamed
+    assert streamed.events[-1] == b"data: [DONE]\n\n" and len(streamed.events) > 10
+    assert streamed.finished and streamed.same_as_a_body
+    assert streamed.usage is not None and streamed.usage.reported and streamed.usage.output == 10
+
+
+def test_the_server_stops_for_who_hangs_up(seen: Seen) -> None:
+    # A story of 1500 tokens takes it minutes.
+    assert seen.streamed.working_s < 10
+
+
+def test_a_refusal_is_in_the_servers_own_words(seen: Seen) -> None:
+    assert seen.refused.status == 400
+    assert "max_tokens" in json.loads(seen.refused.body)["error"]["message"]
 
 
 def test_a_prompt_beyond_the_context_is_the_requests_fault(seen: Seen) -> None:

@@ -1,0 +1,163 @@
+"""`OpenAIEngine`: any server that speaks OpenAI's API, at a URL and with a key, as an agent.
+
+    engine = OpenAIEngine("b", "https://api.example.com/v1", api_key, model="m", slots=32)
+
+Such a server says nothing of its cache or its tokenizer, so that both are declared: prompts are cut into the simulated
+engines' word pieces, about as many as a model's tokens, which is enough to see which prompts begin alike.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from math import inf
+from types import TracebackType
+from typing import Self
+
+from runtime.engines.call import Answer, Call, chat_call
+from runtime.engines.chunks import context_lengths
+from runtime.engines.engine import EngineInfo
+from runtime.engines.openai.answer import Limits
+from runtime.engines.openai.attempt import attempt, check_request
+from runtime.engines.openai.connection import Connection
+from runtime.engines.openai.refusals import reworded
+from runtime.engines.request import Completion, Message, Request
+from runtime.engines.simulated.tokens import VOCABULARY, encode_chat
+from runtime.errors import EngineError, Refused, RequestError, Unreachable
+
+__all__ = ["Limits", "OpenAIEngine"]
+
+_CONTEXT = 1 << 17
+
+
+class OpenAIEngine:
+    """A server behind the `Engine` protocol.
+
+    Args:
+        name: what reports call it.
+        url: with or without `/v1` at its end.
+        api_key: the operator's; a client's is never sent.
+        model: which of the server's to ask for; the first that it lists, if not given.
+        context: tokens that fit into a prompt and its answer, where the server does not say.
+        slots: how many requests it shall get at once.
+        block_size, cache_blocks: its prefix cache, as far as known, in tokens and in blocks.
+        limits: for how long it may be silent.
+
+    Raises:
+        EngineError: what was given is no address, or no key.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        api_key: str | None = None,
+        *,
+        model: str | None = None,
+        context: int = _CONTEXT,
+        slots: int = 16,
+        block_size: int = 128,
+        cache_blocks: int = 1 << 14,
+        limits: Limits | None = None,
+    ) -> None:
+        self.name = name
+        self._connection = Connection(url, api_key, limits)
+        self._model, self._context, self._slots = model, context, slots
+        self._block_size, self._cache_blocks = block_size, cache_blocks
+        self._info: EngineInfo | None = None
+        self._changing = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return self._connection.url
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that the server has and is not done with."""
+        return self._connection.in_flight
+
+    async def start(self) -> EngineInfo:
+        """Ask the server for its models; one without such a list is believed to serve the model that was named."""
+        async with self._changing:
+            if self._info is None:
+                try:
+                    self._info = await self._describe()
+                except BaseException:
+                    await self._connection.close()
+                    raise
+            return self._info
+
+    async def stop(self) -> None:
+        """Hang up."""
+        async with self._changing:
+            self._info = None
+            await self._connection.close()
+
+    async def tokenize(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """Word pieces, for a server does not tell its tokens."""
+        return encode_chat(messages)
+
+    async def reset_cache(self) -> None:
+        """No such server forgets on demand.
+
+        Raises:
+            EngineError: always.
+        """
+        raise EngineError(f"engine {self.name!r}: {self.url} has no way to reset its cache")
+
+    async def open(self, call: Call, deadline: float = inf) -> Answer:
+        """Send a call; see `Engine.open`."""
+        self._described()
+        try:
+            return await self._connection.open(call, deadline)
+        except (EngineError, RequestError) as error:
+            raise reworded(error, f"engine {self.name!r}: {error}") from error
+
+    async def generate(self, request: Request, first_token: Callable[[], None] | None = None) -> Completion:
+        """Serve one request with temperature 0 and measure it; see `Engine.generate`."""
+        check_request(request)
+        model = self._described().model
+        try:
+            completion, _ = await attempt(self._connection, chat_call(request, model), first_token)
+        except RequestError as error:
+            raise reworded(error, f"request {request.id!r}: {error}") from error
+        except EngineError as error:
+            raise reworded(error, f"engine {self.name!r}: {error}") from error
+        return completion
+
+    async def _describe(self) -> EngineInfo:
+        lengths: dict[str, int | None] = {}
+        try:
+            lengths = context_lengths(await self._connection.fetch_object("GET", "/v1/models"))
+        except Refused as error:
+            if self._model is None:
+                raise EngineError(f"{self.url} lists no models ({error.status}); name the one to ask for") from error
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise self._connection.nonsense("/v1/models", "no list of models") from None
+        model = self._model or next(iter(lengths), None)
+        if model is None:
+            raise EngineError(f"{self.url} lists no model at all; name the one to ask for")
+        if lengths and model not in lengths:
+            raise EngineError(f"{self.url} serves no model {model!r}; it serves {', '.join(lengths)}")
+        return EngineInfo(
+            model=model,
+            block_size=self._block_size,
+            cache_blocks=self._cache_blocks,
+            max_model_len=lengths.get(model) or self._context,
+            slots=self._slots,
+            tokenizer=VOCABULARY,
+            simulated=False,
+        )
+
+    def _described(self) -> EngineInfo:
+        if self._info is None:
+            raise Unreachable(f"engine {self.name!r} is not running; use `async with engine:` or await engine.start()")
+        return self._info
