@@ -4,4 +4,5 @@
 |---|---|
 | `problems` | what is a client told when it is not served? |
 | `splice` | what does a body ask, and which bytes of it go on? |
+| `preferences` | what is a request worth to its bidder, and who said so? |
 """
