@@ -5,4 +5,9 @@
 | `problems` | what is a client told when it is not served? |
 | `splice` | what does a body ask, and which bytes of it go on? |
 | `preferences` | what is a request worth to its bidder, and who said so? |
+| `config` | what is a fleet: agents, pools, prices, limits, who may ask? |
+| `contradictions` | what does a fleet as a whole not allow? |
+| `fleet_file` | which fleet does `fleet.toml` describe, and what is wrong with it? |
+| `reload` | what may change while it runs? |
+| `models` | which agents does a model's name stand for? |
 """
