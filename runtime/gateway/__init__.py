@@ -10,4 +10,7 @@
 | `fleet_file` | which fleet does `fleet.toml` describe, and what is wrong with it? |
 | `reload` | what may change while it runs? |
 | `models` | which agents does a model's name stand for? |
+| `backend` | what does the HTTP side ask of whatever serves? |
+| `door` | who comes in, and with what? |
+| `app` | the ASGI application |
 """
