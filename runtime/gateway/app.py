@@ -1,6 +1,7 @@
 """The gateway as an ASGI application: bytes in, a `Backend` asked, bytes out, and nothing of a framework between.
 
-    POST /v1/chat/completions, /v1/completions     GET /v1/models, /v1/models/NAME, /health, /ready
+    POST /v1/chat/completions, /v1/completions
+    GET  /v1/models, /v1/models/NAME, /iemas/v1/defaults, /health, /ready
 
 Nothing is sent before the first bytes of an answer are there, so what breaks before them has a status of its own; after
 them it is an event of the stream in OpenAI's schema. A client who hangs up withdraws the request.
@@ -108,6 +109,10 @@ class Gateway:
             door.key(headers)
             name = unquote(path.removeprefix("/v1/models").removeprefix("/"))
             await began.whole(_json(door.models.card(name) if name else door.models.listing()))
+        elif path == "/iemas/v1/defaults":
+            _check_method(method, "GET", "HEAD")
+            door.key(headers)
+            await began.whole(_json(door.published()))
         else:
             raise unknown_path(path[:200])
 

@@ -60,7 +60,7 @@ class Answer(Protocol):
 
 
 class Backend(Protocol):
-    """Serves requests; cancelling `submit` withdraws the request."""
+    """Serves requests; cancelling `submit` withdraws the request, also one whose answer has just begun."""
 
     def ready(self) -> bool:
         """Whether anybody could be served now."""

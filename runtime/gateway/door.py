@@ -1,6 +1,7 @@
 """Who comes in: a key becomes a bidder, a body within the operator's limits a request."""
 
 import hashlib
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,11 @@ class Door:
         if found is None:
             raise unauthorised()
         return found
+
+    def published(self) -> bytes:
+        """The body of GET /iemas/v1/defaults: what a request is worth here of which nobody says it."""
+        said = {"preferences": dict(self.defaults.default), "service_tiers": dict(self.defaults.tiers)}
+        return json.dumps(said, separators=(",", ":")).encode()
 
     def admit(self, path: str, headers: Headers, raw: bytes, key: Key | None) -> Asked:
         """A request, or why it is none.

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from math import inf
 from typing import Final
 
-from allocation import MarketError, to_micros
+from allocation.money import MAX_AMOUNT, MICROS
 from mechanisms import Preferences
 from runtime.gateway.problems import Problem, invalid
 
@@ -32,6 +32,8 @@ _PREFIX = "x-iemas-"
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 #: As admission has it: seconds of delay that a report must be able to price.
 _PRICED_S = 3600.0
+#: What money can say, in credits.
+_MOST = MAX_AMOUNT / MICROS
 
 Figures = Mapping[str, float]
 
@@ -114,10 +116,9 @@ def state(
         worth = min(worth, cap)
         stake = min(stake, cap - worth)
     preferences = Preferences(worth, said["delay_cost"], said.get("deadline_s", inf), stake)
-    try:
-        preferences.value([1.0, 0.0, 1.0, 0.0], [0.0, 0.0, _PRICED_S, _PRICED_S])
-    except MarketError as error:
-        raise invalid(f"worth, stake and an hour of delay_cost are together beyond money: {error}", "iemas") from None
+    if max(worth + stake, _PRICED_S * said["delay_cost"]) > _MOST:
+        told = f"worth and stake, or an hour of delay_cost, come to more than {_MOST:,.0f} credits; rescale"
+        raise invalid(told, "iemas")
     return Stated(preferences, sources, cap)
 
 
@@ -150,11 +151,8 @@ def _figure(name: str, value: object, param: str) -> float:
         number = inf
     if not 0.0 <= number < inf or (name == "deadline_s" and number == 0.0):
         raise invalid(f"{param} is {number:g}; {expected}", param)
-    if name != "deadline_s":
-        try:
-            to_micros(number, name=param)
-        except MarketError as error:
-            raise invalid(str(error), param) from None
+    if name != "deadline_s" and number > _MOST:
+        raise invalid(f"{param} is {number:g}; more than {_MOST:,.0f} credits is beyond money; rescale", param)
     return number
 
 

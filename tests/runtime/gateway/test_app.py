@@ -246,6 +246,15 @@ def test_other_paths() -> None:
     assert error(refused) == (405, "method_not_allowed", "false") and refused.headers["allow"] == "POST"
 
 
+def test_the_default_bid_is_published() -> None:
+    made = fleet(preferences={"worth": 2}, service_tiers={"flex": {"worth": 1}})
+    app = Gateway(made, Fake())
+    assert visit(app, lambda client: client.get("/iemas/v1/defaults")).json() == {
+        "preferences": {"worth": 2.0, "delay_cost": 0.05},
+        "service_tiers": {"flex": {"worth": 1.0}},
+    }
+
+
 def test_drained_it_takes_nothing_new() -> None:
     app = Gateway(fleet(), Fake())
     app.drain()
@@ -323,6 +332,42 @@ def test_a_client_who_hangs_up_withdraws_the_request() -> None:
 
     for story in (before, meanwhile, in_the_body):
         asyncio.run(story())
+
+
+def test_whenever_clients_hang_up_nothing_is_left_over() -> None:
+    """Two hundred requests, each hung up on after another number of turns of the loop, or served to the end."""
+
+    async def turns(number: int) -> None:
+        for _ in range(number):
+            await asyncio.sleep(0)
+
+    async def story() -> None:
+        given: list[Scripted] = []
+
+        async def answer() -> Scripted:
+            await turns(3)
+            given.append(Scripted(EVENTS[0], lambda: turns(3), EVENTS[0], lambda: turns(3), EVENTS[2]))
+            return given[-1]
+
+        backend = Fake(answer)
+        app = Gateway(fleet(), backend)
+        clients = [Client(ASK | {"stream": True}) for _ in range(200)]
+
+        async def one(client: Client, patience: int) -> None:
+            call = client.call(app)
+            await turns(patience)
+            client.hang_up()
+            await asyncio.wait_for(call, 30)
+
+        await asyncio.gather(*(one(client, i % 40) for i, client in enumerate(clients)))
+        assert app.inside.requests == 0
+        assert [answered.closed for answered in given] == [1] * len(given)
+        assert len(given) + backend.withdrawn == len(backend.asked)
+        whole = [client for client in clients if client.sent and "more_body" not in client.sent[-1]]
+        assert 0 < len(whole) < 200 and all(client.sent[-2]["body"] == EVENTS[2] for client in whole)
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(story())
 
 
 def test_an_event_is_sent_on_before_the_next_is_there() -> None:

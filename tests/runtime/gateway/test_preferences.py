@@ -132,10 +132,21 @@ def test_nobody_reports_more_than_their_cap(
         )
 
 
-def test_figures_that_are_beyond_money_together() -> None:
-    with pytest.raises(Problem, match="beyond money") as refusal:
-        said({"worth": 1_000_000, "stake": 1_000_000})
+@pytest.mark.parametrize("figures", [{"worth": 1_000_000, "stake": 1_000_000}, {"delay_cost": 1000}])
+def test_figures_that_are_beyond_money_together(figures: dict[str, float]) -> None:
+    with pytest.raises(Problem, match="come to more than") as refusal:
+        said(figures)
     assert refusal.value.status == 400
+
+
+@given(st.floats(0, 1.1e6), st.floats(0, 1.1e6), st.floats(0, 320))
+def test_what_is_taken_here_is_taken_by_admission(worth: float, stake: float, delay_cost: float) -> None:
+    """The bounds are those of money: a report that passes here fails nobody's round."""
+    try:
+        stated = said({"worth": worth, "stake": stake, "delay_cost": delay_cost})
+    except Problem:
+        return
+    stated.preferences.value([1.0, 0.0, 1.0, 0.0], [0.0, 0.0, 3600.0, 3600.0])
 
 
 def test_user_and_metadata_decide_nothing() -> None:
