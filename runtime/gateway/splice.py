@@ -185,22 +185,20 @@ def _members(raw: bytes, start: int = 0, end: int | None = None) -> Iterator[Mem
     msgspec tells each value's bytes, but by key, the last of a name alone. We walk from key to key by these lengths. A
     walk that begins at a value and finds the very bytes of a whole value there, and then the end of a value, has found
     that value's end (no JSON value but a number begins with another, and a number ends before a comma or a brace). So
-    what does not fit is a name that comes twice, and nothing else.
+    what does not fit is a name that comes twice, and nothing else; one whose values are alike leaves members over.
     """
     values = _RAWS.decode(raw if end is None else memoryview(raw)[start:end])
     opened = _OPEN.match(raw, start)
     assert opened is not None
     at = opened.end()
-    seen: set[str] = set()
     for _ in range(len(values)):
         key = _KEY.match(raw, at)
         assert key is not None
         name = _string(key[1])
         value = bytes(values[name])
         follows = _NEXT.match(raw, key.end() + len(value)) if raw.startswith(value, key.end()) else None
-        if name in seen or follows is None:
+        if follows is None:
             raise _twice(raw, start)
-        seen.add(name)
         yield Member(name, key.start(1), key.end(), key.end() + len(value))
         at = follows.end()
     if values and raw[at - 1] != ord("}"):

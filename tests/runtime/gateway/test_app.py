@@ -274,7 +274,8 @@ def test_a_fleet_is_taken_over_whole_or_not() -> None:
 class Client:
     """Speaks ASGI itself: hangs up when told, or sends a body slowly."""
 
-    def __init__(self, body: Any = None, *, more_body: bool = False) -> None:
+    def __init__(self, body: Any = None, *, more_body: bool = False, key: str = "") -> None:
+        self.headers = [(b"content-type", b"application/json"), (b"authorization", f"Bearer {key}".encode())]
         self.sent: list[MutableMapping[str, Any]] = []
         self.inbox: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
         content = json.dumps(body or ASK).encode()
@@ -289,8 +290,7 @@ class Client:
         self.got.set()
 
     def call(self, app: Gateway) -> Awaitable[None]:
-        headers = [(b"content-type", b"application/json")]
-        scope = {"type": "http", "method": "POST", "path": CHAT, "headers": headers}
+        scope = {"type": "http", "method": "POST", "path": CHAT, "headers": self.headers}
         return asyncio.ensure_future(app(scope, self.inbox.get, self.send))
 
 
@@ -419,6 +419,33 @@ def test_more_than_the_limit_inside_is_429() -> None:
 
     backend = Fake(_for_ever)
     asyncio.run(story(Gateway(limited(requests=3, requests_per_key=1), backend), backend, 3))
+
+
+def test_a_key_has_a_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("A", "B"):
+        monkeypatch.setenv(name, f"sk-{name}")
+    keys = [{"name": name, "key": {"env": name}} for name in ("A", "B")]
+    backend = Fake()
+    app = Gateway(fleet(keys=keys, limits={"requests_per_key": 1}), backend)
+    for _ in range(3):
+        assert ask(app, headers={"authorization": "Bearer sk-A"}).status_code == 200, "who left is counted no more"
+
+    async def story() -> None:
+        backend.answer = _for_ever
+        first, second, other = Client(key="sk-A"), Client(key="sk-A"), Client(key="sk-B")
+        calls = [first.call(app)]
+        while len(backend.asked) < 4:
+            await asyncio.sleep(0)
+        await asyncio.wait_for(second.call(app), 5)
+        assert second.sent[0]["status"] == 429
+        calls.append(other.call(app))
+        while len(backend.asked) < 5:
+            await asyncio.sleep(0)
+        for client in (first, other):
+            client.hang_up()
+        await asyncio.gather(*calls)
+
+    asyncio.run(story())
 
 
 def test_lifespan() -> None:
