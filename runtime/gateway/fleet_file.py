@@ -50,7 +50,7 @@ def load_fleet(path: Path) -> Fleet:
 
     Raises:
         FleetError: the file cannot be read, is no TOML, or says what cannot be; each fault is one line that names the
-            file, the key, its value and the remedy.
+            file, the key, its value and the remedy. What does not go together is told once each key alone is right.
     """
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))

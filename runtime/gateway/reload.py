@@ -11,8 +11,8 @@ from runtime.gateway.config import Fleet
 
 #: Beginnings of paths that may change live; inside an agent, its key `serves`.
 LIVE = ("pools", "keys", "preferences", "service_tiers", "limits")
-#: Of those, what is bound at the start: the socket's own limit of headers.
-_BOUND = ("limits.header_bytes",)
+#: Of those, what is bound at the start: the socket's own limit of headers, and what engines are built with.
+_BOUND = ("limits.header_bytes", "limits.connect_s", "limits.first_byte_s", "limits.idle_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,10 @@ def changes(old: Fleet, new: Fleet) -> Changes:
     differ = sorted(
         {_whole(path, old, new) for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     )
+    names = [[agent.name for agent in fleet.agents] for fleet in (old, new)]
+    if names[0] != names[1] and sorted(names[0]) == sorted(names[1]):
+        # Requests go to agents by number.
+        differ = sorted([*differ, "agents"])
     live = tuple(path for path in differ if is_live(path))
     return Changes(live, tuple(path for path in differ if not is_live(path)))
 
@@ -62,7 +66,7 @@ def _whole(path: str, old: Fleet, new: Fleet) -> str:
 
 
 def _flat(fleet: Fleet) -> dict[str, object]:
-    """Values by path; agents and keys stand under their names, so that their order says nothing."""
+    """Values by path; agents and keys stand under their names; the order of keys says nothing."""
     data: dict[str, Any] = fleet.model_dump(mode="json")
     for name in ("agents", "keys"):
         data[name] = {each["name"].replace(".", "·"): each for each in data[name]}

@@ -1,6 +1,7 @@
 """What a file says is a fleet, or every fault of it is one line with its place, its value and the remedy."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,20 @@ def test_every_key_of_the_format_is_on_the_page() -> None:
 
     missing = {key for key in keys(Fleet.model_json_schema()) if f"`{key}`" not in page}
     assert not missing
+
+
+def test_the_page_shows_faults_as_they_are_told() -> None:
+    alone, together = re.findall(
+        r"```\n(fleet.toml: .*?)\n```", (DOCS / "fleet.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    wrong = BIG | {"prices": PRICES | {"fresh": -1}, "capacity": "four"}
+    for data, shown in (
+        ({"agents": [SMALL, wrong], "server": {"prot": 1}}, alone),
+        ({"agents": [SMALL], "server": {"host": "0.0.0.0"}, "pools": {"fast": ["smal"]}}, together),
+    ):
+        with pytest.raises(FleetError) as refusal:
+            parse_fleet(data, Path("fleet.toml"))
+        assert sorted(refusal.value.lines) == sorted(shown.splitlines())
 
 
 def test_a_fleet_is_what_the_router_takes() -> None:
@@ -248,7 +263,7 @@ def test_what_may_change_live() -> None:
     old = fleet(SMALL, BIG, keys=[{"name": "a.b", "key": {"env": "A"}}])
     assert changes(old, old) == Changes((), ())
     new = fleet(
-        BIG, SMALL | {"serves": ["tiny", "mini"]}, pools={"fast": ["small"]}, limits={"requests": 2000},
+        SMALL | {"serves": ["tiny", "mini"]}, BIG, pools={"fast": ["small"]}, limits={"requests": 2000},
         keys=[{"name": "c", "key": {"env": "C"}}], preferences={"worth": 3},
     )  # fmt: skip
     assert changes(old, new) == Changes(
@@ -263,7 +278,9 @@ def test_what_may_change_live() -> None:
         ({"rounds": {"max_batch": 2}}, "rounds.max_batch"),
         ({"auction": {"settlement": "on-delivery"}}, "auction.settlement"),
         ({"limits": {"header_bytes": 1}}, "limits.header_bytes"),
+        ({"limits": {"idle_s": 1}}, "limits.idle_s"),
         ({"agents": [SMALL]}, "agents.big"),
+        ({"agents": [BIG, SMALL]}, "agents"),
         ({"agents": [SMALL, BIG, BIG | {"name": "new", "model": "x"}]}, "agents.new"),
         ({"agents": [SMALL | {"prices": PRICES | {"fresh": 9}}, BIG]}, "agents.small.prices.fresh"),
         ({"agents": [SMALL, BIG | {"capacity": 9}]}, "agents.big.capacity"),
