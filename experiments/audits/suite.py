@@ -35,9 +35,9 @@ def suite() -> tuple[State, ...]:
     warm = (*learnt[:-1], replace(learnt[-1], agent=1, tokens=(*document, 7101)))
     walled = tuple(replace(law, slots=1) for law in two)
     three = (
-        AgentLaw(TokenPrices(0.025, 0.0025, 0.05), 3.0, 0.4),
-        AgentLaw(TokenPrices(0.025, 0.0025, 0.05), 5.0, 0.4),
-        AgentLaw(TokenPrices(0.1, 0.01, 0.2), 8.0, 0.6, stay_s=4.0),
+        AgentLaw(TokenPrices(0.025, 0.0025, 0.05), 3.0, 0.3),
+        AgentLaw(TokenPrices(0.025, 0.0025, 0.05), 5.0, 0.3),
+        AgentLaw(TokenPrices(0.1, 0.01, 0.2), 8.0, 0.7, stay_s=4.0),
     )
     # Whoever came before was in great haste and cared little for answers: what is served now makes such people wait.
     haste = (("p", Preferences(2.0, 60.0)), ("q", Preferences(2.0, 60.0)))

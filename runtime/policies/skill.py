@@ -42,7 +42,7 @@ class PooledSkill:
     where right cannot be told from wrong, a dearer model is no better.
     """
 
-    def __init__(self, agents: Sequence[Agent], *, signal: float = 0.1, weight: float = 4.0) -> None:
+    def __init__(self, agents: Sequence[Agent], *, signal: float = 0.2, weight: float = 8.0) -> None:
         self.model_of, prior = _prior(agents, signal)
         self._counts = Counts(prior, weight)
 
@@ -76,8 +76,8 @@ class PerQuestionSkill:
         self,
         agents: Sequence[Agent],
         *,
-        signal: float = 0.1,
-        weight: float = 4.0,
+        signal: float = 0.2,
+        weight: float = 8.0,
         embedder: Embedder | None = None,
     ) -> None:
         self.model_of, prior = _prior(agents, signal)
