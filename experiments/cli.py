@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands import data, model
+from experiments.commands import data, fleet, model
 from experiments.commands.audit import audit
 from experiments.commands.audit_policy import audit_policy
 from experiments.commands.calibrate import calibrate
@@ -32,6 +32,7 @@ app.command()(calibrate)
 app.command()(latency)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
+app.add_typer(fleet.app, name="fleet")
 
 
 def _print_version(asked: bool) -> None:

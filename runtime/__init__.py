@@ -1,4 +1,4 @@
-"""The auction serving real traffic: engines, rounds, accounts.
+"""The auction serving real traffic: engines, rounds, accounts, gateway.
 
 | sub-room | question |
 |---|---|
@@ -7,6 +7,7 @@
 | `policies/` | who decides a round: the protocol, cache affinity, the auction |
 | `accounts/` | charges and receipts: settlement of a request, the ledger |
 | `rounds/` | the round loop `Router`, its rules and records |
+| `gateway/` | HTTP: what a body asks, what a fleet is, what a client is told (needs the extra `gateway`) |
 """
 
 from runtime.accounts.ledger import Ledger

@@ -1,0 +1,218 @@
+"""What a fleet is: agents, names, prices, limits, who may ask. `fleet.toml` is written in these words.
+
+Every key of the file is a field here, with its unit, its default and an example, which messages and docs/fleet.md show.
+No key of anybody's is a value in here: the file says in which variable or file it lies.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
+
+from prediction import TokenPrices
+from runtime.gateway.preferences import Defaults
+from runtime.rounds.records import RoundRules
+
+
+def _from_file(path: Path, info: ValidationInfo) -> Path:
+    """Relative to the folder of the file that names it."""
+    folder: Path | None = (info.context or {}).get("folder")
+    path = path.expanduser()
+    return path if folder is None else folder / path
+
+
+def _model_from_file(model: str, info: ValidationInfo) -> str:
+    return str(_from_file(Path(model), info)) if model.startswith(("./", "../", "/", "~")) else model
+
+
+Credits = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+#: Goes into headers, metrics and books.
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+#: What clients write as `model`.
+ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$")]
+Written = Annotated[str, StringConstraints(min_length=1)]
+Location = Annotated[Path, AfterValidator(_from_file)]
+
+
+class Section(BaseModel):
+    """A table of the file; what it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Secret(Section):
+    """Where a key lies: an environment variable, or a file whose first line it is."""
+
+    env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = Field(
+        default=None, examples=['"BIG_KEY"']
+    )
+    file: Location | None = Field(default=None, examples=['"keys/big"'])
+
+
+class Prices(Section):
+    """An agent's prices, in credits per token."""
+
+    fresh: Credits = Field(examples=["0.0004"], description="a prompt token that is computed")
+    cached: Credits = Field(examples=["0.0001"], description="a prompt token that lies in the cache")
+    output: Credits = Field(examples=["0.001"], description="a token of the answer")
+
+    def token_prices(self) -> TokenPrices:
+        """The same, for the router."""
+        return TokenPrices(self.fresh, self.cached, self.output)
+
+
+class Agent(Section):
+    """One engine: launched by us (`model`), or a server that runs already (`url`)."""
+
+    name: Name = Field(examples=['"small"'])
+    model: Annotated[Written, AfterValidator(_model_from_file)] | None = Field(
+        default=None,
+        examples=['"smollm2-135m"'],
+        description="launched: a name of `iemas model list`, a model folder (`./...`) or a hub id; "
+        "at a url: the server's own name of it",
+    )
+    url: Written | None = Field(default=None, examples=['"http://10.0.0.5:8000"'])
+    key: Secret | None = Field(
+        default=None, examples=['{ env = "BIG_KEY" }'], description="what the server at `url` asks for"
+    )
+    flags: tuple[str, ...] = Field(
+        default=(), examples=['["--max-num-seqs", "4"]'], description="more for `vllm serve`"
+    )
+    port: Port | None = Field(
+        default=None, examples=["8101"], description="of a launched server; by default any free one"
+    )
+    capacity: Count | None = Field(
+        default=None, examples=["4"], description="requests at once; by default a launched engine's own number"
+    )
+    prices: Prices = Field(examples=["{ fresh = 0.0004, cached = 0.0001, output = 0.001 }"])
+    serves: tuple[ModelName, ...] = Field(
+        default=(), examples=['["smollm2"]'], description="names under which clients ask for it; by default `model`"
+    )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names under which clients ask for it."""
+        if self.serves or self.model is None:
+            return self.serves
+        path = Path(self.model)
+        return (path.name if path.is_absolute() else self.model,)
+
+
+class Bid(Section):
+    """What a request is worth, as far as this place says; see `Preferences`."""
+
+    worth: Credits | None = Field(default=None, examples=["1.0"], description="credits at quality 1")
+    delay_cost: Credits | None = Field(default=None, examples=["0.05"], description="credits per second")
+    deadline_s: Seconds | None = Field(
+        default=None, examples=["60.0"], description="seconds after which it is worth nothing"
+    )
+    max_price: Credits | None = Field(
+        default=None, examples=["2.0"], description="the most credits that are ever charged"
+    )
+    stake: Credits | None = Field(default=None, examples=["0.0"], description="credits for being served at all")
+
+    def figures(self) -> dict[str, float]:
+        """What it says."""
+        return {name: value for name, value in self.model_dump().items() if value is not None}
+
+
+class PublishedBid(Bid):
+    """What a request is worth of which nobody says it: a real bid, published with the prices."""
+
+    worth: Credits = Field(default=1.0, examples=["1.0"], description="credits at quality 1")
+    delay_cost: Credits = Field(default=0.05, examples=["0.05"], description="credits per second")
+
+
+class Key(Section):
+    """A client's key. All keys of one account are one bidder."""
+
+    name: Name = Field(examples=['"alice-laptop"'])
+    account: Name | None = Field(
+        default=None, examples=['"alice"'], description="the bidder; by default the key's own name"
+    )
+    key: Secret = Field(examples=['{ env = "ALICE_KEY" }'])
+    preferences: Bid = Field(default=Bid(), examples=["{ worth = 2.0 }"])
+
+    @property
+    def bidder(self) -> str:
+        """Whose requests come under it."""
+        return self.account or self.name
+
+
+class Server(Section):
+    """Where clients find us, and where the books are."""
+
+    host: Written = Field(default="127.0.0.1", examples=['"127.0.0.1"'])
+    port: Port = Field(default=8080, examples=["8080"])
+    ledger: Location = Field(default=Path("iemas.db"), examples=['"iemas.db"'])
+
+
+class Limits(Section):
+    """What one client, or all of them, can ask of the gateway."""
+
+    body_bytes: Count = Field(default=10 << 20, examples=["10485760"])
+    header_bytes: Count = Field(default=32 << 10, examples=["32768"])
+    requests: Count = Field(
+        default=1024, examples=["1024"], description="being served or waiting, all clients together"
+    )
+    requests_per_key: Count = Field(default=256, examples=["256"])
+    choices: Count = Field(default=8, examples=["8"], description="n times the prompts of one request")
+    default_max_tokens: Count = Field(
+        default=1024, examples=["1024"], description="of a request that gives no max_tokens"
+    )
+    max_tokens: Count = Field(default=16384, examples=["16384"])
+    body_s: Seconds = Field(default=30.0, examples=["30.0"], description="to send the body")
+    connect_s: Seconds = Field(default=5.0, examples=["5.0"], description="to reach an engine")
+    first_byte_s: Seconds = Field(
+        default=300.0, examples=["300.0"], description="from dispatch to an engine's first byte"
+    )
+    idle_s: Seconds = Field(default=60.0, examples=["60.0"], description="between two chunks of an engine")
+    request_s: Seconds = Field(default=1800.0, examples=["1800.0"], description="a request as a whole")
+    drain_s: Seconds = Field(default=180.0, examples=["180.0"], description="for what is in flight when told to stop")
+
+
+class Rounds(Section):
+    """When a round closes; see `RoundRules`."""
+
+    window_s: Credits = Field(default=0.01, examples=["0.01"])
+    max_batch: Count = Field(default=16, examples=["16"])
+    patience_s: Seconds = Field(default=120.0, examples=["120.0"])
+    depth: Count | None = Field(default=None, examples=["2"])
+    attempts: Count = Field(default=3, examples=["3"])
+
+    def rules(self) -> RoundRules:
+        """The same, for the router; capacities are the agents'."""
+        return RoundRules(self.window_s, self.max_batch, self.patience_s, None, self.depth, self.attempts)
+
+
+class AuctionNames(Section):
+    """Who decides, in the words of `iemas demo`; `module:object` is one of yours."""
+
+    policy: Written = Field(default="iemas", examples=['"iemas"'])
+    mechanism: Written = Field(default="vcg", examples=['"vcg"'])
+    allocator: Written | None = Field(default=None, examples=['"min-cost-flow"'])
+    settlement: Written = Field(default="on-prediction", examples=['"on-prediction"'])
+    predictor: Written | None = Field(default=None, examples=['"by-question"'])
+
+
+class Fleet(Section):
+    """A whole file, as checked."""
+
+    version: Literal[1] = Field(default=1, examples=["1"], description="of this format")
+    server: Server = Field(default=Server(), examples=["a [server] with port = 8080"])
+    agents: tuple[Agent, ...] = Field(examples=['an [[agents]] with name = "small", model = "smollm2-135m", prices'])
+    pools: dict[ModelName, tuple[Name, ...]] = Field(default={}, examples=['{ fast = ["small"] }', '["small"]'])
+    keys: tuple[Key, ...] = Field(default=(), examples=['a [[keys]] with name = "alice", key = { env = "ALICE_KEY" }'])
+    preferences: PublishedBid = Field(default=PublishedBid(), examples=["a [preferences] with worth = 1.0"])
+    service_tiers: dict[Name, Bid] = Field(default={}, examples=["{ flex = { worth = 0.5 } }", "{ worth = 0.5 }"])
+    rounds: Rounds = Field(default=Rounds(), examples=["a [rounds] with max_batch = 16"])
+    auction: AuctionNames = Field(default=AuctionNames(), examples=['an [auction] with mechanism = "vcg"'])
+    limits: Limits = Field(default=Limits(), examples=["a [limits] with requests = 1024"])
+
+    def defaults(self) -> Defaults:
+        """What the operator publishes, for `preferences.state`."""
+        tiers = {name: bid.figures() for name, bid in self.service_tiers.items()}
+        return Defaults(self.preferences.figures(), tiers)

@@ -1,0 +1,141 @@
+"""Who comes in: a key becomes a bidder, a body within the operator's limits a request."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from secrets import token_hex
+
+from runtime.errors import ServingError
+from runtime.gateway.backend import Asked
+from runtime.gateway.config import Fleet, Key, Limits
+from runtime.gateway.fleet_file import read_secret
+from runtime.gateway.models import Models
+from runtime.gateway.preferences import Defaults, state
+from runtime.gateway.problems import invalid, queue_full, unauthorised
+from runtime.gateway.splice import read
+
+#: The bidder of a gateway without keys, which listens to its own machine alone.
+LOCAL = "local"
+#: Headers of a client that an engine may see. Never the key, and nothing that could choose an engine.
+_PASSED = frozenset(("traceparent", "tracestate", "user-agent"))
+
+Headers = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What of a fleet is read anew for each request; another fleet is another door.
+
+    Keys are kept as SHA-256 alone, and looked up by it: what is compared tells nothing about a key.
+    """
+
+    models: Models
+    defaults: Defaults
+    limits: Limits
+    keys: Mapping[bytes, Key]
+
+    @classmethod
+    def of(cls, fleet: Fleet) -> "Door":
+        """The door of a fleet; reads its clients' keys.
+
+        Raises:
+            ServingError: a key is not where the file says, or two entries hold the same.
+        """
+        keys: dict[bytes, Key] = {}
+        for i, key in enumerate(fleet.keys):
+            digest = _digest(read_secret(key.key, f"keys[{i}].key"))
+            if digest in keys:
+                raise ServingError(f"keys[{i}].key: it is the key of {keys[digest].name} too; give one of its own")
+            keys[digest] = key
+        return cls(Models.of(fleet, int(time.time())), fleet.defaults(), fleet.limits, keys)
+
+    def key(self, headers: Headers) -> Key | None:
+        """Whose request it is; None where the gateway has no keys.
+
+        Raises:
+            Problem: 401.
+        """
+        if not self.keys:
+            return None
+        given = [text for name, text in headers if name == "authorization"]
+        scheme, _, key = (given[0] if len(given) == 1 else "").partition(" ")
+        found = self.keys.get(_digest(key.strip())) if scheme.lower() == "bearer" else None
+        if found is None:
+            raise unauthorised()
+        return found
+
+    def published(self) -> bytes:
+        """The body of GET /iemas/v1/defaults: what a request is worth here of which nobody says it."""
+        said = {"preferences": dict(self.defaults.default), "service_tiers": dict(self.defaults.tiers)}
+        return json.dumps(said, separators=(",", ":")).encode()
+
+    def admit(self, path: str, headers: Headers, raw: bytes, key: Key | None) -> Asked:
+        """A request, or why it is none.
+
+        Raises:
+            Problem: 400, 404, 413.
+        """
+        body = read(raw, limit=self.limits.body_bytes)
+        if body.n * body.prompts > self.limits.choices:
+            many = f"{body.n} answers to {body.prompts} prompts" if body.prompts > 1 else f"n is {body.n}"
+            raise invalid(f"{many}; at most {self.limits.choices} answers are given at once", "n")
+        max_tokens = self.limits.default_max_tokens if body.max_tokens is None else body.max_tokens
+        if max_tokens > self.limits.max_tokens:
+            raise invalid(f"max_tokens is {max_tokens}; ask for at most {self.limits.max_tokens}", "max_tokens")
+        own = None if key is None else key.preferences.figures()
+        return Asked(
+            id=f"req-{token_hex(12)}",
+            bidder=LOCAL if key is None else key.bidder,
+            path=path,
+            body=body,
+            agents=self.models.resolve(body.model),
+            stated=state(body.iemas, headers, body.service_tier, self.defaults, own),
+            max_tokens=max_tokens,
+            headers={name: text for name, text in headers if name in _PASSED},
+        )
+
+
+class Inside:
+    """How many requests are inside, all together and of each key; used as `with inside.enter(key, limits)`."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self._by_key: dict[str, int] = {}
+
+    def enter(self, key: Key | None, limits: Limits) -> "_Place":
+        """A place inside.
+
+        Raises:
+            Problem: 429, there is none.
+        """
+        name = "" if key is None else key.name
+        of_key = limits.requests if key is None else limits.requests_per_key
+        if self.requests >= limits.requests or self._by_key.get(name, 0) >= of_key:
+            raise queue_full()
+        self.requests += 1
+        self._by_key[name] = self._by_key.get(name, 0) + 1
+        return _Place(self, name)
+
+    def leave(self, name: str) -> None:
+        """For `_Place`."""
+        self.requests -= 1
+        self._by_key[name] -= 1
+        if not self._by_key[name]:
+            del self._by_key[name]
+
+
+class _Place:
+    def __init__(self, inside: Inside, name: str) -> None:
+        self._inside, self._name = inside, name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._inside.leave(self._name)
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
