@@ -68,7 +68,7 @@ def test_python_prints_what_the_page_prints() -> None:
 def test_pytest_shows_what_the_page_shows(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(my_rules=RULE, test_promises=PYTEST)
     pytester.syspathinsert()
-    result = pytester.runpytest_inprocess("-p", "iemas_pytest", "-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess("-p", "iemas_pytest", "-p", "no:cacheprovider")
     result.assert_outcomes(failed=1, passed=3)
     text = result.stdout.str()
     assert all(line in text for line in SHOWN.splitlines())
@@ -76,7 +76,7 @@ def test_pytest_shows_what_the_page_shows(pytester: pytest.Pytester) -> None:
 
 def test_the_hypothesis_tests_pass(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_laws=HYPOTHESIS)
-    result = pytester.runpytest_inprocess("-p", "_hypothesis_pytestplugin", "-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess("-p", "_hypothesis_pytestplugin", "-p", "no:cacheprovider")
     result.assert_outcomes(passed=2)
 
 
