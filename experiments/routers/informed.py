@@ -4,6 +4,7 @@ What the auction gains over them is due to its matching and its fees; what they 
 information and admission.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -19,7 +20,7 @@ from runtime.policies.forecast import Forecaster, Outlook
 Floats = NDArray[np.float64]
 
 
-class Informed:
+class Informed(ABC):
     """Forecasts as the auction does; subclasses choose. Charges nothing, so reports are taken to be true."""
 
     name = "informed"
@@ -53,9 +54,9 @@ class Informed:
         """Learn."""
         self.forecaster.notice(event)
 
+    @abstractmethod
     def choose(self, offers: Sequence[Offer], fleet: Fleet, outlook: Outlook) -> NDArray[np.int64]:
         """(N,) agents, `UNSERVED` or `WAITING`."""
-        raise NotImplementedError
 
 
 def net_values(offers: Sequence[Offer], outlook: Outlook, extra: Floats | float = 0.0) -> Floats:

@@ -1,1 +1,1 @@
-"""Who decides a round: the protocol, cache affinity, the auction. Imports `engines`."""
+"""Who decides a round: the protocol and its laws, forecasts, fees, the auctions. Imports `engines` and `events`."""

@@ -1,1 +1,1 @@
-"""The round loop and its records. Imports `policies` and `accounts`."""
+"""From a request to its answer: admission, rounds, lines and dispatch, health. Imports `policies` and `accounts`."""
