@@ -16,6 +16,7 @@ from experiments.commands.demo import demo
 from experiments.commands.failures import one_line
 from experiments.commands.latency import latency
 from experiments.commands.mechanisms import mechanisms
+from experiments.commands.serve import serve
 from experiments.commands.streams import harden
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app.command()(audit_policy)
 app.command()(mechanisms)
 app.command()(calibrate)
 app.command()(latency)
+app.command()(serve)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.add_typer(fleet.app, name="fleet")
@@ -62,3 +64,7 @@ def main() -> None:
             traceback.print_exc()
         typer.secho(f"iemas: {one_line(error)}", fg="red", err=True)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -18,7 +18,7 @@ answers for all N requests on all M agents; after each completion `QoSModel.lear
 The room imports nothing of ours, and river only when a `HoeffdingQoS` is built.
 """
 
-from prediction.caches.prefix import PrefixIndex
+from prediction.caches.prefix import PrefixIndex, Tokens
 from prediction.errors import PredictionError
 from prediction.latency.intervals import ConformalIntervals
 from prediction.latency.lengths import OutputLengths
@@ -51,4 +51,5 @@ __all__ = [
     "QoSModel",
     "QueueModel",
     "TokenPrices",
+    "Tokens",
 ]

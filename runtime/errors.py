@@ -41,6 +41,10 @@ class Busy(EngineError):
         self.retry_after_s = retry_after_s
 
 
+class FailedEverywhereError(EngineError):
+    """A request that failed on each of the agents it was tried on: likely the cause itself, and not to be tried on."""
+
+
 class Broken(EngineError):
     """An answer that began and cannot be ended: cut off, silent for too long, or nonsense.
 

@@ -5,6 +5,8 @@
        +----------+------------|-------------|------> Declined
        |          |            |             |
        +----------+------------+-------------+------> Failed
+                               |             |
+                               +-------------+------> Abandoned
 
 A `Failed` that is `retried` goes on as if it had just arrived; Served, Declined and any other Failed are the end.
 Times are seconds on the event loop's clock, virtual or real. An event carries the `note` that the policy made when it
@@ -13,9 +15,10 @@ decided, so what was seen at dispatch travels with the request and nobody keeps 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from mechanisms import Preferences
+from prediction import Tokens
 from runtime.engines.engine import Completion, Request
 
 
@@ -25,12 +28,13 @@ class Offer:
 
     `preferences` are as its bidder reported them. `tokens` holds its prompt as each of the M agents tokenises it;
     `turn` counts the assistant's messages in it, whatever the client claims. `refused` are the agents that have failed
-    it already, or could not be asked how they tokenise it: it is not dispatched there.
+    it already, do not serve the model that it asks for, or could not be asked how they tokenise it: it is not
+    dispatched there.
     """
 
     request: Request
     preferences: Preferences
-    tokens: tuple[tuple[int, ...], ...]
+    tokens: tuple[Tokens, ...]
     turn: int
     arrived_s: float = 0.0
     refused: frozenset[int] = frozenset()
@@ -55,7 +59,10 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decided:
-    """A round gave a request to an agent, at a charge in micro-units; it is in that agent's line now."""
+    """A round gave a request to an agent, at a charge in micro-units; it is in that agent's line now.
+
+    `round` counts the router's rounds from 1.
+    """
 
     at_s: float
     offer: Offer
@@ -63,6 +70,7 @@ class Decided:
     charge: int
     predicted: Prediction | None
     note: object
+    round: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +86,7 @@ class Dispatched:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FirstToken:
-    """An engine answered a request with its first token."""
+    """An engine answered a request with its first token; of an answer that comes whole nobody sees it."""
 
     at_s: float
     offer: Offer
@@ -105,6 +113,7 @@ class Served:
     quality: float | None
     predicted: Prediction | None
     note: object = None
+    round: int = 0
 
     @property
     def request(self) -> Request:
@@ -129,11 +138,16 @@ class Served:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Declined:
-    """A request that nobody served, and why; `at_s` is when its bidder was told."""
+    """A request that nobody served, and why; `at_s` is when its bidder was told.
+
+    `code` is why for programs: `too_low`, worth less than it costs; `late`, its deadline passed; `no_room`, nobody had
+    capacity for it.
+    """
 
     at_s: float
     offer: Offer
     reason: str
+    code: Literal["too_low", "late", "no_room"] = "too_low"
 
     @property
     def request(self) -> Request:
@@ -161,7 +175,25 @@ class Failed:
     note: object = None
 
 
-Event: TypeAlias = Arrived | Decided | Dispatched | FirstToken | Served | Declined | Failed
+@dataclass(frozen=True, slots=True, eq=False)
+class Abandoned:
+    """A request whose bidder hung up once it was being answered; money in micro-units.
+
+    The bidder pays what the auction said, which no report of theirs could move, and the agent receives what the tokens
+    up to then were measured to cost. Hanging up before the answer began costs nothing: that is `Failed`.
+    """
+
+    at_s: float
+    offer: Offer
+    agent: int
+    charge: int
+    cost: int
+    receipt: int
+    note: object = None
+    round: int = 0
+
+
+Event: TypeAlias = Arrived | Decided | Dispatched | FirstToken | Served | Declined | Failed | Abandoned
 
 #: Sees every event; what it raises is logged at once and raised again when the router stops.
 Subscriber = Callable[[Event], None]

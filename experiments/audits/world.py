@@ -195,7 +195,7 @@ class World:
     ) -> None:
         """Put a request last in an agent's line; when it is sent, answered and done follows from what is before it."""
         law, before = self.laws[agent], self._past[agent]
-        tokens = offer.tokens[agent]
+        tokens = tuple(offer.tokens[agent])
         cached = self.cached(tokens, agent)
         freed = sorted(work.done_s for work in before)
         sent = max(

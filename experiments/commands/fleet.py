@@ -38,19 +38,12 @@ def check_fleet(
     Example: iemas fleet check fleet.toml
     """
     from runtime.errors import ServingError
-    from runtime.gateway.fleet_file import FleetError, read_secret, secrets_of
+    from runtime.gateway.fleet_file import read_secret, secrets_of
     from runtime.gateway.models import Models
     from runtime.gateway.reload import changes
 
-    try:
-        fleet = _loaded(file)
-        running = None if against is None else _loaded(against)
-    except FleetError as error:
-        if as_json:
-            typer.echo(json.dumps({"faults": error.lines}, indent=1))
-        for line in error.lines:
-            typer.secho(line, fg="red", err=True)
-        raise typer.Exit(2) from None
+    fleet = told_faults(file, as_json)
+    running = None if against is None else told_faults(against, as_json)
     unset = []
     for place, secret in secrets_of(fleet).items():
         try:
@@ -79,7 +72,21 @@ def check_fleet(
         console.print(_difference(difference), soft_wrap=True, highlight=False, markup=False)
 
 
-def _loaded(file: Path) -> "Fleet":
+def told_faults(file: Path, as_json: bool) -> "Fleet":
+    """A fleet; of what is wrong with it each fault is told, a line, and the command ends with exit code 2."""
+    from runtime.gateway.fleet_file import FleetError
+
+    try:
+        return load_checked(file)
+    except FleetError as error:
+        if as_json:
+            typer.echo(json.dumps({"faults": error.lines}, indent=1))
+        for line in error.lines:
+            typer.secho(line, fg="red", err=True)
+        raise typer.Exit(2) from None
+
+
+def load_checked(file: Path) -> "Fleet":
     """A fleet whose policy and predictor ship, or are somebody's own."""
     from difflib import get_close_matches
 

@@ -37,7 +37,7 @@ class Tally:
 
     Args:
         where: who answers, for messages.
-        choices: how many choices it has to end (`n`).
+        choices: how many choices it has to end (`n`); embeddings have none.
     """
 
     def __init__(self, where: str = "the engine", choices: int = 1) -> None:
@@ -103,7 +103,7 @@ class Tally:
             if chunk.get("error") is not None:
                 raise self._failure(chunk["error"], data)
             if chunk.get("usage"):
-                self._reported = _usage(chunk["usage"])
+                self._reported = _usage(chunk["usage"], self._choices)
             self.prompt_ids += _ids(chunk.get("prompt_token_ids"))
             brought = [self._choice(choice, part) for choice in chunk.get("choices") or ()]
             return any(brought)
@@ -168,11 +168,11 @@ def reason_of(body: bytes | str) -> str:
     return str(found)[:500]
 
 
-def _usage(usage: Mapping[str, Any]) -> Usage:
+def _usage(usage: Mapping[str, Any], choices: int) -> Usage:
     details = usage.get("prompt_tokens_details") or {}
     cached = details.get("cached_tokens")
     prompt, output = _count(usage["prompt_tokens"]), _count(usage.get("completion_tokens") or 0)
-    if "completion_tokens" not in usage:
+    if choices and "completion_tokens" not in usage:
         raise KeyError("completion_tokens")
     if cached is not None and _count(cached) > prompt:
         raise ValueError(f"{cached} of {prompt} prompt tokens cached")

@@ -22,7 +22,8 @@ class EngineInfo:
     """What a running engine reports about itself.
 
     `block_size` is in tokens, `cache_blocks` counts the KV blocks, `slots` is its capacity: how many requests run at
-    once (vLLM's max_num_seqs), `tokenizer` names the vocabulary: engines with the same name tokenise alike.
+    once (vLLM's max_num_seqs), `tokenizer` names the vocabulary: engines with the same name tokenise alike. `adapters`
+    are other names that it answers to, such as those of LoRA adapters.
     """
 
     model: str
@@ -32,6 +33,7 @@ class EngineInfo:
     slots: int
     tokenizer: str
     simulated: bool
+    adapters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("block_size", "cache_blocks", "max_model_len", "slots"):

@@ -19,7 +19,8 @@ class Request:
     """One turn that a bidder wants answered.
 
     `messages` is the whole conversation so far, ending with the new message of role `user`. `dialogue` and `turn` say
-    where it came from; nothing in the auction trusts them (a client could claim any).
+    where it came from; nothing in the auction trusts them (a client could claim any). `stream` says that the answer is
+    seen token by token.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Request:
     max_tokens: int = 64
     dialogue: str = ""
     turn: int = 0
+    stream: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class Completion:
 
     Token counts are the engine's own; `first_token_s` (time to first token) and `latency_s` (to the last
     token) are seconds from dispatch, on the engine's clock. `token_ids` holds prompt then output as the engine
-    tokenised them, or is empty where the engine does not report them.
+    tokenised them, or is empty where the engine does not report them. Where an answer came whole (`streamed` is False)
+    nobody saw its first token, and `first_token_s` is `latency_s`.
     """
 
     text: str
@@ -47,3 +50,4 @@ class Completion:
     latency_s: float
     token_ids: tuple[int, ...] = ()
     finish_reason: str = "stop"
+    streamed: bool = True

@@ -1,7 +1,7 @@
 """The gateway as an ASGI application: bytes in, a `Backend` asked, bytes out, and nothing of a framework between.
 
-    POST /v1/chat/completions, /v1/completions
-    GET  /v1/models, /v1/models/NAME, /iemas/v1/defaults, /health, /ready
+    POST /v1/chat/completions, /v1/completions, /v1/embeddings
+    GET  /v1/models, /v1/models/NAME, /iemas/v1/defaults, /iemas/v1/receipts/ID, /health, /ready
 
 Nothing is sent before the first bytes of an answer are there, so what breaks before them has a status of its own; after
 them it is an event of the stream in OpenAI's schema. A client who hangs up withdraws the request.
@@ -14,11 +14,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Mutable
 from typing import Any
 from urllib.parse import unquote
 
-import orjson
-
 from runtime.gateway.backend import Answer, Asked, Backend
 from runtime.gateway.config import Fleet, Limits
-from runtime.gateway.door import Door, Headers, Inside
+from runtime.gateway.door import EMBEDDINGS, LOCAL, Door, Headers, Inside
+from runtime.gateway.passing import tells_usage
 from runtime.gateway.problems import Problem, Response, no_room, passed_on, problem_of, too_large, unknown_path
 from runtime.gateway.reload import Changes, changes
 
@@ -26,7 +25,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-SERVED = ("/v1/chat/completions", "/v1/completions")
+SERVED = ("/v1/chat/completions", "/v1/completions", EMBEDDINGS)
+RECEIPTS = "/iemas/v1/receipts/"
 
 #: What an engine refuses to us, not to the client.
 _OPERATORS = frozenset((401, 403, 407))
@@ -62,6 +62,11 @@ class Gateway:
         if not difference.restart:
             self.fleet, self._door = fleet, Door.of(fleet)
         return difference
+
+    @property
+    def names(self) -> list[str]:
+        """Every name that a request may ask for."""
+        return list(self._door.models.agents)
 
     def drain(self) -> None:
         """Take no more requests; those inside go on."""
@@ -109,6 +114,14 @@ class Gateway:
             door.key(headers)
             name = unquote(path.removeprefix("/v1/models").removeprefix("/"))
             await began.whole(_json(door.models.card(name) if name else door.models.listing()))
+        elif path.startswith(RECEIPTS):
+            _check_method(method, "GET", "HEAD")
+            key = door.key(headers)
+            name = unquote(path.removeprefix(RECEIPTS))
+            told = self._backend.receipt(name, LOCAL if key is None else key.bidder)
+            if told is None:
+                raise Problem(404, f"no request {name[:80]!r} of yours is remembered", "receipt_not_found")
+            await began.whole(_json(json.dumps(told).encode()))
         elif path == "/iemas/v1/defaults":
             _check_method(method, "GET", "HEAD")
             door.key(headers)
@@ -201,23 +214,6 @@ async def _stream(asked: Asked, answer: Answer, began: _Began) -> None:
     if not sent:
         raise Problem(502, "the engine ended its stream before it began", "engine_failed", "server_error")
     await began.end()
-
-
-def tells_usage(event: bytes) -> bool:
-    """Whether an event only tells usage: the one that a client who did not ask for it must not see.
-
-    Example:
-        >>> tells_usage(b'data: {"choices": [], "usage": {"prompt_tokens": 3}}')
-        True
-    """
-    if b'"usage"' not in event:
-        return False
-    lines = [line.removeprefix(b"data:") for line in event.splitlines() if line.startswith(b"data:")]
-    try:
-        told = orjson.loads(b"\n".join(lines))
-    except orjson.JSONDecodeError:
-        return False
-    return isinstance(told, dict) and told.get("choices") == [] and isinstance(told.get("usage"), dict)
 
 
 async def _body(headers: Headers, receive: Receive, limits: Limits) -> bytes:

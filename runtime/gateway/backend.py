@@ -19,7 +19,8 @@ class Asked:
         body: what it asks; `bytes_for` is what an engine is sent.
         agents: numbers of the agents that may serve it, as in the fleet.
         stated: what it is worth, and who said so.
-        max_tokens: the bound on each answer's tokens, the operator's where the client gave none.
+        max_tokens: the bound on each answer's tokens, the operator's where the client gave none; None where the answer
+            has no tokens, as embeddings have none.
         headers: those of the client's that an engine may see.
     """
 
@@ -29,7 +30,7 @@ class Asked:
     body: Body
     agents: tuple[int, ...]
     stated: Stated
-    max_tokens: int
+    max_tokens: int | None
     headers: Mapping[str, str]
 
     def bytes_for(self, model: str | None) -> bytes:
@@ -64,6 +65,10 @@ class Backend(Protocol):
 
     def ready(self) -> bool:
         """Whether anybody could be served now."""
+        ...
+
+    def receipt(self, name: str, bidder: str) -> Mapping[str, object] | None:
+        """What a request of this bidder came to, None if none of theirs is remembered under this name."""
         ...
 
     async def submit(self, asked: Asked) -> Answer:

@@ -88,6 +88,9 @@ class Agent(Section):
         default=None, examples=["4"], description="requests at once; by default a launched engine's own number"
     )
     prices: Prices = Field(examples=["{ fresh = 0.0004, cached = 0.0001, output = 0.001 }"])
+    tasks: tuple[Literal["generate", "embed"], ...] = Field(
+        default=("generate",), examples=['["generate"]'], description="what it can be asked for", min_length=1
+    )
     serves: tuple[ModelName, ...] = Field(
         default=(), examples=['["smollm2"]'], description="names under which clients ask for it; by default `model`"
     )
@@ -182,6 +185,9 @@ class Rounds(Section):
     patience_s: Seconds = Field(default=120.0, examples=["120.0"])
     depth: Count | None = Field(default=None, examples=["2"])
     attempts: Count = Field(default=3, examples=["3"])
+    assign: Literal["conversation", "bidder"] = Field(
+        default="conversation", examples=['"conversation"'], description="what stays in one hub, of several"
+    )
 
     def rules(self) -> RoundRules:
         """The same, for the router; capacities are the agents'."""
@@ -205,6 +211,7 @@ class Fleet(Section):
     server: Server = Field(default=Server(), examples=["a [server] with port = 8080"])
     agents: tuple[Agent, ...] = Field(examples=['an [[agents]] with name = "small", model = "smollm2-135m", prices'])
     pools: dict[ModelName, tuple[Name, ...]] = Field(default={}, examples=['{ fast = ["small"] }', '["small"]'])
+    hubs: dict[Name, tuple[Name, ...]] = Field(default={}, examples=['{ near = ["small"] }', '["small"]'])
     keys: tuple[Key, ...] = Field(default=(), examples=['a [[keys]] with name = "alice", key = { env = "ALICE_KEY" }'])
     preferences: PublishedBid = Field(default=PublishedBid(), examples=["a [preferences] with worth = 1.0"])
     service_tiers: dict[Name, Bid] = Field(default={}, examples=["{ flex = { worth = 0.5 } }", "{ worth = 0.5 }"])

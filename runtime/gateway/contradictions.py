@@ -43,6 +43,7 @@ def contradictions(fleet: Fleet) -> list[Fault]:
         *_bind(fleet),
         *_agents(fleet),
         *_pools(fleet),
+        *_hubs(fleet),
         *_keys(fleet),
         *_auction(fleet),
         *_limits(fleet),
@@ -164,6 +165,24 @@ def _pools(fleet: Fleet) -> Iterator[Fault]:
                 yield Fault(f"{at}[{i}]", f"no agent has this name; {nearest(member, agents)}", member)
             elif member in members[:i]:
                 yield Fault(f"{at}[{i}]", "it is in there already; name it once", member)
+
+
+def _hubs(fleet: Fleet) -> Iterator[Fault]:
+    agents = [agent.name for agent in fleet.agents]
+    home: dict[str, str] = {}
+    for hub, members in fleet.hubs.items():
+        at = f"hubs.{quoted(hub)}"
+        if not members:
+            yield Fault(at, "nobody is in it; name agents, or leave it out", [])
+        for i, member in enumerate(members):
+            if member not in agents:
+                yield Fault(f"{at}[{i}]", f"no agent has this name; {nearest(member, agents)}", member)
+            elif member in home:
+                yield Fault(f"{at}[{i}]", f"it is in hub {home[member]} already; an agent has one auction", member)
+            home.setdefault(member, hub)
+    for agent in agents:
+        if home and agent not in home:
+            yield Fault("hubs", f"agent {agent} is in no hub; put each into one, or leave [hubs] out")
 
 
 def _keys(fleet: Fleet) -> Iterator[Fault]:

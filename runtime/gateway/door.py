@@ -16,6 +16,7 @@ from runtime.gateway.preferences import Defaults, state
 from runtime.gateway.problems import invalid, queue_full, unauthorised
 from runtime.gateway.splice import read
 
+EMBEDDINGS = "/v1/embeddings"
 #: The bidder of a gateway without keys, which listens to its own machine alone.
 LOCAL = "local"
 #: Headers of a client that an engine may see. Never the key, and nothing that could choose an engine.
@@ -81,8 +82,9 @@ class Door:
         if body.n * body.prompts > self.limits.choices:
             many = f"{body.n} answers to {body.prompts} prompts" if body.prompts > 1 else f"n is {body.n}"
             raise invalid(f"{many}; at most {self.limits.choices} answers are given at once", "n")
+        embeds = path == EMBEDDINGS
         max_tokens = self.limits.default_max_tokens if body.max_tokens is None else body.max_tokens
-        if max_tokens > self.limits.max_tokens:
+        if max_tokens > self.limits.max_tokens and not embeds:
             raise invalid(f"max_tokens is {max_tokens}; ask for at most {self.limits.max_tokens}", "max_tokens")
         own = None if key is None else key.preferences.figures()
         return Asked(
@@ -90,9 +92,9 @@ class Door:
             bidder=LOCAL if key is None else key.bidder,
             path=path,
             body=body,
-            agents=self.models.resolve(body.model),
+            agents=self.models.resolve(body.model, "embed" if embeds else "generate"),
             stated=state(body.iemas, headers, body.service_tier, self.defaults, own),
-            max_tokens=max_tokens,
+            max_tokens=None if embeds else max_tokens,
             headers={name: text for name, text in headers if name in _PASSED},
         )
 

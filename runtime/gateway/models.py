@@ -26,6 +26,7 @@ class Models:
     agents: dict[str, tuple[int, ...]]
     kinds: dict[str, Literal["model", "pool"]]
     created_s: int = 0
+    tasks: tuple[frozenset[str], ...] = ()
 
     @classmethod
     def of(cls, fleet: Fleet, created_s: int = 0) -> "Models":
@@ -38,17 +39,24 @@ class Models:
         numbers = {agent.name: j for j, agent in enumerate(fleet.agents)}
         pools = {pool: tuple(sorted(numbers[name] for name in members)) for pool, members in fleet.pools.items()}
         pools[AUTO] = tuple(range(len(fleet.agents)))
-        return cls(agents | pools, kinds | dict.fromkeys(pools, "pool"), created_s)
+        tasks = tuple(frozenset(agent.tasks) for agent in fleet.agents)
+        return cls(agents | pools, kinds | dict.fromkeys(pools, "pool"), created_s, tasks)
 
-    def resolve(self, name: str) -> tuple[int, ...]:
+    def resolve(self, name: str, task: str | None = None) -> tuple[int, ...]:
         """The numbers of the agents that may serve a request for this name, ascending.
 
         Raises:
-            Problem: 404, no such name.
+            Problem: 404, no such name, or nobody behind it is there for the task.
         """
         if name not in self.agents:
             raise self._unknown(name)
-        return self.agents[name]
+        agents = self.agents[name]
+        if task is None:
+            return agents
+        able = tuple(j for j in agents if task in self.tasks[j])
+        if not able:
+            raise unknown_model(f"no agent behind {name[:80]!r} is there to {task}; see `tasks` in the fleet's file")
+        return able
 
     def listing(self) -> bytes:
         """The body of GET /v1/models."""

@@ -10,20 +10,16 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from runtime.errors import (
-    EngineBusyError,
+    Broken,
+    Busy,
     EngineError,
+    FailedEverywhereError,
     LedgerBusyError,
     LedgerError,
     RequestError,
     ServingError,
 )
 from runtime.events import Declined
-
-#: How each reason of `Declined` begins or ends, in the words of `runtime.rounds`; tests hold both sides together.
-_TOO_LOW = "no agent costs less than the reported value"
-_NO_ROOM = "no agent had free capacity"
-_LATE = "its deadline of"
-_TRIED = "failed wherever it was tried"
 
 #: Headers that describe one connection or an encoding undone on the way; they are the server's own business.
 _NOT_PASSED = frozenset(
@@ -169,19 +165,21 @@ def problem_of(outcome: BaseException | Declined) -> Problem:
     if isinstance(outcome, Problem):
         return outcome
     if isinstance(outcome, Declined):
-        return _declined(outcome.reason)
+        return _declined(outcome)
     match outcome:
         case RequestError():
             return invalid(str(outcome), code="invalid_request")
-        case EngineBusyError():
+        case Busy():
             return no_room("every agent that could serve this is busy", outcome.retry_after_s)
         case LedgerBusyError():
             return no_room("the books cannot be written just now")
         case LedgerError():
             return Problem(409, str(outcome), "conflict")
-        case EngineError() if _TRIED in str(outcome):
+        case FailedEverywhereError():
             # Likely the cause itself: its client must not try on.
-            return Problem(502, f"the request {_TRIED}", "engine_failed", "server_error")
+            return Problem(502, "the request failed wherever it was tried", "engine_failed", "server_error")
+        case Broken():
+            return broken_off()
         case EngineError():
             return no_room("no agent can be reached just now")
         case TimeoutError():
@@ -199,9 +197,9 @@ def passed_on(status: int, headers: Mapping[str, str], body: bytes) -> Response:
     return Response(status, tuple((name.encode("latin-1"), text.encode("latin-1")) for name, text in kept), body)
 
 
-def _declined(reason: str) -> Problem:
-    if reason.startswith(_TOO_LOW):
-        return bid_too_low(f"{reason}; report a higher worth, or ask a cheaper model")
-    if reason.startswith(_LATE):
-        return too_late(f"{reason} before anybody could answer; allow more time or report a higher worth")
-    return no_room(reason)
+def _declined(declined: Declined) -> Problem:
+    if declined.code == "too_low":
+        return bid_too_low(f"{declined.reason}; report a higher worth, or ask a cheaper model")
+    if declined.code == "late":
+        return too_late(f"{declined.reason} before anybody could answer; allow more time or report a higher worth")
+    return no_room(declined.reason)

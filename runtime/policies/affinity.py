@@ -34,13 +34,17 @@ class Affinity:
             cached[:, members] = index.match_many([offer.tokens[members[0]] for offer in offers])
         return cached
 
-    def learn(self, offer: Offer, agent: int, completion: Completion, believed: int) -> None:
+    def learn(self, offer: Offer, agent: int, completion: Completion, believed: int, ratio: float = 1.0) -> None:
         """Take note of what an agent holds now, and of a hit short of the tokens `believed` cached at dispatch.
 
-        Only a shortfall against that belief disproves it: what was inserted since may be there all the same.
+        Only a shortfall against that belief disproves it: what was inserted since may be there all the same. `ratio` is
+        how many tokens the agent counts for one of the offer's; where the two differ, the last block may be rounded.
         """
         index, k = self._place[agent]
         prompt = offer.tokens[agent]
-        if completion.cached_tokens < believed:
-            index.observe(k, prompt, completion.cached_tokens)
+        found = completion.cached_tokens
+        if ratio != 1.0:
+            found = min(int(found / ratio) + index.block_size, len(prompt))
+        if found < believed:
+            index.observe(k, prompt, found)
         index.insert(k, completion.token_ids or prompt)

@@ -11,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prediction import RIGHT, AgentState, ConformalIntervals, OutputLengths, Pending, PredictionError, QueueModel
-from runtime.events import Dispatched, Event, Failed, FirstToken, Offer, Served
+from runtime.events import Abandoned, Dispatched, Event, Failed, FirstToken, Offer, Served
 from runtime.policies.affinity import Affinity
-from runtime.policies.policy import Agent, Fleet
+from runtime.policies.policy import Agent, Fleet, Job
 from runtime.policies.skill import PooledSkill, QualityModel
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 _SMOOTHING = 0.1
+#: Of what a prompt's length was found to be, with each prompt.
+_FADING = 0.99
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +30,8 @@ class Outlook:
 
     `start` (M,) is when a request put last in an agent's line would begin to be computed, `service` (N, M) how long it
     then takes to its first token, both in seconds from now; `cost` (N, M) in credits, `quality` (N, M) the chance of a
-    right answer, `possible` (N, M) who could serve at all; `prompt`, `cached` (N, M) and `output` (N, M) are tokens.
+    right answer, `possible` (N, M) who could serve at all; `prompt`, `cached` (N, M) and `output` (N, M) are tokens,
+    the former two as offers count them.
     """
 
     start: Floats
@@ -43,6 +46,8 @@ class Outlook:
     excess: Counts
     #: (M,) seconds between two requests that an agent is done with, while it serves all it may.
     turnover: Floats
+    #: (N,) whether the first token will be seen.
+    streamed: tuple[bool, ...]
 
     def slot_wait(self, agents: NDArray[np.int64], ranks: Counts) -> Floats:
         """(C,) seconds until an agent serves so few that the request of this rank may begin; 0 where it may at once."""
@@ -57,11 +62,15 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What the forecast said of a request on the agent that got it: tokens, and seconds to compute its prompt."""
+    """What the forecast said of a request on the agent that got it: tokens, and seconds to compute its prompt.
+
+    `streamed` says that its first token will be seen.
+    """
 
     prompt: int
     cached: int
     service_s: float
+    streamed: bool = True
 
 
 class Forecaster:
@@ -84,6 +93,8 @@ class Forecaster:
         self._limits = np.array([agent.info.max_model_len for agent in agents])
         self.queue = QueueModel(self._models, self.prices[:, 0].tolist(), depth=agents[0].depth)
         self.lengths = OutputLengths(len(agents))
+        #: Tokens of prompts as each agent counted them, and as offers did, which may only estimate them.
+        self._counted, self._told = np.ones(len(agents)), np.ones(len(agents))
         #: Seconds from dispatch to the last token, averaged by agent.
         self._stays = np.zeros(len(agents))
         self.quality = self._make_quality(agents)
@@ -97,13 +108,14 @@ class Forecaster:
         latency = self.queue.predict([_state(fleet, j) for j in range(len(self.agents))], prompt, cached, fleet.now_s)
         output = self.lengths.predict(limits)
         fresh, held, out = self.prices.T
+        ratio = self._counted / self._told
         possible = (prompt < self._limits) & fleet.alive
         for i, offer in enumerate(offers):
             possible[i, sorted(offer.refused)] = False
         return Outlook(
             latency.start,
             latency.service,
-            fresh * (prompt - cached) + held * cached + out * output,
+            (fresh * (prompt - cached) + held * cached) * ratio + out * output,
             self.quality.predict(offers),
             possible,
             prompt,
@@ -111,6 +123,7 @@ class Forecaster:
             output,
             fleet.load - fleet.slots,
             self._stays / fleet.slots,
+            tuple(offer.request.stream for offer in offers),
         )
 
     def note(self, outlook: Outlook, i: int, agent: int) -> Noted:
@@ -119,6 +132,7 @@ class Forecaster:
             int(outlook.prompt[i, agent]),
             int(outlook.cached[i, agent]),
             float(outlook.service[i, agent]),
+            outlook.streamed[i],
         )
 
     def notice(self, event: Event) -> None:
@@ -131,7 +145,7 @@ class Forecaster:
             self.queue.sent(event.agent, name, Pending(note.prompt, note.cached, event.at_s), event.decoding)
         elif isinstance(event, FirstToken):
             self.queue.first_token(event.agent, name, event.at_s)
-        elif isinstance(event, Failed) and event.agent is not None:
+        elif isinstance(event, Failed | Abandoned) and event.agent is not None:
             # It may have failed in line, or after its first token: then the queue knows nothing of it.
             with suppress(PredictionError):
                 self.queue.dropped(event.agent, name)
@@ -139,11 +153,18 @@ class Forecaster:
             self._learn(event, note)
 
     def _learn(self, event: Served, note: Noted) -> None:
-        self._affinity.learn(event.offer, event.agent, event.completion, note.cached)
+        agent, completion = event.agent, event.completion
+        ratio = float(self._counted[agent] / self._told[agent])
+        self._affinity.learn(event.offer, agent, completion, note.cached, ratio)
+        self._counted[agent] = _FADING * self._counted[agent] + completion.prompt_tokens
+        self._told[agent] = _FADING * self._told[agent] + note.prompt
         self.lengths.learn(event.agent, event.completion.output_tokens)
         stays = self._stays[event.agent]
         self._stays[event.agent] += (event.completion.latency_s - stays) * (_SMOOTHING if stays else 1.0)
-        if event.predicted is not None:
+        if not completion.streamed:
+            # Nobody saw when its prompt was computed.
+            self.queue.dropped(agent, event.offer.request.id)
+        elif event.predicted is not None:
             took = event.dispatched_s - event.decided_s + event.completion.first_token_s
             self.intervals.learn(event.predicted.latency_s, took)
         right = None if event.quality is None else event.quality >= RIGHT
@@ -155,6 +176,14 @@ def _state(fleet: Fleet, agent: int) -> AgentState:
     pending = tuple(
         Pending(job.note.prompt, job.note.cached, job.sent_s)
         for job in jobs
-        if job.first_token_s is None and isinstance(job.note, Noted)
+        if isinstance(job.note, Noted) and not _decodes(job, fleet.now_s)
     )
-    return AgentState(pending, sum(job.first_token_s is not None for job in jobs), fleet.last_token_s(agent))
+    return AgentState(pending, len(jobs) - len(pending), fleet.last_token_s(agent))
+
+
+def _decodes(job: Job, now_s: float) -> bool:
+    """Whether its prompt is computed: as was seen, or as must be believed of an answer that comes whole."""
+    note = job.note
+    if job.first_token_s is not None or job.sent_s is None or not isinstance(note, Noted):
+        return job.first_token_s is not None
+    return not note.streamed and now_s - job.sent_s > note.service_s

@@ -7,6 +7,7 @@ from mechanisms import Preferences
 from runtime.engines.engine import Engine, EngineInfo, Request
 from runtime.errors import EngineError, ModelError, RequestError
 from runtime.events import Offer
+from runtime.rounds.relay import Relayed
 
 #: Seconds of delay that a report must be able to price: beyond, money would leave its range for everybody.
 _PRICED_S = 3600.0
@@ -46,6 +47,26 @@ async def admit(
         raise RequestError(f"request {request.id} has {shortest} prompt tokens; no engine takes more than {longest}")
     turn = sum(message.role == "assistant" for message in request.messages)
     return Offer(request, preferences, tokens, turn, now_s, silent)
+
+
+def admit_relayed(relayed: Relayed, preferences: Preferences, infos: Sequence[EngineInfo], now_s: float) -> Offer:
+    """Check a request that is passed on, and its report; nobody is asked anything.
+
+    Its pieces are not tokens: where they are more than any context that it may go to, the longest may still hold it.
+
+    Raises:
+        RequestError: it asks for more tokens than any context holds, or its report is beyond what money can say.
+    """
+    request = relayed.request
+    longest = max(infos[j].max_model_len for j in relayed.agents)
+    if request.max_tokens > longest:
+        raise RequestError(
+            f"max_tokens is {request.max_tokens}; no engine that could serve this holds more than {longest}"
+        )
+    _check_report(request, preferences)
+    pieces, allowed = relayed.pieces[: longest - 1], frozenset(relayed.agents)
+    barred = frozenset(j for j in range(len(infos)) if j not in allowed)
+    return Offer(request, preferences, (pieces,) * len(infos), relayed.turn, now_s, barred)
 
 
 def _is_count(value: object) -> bool:

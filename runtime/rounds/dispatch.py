@@ -19,11 +19,12 @@ from mechanisms.settlement import Settlement
 from runtime.accounts.books import Books
 from runtime.accounts.settling import settled
 from runtime.engines.engine import Completion, Engine, Request
-from runtime.errors import EngineBusyError, EngineDownError, EngineError, LedgerError
-from runtime.events import Decided, Declined, Dispatched, Event, Failed, FirstToken, Offer, Served
+from runtime.errors import Broken, Busy, EngineError, LedgerError, Unreachable
+from runtime.events import Abandoned, Decided, Declined, Dispatched, Event, Failed, FirstToken, Offer, Served
 from runtime.policies.policy import Agent, Job
 from runtime.rounds.health import Health
 from runtime.rounds.records import RoundRules
+from runtime.rounds.relay import Live, Relayed
 from runtime.rounds.waiting import Placed, Waiting
 
 _log = logging.getLogger(__name__)
@@ -95,7 +96,15 @@ class Dispatcher:
         placed.waiting.placed = placed
         self._lines[placed.agent].append(placed)
         self._publish(
-            Decided(placed.decided_s, placed.waiting.offer, placed.agent, placed.charge, placed.predicted, placed.note)
+            Decided(
+                placed.decided_s,
+                placed.waiting.offer,
+                placed.agent,
+                placed.charge,
+                placed.predicted,
+                placed.note,
+                placed.round,
+            )
         )
 
     def pump(self, agent: int) -> None:
@@ -123,7 +132,7 @@ class Dispatcher:
         self._undo(placed)
         now = asyncio.get_running_loop().time()
         if declined is not None:
-            outcome = Declined(now, waiting.offer, declined)
+            outcome = Declined(now, waiting.offer, declined, "late")
             self._publish(outcome)
             waiting.resolve(outcome)
         else:
@@ -178,8 +187,38 @@ class Dispatcher:
         self._publish(Dispatched(now, offer, agent, decoding, placed.note))
 
     async def _generate(self, placed: Placed) -> Completion:
-        engine = self._engines[placed.agent]
-        return await engine.generate(placed.waiting.offer.request, partial(self._started, placed))
+        engine, waiting = self._engines[placed.agent], placed.waiting
+        if waiting.relayed is not None:
+            return await self._relay(engine, placed, waiting.relayed, waiting.begun)
+        return await engine.generate(waiting.offer.request, partial(self._started, placed))
+
+    async def _relay(
+        self, engine: Engine, placed: Placed, relayed: Relayed, begun: "asyncio.Future[Live | Declined] | None"
+    ) -> Completion:
+        """Open an answer, hand it to whoever waits for it, and hear from them how it ended."""
+        answer = await engine.open(relayed.call(placed.agent, len(placed.waiting.errors) + 1))
+        live = Live(
+            answer,
+            agent=placed.agent,
+            charge=placed.charge,
+            round=placed.round,
+            streamed=relayed.request.stream,
+            counted=len(placed.waiting.offer.tokens[placed.agent]),
+            first_token=partial(self._started, placed),
+            final=partial(self._final, placed),
+        )
+        try:
+            await live.begin()
+            placed.live = live
+            if begun is not None and not begun.done():
+                begun.set_result(live)
+            await live.over
+        except asyncio.CancelledError:
+            await live.close(Broken("the gateway stopped before the answer's end"))
+            raise
+        finally:
+            await answer.aclose()
+        return live.completion()
 
     def _started(self, placed: Placed) -> None:
         if placed.first_token_s is not None or id(placed) not in self._running[placed.agent]:
@@ -198,20 +237,23 @@ class Dispatcher:
         served = None
         # Who no longer listens, though the answer came in the same moment, is not charged.
         if error is None and not waiting.answer.done():
-            self._started(placed)
+            if waiting.offer.request.stream:
+                self._started(placed)
             try:
                 served = self._served(placed, task.result())
             except Exception as broken:
                 error = broken
         del self._running[agent][id(placed)]
         retried = False
-        if served is None:
+        if served is None and placed.hung_up(error):
+            self._abandon(placed)
+        elif served is None:
             self._undo(placed)
             retried = self._blame(placed, error or asyncio.CancelledError())
         else:
             waiting.placed = None
             self._books.settle(served.request.id, cost=served.cost, charge=served.charge, receipt=served.receipt)
-            self._health.served(agent, sorted(waiting.offer.refused), served.at_s)
+            self._health.served(agent, waiting.failed_by, served.at_s)
             self._compare_tokens(waiting.offer, served)
             self._publish(served)
             waiting.resolve(served)
@@ -226,20 +268,8 @@ class Dispatcher:
     def _served(self, placed: Placed, completion: Completion) -> Served:
         """What it costs whom."""
         request = placed.waiting.offer.request
-        prices = self._agents[placed.agent].prices
-        cost = prices.cost(completion.prompt_tokens, completion.cached_tokens, completion.output_tokens)
-        micros = int(to_micros(cost, name="measured cost"))
-        quality = self._grade(request, completion.text)
-        charge, receipt = placed.charge, micros
-        if placed.predicted is not None:
-            charge, receipt = settled(
-                self._settlement,
-                charge=placed.charge,
-                predicted=int(to_micros(placed.predicted.cost, name="predicted cost")),
-                measured=micros,
-                chance=placed.predicted.quality,
-                quality=quality,
-            )
+        quality = None if placed.live is not None else self._grade(request, completion.text)
+        charge, micros, receipt = self._settled(placed, completion, quality)
         assert placed.sent_s is not None
         return Served(
             at_s=asyncio.get_running_loop().time(),
@@ -254,7 +284,42 @@ class Dispatcher:
             quality=quality,
             predicted=placed.predicted,
             note=placed.note,
+            round=placed.round,
         )
+
+    def _settled(self, placed: Placed, completion: Completion, quality: float | None) -> tuple[int, int, int]:
+        """Charge, measured cost and receipt, in micro-units."""
+        prices = self._agents[placed.agent].prices
+        cost = prices.cost(completion.prompt_tokens, completion.cached_tokens, completion.output_tokens)
+        micros = int(to_micros(cost, name="measured cost"))
+        if placed.predicted is None:
+            return placed.charge, micros, micros
+        charge, receipt = settled(
+            self._settlement,
+            charge=placed.charge,
+            predicted=int(to_micros(placed.predicted.cost, name="predicted cost")),
+            measured=micros,
+            chance=placed.predicted.quality,
+            quality=quality,
+        )
+        return charge, micros, receipt
+
+    def _final(self, placed: Placed, completion: Completion) -> tuple[int, int]:
+        charge, cost, _ = self._settled(placed, completion, None)
+        return charge, cost
+
+    def _abandon(self, placed: Placed) -> None:
+        """Settle what its bidder did not want to the end: they pay what the auction said."""
+        waiting = placed.waiting
+        waiting.placed = None
+        measured = Completion("", 0, 0, 0, 0.0, 0.0) if placed.live is None else placed.live.completion()
+        _, cost, receipt = self._settled(placed, measured, None)
+        self._books.settle(waiting.offer.request.id, cost=cost, charge=placed.charge, receipt=receipt)
+        now = asyncio.get_running_loop().time()
+        self._publish(
+            Abandoned(now, waiting.offer, placed.agent, placed.charge, cost, receipt, placed.note, placed.round)
+        )
+        waiting.fail(EngineError(f"request {waiting.offer.request.id} was cancelled"))
 
     def _blame(self, placed: Placed, error: BaseException) -> bool:
         """Whether a request that failed is tried elsewhere: a few times, unless the failure is plainly its own."""
@@ -267,13 +332,17 @@ class Dispatcher:
             error = told or EngineError(f"request {request.id} was cancelled")
         elif isinstance(error, asyncio.CancelledError):
             error = EngineError(f"engine {self._agents[agent].name} gave up request {request.id}")
-        if isinstance(error, EngineError) and not waiting.answer.done():
+        if placed.live is not None and not waiting.answer.done():
+            # Part of it was seen: nobody else can go on from there.
+            self._health.broke(agent, request.bidder, now)
+        elif isinstance(error, EngineError) and not waiting.answer.done():
             waiting.errors.append(f"{self._agents[agent].name}: {error}")
-            if isinstance(error, EngineBusyError):
+            if isinstance(error, Busy):
                 self._health.busy(agent, error.retry_after_s, now)
             else:
+                waiting.failed_by.append(agent)
                 waiting.offer = replace(waiting.offer, refused=waiting.offer.refused | {agent})
-            if isinstance(error, EngineDownError):
+            if isinstance(error, Unreachable):
                 self._health.down(agent, now, doubt=len(waiting.errors) > 1)
             retried = self._again(waiting)
             if not retried:

@@ -1,13 +1,14 @@
 """Whose fault was it? Engines that fail requests which others serve are left out for a while; bad requests fail alone.
 
-A failure counts against an engine once its request was served elsewhere, at once if the engine says it is down. A
+A failure counts against an engine once its request was served elsewhere, at once if the engine says it is down; an
+answer that breaks off in the middle, which nobody else can go on with, once another bidder's does so too. A
 request that fails wherever it is tried has only itself to blame. An engine that is left out is tried again after a
 pause, with one request at a time until it produces a token; the pause doubles as long as it goes on failing, and one
 answer makes good for all. A busy one is let alone for as long as it asks for, which counts against nobody.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,8 @@ class _State:
     out_until_s: float = float("-inf")
     #: Times it was left out since it last produced a token.
     outs: int = 0
+    #: Whose answers broke off since it last served one.
+    broken: set[str] = field(default_factory=set)
 
 
 class Health:
@@ -46,9 +49,9 @@ class Health:
         times = [state.out_until_s for state in self._states if state.out_until_s > now_s]
         return min(times, default=None)
 
-    def hopeful(self) -> bool:
-        """Whether an engine has not failed trials for seconds on end: worth waiting for, if all are out."""
-        return any(state.outs <= _HOPES for state in self._states)
+    def hopeful(self, agents: Iterable[int]) -> bool:
+        """Whether one of these engines has not failed trials for seconds on end: worth waiting for, if all are out."""
+        return any(self._states[j].outs <= _HOPES for j in agents)
 
     def on_trial(self, agent: int) -> bool:
         """Whether it was left out and has not produced a token since: it is given one request at a time."""
@@ -76,6 +79,14 @@ class Health:
         """It takes no more for so many seconds."""
         state = self._states[agent]
         state.out_until_s = max(state.out_until_s, now_s + min(max(pause_s, _BUSY_PAUSE_S), _LONGEST_PAUSE_S))
+
+    def broke(self, agent: int, bidder: str, now_s: float) -> None:
+        """An answer of it broke off: it is left out once that has happened to several bidders in a row."""
+        state = self._states[agent]
+        state.broken.add(bidder)
+        if len(state.broken) >= _BLAMES or state.outs:
+            state.broken.clear()
+            self.down(agent, now_s)
 
     def served(self, agent: int, failed_before: Sequence[int], now_s: float) -> None:
         """It answered a request; those that had failed the same one are to blame."""

@@ -6,11 +6,9 @@ leaves `WAITING` competes again until its patience ends. What breaks on the way 
 """
 
 import asyncio
-import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from math import inf
+from typing import Literal
 
 import numpy as np
 
@@ -22,17 +20,18 @@ from runtime.accounts.books import Books
 from runtime.accounts.ledger import Ledger
 from runtime.accounts.settling import require_per_request
 from runtime.engines.engine import Engine, EngineInfo, Request
-from runtime.errors import EngineError, LedgerError, RequestError
-from runtime.events import Arrived, Declined, Event, Failed, Served, Subscriber
+from runtime.errors import EngineError, RequestError
+from runtime.events import Abandoned, Arrived, Declined, Event, Failed, Served, Subscriber
 from runtime.policies.policy import WAITING, Agent, Decision, Fleet, Policy
-from runtime.rounds.admission import admit
+from runtime.rounds.admission import admit, admit_relayed
 from runtime.rounds.decisions import check_decision
 from runtime.rounds.dispatch import Dispatcher, Grade
 from runtime.rounds.health import Health
+from runtime.rounds.queue import Queue
 from runtime.rounds.records import RoundRules, RoundStatistics
+from runtime.rounds.relay import HungUp, Live, Relayed
+from runtime.rounds.telling import Telling
 from runtime.rounds.waiting import Placed, Waiting
-
-_log = logging.getLogger(__name__)
 
 #: Sees what an auction decided before anything is dispatched; what it raises fails the round's requests.
 Watch = Callable[[Outcome], None]
@@ -89,21 +88,25 @@ class Router:
         require_per_request(self._settlement)
         self._grade = grade or (lambda request, text: None)
         self._watch = watch or (lambda outcome: None)
-        self._subscribers = (policy.notice, *subscribers)
-        self._on_error = on_error
+        self._telling = Telling((policy.notice, *subscribers), on_error)
         self._statistics = RoundStatistics()
-        self._books = Books(self.ledger, self._note_failure)
-        self._queue: OrderedDict[int, Waiting] = OrderedDict()
+        self._books = Books(self.ledger, self._telling.fail)
+        self._queue = Queue(self._expire)
         self._open: set[str] = set()
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
-        self._failure: Exception | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def statistics(self) -> RoundStatistics:
         """What the rounds add up to, so far."""
         return self._statistics
+
+    def alive(self) -> list[bool]:
+        """Which agents are in the market; none before `start`."""
+        if self._loop_task is None or self._loop is None:
+            return [False] * len(self.engines)
+        return list(map(bool, self._health.alive(self._loop.time())))
 
     async def start(self) -> None:
         """Learn what the engines are and start the round loop; after a `stop`, with a policy that starts afresh.
@@ -124,7 +127,7 @@ class Router:
             for engine, info, prices in zip(self.engines, self.infos, self.prices, strict=True)
         )
         self._statistics = RoundStatistics()
-        self._failure = None
+        self._telling.clear()
         self._wake = asyncio.Event()
         self._health = Health(len(self.engines))
         self._dispatcher = Dispatcher(
@@ -162,8 +165,8 @@ class Router:
         # Whoever's failure was retried in the meantime.
         self._fail_all(error)
         await self._books.flush()
-        if self._failure is not None:
-            raise self._failure
+        if self._telling.failure is not None:
+            raise self._telling.failure
 
     async def submit(self, request: Request, preferences: Preferences) -> Served | Declined:
         """Have one request served at the reported preferences; cancelling this cancels the request and its charge.
@@ -174,17 +177,7 @@ class Router:
             LedgerError: a request of its id was charged before, or the books could not be written for seconds.
             EngineError: no engine served it, the router was stopped or never started, or another loop asks.
         """
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            raise EngineError(
-                "the router runs on no loop yet; await router.start() first"
-                if self._loop is None
-                else "the router runs on another event loop; submit there (asyncio.run_coroutine_threadsafe)"
-            )
-        self._require_running()
-        if request.id in self._open:
-            raise RequestError(f"a request {request.id} is being served; a request id may be used once")
-        self._open.add(request.id)
+        loop = self._on_our_loop(request.id)
         try:
             alive = self._health.alive(loop.time())
             offer = await admit(request, preferences, self.engines, self.infos, list(map(bool, alive)), loop.time())
@@ -193,45 +186,76 @@ class Router:
             self._open.discard(request.id)
             raise
         waiting = Waiting(offer, loop.create_future(), self.rounds.patience_s, loop.time())
-        self._publish(Arrived(loop.time(), offer))
-        self._join([waiting])
-        self._wake.set()
+        self._enter(waiting)
         try:
             return await waiting.answer
         finally:
             waiting.close()
             self._abandon(waiting)
 
+    async def relay(self, relayed: Relayed, preferences: Preferences) -> Live | Declined:
+        """Have one request served whose bytes are passed on; returns when its answer begins, for one reader.
+
+        Cancelling this before the answer begins costs nothing. Whoever has it reads it to its end or closes it, and
+        pays what the auction said in either case, but for an engine that breaks off.
+
+        Raises:
+            Refused: the engine does not take it, in its own words.
+            RequestError, EngineError: as `submit`.
+        """
+        loop = self._on_our_loop(relayed.request.id)
+        try:
+            offer = admit_relayed(relayed, preferences, self.infos, loop.time())
+        except BaseException:
+            self._open.discard(relayed.request.id)
+            raise
+        begun: asyncio.Future[Live | Declined] = loop.create_future()
+        waiting = Waiting(
+            offer, loop.create_future(), self.rounds.patience_s, loop.time(), relayed=relayed, begun=begun
+        )
+        self._enter(waiting)
+        try:
+            return await begun
+        except BaseException:
+            if begun.done() and not begun.cancelled() and begun.exception() is None:
+                told = begun.result()
+                if isinstance(told, Live):
+                    await told.close(HungUp())
+            else:
+                waiting.answer.cancel()
+                self._abandon(waiting)
+            raise
+        finally:
+            waiting.close()
+
+    def _on_our_loop(self, request: str) -> asyncio.AbstractEventLoop:
+        """The loop that runs, once it is sure that a request of this id may come in on it."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            raise EngineError(
+                "the router runs on no loop yet; await router.start() first"
+                if self._loop is None
+                else "the router runs on another event loop; submit there (asyncio.run_coroutine_threadsafe)"
+            )
+        self._require_running()
+        if request in self._open:
+            raise RequestError(f"a request {request} is being served; a request id may be used once")
+        self._open.add(request)
+        return loop
+
+    def _enter(self, waiting: Waiting) -> None:
+        self._publish(Arrived(waiting.queued_s, waiting.offer))
+        self._queue.join([waiting])
+        self._wake.set()
+
     def _require_running(self) -> None:
         if self._loop_task is None:
             raise EngineError("the router was stopped; await router.start() first")
 
-    def _join(self, some: Sequence[Waiting], *, first: bool = False) -> None:
-        """Into the queue, in their order, at its end or before all others."""
-        now = asyncio.get_running_loop().time()
-        for waiting in some:
-            waiting.queued_s = now
-            self._queue[id(waiting)] = waiting
-            self._set_timer(waiting, min(now + waiting.patience_s, waiting.due_s))
-        if first:
-            for waiting in reversed(some):
-                self._queue.move_to_end(id(waiting), last=False)
-
-    def _leave(self, waiting: Waiting) -> None:
-        """Out of the queue; what is left of its patience is kept for another time."""
-        del self._queue[id(waiting)]
-        waiting.patience_s -= asyncio.get_running_loop().time() - waiting.queued_s
-        self._set_timer(waiting, waiting.due_s)
-
-    def _set_timer(self, waiting: Waiting, at_s: float) -> None:
-        waiting.close()
-        if at_s < inf:
-            waiting.timer = asyncio.get_running_loop().call_at(at_s, self._expire, waiting)
-
     def _abandon(self, waiting: Waiting) -> None:
         """Its bidder does not listen any more; nothing, if that is because it was told."""
-        if id(waiting) in self._queue:
-            self._leave(waiting)
+        if waiting in self._queue:
+            self._queue.leave(waiting)
             self._fail(waiting, EngineError(f"request {waiting.offer.request.id} was cancelled"))
         else:
             self._dispatcher.withdraw(waiting)
@@ -242,15 +266,18 @@ class Router:
         A place in a line is a decision, which patience does not undo; a deadline does.
         """
         late = waiting.late(asyncio.get_running_loop().time())
-        if id(waiting) in self._queue:
-            self._leave(waiting)
+        if waiting in self._queue:
+            self._queue.leave(waiting)
             patience = f"no agent had free capacity within {self.rounds.patience_s:g} s"
-            self._decline(waiting, waiting.lateness() if late else patience)
+            if late:
+                self._decline(waiting, waiting.lateness(), "late")
+            else:
+                self._decline(waiting, patience, "no_room")
         elif late and waiting.placed is not None and waiting.placed.task is None:
             self._dispatcher.withdraw(waiting, declined=f"{waiting.lateness()} in line")
 
     def _give_back(self, some: Sequence[Waiting]) -> None:
-        self._join(some, first=True)
+        self._queue.join(some, first=True)
         self._wake.set()
 
     async def _run_rounds(self) -> None:
@@ -291,9 +318,8 @@ class Router:
         try:
             fleet = self._fleet()
             if not fleet.alive.any():
-                if not self._health.hopeful():
-                    names = ", ".join(agent.name for agent in self._agents)
-                    self._fail_all(EngineError(f"every engine is down: {names}"))
+                if not self._health.hopeful(range(len(self._agents))):
+                    self._fail_all(self._all_down(frozenset()))
                 return False
             if not self.policy.ready(fleet):
                 return False
@@ -309,10 +335,10 @@ class Router:
             self._carry_out(batch, decision, fleet)
         except Exception as error:
             if not batch and self._queue:
-                batch = [self._queue.popitem(last=False)[1]]
+                batch = [self._queue.pop()]
             for waiting in batch:
                 untold = waiting.offer.request.id in self._open
-                if untold and waiting.placed is None and id(waiting) not in self._queue:
+                if untold and waiting.placed is None and waiting not in self._queue:
                     self._fail(waiting, error)
             return True
         return any(decision.agents != WAITING)
@@ -325,7 +351,7 @@ class Router:
         """
         batch: list[Waiting] = []
         up = frozenset(map(int, np.flatnonzero(fleet.alive)))
-        for waiting in list(self._queue.values()):
+        for waiting in self._queue:
             if len(batch) == self.rounds.max_batch:
                 break
             if waiting.answer.done():
@@ -333,9 +359,16 @@ class Router:
             elif waiting.late(fleet.now_s):
                 self._expire(waiting)
             elif up - waiting.offer.refused:
-                self._leave(waiting)
+                self._queue.leave(waiting)
                 batch.append(waiting)
+            elif not self._health.hopeful(set(range(len(self._agents))) - waiting.offer.refused):
+                self._queue.leave(waiting)
+                self._fail(waiting, self._all_down(waiting.offer.refused))
         return batch
+
+    def _all_down(self, but: frozenset[int]) -> EngineError:
+        names = ", ".join(agent.name for j, agent in enumerate(self._agents) if j not in but)
+        return EngineError(f"every engine is down: {names}")
 
     def _carry_out(self, batch: Sequence[Waiting], decision: Decision, fleet: Fleet) -> None:
         positions = np.arange(len(batch)) if decision.positions is None else np.asarray(decision.positions)
@@ -350,7 +383,7 @@ class Router:
         again = [batch[int(i)] for i in np.flatnonzero(decision.agents == WAITING)]
         if self._dispatcher.busy or not fleet.alive.all():
             # They go on waiting in their order, before whoever comes later.
-            self._join(again, first=True)
+            self._queue.join(again, first=True)
         else:
             # Nothing in flight could change the answer.
             for waiting in again:
@@ -361,7 +394,7 @@ class Router:
         if waiting.errors:
             self._fail(waiting, waiting.failure())
         else:
-            self._decline(waiting, "no agent costs less than the reported value")
+            self._decline(waiting, "no agent costs less than the reported value", "too_low")
 
     def _place(self, waiting: Waiting, agent: int, decision: Decision, i: int, fleet: Fleet) -> None:
         predicted = decision.predicted[i] if decision.predicted else None
@@ -369,12 +402,14 @@ class Router:
         try:
             if agent in waiting.offer.refused:
                 raise waiting.failure(f"the policy gave it to {self._agents[agent].name} all the same")
-            self._dispatcher.place(Placed(waiting, agent, int(decision.charges[i]), predicted, note, fleet.now_s))
+            number = self._statistics.rounds
+            charge = int(decision.charges[i])
+            self._dispatcher.place(Placed(waiting, agent, charge, predicted, note, fleet.now_s, round=number))
         except Exception as error:
             self._fail(waiting, error, agent, note)
 
-    def _decline(self, waiting: Waiting, reason: str) -> None:
-        declined = Declined(asyncio.get_running_loop().time(), waiting.offer, reason)
+    def _decline(self, waiting: Waiting, reason: str, code: Literal["too_low", "late", "no_room"]) -> None:
+        declined = Declined(asyncio.get_running_loop().time(), waiting.offer, reason, code)
         self._publish(declined)
         waiting.resolve(declined)
 
@@ -385,24 +420,9 @@ class Router:
 
     def _fail_all(self, error: EngineError) -> None:
         while self._queue:
-            self._fail(self._queue.popitem(last=False)[1], error)
+            self._fail(self._queue.pop(), error)
 
     def _publish(self, event: Event) -> None:
-        if isinstance(event, Served | Declined) or (isinstance(event, Failed) and not event.retried):
+        if isinstance(event, Served | Declined | Abandoned) or (isinstance(event, Failed) and not event.retried):
             self._open.discard(event.offer.request.id)
-        for subscriber in self._subscribers:
-            try:
-                subscriber(event)
-            except Exception as error:
-                _log.error("%s failed to take note of %s", subscriber, type(event).__name__, exc_info=error)
-                self._note_failure(error)
-
-    def _note_failure(self, error: Exception) -> None:
-        """Tell whoever runs the router: now, and when it stops."""
-        if isinstance(error, LedgerError):
-            _log.error("%s", error)
-        self._failure = self._failure or error
-        try:
-            self._on_error(error)
-        except Exception:
-            _log.exception("on_error failed")
+        self._telling.publish(event)

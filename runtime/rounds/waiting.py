@@ -7,8 +7,9 @@ from math import inf
 
 from runtime.accounts.books import Entry
 from runtime.engines.engine import Completion
-from runtime.errors import EngineError
+from runtime.errors import FailedEverywhereError
 from runtime.events import Declined, Offer, Prediction, Served
+from runtime.rounds.relay import HungUp, Live, Relayed
 
 
 @dataclass(eq=False)
@@ -16,6 +17,8 @@ class Waiting:
     """A request between `submit` and its answer; times on the loop's clock.
 
     `patience_s` is what is left of the time for which it may wait in the queue, where it is since `queued_s`.
+    `failed_by` are the agents that failed it, in order. Where bytes are passed on (`relayed`), `begun` is told the
+    answer as soon as it begins, or what came instead.
     """
 
     offer: Offer
@@ -25,6 +28,9 @@ class Waiting:
     placed: "Placed | None" = None
     timer: asyncio.TimerHandle | None = None
     errors: list[str] = field(default_factory=list)
+    failed_by: list[int] = field(default_factory=list)
+    relayed: Relayed | None = None
+    begun: "asyncio.Future[Live | Declined] | None" = None
 
     @cached_property
     def due_s(self) -> float:
@@ -40,22 +46,31 @@ class Waiting:
         """Why it is declined once it is late."""
         return f"its deadline of {self.offer.preferences.deadline:g} s passed"
 
-    def failure(self, *more: str) -> EngineError:
+    def failure(self, *more: str) -> FailedEverywhereError:
         """Why it is given up."""
         told = "; ".join([*self.errors, *more])
-        return EngineError(f"request {self.offer.request.id} failed wherever it was tried: {told}")
+        return FailedEverywhereError(f"request {self.offer.request.id} failed wherever it was tried: {told}")
 
     def resolve(self, outcome: Served | Declined) -> None:
         """Tell the bidder, if they still listen."""
         self.close()
         if not self.answer.done():
             self.answer.set_result(outcome)
+        if self.begun is not None and not self.begun.done():
+            assert isinstance(outcome, Declined)
+            self.begun.set_result(outcome)
 
     def fail(self, error: BaseException) -> None:
         """Tell the bidder that it went wrong."""
         self.close()
         if not self.answer.done():
             self.answer.set_exception(error)
+        if self.begun is not None:
+            # Whoever relays looks at the answer's beginning alone.
+            if not self.answer.cancelled():
+                self.answer.exception()
+            if not self.begun.done():
+                self.begun.set_exception(error)
 
     def close(self) -> None:
         """Nothing will be timed any more."""
@@ -79,4 +94,17 @@ class Placed:
     hold: Entry | None = None
     sent_s: float | None = None
     first_token_s: float | None = None
+    round: int = 0
+    live: Live | None = None
     task: "asyncio.Task[Completion] | None" = None
+
+    def hung_up(self, error: BaseException | None) -> bool:
+        """Whether its bidder left it, being passed on, once it was being answered.
+
+        An answer that comes whole is computed from its dispatch on, so that leaving it is leaving an answer.
+        """
+        relayed = self.waiting.relayed
+        if relayed is None:
+            return False
+        whole = not relayed.request.stream and self.waiting.answer.cancelled()
+        return isinstance(error, HungUp) or (whole and isinstance(error, asyncio.CancelledError))

@@ -7,7 +7,9 @@ engines' word pieces, about as many as a model's tokens, which is enough to see 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from types import TracebackType
 from typing import Self
@@ -26,6 +28,9 @@ from runtime.errors import EngineError, Refused, RequestError, Unreachable
 __all__ = ["Limits", "OpenAIEngine"]
 
 _CONTEXT = 1 << 17
+_HEALTHY_S = 2.0
+
+_log = logging.getLogger(__name__)
 
 
 class OpenAIEngine:
@@ -38,8 +43,9 @@ class OpenAIEngine:
         model: which of the server's to ask for; the first that it lists, if not given.
         context: tokens that fit into a prompt and its answer, where the server does not say.
         slots: how many requests it shall get at once.
-        block_size, cache_blocks: its prefix cache, as far as known, in tokens and in blocks.
+        block_size, cache_blocks: its prefix cache, as far as known, in tokens and in blocks; a vLLM server says it.
         limits: for how long it may be silent.
+        patient: whether `start` takes a server that is down for what was declared of it; `healthy` then asks it again.
 
     Raises:
         EngineError: what was given is no address, or no key.
@@ -57,8 +63,9 @@ class OpenAIEngine:
         block_size: int = 128,
         cache_blocks: int = 1 << 14,
         limits: Limits | None = None,
+        patient: bool = False,
     ) -> None:
-        self.name = name
+        self.name, self._patient = name, patient
         self._connection = Connection(url, api_key, limits)
         self._model, self._context, self._slots = model, context, slots
         self._block_size, self._cache_blocks = block_size, cache_blocks
@@ -90,10 +97,26 @@ class OpenAIEngine:
             if self._info is None:
                 try:
                     self._info = await self._describe()
+                except EngineError as error:
+                    await self._connection.close()
+                    if not self._patient:
+                        raise
+                    _log.warning("engine %s is not up, and taken for what the fleet's file says: %s", self.name, error)
+                    self._info = self._declared({})
                 except BaseException:
                     await self._connection.close()
                     raise
             return self._info
+
+    async def healthy(self) -> bool:
+        """Whether the server answers, with anything that is no failure of its own, within seconds."""
+        try:
+            await self._connection.fetch("GET", "/health", within_s=_HEALTHY_S)
+        except Refused:
+            return True
+        except EngineError:
+            return False
+        return True
 
     async def stop(self) -> None:
         """Hang up."""
@@ -135,8 +158,11 @@ class OpenAIEngine:
 
     async def _describe(self) -> EngineInfo:
         lengths: dict[str, int | None] = {}
+        is_vllm = False
         try:
-            lengths = context_lengths(await self._connection.fetch_object("GET", "/v1/models"))
+            listing = await self._connection.fetch_object("GET", "/v1/models")
+            lengths = context_lengths(listing)
+            is_vllm = any(card.get("owned_by") == "vllm" for card in listing["data"])
         except Refused as error:
             if self._model is None:
                 raise EngineError(f"{self.url} lists no models ({error.status}); name the one to ask for") from error
@@ -147,15 +173,34 @@ class OpenAIEngine:
             raise EngineError(f"{self.url} lists no model at all; name the one to ask for")
         if lengths and model not in lengths:
             raise EngineError(f"{self.url} serves no model {model!r}; it serves {', '.join(lengths)}")
+        return self._declared(lengths, await self._cache() if is_vllm else None)
+
+    def _declared(self, lengths: Mapping[str, int | None], cache: tuple[int, int] | None = None) -> EngineInfo:
+        """What it is, as far as it said; the rest as it was declared."""
+        model = self._model or next(iter(lengths), self.name)
+        block_size, cache_blocks = cache or (self._block_size, self._cache_blocks)
         return EngineInfo(
             model=model,
-            block_size=self._block_size,
-            cache_blocks=self._cache_blocks,
+            block_size=block_size,
+            cache_blocks=cache_blocks,
             max_model_len=lengths.get(model) or self._context,
             slots=self._slots,
             tokenizer=VOCABULARY,
             simulated=False,
+            adapters=tuple(name for name in lengths if name != model),
         )
+
+    async def _cache(self) -> tuple[int, int] | None:
+        """Block size in tokens and number of blocks, of a server that tells them as vLLM does."""
+        try:
+            page = await self._connection.fetch("GET", "/metrics", within_s=_HEALTHY_S)
+            described = next(line for line in page.split(b"\n") if line.startswith(b"vllm:cache_config_info{"))
+            size, blocks = (
+                re.search(rb'[{,]%s="(\d+)"' % name, described) for name in (b"block_size", b"num_gpu_blocks")
+            )
+        except (EngineError, RequestError, StopIteration):
+            return None
+        return None if size is None or blocks is None else (int(size[1]), int(blocks[1]))
 
     def _described(self) -> EngineInfo:
         if self._info is None:

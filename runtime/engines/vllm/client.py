@@ -32,10 +32,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model as /v1/models lists it; `max_model_len` in tokens."""
+    """A model as /v1/models lists it; `max_model_len` in tokens, `others` are listed beside it."""
 
     name: str
     max_model_len: int
+    others: tuple[str, ...] = ()
 
 
 class VllmClient:
@@ -75,7 +76,10 @@ class VllmClient:
         answer = await self._ask("GET", "/v1/models")
         try:
             lengths = context_lengths(answer)
-            listed = [ServedModel(name, int(length or 0)) for name, length in lengths.items()]
+            listed = [
+                ServedModel(each, int(length or 0), tuple(other for other in lengths if other != each))
+                for each, length in lengths.items()
+            ]
         except (AttributeError, KeyError, TypeError, ValueError):
             raise self._connection.nonsense("/v1/models", "no list of models; is it vLLM?") from None
         chosen = [each for each in listed if name in (None, each.name)]

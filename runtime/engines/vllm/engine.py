@@ -66,6 +66,8 @@ class _Launch:
     ready_within_s: float
     progress: StartProgress
     limits: Limits | None
+    port: int | None
+    slots: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +108,18 @@ class VllmEngine:
         ready_within_s: float = 300.0,
         progress: StartProgress = lambda seconds, line: None,
         limits: Limits | None = None,
+        port: int | None = None,
+        slots: int | None = None,
     ) -> Self:
         """An engine that runs `vllm serve` on this machine from `start` to `stop`.
 
         `model` is a folder (see `runtime.models`) or a hub id. `python` is one that has vLLM; without it
         IEMAS_VLLM_PYTHON or `.venv-vllm` is used. The server's output goes to `log`, or to a temporary file that
-        `stop` removes. `start` takes about half a minute and raises `ModelError` for a model that is none,
-        `EngineError` when vLLM is missing, dies, or is not ready within `ready_within_s` seconds.
+        `stop` removes. `port` is any free one by default, `slots`, its capacity, the number in `options`. `start` takes
+        about half a minute and raises `ModelError` for a model that is none, `EngineError` when vLLM is missing, dies,
+        or is not ready within `ready_within_s` seconds.
         """
-        return cls(name, _Launch(model, python, options, log, ready_within_s, progress, limits))
+        return cls(name, _Launch(model, python, options, log, ready_within_s, progress, limits, port, slots))
 
     @classmethod
     def connect(
@@ -152,6 +157,12 @@ class VllmEngine:
     def in_flight(self) -> int:
         """Calls that the server has and is not done with."""
         return 0 if self._client is None else self._client.in_flight
+
+    async def healthy(self) -> bool:
+        """Whether it answers; one of ours that has died is started anew first, which takes as long as `start`."""
+        if self._server is not None and self._server.exit_code() is not None:
+            await self.start()
+        return self._client is not None and await self._client.healthy()
 
     @property
     def pid(self) -> int | None:
@@ -232,7 +243,7 @@ class VllmEngine:
         source = self._source
         if isinstance(source, _Launch):
             await self._launch(source)
-            return await self._describe(None, source.options.max_num_seqs)
+            return await self._describe(None, source.slots or source.options.max_num_seqs)
         self._client = VllmClient(source.url, source.api_key, source.limits)
         try:
             async with asyncio.timeout(_ANSWER_S):
@@ -246,7 +257,7 @@ class VllmEngine:
     async def _launch(self, source: _Launch) -> None:
         model = validate_model_folder(source.model)
         served_name = Path(model).name if Path(model).is_dir() else model
-        server = ServerProcess(find_python(source.python), model, served_name, source.options, source.log)
+        server = ServerProcess(find_python(source.python), model, served_name, source.options, source.log, source.port)
         self._server, self._client = server, VllmClient(server.url, limits=source.limits)
         began = reported = time.monotonic()
         while not await self._client.healthy():
@@ -283,6 +294,7 @@ class VllmEngine:
             slots=slots,
             tokenizer=f"probe-{hashlib.sha256(probe.encode()).hexdigest()[:12]}",
             simulated=False,
+            adapters=served.others,
         )
 
     async def _close(self) -> None:

@@ -111,9 +111,17 @@ def find_python(explicit: str | Path | None) -> Path:
 class ServerProcess:
     """One running server: its address, its log, its end."""
 
-    def __init__(self, python: Path, model: str, served_name: str, options: ServerOptions, log: Path | None) -> None:
+    def __init__(
+        self,
+        python: Path,
+        model: str,
+        served_name: str,
+        options: ServerOptions,
+        log: Path | None,
+        port: int | None = None,
+    ) -> None:
         self.log, self._own_log = _log_file(log)
-        port = _free_port()
+        port = port or _free_port()
         self.url = f"http://{HOST}:{port}"
         command = [str(python), str(_GUARD), str(os.getpid()), *options.arguments(model, served_name, port)]
         try:

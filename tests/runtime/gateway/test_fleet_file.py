@@ -111,7 +111,7 @@ def test_a_fleet_is_what_the_router_takes() -> None:
         ({"version": 2}, "version = 2: expected 1; write for instance version = 1"),
         ({"service_tiers": {"flex": 1}}, "service_tiers.flex = 1: expected a table; "
          "write for instance flex = { worth = 0.5 }"),
-        ({"a\nb": 1}, '"a\\nb": no such key; there are: version, server, agents, pools, keys, preferences, '
+        ({"a\nb": 1}, '"a\\nb": no such key; there are: version, server, agents, pools, hubs, keys, preferences, '
          "service_tiers, rounds, auction, limits"),
     ],
 )  # fmt: skip

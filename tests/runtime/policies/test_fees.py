@@ -16,7 +16,17 @@ def outlook(start: list[float], service: list[list[float]]) -> Outlook:
     whole = np.zeros(shape, np.int64)
     row = np.zeros(shape[1])
     return Outlook(
-        np.array(start), np.array(service), zeros, zeros, ones, whole, whole, zeros, row.astype(np.int64), row
+        np.array(start),
+        np.array(service),
+        zeros,
+        zeros,
+        ones,
+        whole,
+        whole,
+        zeros,
+        row.astype(np.int64),
+        row,
+        (True,) * shape[0],
     )
 
 

@@ -24,6 +24,7 @@ from runtime import (
     Served,
     SimulatedEngine,
 )
+from runtime.rounds.queue import Queue
 from tests.runtime.fleet import STEP, engine, request
 from tests.runtime.rounds.stories import KEEN, Fixed, faulty, route
 
@@ -161,7 +162,7 @@ def test_a_deadline_beats_a_round_that_is_held_at_the_same_moment() -> None:
 
 def test_a_deadline_holds_though_its_timer_comes_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop that was held up runs what it has in any order."""
-    monkeypatch.setattr(Router, "_set_timer", lambda self, waiting, at_s: None)
+    monkeypatch.setattr(Queue, "_set_timer", lambda self, waiting, at_s: None)
     policy = Fixed(0)
     gathering = Never(ready=True)
     gathering.decide = policy.decide  # type: ignore[method-assign]

