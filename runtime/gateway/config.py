@@ -150,7 +150,7 @@ class Server(Section):
 
     host: Written = Field(default="127.0.0.1", examples=['"127.0.0.1"'])
     port: Port = Field(default=8080, examples=["8080"])
-    ledger: Location = Field(default=Path("iemas.db"), examples=['"iemas.db"'])
+    ledger: Location = Field(default=Path("iemas.db"), validate_default=True, examples=['"iemas.db"'])
 
 
 class Limits(Section):

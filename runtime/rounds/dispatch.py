@@ -212,7 +212,8 @@ class Dispatcher:
             placed.live = live
             if begun is not None and not begun.done():
                 begun.set_result(live)
-            await live.over
+            # Shielded: who stops the dispatcher tells the reader why.
+            await asyncio.shield(live.over)
         except asyncio.CancelledError:
             await live.close(Broken("the gateway stopped before the answer's end"))
             raise
