@@ -245,6 +245,9 @@ class Dispatcher:
             except Exception as broken:
                 error = broken
         del self._running[agent][id(placed)]
+        if placed.live is not None:
+            # Its reader goes on after this has run.
+            placed.live.settled.set_result(None)
         retried = False
         if served is None and placed.hung_up(error):
             self._abandon(placed)
