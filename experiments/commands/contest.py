@@ -44,7 +44,8 @@ def contest(
     """Play every policy in every world at every seed, and print what each was worth and whether a difference is one.
 
     All meet the same conversations. Intervals are a bootstrap's over seeds and conversations; engines are simulated,
-    skills assumed. Stop it and start it again as you like: with the same --out it goes on where it was.
+    skills assumed. Below each table stands who got the welfare, by what answers are worth to bidders. Stop it and start
+    it again as you like: with the same --out it goes on where it was.
 
     Example: iemas contest --policy iemas --policy mine:Policy --policy random --rate 0.5 --rate 2
     """
@@ -52,7 +53,7 @@ def contest(
 
     from experiments.commands.output import progress_bar
     from experiments.studies.arena import contest as arena
-    from experiments.studies.arena.table import as_dict, tables
+    from experiments.studies.arena.table import as_dict, decile_tables, tables
 
     worlds = [
         arena.World(
@@ -81,5 +82,5 @@ def contest(
         return
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     for world in worlds:
-        for table in tables(found, world, console.width):
+        for table in (*tables(found, world, console.width), *decile_tables(found, world, console.width)):
             console.print(table)

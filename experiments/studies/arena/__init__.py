@@ -4,5 +4,7 @@ rivals   who competes, by name, and what each knows
 play     one run: a policy, a cell, a seed; and what it was worth to whom
 pairs    differences between policies, with intervals
 contest  many runs: every policy in every world at every seed
+deciles  who gets the welfare: conversations by what answers are worth to their bidders
+fitted   tables that fit a terminal
 table    a contest as tables and as plain data
 """

@@ -14,6 +14,7 @@ from functools import cache
 from math import nan
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -288,7 +289,9 @@ def _read(kept: Path | None) -> Mapping[Key, Score]:
     for line in kept.read_text().splitlines() if kept is not None and kept.exists() else ():
         try:
             row = json.loads(line)
-            fields = {**row["score"], "welfare": tuple(row["score"]["welfare"])}
+            fields: dict[str, Any] = {
+                name: tuple(said) if isinstance(said, list) else said for name, said in row["score"].items()
+            }
             found[row["code"], row["world"], row["policy"], row["seed"]] = Score(**fields)
         except (ValueError, KeyError, TypeError):
             continue

@@ -18,7 +18,9 @@ from experiments.studies.arena.play import Score
 from experiments.studies.arena.table import as_dict, tables
 
 NAN = float("nan")
-SCORE = Score((1000.0, 2000.0), 1.0, 2, 0, 0.5, 1.25, 2.0, 0.1, NAN, 0.25, 0.0, 0.0, 3.0, 2.0, 0.5)
+SCORE = Score(
+    (1000.0, 2000.0), 1.0, 2, 0, 0.5, 1.25, 2.0, 0.1, NAN, 0.25, 0.0, 0.0, 3.0, (800.0, 1700.0), 0.5, (5.0, 50.0), 0
+)
 
 Ran = tuple[int, str, str]
 
@@ -58,6 +60,16 @@ def test_json_has_all_that_tables_have_and_is_json(contest: Callable[..., Ran]) 
     [gain] = said["gains"]
     assert (gain["of"], gain["over"], gain["share"], gain["chance"]) == ("random", "sticky", 0.0, 1.0)
     assert said["scores"][0]["welfare"] == [1000.0, 2000.0] and said["scores"][0]["latency_nmae"] is None
+
+
+def test_who_got_the_welfare_is_told_by_worth(contest: Callable[..., Ran]) -> None:
+    _, out, _ = contest("--policy", "random", "--policy", "iemas", "--seeds", "2")
+    assert "by its bidder's worth" in " ".join(out.split()) and "2 of them" in out
+    assert "5 to 5" in out and "50 to 50" in out and "1,000 | 1,000" in out and "2,000 | 2,000" in out
+    _, out, _ = contest("--policy", "random", "--seeds", "2", "--json")
+    [row] = json.loads(out)["by_worth"]
+    assert row["policy"] == "random"
+    assert row["deciles"][-1] == {"low": 50, "high": 50, "conversations": 2, "mean": 2000, "median": 2000}
 
 
 def test_without_names_all_rivals_play(contest: Callable[..., Ran]) -> None:

@@ -21,7 +21,9 @@ from experiments.studies.arena.play import Score
 
 WORLD = World(("shipped",), 1.0, dialogues=1, turns=1)
 
-SCORE = Score((1.0, 2.0), 1.0, 2, 0, 0.5, 1.0, 2.0, 0.1, float("nan"), 0.0, 0.0, 0.0, 3.0, 2.0, 0.5)
+SCORE = Score(
+    (1.0, 2.0), 1.0, 2, 0, 0.5, 1.0, 2.0, 0.1, float("nan"), 0.0, 0.0, 0.0, 3.0, (1.0, 1.5), 0.5, (5.0, 50.0), 0
+)
 
 MINE = """
 from experiments.routers.plain import RoundRobin

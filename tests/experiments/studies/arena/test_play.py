@@ -7,6 +7,7 @@ import pytest
 
 from allocation import MICROS
 from experiments.data import Corpus, Dialogue, Turn
+from experiments.errors import StudyError
 from experiments.studies.arena.play import Cell, Score, play, score
 from experiments.studies.arena.rivals import rivals
 from experiments.worlds.fleets import FLEET, SMALL_PRICES
@@ -81,7 +82,12 @@ def test_a_score_is_what_it_says() -> None:
     assert found.contested == 0.5 and found.decide_ms == pytest.approx(2.0)
     assert found.charges == pytest.approx(8.0) and found.surplus == pytest.approx(8.0 - 4.5)
     assert found.bidders_surplus == pytest.approx(75 - 35 - 20 - 3.5 - 8.0)
-    assert found.welfare_last == pytest.approx(75 - 45 - 4 - 20 - 4.5 - 0.5)
+    assert found.welfare_last == pytest.approx((75 - 45 - 4 - 20, -4.5 - 0.5))
+    assert found.worth == (100.0, 8.0) and found.ungraded == 1
+    assert found.loss_per_request == pytest.approx(found.loss / 3)
+    assert found.judged("first-token") == found.welfare and found.judged("last-token") == found.welfare_last
+    with pytest.raises(StudyError, match="no delay 'none'; there are: first-token, last-token"):
+        found.judged("none")
 
 
 def test_what_is_at_stake_is_no_welfare_and_reports_move_nothing() -> None:
