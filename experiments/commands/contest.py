@@ -34,6 +34,10 @@ def contest(
         int | None,
         typer.Option(min=1, help="Requests that an agent may serve at once.  [default: its engine's own]"),
     ] = None,
+    delay: Annotated[
+        str,
+        typer.Option(help="Until when waits count: first-token or last-token. Runs are the same, and not played anew."),
+    ] = "first-token",
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions.")] = 5,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.  [default: as many as cores]")] = None,
     out: Annotated[Path, typer.Option(help="File of finished runs: what it holds is not played again.")] = Path(
@@ -46,6 +50,9 @@ def contest(
     All meet the same conversations. Intervals are a bootstrap's over seeds and conversations; engines are simulated,
     skills assumed. Below each table stands who got the welfare, by what answers are worth to bidders. Stop it and start
     it again as you like: with the same --out it goes on where it was.
+
+    Bidders report, and every policy forecasts, waits to the first token; --delay last-token judges the same runs by
+    waits to the last one.
 
     Example: iemas contest --policy iemas --policy mine:Policy --policy random --rate 0.5 --rate 2
     """
@@ -73,6 +80,7 @@ def contest(
             worlds,
             range(seeds),
             policy or (),
+            delay=delay,
             kept=out,
             workers=workers,
             progress=lambda done, total: bar.update(task, completed=done, total=total),

@@ -22,7 +22,7 @@ from experiments.data import Corpus, load, locate
 from experiments.errors import DatasetError, StudyError
 from experiments.routers.catalogue import find_policy
 from experiments.studies.arena.pairs import Difference, compare, normalised
-from experiments.studies.arena.play import Cell, Score, play
+from experiments.studies.arena.play import DELAYS, Cell, Score, play
 from experiments.studies.arena.rivals import everybody, rivals
 from experiments.worlds.fleets import FLEET, SimulatedAgent
 from experiments.worlds.presets import find_preset
@@ -95,10 +95,11 @@ Key = tuple[str, str, str, int]
 
 @dataclass(slots=True)
 class Contest:
-    """Scores by world, policy and seed."""
+    """Scores by world, policy and seed; `delay` is one of `play.DELAYS`, until when waits count in what is compared."""
 
     seeds: tuple[int, ...]
     scores: dict[tuple[str, str, int], Score] = field(default_factory=dict)
+    delay: str = DELAYS[0]
 
     def of(self, world: str, policy: str) -> list[Score]:
         """A policy's scores in a world, one a seed.
@@ -117,7 +118,7 @@ class Contest:
 
     def over(self, world: str, one: str, other: str) -> Difference:
         """What `one` gains over `other`, in welfare."""
-        ours, theirs = ([score.welfare for score in self.of(world, name)] for name in (one, other))
+        ours, theirs = ([score.judged(self.delay) for score in self.of(world, name)] for name in (one, other))
         return compare(ours, theirs)
 
     def normalised(self, world: str, policy: str) -> float:
@@ -127,7 +128,10 @@ class Contest:
         """
         if "random" not in self.policies(world):
             return nan
-        totals = {name: np.array([score.total for score in self.of(world, name)]) for name in self.policies(world)}
+        totals = {
+            name: np.array([sum(score.judged(self.delay)) for score in self.of(world, name)])
+            for name in self.policies(world)
+        }
         return normalised(totals[policy], totals["random"], np.max(list(totals.values()), axis=0))
 
 
@@ -136,6 +140,7 @@ def contest(
     seeds: Sequence[int],
     policies: Sequence[str] = (),
     *,
+    delay: str = DELAYS[0],
     kept: Path | None = None,
     workers: int | None = None,
     progress: Progress = lambda done, total: None,
@@ -144,14 +149,19 @@ def contest(
 
     Args:
         policies: names of `everybody`, or yours, such as `mine:Policy`; empty: all `rivals`.
+        delay: until when waits count, one of `play.DELAYS`. Runs are the same either way: decisions forecast the first
+            token, and what is kept has both.
         kept: a file of finished runs, one a line, which is read first and added to; runs of other code, of ours or of
             yours, or on other data do not count.
         workers: processes; default as many as there are cores. They end when this call does, however it ends.
 
     Raises:
-        StudyError: a policy does not exist, two different worlds have one name, or `kept` cannot be written.
+        StudyError: a policy or such a delay does not exist, two different worlds have one name, or `kept` cannot be
+            written.
         DatasetError: a world's data do not exist.
     """
+    if delay not in DELAYS:
+        raise StudyError(f"no delay {delay!r}; there are: {', '.join(DELAYS)}")
     known = everybody(FLEET)
     wanted = list(dict.fromkeys(policies)) or list(rivals(FLEET))
     for name in wanted:
@@ -160,7 +170,7 @@ def contest(
         find_preset(world.preset, world.preferences)
     _require_names(worlds)
     _require_writable(kept)
-    found = Contest(tuple(seeds))
+    found = Contest(tuple(seeds), delay=delay)
     before = _read(kept)
     tasks = [(world, policy, seed) for world in dict.fromkeys(worlds) for policy in wanted for seed in found.seeds]
     open_ = []

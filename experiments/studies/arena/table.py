@@ -9,7 +9,7 @@ import numpy as np
 from experiments.studies.arena.contest import Contest, World
 from experiments.studies.arena.deciles import deciles
 from experiments.studies.arena.fitted import fitted
-from experiments.studies.arena.play import Score
+from experiments.studies.arena.play import DELAYS, Score
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,6 +28,7 @@ _FIGURES = (
     ("surplus", "surplus", "credits", 1, 0),
 )
 _CAPTION = "0: random routing, 1: the best that anybody reached at each seed"
+_LAST = "waits are judged to the last token; bidders report, and decisions forecast, waits to the first"
 _UNGRADED = (
     "of {share:.0f} % of requests nobody can grade the answer: they count by delay and cost alone, and declining them "
     "costs nothing but the wait"
@@ -42,11 +43,16 @@ def tables(found: Contest, world: World, width: int) -> "list[Table]":
     """
     rows = _rows(found, world)
     hero = next(iter(rows))
-    headings = [("welfare", "credits"), ("0 to 1", ""), (f"{hero} gains over it", "95 % interval, seeds won")]
+    headings = [
+        ("welfare", found.delay.replace("-", " ")),
+        ("0 to 1", ""),
+        (f"{hero} gains over it", "95 % interval, seeds won"),
+    ]
     headings += [("median", "a dialogue")]
     headings += [(heading, unit) for _, heading, unit, _, _ in _FIGURES]
-    headings += [("bidders'", "credits"), ("welfare", "last token")]
+    headings += [("bidders'", "credits"), ("welfare", _other(found).replace("-", " "))]
     caption, share = [_CAPTION], _ungraded(found, world.name)
+    caption += [_LAST] if found.delay == "last-token" else []
     if share:
         caption += ["loss: credits of delay and cost a request", _UNGRADED.format(share=100 * share)]
         headings.append(("loss", "a request"))
@@ -60,7 +66,7 @@ def decile_tables(found: Contest, world: World, width: int) -> "list[Table]":
     None where all bidders are worth the same.
     """
     names = _heroes_first(found, world.name)
-    shares = {name: deciles(found.of(world.name, name)) for name in names}
+    shares = {name: deciles(found.of(world.name, name), found.delay) for name in names}
     if len(shares[names[0]]) < 2:
         return []
     headings = [(f"{each.low:,.3g} to {each.high:,.3g}", f"{each.conversations} of them") for each in shares[names[0]]]
@@ -79,13 +85,14 @@ def as_dict(found: Contest) -> dict[str, object]:
             figures = {name: getattr(gain, name) for name in ("share", "low", "high", "chance", "wins", "seeds")}
             gains.append({"world": world, "of": hero, "over": other, **_plain(figures)})
         for policy in (hero, *others):
-            tenths = deciles(found.of(world, policy))
+            tenths = deciles(found.of(world, policy), found.delay)
             by_worth.append({"world": world, "policy": policy, "deciles": [asdict(each) for each in tenths]})
     scores = [
         {"world": world, "policy": policy, "seed": seed, **_plain(score.as_dict())}
         for (world, policy, seed), score in found.scores.items()
     ]
-    return {"seeds": list(found.seeds), "simulated": True, "gains": gains, "by_worth": by_worth, "scores": scores}
+    told = {"seeds": list(found.seeds), "simulated": True, "delay": found.delay}
+    return {**told, "gains": gains, "by_worth": by_worth, "scores": scores}
 
 
 def _heroes_first(found: Contest, world: str) -> list[str]:
@@ -101,14 +108,17 @@ def _rows(found: Contest, world: World) -> dict[str, list[str]]:
     rows = {}
     for policy in (hero, *others):
         scores = found.of(world.name, policy)
-        cells = [f"{np.mean([score.total for score in scores]):,.0f}"]
+        judged = [score.judged(found.delay) for score in scores]
+        cells = [_mean([sum(each) for each in judged], 0)]
         cells.append(_number(found.normalised(world.name, policy), 2))
         cells.append("" if policy == hero else str(found.over(world.name, hero, policy)))
-        cells.append(_number(float(np.median([each for score in scores for each in score.welfare])), 1))
+        cells.append(_number(float(np.median([one for each in judged for one in each])), 1))
         for name, _, _, factor, digits in _FIGURES:
             cells.append(_mean([factor * getattr(score, name) for score in scores], digits))
-        cells.append(_mean([score.bidders_surplus for score in scores], 0))
-        cells.append(_mean([sum(score.welfare_last) for score in scores], 0))
+        # What is counted to another token changes value alone, not charges or cost.
+        later = [sum(each) - score.total for each, score in zip(judged, scores, strict=True)]
+        cells.append(_mean([score.bidders_surplus + more for score, more in zip(scores, later, strict=True)], 0))
+        cells.append(_mean([sum(score.judged(_other(found))) for score in scores], 0))
         cells += [_mean([score.loss_per_request for score in scores], 2)] if ungraded else []
         rows[policy] = cells
     return rows
@@ -118,6 +128,11 @@ def _ungraded(found: Contest, world: str) -> float:
     """The share of requests that nobody can grade."""
     scores: list[Score] = [score for (name, _, _), score in found.scores.items() if name == world]
     return sum(score.ungraded for score in scores) / max(sum(score.served + score.declined for score in scores), 1)
+
+
+def _other(found: Contest) -> str:
+    """The delay that is not compared."""
+    return next(name for name in DELAYS if name != found.delay)
 
 
 def _mean(values: list[float], digits: int) -> str:

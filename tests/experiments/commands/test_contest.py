@@ -72,6 +72,20 @@ def test_who_got_the_welfare_is_told_by_worth(contest: Callable[..., Ran]) -> No
     assert row["deciles"][-1] == {"low": 50, "high": 50, "conversations": 2, "mean": 2000, "median": 2000}
 
 
+def test_waits_to_the_last_token_judge_the_same_runs(contest: Callable[..., Ran]) -> None:
+    who = ("--policy", "random", "--policy", "iemas", "--seeds", "2")
+    _, first, _ = contest(*who)
+    code, last, err = contest(*who, "--delay", "last-token")
+    assert code == 0, err
+    assert len(Path("runs/contest.jsonl").read_text().splitlines()) == 4
+    # 3,000 to the first token and 2,500 to the last; bidders' surplus, 3, is less by the difference.
+    assert "judged to the last token" in last and "judged to the last token" not in first
+    assert "-497" in last and "-497" not in first
+    assert "800 | 800" in last and "1,000 | 1,000" in first
+    said = json.loads(contest(*who, "--delay", "last-token", "--json")[1])
+    assert said["delay"] == "last-token" and said["by_worth"][0]["deciles"][-1]["mean"] == 1700
+
+
 def test_without_names_all_rivals_play(contest: Callable[..., Ran]) -> None:
     _, out, _ = contest("--seeds", "1", "--json")
     played = {score["policy"] for score in json.loads(out)["scores"]}
@@ -84,6 +98,7 @@ def test_without_names_all_rivals_play(contest: Callable[..., Ran]) -> None:
         (("--policy", "psychic"), "no policy 'psychic'; there are: iemas"),
         (("--policy", "no_such_module:Policy"), "run where no_such_module.py lies"),
         (("--preset", "cheap"), "no preset 'cheap'"),
+        (("--delay", "median"), "no delay 'median'; there are: first-token, last-token"),
         (("--preferences", "no_such_module:draw"), "run where no_such_module.py lies"),
         (("--data", "no-such-file.json"), "neither a file nor a name"),
         (("--data", "."), "is a folder; name its files"),

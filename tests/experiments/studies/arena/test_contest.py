@@ -161,6 +161,15 @@ def test_scores_are_read_by_world_policy_and_seed() -> None:
         found.of("w", "sticky")
 
 
+def test_what_is_compared_counts_waits_as_asked() -> None:
+    later = replace(SCORE, welfare_last=(0.5, 1.0))
+    found = Contest((0,), {("w", "iemas", 0): SCORE, ("w", "random", 0): later})
+    assert found.over("w", "iemas", "random").share == 0
+    found.delay = "last-token"
+    assert found.over("w", "iemas", "random").share == pytest.approx(2.5 / 1.5 - 1)
+    assert found.normalised("w", "random") == 0 and found.normalised("w", "iemas") == 1
+
+
 def test_seeds_are_nobodys_choice() -> None:
     assert seeds_of("abc", 3) == seeds_of("abc", 5)[:3] != seeds_of("abd", 3)
     assert len(set(seeds_of("abc", 50))) == 50
