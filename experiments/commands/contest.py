@@ -28,6 +28,14 @@ def contest(
     preferences: Annotated[
         str | None, typer.Option(help="Your bidders: mine:draw, a function of a numpy Generator.")
     ] = None,
+    correlation: Annotated[
+        list[float] | None,
+        typer.Option(
+            min=-1,
+            max=1,
+            help="Of worth and delay cost of bidders who differ; repeatable, each a world of its own.  [default: 0]",
+        ),
+    ] = None,
     dialogues: Annotated[int, typer.Option(min=1, help="Dialogues of each file.")] = 20,
     turns: Annotated[int, typer.Option(min=1, help="Turns of each dialogue.")] = 12,
     slots: Annotated[
@@ -54,13 +62,15 @@ def contest(
     Bidders report, and every policy forecasts, waits to the first token; --delay last-token judges the same runs by
     waits to the last one.
 
+    Several worlds end in a table of what is gained in each.
+
     Example: iemas contest --policy iemas --policy mine:Policy --policy random --rate 0.5 --rate 2
     """
     from rich.console import Console
 
     from experiments.commands.output import progress_bar
     from experiments.studies.arena import contest as arena
-    from experiments.studies.arena.table import as_dict, decile_tables, tables
+    from experiments.studies.arena.table import across, as_dict, decile_tables, tables
 
     worlds = [
         arena.World(
@@ -71,8 +81,10 @@ def contest(
             dialogues=dialogues,
             turns=turns,
             preferences=preferences,
+            correlation=together,
         )
         for each in dict.fromkeys(rate or [0.5])
+        for together in dict.fromkeys(correlation or [0.0])
     ]
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("runs", total=None)
@@ -92,3 +104,5 @@ def contest(
     for world in worlds:
         for table in (*tables(found, world, console.width), *decile_tables(found, world, console.width)):
             console.print(table)
+    for table in across(found, console.width):
+        console.print(table)

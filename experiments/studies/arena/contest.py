@@ -36,7 +36,8 @@ class World:
     """A cell by names, which a process of its own can build: files, rate, preset, agents by number, capacity.
 
     `data` are names or files; `dialogues` and `turns` cut each. `skill`, where given, is every agent's;
-    `preferences` draws bidders of yours, such as `mine:draw`, instead of the preset's.
+    `preferences` draws bidders of yours, such as `mine:draw`, instead of the preset's; `correlation` is of worth and
+    delay cost where the preset's bidders differ, in [-1, 1].
     """
 
     data: tuple[str, ...]
@@ -48,6 +49,7 @@ class World:
     turns: int = 12
     skill: float | None = None
     preferences: str | None = None
+    correlation: float = 0.0
 
     @property
     def name(self) -> str:
@@ -60,6 +62,7 @@ class World:
         parts += [f"slots {self.slots}"] if self.slots is not None else []
         parts += [f"skill {_written(self.skill)}"] if self.skill is not None else []
         parts += [f"bidders of {self.preferences}"] if self.preferences else []
+        parts += [f"correlation {_written(self.correlation)}"] if self.correlation else []
         return ", ".join(parts)
 
     def fleet(self) -> tuple[SimulatedAgent, ...]:
@@ -83,7 +86,7 @@ class World:
             DatasetError, StudyError: it names what does not exist.
         """
         corpora = tuple(_corpus(name, self.dialogues, self.turns) for name in self.data)
-        preset = find_preset(self.preset, self.preferences)
+        preset = find_preset(self.preset, self.preferences, self.correlation)
         return Cell(self.name, corpora, self.rate, preset, self.fleet(), self.slots)
 
 
@@ -115,6 +118,10 @@ class Contest:
     def policies(self, world: str) -> list[str]:
         """Who played in a world."""
         return list(dict.fromkeys(policy for name, policy, _ in self.scores if name == world))
+
+    def total(self, world: str, policy: str) -> float:
+        """A policy's welfare in a world at all seeds together."""
+        return sum(sum(score.judged(self.delay)) for score in self.of(world, policy))
 
     def over(self, world: str, one: str, other: str) -> Difference:
         """What `one` gains over `other`, in welfare."""
@@ -167,7 +174,7 @@ def contest(
     for name in wanted:
         find_policy(name, known)(0)
     for world in worlds:
-        find_preset(world.preset, world.preferences)
+        find_preset(world.preset, world.preferences, world.correlation)
     _require_names(worlds)
     _require_writable(kept)
     found = Contest(tuple(seeds), delay=delay)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from experiments.routers.catalogue import INFORMED
 from experiments.studies.arena.contest import Contest, World
 from experiments.studies.arena.deciles import deciles
 from experiments.studies.arena.fitted import fitted
@@ -70,8 +71,26 @@ def decile_tables(found: Contest, world: World, width: int) -> "list[Table]":
     if len(shares[names[0]]) < 2:
         return []
     headings = [(f"{each.low:,.3g} to {each.high:,.3g}", f"{each.conversations} of them") for each in shares[names[0]]]
-    rows = {name: [f"{each.mean:,.0f} | {each.median:,.0f}" for each in shares[name]] for name in names}
+    rows = {name: [f"{_number(each.mean, 0)} | {_number(each.median, 0)}" for each in shares[name]] for name in names}
     return fitted("a dialogue's welfare (mean | median) by its bidder's worth", headings, rows, width)
+
+
+def across(found: Contest, width: int) -> "list[Table]":
+    """What the first policy gains over each other in each world, and over the best of the informed rivals there.
+
+    Empty for one world or one policy.
+    """
+    worlds = list(dict.fromkeys(world for world, _, _ in found.scores))
+    hero, *others = _heroes_first(found, worlds[0])
+    if len(worlds) < 2 or not others:
+        return []
+    rows = {name: [str(found.over(world, hero, name)) for world in worlds] for name in others}
+    informed = [name for name in others if name in INFORMED]
+    if len(informed) > 1:
+        best = [max(informed, key=lambda name: found.total(world, name)) for world in worlds]
+        rows["best informed"] = [f"{name}: {rows[name][k]}" for k, name in enumerate(best)]
+    headings = [tuple(world.split(", ")) for world in worlds]
+    return fitted(f"{hero} gains in welfare, {found.delay.replace('-', ' ')}", headings, rows, width, first="over")
 
 
 def as_dict(found: Contest) -> dict[str, object]:
@@ -140,7 +159,7 @@ def _mean(values: list[float], digits: int) -> str:
 
 
 def _number(value: float, digits: int) -> str:
-    return "-" if isnan(value) else f"{value:,.{digits}f}"
+    return "-" if isnan(value) else f"{round(value, digits) + 0.0:,.{digits}f}"
 
 
 def _plain(figures: dict[str, object]) -> dict[str, object]:

@@ -86,6 +86,15 @@ def test_waits_to_the_last_token_judge_the_same_runs(contest: Callable[..., Ran]
     assert said["delay"] == "last-token" and said["by_worth"][0]["deciles"][-1]["mean"] == 1700
 
 
+def test_correlations_are_worlds_and_several_worlds_are_told_together(contest: Callable[..., Ran]) -> None:
+    who = ("--policy", "iemas", "--policy", "greedy", "--policy", "tiers")
+    code, out, err = contest(*who, "--correlation", "-0.8", "--correlation", "0", "--seeds", "1")
+    assert code == 0, err
+    assert "shipped, 0.5/s, differing, correlation -0.8: 1 seeds" in out and "shipped, 0.5/s, differing: 1" in out
+    assert "iemas gains in welfare, first token" in out and "best informed" in out and "greedy: +0.0 %" in out
+    assert "best informed" not in contest(*who, "--seeds", "1")[1]
+
+
 def test_without_names_all_rivals_play(contest: Callable[..., Ran]) -> None:
     _, out, _ = contest("--seeds", "1", "--json")
     played = {score["policy"] for score in json.loads(out)["scores"]}
@@ -98,6 +107,7 @@ def test_without_names_all_rivals_play(contest: Callable[..., Ran]) -> None:
         (("--policy", "psychic"), "no policy 'psychic'; there are: iemas"),
         (("--policy", "no_such_module:Policy"), "run where no_such_module.py lies"),
         (("--preset", "cheap"), "no preset 'cheap'"),
+        (("--preset", "varied", "--correlation", "0.8"), "a correlation is of the bidders that preset"),
         (("--delay", "median"), "no delay 'median'; there are: first-token, last-token"),
         (("--preferences", "no_such_module:draw"), "run where no_such_module.py lies"),
         (("--data", "no-such-file.json"), "neither a file nor a name"),

@@ -68,6 +68,7 @@ def test_different_worlds_have_different_names() -> None:
         replace(WORLD, dialogues=2),
         *(replace(WORLD, turns=turns) for turns in (2, 12)),
         *(replace(WORLD, skill=skill) for skill in (0.0, 0.6, 0.60000001)),
+        *(replace(WORLD, correlation=correlation) for correlation in (-0.8, 0.8, 0.8000001)),
         *(replace(WORLD, preferences=preferences) for preferences in ("mine:draw", "mine:other")),
     ]
     for one, other in combinations(worlds, 2):
@@ -99,6 +100,7 @@ def test_twins_are_agents_of_their_own() -> None:
         (["iemas", "psychic"], WORLD, "no policy 'psychic'; there are: iemas, "),
         (["nowhere_at_all:Policy"], WORLD, "run where nowhere_at_all.py lies"),
         (["random"], replace(WORLD, preset="cheap"), "no preset 'cheap'"),
+        (["random"], replace(WORLD, preset="varied", correlation=0.8), "a correlation is of the bidders that preset"),
         (["random"], replace(WORLD, preferences="nowhere_at_all:draw"), "run where nowhere_at_all.py lies"),
     ],
 )
