@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,19 @@ def test_correlations_are_worlds_and_several_worlds_are_told_together(contest: C
     assert "shipped, 0.5/s, differing, correlation -0.8: 1 seeds" in out and "shipped, 0.5/s, differing: 1" in out
     assert "iemas gains in welfare, first token" in out and "best informed" in out and "greedy: +0.0 %" in out
     assert "best informed" not in contest(*who, "--seeds", "1")[1]
+
+
+def test_a_table_says_where_answers_cannot_be_graded() -> None:
+    world = World(("talks.json",), 1.0)
+    ungraded = replace(SCORE, ungraded=1)
+    said = {}
+    for score in (SCORE, ungraded):
+        [table] = tables(Contest((0,), {(world.name, "iemas", 0): score}), world, 250)
+        said[score] = str(table.caption), [str(column.header) for column in table.columns]
+    caption, headings = said[ungraded]
+    assert "of 50 % of requests nobody can grade the answer" in caption and "loss\na request" in headings
+    caption, headings = said[SCORE]
+    assert "grade" not in caption and "loss\na request" not in headings
 
 
 def test_without_names_all_rivals_play(contest: Callable[..., Ran]) -> None:

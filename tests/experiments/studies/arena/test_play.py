@@ -116,8 +116,8 @@ def test_a_score_is_plain_data_and_back() -> None:
     assert nan not in found.welfare
 
 
-def corpus() -> Corpus:
-    made = tuple(replace(dialogue(f"d{k}", graded=True), context=f"Quay {k}. " * 30) for k in range(3))
+def corpus(*, graded: bool = True) -> Corpus:
+    made = tuple(replace(dialogue(f"d{k}", graded=graded), context=f"Quay {k}. " * 30) for k in range(3))
     return Corpus("made up", made, "none", "a test", "0" * 64, "native")
 
 
@@ -129,3 +129,18 @@ def test_a_run_repeats_itself_and_meets_the_presets_prices() -> None:
     assert len(first.welfare) == 3 and first.served + first.declined <= 6
     dear = TokenPrices(*(100 * price for price in (SMALL_PRICES.fresh, SMALL_PRICES.cached, SMALL_PRICES.output)))
     assert play(make, replace(cell, preset=replace(cell.preset, prices=dear)), 3).cost > 20 * first.cost
+
+
+@pytest.mark.parametrize("policy", ["iemas", "cache-aware"])
+def test_where_nobody_can_grade_all_that_counts_is_delay_and_cost(policy: str) -> None:
+    """If answers counted as right for want of a grade, the cheapest agent would be the best by definition."""
+    cell = Cell("ungraded", (corpus(graded=False),), 1.0, PRESETS["differing"])
+    found = play(rivals(cell.fleet)[policy], cell, 3)
+    assert found.ungraded == found.served + found.declined > 0 and found.served > 0
+    assert max(found.welfare) <= 0 and max(found.welfare_last) <= 0
+    assert found.total == pytest.approx(-found.loss)
+    assert found.loss >= found.cost * found.served
+    # The same run is worth the same, however good its agents are taken to be.
+    run = replace(RUN, served=RUN.served[1:], declined=())
+    masters = tuple(replace(agent, skill=1.0) for agent in CELL.fleet)
+    assert score(run, LOAD, CELL) == score(run, LOAD, replace(CELL, fleet=masters))
