@@ -38,6 +38,10 @@ def contest(
     ] = None,
     dialogues: Annotated[int, typer.Option(min=1, help="Dialogues of each file.")] = 20,
     turns: Annotated[int, typer.Option(min=1, help="Turns of each dialogue.")] = 12,
+    warm_up: Annotated[
+        int,
+        typer.Option(min=0, help="Graded dialogues of each file, its last, that agents have answered before."),
+    ] = 0,
     slots: Annotated[
         int | None,
         typer.Option(min=1, help="Requests that an agent may serve at once.  [default: its engine's own]"),
@@ -62,6 +66,9 @@ def contest(
     Bidders report, and every policy forecasts, waits to the first token; --delay last-token judges the same runs by
     waits to the last one.
 
+    --warm-up keeps dialogues out of the contest, from which the auction and its informed rivals learn beforehand which
+    model answers right; policies of your own and paper-auction do not.
+
     Several worlds end in a table of what is gained in each.
 
     Example: iemas contest --policy iemas --policy mine:Policy --policy random --rate 0.5 --rate 2
@@ -82,6 +89,7 @@ def contest(
             turns=turns,
             preferences=preferences,
             correlation=together,
+            warm_up=warm_up,
         )
         for each in dict.fromkeys(rate or [0.5])
         for together in dict.fromkeys(correlation or [0.0])

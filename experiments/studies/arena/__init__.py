@@ -1,5 +1,6 @@
 """The arena: the auction and its rivals in one world, with the same room, knowledge and right to decline, in pairs.
 
+warm_up  what agents answered before, graded, for all who forecast
 rivals   who competes, by name, and what each knows
 play     one run: a policy, a cell, a seed; and what it was worth to whom
 pairs    differences between policies, with intervals

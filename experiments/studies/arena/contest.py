@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from experiments.data import Corpus, load, locate
+from experiments.data import Corpus, Dialogue, load, locate
 from experiments.errors import DatasetError, StudyError
 from experiments.routers.catalogue import find_policy
 from experiments.studies.arena.pairs import Difference, compare, normalised
 from experiments.studies.arena.play import DELAYS, Cell, Score, play
 from experiments.studies.arena.rivals import everybody, rivals
+from experiments.studies.arena.warm_up import lessons
 from experiments.worlds.fleets import FLEET, SimulatedAgent
 from experiments.worlds.presets import find_preset
 
@@ -37,7 +38,8 @@ class World:
 
     `data` are names or files; `dialogues` and `turns` cut each. `skill`, where given, is every agent's;
     `preferences` draws bidders of yours, such as `mine:draw`, instead of the preset's; `correlation` is of worth and
-    delay cost where the preset's bidders differ, in [-1, 1].
+    delay cost where the preset's bidders differ, in [-1, 1]. The last `warm_up` dialogues of each file are kept out of
+    the contest: the auction and its informed rivals have seen every agent's answers to them graded.
     """
 
     data: tuple[str, ...]
@@ -50,6 +52,7 @@ class World:
     skill: float | None = None
     preferences: str | None = None
     correlation: float = 0.0
+    warm_up: int = 0
 
     @property
     def name(self) -> str:
@@ -63,6 +66,7 @@ class World:
         parts += [f"skill {_written(self.skill)}"] if self.skill is not None else []
         parts += [f"bidders of {self.preferences}"] if self.preferences else []
         parts += [f"correlation {_written(self.correlation)}"] if self.correlation else []
+        parts += [f"{self.warm_up} to warm up"] if self.warm_up else []
         return ", ".join(parts)
 
     def fleet(self) -> tuple[SimulatedAgent, ...]:
@@ -85,9 +89,10 @@ class World:
         Raises:
             DatasetError, StudyError: it names what does not exist.
         """
-        corpora = tuple(_corpus(name, self.dialogues, self.turns) for name in self.data)
+        read = [_corpus(name, self.dialogues, self.turns, self.warm_up) for name in self.data]
+        corpora, before = tuple(corpus for corpus, _ in read), tuple(one for _, more in read for one in more)
         preset = find_preset(self.preset, self.preferences, self.correlation)
-        return Cell(self.name, corpora, self.rate, preset, self.fleet(), self.slots)
+        return Cell(self.name, corpora, self.rate, preset, self.fleet(), self.slots, warm_up=before)
 
 
 #: A run to do: a world, a policy, a seed.
@@ -175,6 +180,9 @@ def contest(
         find_policy(name, known)(0)
     for world in worlds:
         find_preset(world.preset, world.preferences, world.correlation)
+        if world.warm_up:
+            made = world.cell()
+            lessons(made.warm_up, made.fleet, 0)
     _require_names(worlds)
     _require_writable(kept)
     found = Contest(tuple(seeds), delay=delay)
@@ -254,7 +262,7 @@ def commit() -> str:
 
 def _play(world: World, policy: str, seed: int) -> Score:
     cell = world.cell()
-    return play(find_policy(policy, everybody(cell.fleet)), cell, seed)
+    return play(find_policy(policy, everybody(cell.fleet, lessons(cell.warm_up, cell.fleet, seed))), cell, seed)
 
 
 def _written(number: float) -> str:
@@ -263,10 +271,15 @@ def _written(number: float) -> str:
 
 
 @cache
-def _corpus(name: str, dialogues: int, turns: int) -> Corpus:
-    corpus = load(locate(name)).first(dialogues).shortened(turns)
-    longest = max((len(one.context.split()) for one in corpus.dialogues), default=0)
-    return corpus.capped(400) if longest > 400 else corpus
+def _corpus(name: str, dialogues: int, turns: int, warm_up: int) -> tuple[Corpus, tuple[Dialogue, ...]]:
+    """The contest's dialogues of a file, and those of its end that are to warm up on."""
+    whole = load(locate(name)).shortened(turns)
+    longest = max((len(one.context.split()) for one in whole.dialogues), default=0)
+    whole = whole.capped(400) if longest > 400 else whole
+    held = len(whole.dialogues) - warm_up
+    if held < 1:
+        raise StudyError(f"{name} has {len(whole.dialogues)} dialogues; a warm-up of {warm_up} leaves none to play")
+    return whole.first(min(dialogues, held)), whole.dialogues[held:]
 
 
 @cache

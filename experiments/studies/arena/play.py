@@ -14,7 +14,7 @@ from math import nan
 import numpy as np
 
 from allocation import MICROS
-from experiments.data import Corpus, arrivals
+from experiments.data import Corpus, Dialogue, arrivals
 from experiments.errors import StudyError
 from experiments.worlds.fleets import FLEET, SimulatedAgent, simulated_fleet
 from experiments.worlds.presets import Preset
@@ -28,7 +28,10 @@ DELAYS = ("first-token", "last-token")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A world: dialogues, how many begin a second, who bids, which agents, how many requests an agent may serve."""
+    """A world: dialogues, how many begin a second, who bids, which agents, how many requests an agent may serve.
+
+    `warm_up` are dialogues that are none of them, which agents have answered before (`warm_up.lessons`).
+    """
 
     name: str
     corpora: tuple[Corpus, ...]
@@ -38,6 +41,7 @@ class Cell:
     slots: int | None = None
     think_time_s: float = 5.0
     max_tokens: int = 48
+    warm_up: tuple[Dialogue, ...] = ()
 
     def workload(self, seed: int) -> Workload:
         """Who talks about what, and when."""

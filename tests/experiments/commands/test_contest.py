@@ -122,6 +122,7 @@ def test_without_names_all_rivals_play(contest: Callable[..., Ran]) -> None:
         (("--policy", "no_such_module:Policy"), "run where no_such_module.py lies"),
         (("--preset", "cheap"), "no preset 'cheap'"),
         (("--preset", "varied", "--correlation", "0.8"), "a correlation is of the bidders that preset"),
+        (("--warm-up", "14"), "has 14 dialogues; a warm-up of 14 leaves none to play"),
         (("--delay", "median"), "no delay 'median'; there are: first-token, last-token"),
         (("--preferences", "no_such_module:draw"), "run where no_such_module.py lies"),
         (("--data", "no-such-file.json"), "neither a file nor a name"),
