@@ -21,7 +21,7 @@ def fitted(
     Args:
         headings: lines above each column.
         rows: a cell for each of the headings, by name.
-        caption: goes below the last table.
+        caption: goes below the widest table, where it wraps least.
         first: heading of the names.
     """
     from rich import box
@@ -39,12 +39,13 @@ def fitted(
         if groups[-1] and left + sum(widths[i] for i in groups[-1]) + needed > width:
             groups.append([])
         groups[-1].append(k)
+    widest = max(groups, key=lambda group: sum(widths[k] for k in group))
     made = []
     for group in groups:
         table = Table(
             title=Text(title, "bold") if group is groups[0] else None,
             title_justify="left",
-            caption=Text(caption, "dim") if caption and group is groups[-1] else None,
+            caption=Text(caption, "dim") if caption and group is widest else None,
             caption_justify="left",
             box=box.SIMPLE_HEAD,
             padding=(0, 1, 0, 0),
