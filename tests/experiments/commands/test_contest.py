@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -107,6 +109,18 @@ def test_a_table_says_where_answers_cannot_be_graded() -> None:
     assert "of 50 % of requests nobody can grade the answer" in caption and "loss\na request" in headings
     caption, headings = said[SCORE]
     assert "grade" not in caption and "loss\na request" not in headings
+
+
+def test_the_commands_of_the_page_are_commands(contest: Callable[..., Ran]) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "contests.md").read_text()
+    commands = re.findall(
+        r"^```\n *(?:for [^\n]*\n *)?(iemas contest .*?)\n(?:done\n)?```", page, re.DOTALL | re.MULTILINE
+    )
+    assert len(commands) == 6
+    for command in commands:
+        _, _, *options = shlex.split(command.replace("\\\n", " ").replace("$name", "shipped"))
+        code, _, err = contest(*options)
+        assert code == 0, (command, err)
 
 
 def test_without_names_all_rivals_play(contest: Callable[..., Ran]) -> None:
