@@ -8,6 +8,7 @@ leaves `WAITING` competes again until its patience ends. What breaks on the way 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Literal
 
 import numpy as np
@@ -372,12 +373,13 @@ class Router:
 
     def _carry_out(self, batch: Sequence[Waiting], decision: Decision, fleet: Fleet) -> None:
         positions = np.arange(len(batch)) if decision.positions is None else np.asarray(decision.positions)
-        for i in map(int, np.argsort(positions, kind="stable")):
-            waiting, agent = batch[i], int(decision.agents[i])
-            if agent == UNSERVED:
-                self._turn_away(waiting)
-            elif agent >= 0:
-                self._place(waiting, agent, decision, i, fleet)
+        with self._books.together() if len(batch) > 1 else nullcontext():
+            for i in map(int, np.argsort(positions, kind="stable")):
+                waiting, agent = batch[i], int(decision.agents[i])
+                if agent == UNSERVED:
+                    self._turn_away(waiting)
+                elif agent >= 0:
+                    self._place(waiting, agent, decision, i, fleet)
         for agent in range(len(self._agents)):
             self._dispatcher.pump(agent)
         again = [batch[int(i)] for i in np.flatnonzero(decision.agents == WAITING)]
