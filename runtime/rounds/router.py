@@ -28,6 +28,7 @@ from runtime.rounds.admission import admit, admit_relayed
 from runtime.rounds.decisions import check_decision
 from runtime.rounds.dispatch import Dispatcher, Grade
 from runtime.rounds.health import Health
+from runtime.rounds.probing import Probing
 from runtime.rounds.queue import Queue
 from runtime.rounds.records import RoundRules, RoundStatistics
 from runtime.rounds.relay import HungUp, Live, Relayed
@@ -147,6 +148,8 @@ class Router:
         self._books.resume()
         self.policy.attach(self._agents)
         self._loop_task = asyncio.create_task(self._run_rounds(), name="rounds")
+        probing = Probing(self.engines, self._health, self._wake.set)
+        self._probing = asyncio.create_task(probing.run(), name="probes") if probing.useful else None
 
     async def stop(self) -> None:
         """Stop the rounds, cancel what is in flight without charging for it, and write what the books still lack.
@@ -158,8 +161,10 @@ class Router:
         if self._loop_task is None:
             return
         task, self._loop_task = self._loop_task, None
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        tasks = [each for each in (task, self._probing) if each is not None]
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         error = EngineError("the router was stopped")
         self._fail_all(error)
         await self._dispatcher.stop(error)
