@@ -284,7 +284,7 @@ def faulty_answer(request: Request, fault: str) -> list[bytes | str]:
         answer["usage"]["prompt_tokens_details"] = None
     elif fault == "nullchoices":
         answer["choices"] = None
-    elif fault == "u2028":
+    elif fault == "u2028" and request.chat:
         answer["choices"][0]["message"]["content"] = f"{request.tag} a\u2028b\u0085c\u2029d"
     body = json.dumps(answer, ensure_ascii=False).encode()
     if fault == "extra":
