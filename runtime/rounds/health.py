@@ -37,18 +37,20 @@ class _State:
 
 
 class Health:
-    """Which of M engines are in the market."""
+    """Which of M engines are in the market; `askable` are those that can be asked how they are (`Probing`)."""
 
-    def __init__(self, agents: int) -> None:
+    def __init__(self, agents: int, askable: Iterable[int] = ()) -> None:
         self._states = [_State() for _ in range(agents)]
+        self._askable = frozenset(askable)
 
     def alive(self, now_s: float) -> NDArray[np.bool_]:
         """(M,) who may be given requests."""
-        return np.array([state.out_until_s <= now_s for state in self._states])
+        return np.array([state.out_until_s <= now_s and not self.probed(j) for j, state in enumerate(self._states)])
 
     def next_trial_s(self, now_s: float) -> float | None:
         """When the next engine that is out will be tried again; None if none is out."""
-        times = [state.out_until_s for state in self._states if state.out_until_s > now_s]
+        states = [state for j, state in enumerate(self._states) if not self.probed(j)]
+        times = [state.out_until_s for state in states if state.out_until_s > now_s]
         return min(times, default=None)
 
     def hopeful(self, agents: Iterable[int]) -> bool:
@@ -80,8 +82,8 @@ class Health:
             state.outs += 1
 
     def probed(self, agent: int) -> bool:
-        """Whether to ask it how it is: it could not be reached, and has produced nothing since."""
-        return self._states[agent].unreachable
+        """Whether to ask it how it is: it could not be reached, and is left out until it says that it is well."""
+        return agent in self._askable and self._states[agent].unreachable
 
     def recovered(self, agent: int) -> None:
         """It says that it is well: it is on trial at once."""

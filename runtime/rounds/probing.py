@@ -16,6 +16,11 @@ _log = logging.getLogger(__name__)
 _EVERY_S = 0.5
 
 
+def askable(engines: Sequence[Engine]) -> list[int]:
+    """Numbers of the engines that can be asked."""
+    return [j for j, engine in enumerate(engines) if hasattr(engine, "healthy")]
+
+
 class Probing:
     """Probes for one router, one at a time for each engine.
 
@@ -29,18 +34,13 @@ class Probing:
         self._engines, self._health, self._wake = engines, health, wake
         self._asked: dict[int, asyncio.Task[None]] = {}
 
-    @property
-    def useful(self) -> bool:
-        """Whether any engine can be asked."""
-        return any(hasattr(engine, "healthy") for engine in self._engines)
-
     async def run(self) -> None:
         """Probe until cancelled."""
         try:
             while True:
                 await asyncio.sleep(_EVERY_S)
                 for j, engine in enumerate(self._engines):
-                    if hasattr(engine, "healthy") and self._health.probed(j) and j not in self._asked:
+                    if self._health.probed(j) and j not in self._asked:
                         self._asked[j] = asyncio.create_task(self._ask(j, engine), name=f"probe {engine.name}")
         finally:
             for task in self._asked.values():

@@ -28,7 +28,7 @@ from runtime.rounds.admission import admit, admit_relayed
 from runtime.rounds.decisions import check_decision
 from runtime.rounds.dispatch import Dispatcher, Grade
 from runtime.rounds.health import Health
-from runtime.rounds.probing import Probing
+from runtime.rounds.probing import Probing, askable
 from runtime.rounds.queue import Queue
 from runtime.rounds.records import RoundRules, RoundStatistics
 from runtime.rounds.relay import HungUp, Live, Relayed
@@ -131,7 +131,7 @@ class Router:
         self._statistics = RoundStatistics()
         self._telling.clear()
         self._wake = asyncio.Event()
-        self._health = Health(len(self.engines))
+        self._health = Health(len(self.engines), askable(self.engines))
         self._dispatcher = Dispatcher(
             self.engines,
             self._agents,
@@ -149,7 +149,7 @@ class Router:
         self.policy.attach(self._agents)
         self._loop_task = asyncio.create_task(self._run_rounds(), name="rounds")
         probing = Probing(self.engines, self._health, self._wake.set)
-        self._probing = asyncio.create_task(probing.run(), name="probes") if probing.useful else None
+        self._probing = asyncio.create_task(probing.run(), name="probes") if askable(self.engines) else None
 
     async def stop(self) -> None:
         """Stop the rounds, cancel what is in flight without charging for it, and write what the books still lack.

@@ -66,25 +66,27 @@ def test_a_probe_that_fails_is_a_no() -> None:
 
 
 def test_nobody_is_asked_who_is_well_or_busy_or_to_blame() -> None:
-    health = Health(1)
+    health = Health(1, [0])
     assert not health.probed(0)
     health.busy(0, 5.0, 0.0)
     assert not health.probed(0) and not health.alive(1.0)[0]
     health.recovered(0)
     assert not health.alive(1.0)[0], "busy is busy, however well"
-    health = Health(1)
+    health = Health(1, [0])
     for bidder in "ab":
         health.broke(0, bidder, 0.0)
     assert not health.alive(0.5)[0] and not health.probed(0)
-    health = Health(1)
-    health.down(0, 0.0, unreachable=True)
-    assert health.probed(0) and not health.alive(0.5)[0]
-    health.ailing(0, 0.5)
-    assert health.alive(1.0)[0], "an answer within the pause makes it no longer"
-    health.ailing(0, 1.0)
-    assert not health.alive(1.5)[0]
+    for able in ([], [0]):
+        health = Health(1, able)
+        health.down(0, 0.0, unreachable=True)
+        assert bool(able) == health.probed(0) and not health.alive(0.5)[0]
+        assert health.alive(100.0)[0] != bool(able), "who can be asked is asked first"
+    for now in (0.5, 1.0, 3.0, 7.0):
+        assert health.hopeful([0])
+        health.ailing(0, now)
+    assert not health.hopeful([0])
     health.recovered(0)
-    assert health.alive(1.5)[0] and health.on_trial(0) and not health.probed(0)
+    assert health.alive(15.5)[0] and health.on_trial(0) and not health.probed(0)
 
 
 def test_probing_ends_with_the_router() -> None:
