@@ -67,7 +67,7 @@ class Serving:
             assign=ASSIGNMENTS[fleet.rounds.assign],
             ledger=ledger,
             subscribers=[self.receipts.notice, *subscribers],
-            rounds=fleet.rounds.rules(),
+            rounds=fleet.rounds.rules(gathers=getattr(policy(), "gathers", True)),
             settlement=settlement,
             on_error=on_error,
         )
