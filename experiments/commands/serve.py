@@ -36,11 +36,14 @@ def serve(
     from runtime.gateway.app import Gateway
     from runtime.gateway.engines import make_engines
     from runtime.gateway.server import bind, run_gateway
+    from runtime.gateway.watching import Watching
 
     bound = bind(fleet, port)
     engines = make_engines(fleet, logs=logs, progress=_say)
-    serving = make_serving(fleet, engines)
-    gateway = Gateway(fleet, serving)
+    watching = Watching(fleet)
+    serving = make_serving(fleet, engines, subscribers=watching.subscribers, expect=watching.expect)
+    watching.look_at(serving)
+    gateway = Gateway(fleet, serving, watching.admin)
 
     def ready(url: str) -> None:
         names = [agent.name for agent in fleet.agents]

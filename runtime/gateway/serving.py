@@ -31,6 +31,7 @@ class Serving:
         settlement: turns what an auction decided into final charges.
         ledger: the books.
         subscribers: see every event.
+        expect: is told of every request just before it arrives.
         on_error: gets what a subscriber raises, and what could not be entered in the books.
     """
 
@@ -43,10 +44,12 @@ class Serving:
         settlement: Settlement | None = None,
         ledger: Ledger | None = None,
         subscribers: Sequence[Subscriber] = (),
+        expect: Callable[[Asked], None] = lambda asked: None,
         on_error: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
         self.fleet = fleet
         self.receipts = Receipts()
+        self._expect = expect
         numbers = {agent.name: j for j, agent in enumerate(fleet.agents)}
         self.house = House.of(
             engines,
@@ -94,6 +97,7 @@ class Serving:
             answered(body),
             partial(self._call, asked),
         )
+        self._expect(asked)
         try:
             told = await self.house.relay(relayed, asked.stated.preferences, opening(body))
         except Refused as error:
