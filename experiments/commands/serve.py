@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,10 @@ def serve(
     file: Annotated[Path, typer.Argument(help="The fleet, e.g. fleet.toml; docs/fleet.md has the format.")],
     port: Annotated[int | None, typer.Option(help="Listen there instead; 0 takes any free port.", min=0)] = None,
     logs: Annotated[Path | None, typer.Option(help="Folder for NAME.log of each engine that is launched.")] = None,
+    log_requests: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Add a line of JSON for every request that ended; - is standard output."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one line of JSON once requests are taken, for programs.")
     ] = False,
@@ -40,7 +45,8 @@ def serve(
 
     bound = bind(fleet, port)
     engines = make_engines(fleet, logs=logs, progress=_say)
-    watching = Watching(fleet)
+    log_to(log_requests)
+    watching = Watching(fleet, log_requests=log_requests is not None)
     serving = make_serving(fleet, engines, subscribers=watching.subscribers, expect=watching.expect)
     watching.look_at(serving)
     gateway = Gateway(fleet, serving, watching.admin)
@@ -58,6 +64,32 @@ def serve(
         _runner().run(run)
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(130) from None
+    finally:
+        watching.close()
+
+
+def log_to(file: str | None) -> None:
+    """Have the logger `iemas.requests` write its lines there; `-` is standard output, None nowhere.
+
+    Raises:
+        StudyError: the file cannot be written.
+    """
+    from experiments.errors import StudyError
+
+    logger = logging.getLogger("iemas.requests")
+    for old in list(logger.handlers):
+        logger.removeHandler(old)
+        old.close()
+    if file is None:
+        return
+    try:
+        handler = logging.StreamHandler(sys.stdout) if file == "-" else logging.FileHandler(file, encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"cannot write to --log-requests {file}: {error.strerror}; name another file") from None
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
 
 
 def make_serving(fleet: "Fleet", engines: Any, **options: Any) -> Any:

@@ -1,13 +1,17 @@
 """Everything that watches a gateway: who sees its events, who is told of requests before, what an operator is shown."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
-from runtime.events import Subscriber
+from runtime.errors import Refused
+from runtime.events import Abandoned, Declined, Served, Subscriber
 from runtime.gateway.admin import Admin
 from runtime.gateway.backend import Asked
 from runtime.gateway.config import Fleet
+from runtime.gateway.problems import problem_of
 from runtime.gateway.serving import Serving
 from runtime.metrics.tally import Tally
+from runtime.traces.log import RequestLog
+from runtime.traces.stories import End, Facts, Stories, Story, Teller
 
 
 class Watching:
@@ -17,16 +21,22 @@ class Watching:
         serving = Serving(fleet, engines, policy, subscribers=watching.subscribers, expect=watching.expect)
         watching.look_at(serving)
         gateway = Gateway(fleet, serving, watching.admin)
+        ...
+        watching.close()
 
     Args:
         fleet: as checked.
+        log_requests: write a line for every request to the logger `iemas.requests`.
     """
 
-    def __init__(self, fleet: Fleet) -> None:
-        self.tally = Tally([(agent.name, agent.names[0] if agent.names else agent.name) for agent in fleet.agents])
+    def __init__(self, fleet: Fleet, *, log_requests: bool = False) -> None:
+        agents = [(agent.name, agent.names[0] if agent.names else agent.name) for agent in fleet.agents]
+        self.tally = Tally(agents)
         self.admin = Admin(self.tally)
-        self.subscribers: list[Subscriber] = [self.tally]
-        self._expecting: list[Callable[[Asked], None]] = [lambda asked: self.tally.state(asked.stated.source)]
+        self._log = RequestLog(agents, told) if log_requests else None
+        tellers: Sequence[Teller] = [one for one in (self._log,) if one is not None]
+        self._stories = Stories(tellers) if tellers else None
+        self.subscribers: list[Subscriber] = [self.tally, *([] if self._stories is None else [self._stories])]
 
     def look_at(self, serving: Serving) -> None:
         """Where agents' health and the rounds' statistics are."""
@@ -35,5 +45,28 @@ class Watching:
 
     def expect(self, asked: Asked) -> None:
         """A request was admitted and is about to arrive."""
-        for told in self._expecting:
-            told(asked)
+        self.tally.state(asked.stated.source)
+        if self._stories is not None:
+            self._stories.expect(Facts(asked.id, asked.body.model, asked.stated.sources, asked.stated.max_price))
+
+    def close(self) -> None:
+        """Write what waits to be written."""
+        if self._log is not None:
+            self._log.close()
+
+
+def told(story: Story, end: End) -> tuple[int, str]:
+    """What a client was told: the status of HTTP, 499 for those who hung up, and a word for programs."""
+    if isinstance(end, Served):
+        return 200, "ok"
+    if isinstance(end, Abandoned):
+        return 499, "hung_up"
+    error = end if isinstance(end, Declined) else end.error
+    if isinstance(error, Refused):
+        return error.status, "refused"
+    if str(error).endswith("was cancelled"):
+        return 499, "cancelled"
+    problem = problem_of(error)
+    # Once a stream has begun, what breaks is its last event.
+    began = story.first_token_s is not None and story.offer.request.stream
+    return (200 if began else problem.status), problem.code
