@@ -13,6 +13,8 @@ from allocation.errors import MarketError
 
 MICROS = 1_000_000
 MAX_AMOUNT = 2**40
+#: Credits that are within `MAX_AMOUNT` however they are rounded.
+_SURELY = (MAX_AMOUNT - 1) / MICROS
 
 Money = NDArray[np.int64]
 
@@ -27,6 +29,9 @@ def to_micros(credits: ArrayLike, *, name: str = "amount") -> Money:
     Raises:
         MarketError: an entry is NaN, infinite or beyond `MAX_AMOUNT` micro-units; the message names its index.
     """
+    if type(credits) is float and abs(credits) <= _SURELY:
+        # One amount, as each served request brings some.
+        return np.array(round(credits * MICROS), np.int64)
     raw = as_array(credits, name)
     if raw.size and raw.dtype.kind not in "iuf":
         raise MarketError(f"{name} holds {_first(raw)!r}; expected credits, as numbers")

@@ -10,6 +10,7 @@
     trees     `HoeffdingQoS`: online trees for each agent, with an explicit cold start
     quality   `PerQuestion`: the chance that a model answers this question right, as far as questions tell; from vectors
               of an `Embedder`, by default `HashedNgrams`
+    correction  `TreeCorrection`: trees on what `QueueModel` gets wrong, as far as they have foretold better
 
 One round: `PrefixIndex.match` counts the cached tokens, `Features` gathers what the router sees, `QoSModel.predict`
 answers for all N requests on all M agents; after each completion `QoSModel.learn`, `PrefixIndex.observe` and
@@ -19,6 +20,7 @@ The room imports nothing of ours, and river only when a `HoeffdingQoS` is built.
 """
 
 from prediction.caches.prefix import PrefixIndex, Tokens
+from prediction.correction import TreeCorrection
 from prediction.errors import PredictionError
 from prediction.latency.intervals import ConformalIntervals
 from prediction.latency.lengths import OutputLengths
@@ -52,4 +54,5 @@ __all__ = [
     "QueueModel",
     "TokenPrices",
     "Tokens",
+    "TreeCorrection",
 ]

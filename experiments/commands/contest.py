@@ -28,12 +28,28 @@ def contest(
     preferences: Annotated[
         str | None, typer.Option(help="Your bidders: mine:draw, a function of a numpy Generator.")
     ] = None,
+    correlation: Annotated[
+        list[float] | None,
+        typer.Option(
+            min=-1,
+            max=1,
+            help="Of worth and delay cost of bidders who differ; repeatable, each a world of its own.  [default: 0]",
+        ),
+    ] = None,
     dialogues: Annotated[int, typer.Option(min=1, help="Dialogues of each file.")] = 20,
     turns: Annotated[int, typer.Option(min=1, help="Turns of each dialogue.")] = 12,
+    warm_up: Annotated[
+        int,
+        typer.Option(min=0, help="Graded dialogues of each file, its last, that agents have answered before."),
+    ] = 0,
     slots: Annotated[
         int | None,
         typer.Option(min=1, help="Requests that an agent may serve at once.  [default: its engine's own]"),
     ] = None,
+    delay: Annotated[
+        str,
+        typer.Option(help="Until when waits count: first-token or last-token. Runs are the same, and not played anew."),
+    ] = "first-token",
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions.")] = 5,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.  [default: as many as cores]")] = None,
     out: Annotated[Path, typer.Option(help="File of finished runs: what it holds is not played again.")] = Path(
@@ -44,7 +60,16 @@ def contest(
     """Play every policy in every world at every seed, and print what each was worth and whether a difference is one.
 
     All meet the same conversations. Intervals are a bootstrap's over seeds and conversations; engines are simulated,
-    skills assumed. Stop it and start it again as you like: with the same --out it goes on where it was.
+    skills assumed. Below each table stands who got the welfare, by what answers are worth to bidders. Stop it and start
+    it again as you like: with the same --out it goes on where it was.
+
+    Bidders report, and every policy forecasts, waits to the first token; --delay last-token judges the same runs by
+    waits to the last one.
+
+    --warm-up keeps dialogues out of the contest, from which the auction and its informed rivals learn beforehand which
+    model answers right; policies of your own and paper-auction do not.
+
+    Several worlds end in a table of what is gained in each.
 
     Example: iemas contest --policy iemas --policy mine:Policy --policy random --rate 0.5 --rate 2
     """
@@ -52,7 +77,7 @@ def contest(
 
     from experiments.commands.output import progress_bar
     from experiments.studies.arena import contest as arena
-    from experiments.studies.arena.table import as_dict, tables
+    from experiments.studies.arena.table import across, as_dict, decile_tables, tables
 
     worlds = [
         arena.World(
@@ -63,8 +88,11 @@ def contest(
             dialogues=dialogues,
             turns=turns,
             preferences=preferences,
+            correlation=together,
+            warm_up=warm_up,
         )
         for each in dict.fromkeys(rate or [0.5])
+        for together in dict.fromkeys(correlation or [0.0])
     ]
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("runs", total=None)
@@ -72,6 +100,7 @@ def contest(
             worlds,
             range(seeds),
             policy or (),
+            delay=delay,
             kept=out,
             workers=workers,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
@@ -81,5 +110,7 @@ def contest(
         return
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     for world in worlds:
-        for table in tables(found, world, console.width):
+        for table in (*tables(found, world, console.width), *decile_tables(found, world, console.width)):
             console.print(table)
+    for table in across(found, console.width):
+        console.print(table)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.errors import StudyError
-from prediction import AgentState, Features, HoeffdingQoS, Measured, Pending, QueueModel, TokenPrices
+from prediction import AgentState, Features, HoeffdingQoS, Measured, Pending, QueueModel, TokenPrices, TreeCorrection
 from runtime import Dispatched, Event, Failed, FirstToken, Offer, Served
 from runtime.policies.forecast import Noted
 
@@ -176,7 +176,7 @@ class Foretold:
 
 
 def replayed(trace: Sequence[Timed], depth: int | None = None) -> list[Foretold]:
-    """What the queue model and the Hoeffding trees foretell of a trace.
+    """What the queue model and the Hoeffding trees foretell of a trace, and the one corrected by the other.
 
     The last is the queue model that has seen the whole trace once before: about what is left to the engine's own
     noise, and no model that could be had in time.
@@ -197,10 +197,11 @@ def replayed(trace: Sequence[Timed], depth: int | None = None) -> list[Foretold]
     queue = QueueModel(models, prices, depth=depth)
     first = _queue(rows, queue, agents)
     again = _queue(rows, queue, agents)
-    trees = _trees(rows, [TokenPrices(price, price / 10, 2 * price) for price in prices])
+    lists = [TokenPrices(price, price / 10, 2 * price) for price in prices]
     return [
         Foretold.of("queue", first, rows),
-        Foretold.of("Hoeffding trees", trees, rows),
+        Foretold.of("Hoeffding trees", _trees(rows, lists), rows),
+        Foretold.of("queue + trees", _corrected(rows, first, lists), rows),
         Foretold.of("queue, second pass", again, rows),
     ]
 
@@ -241,18 +242,40 @@ def _trees(rows: Sequence[Timed], prices: Sequence[TokenPrices]) -> list[float]:
             cost = prices[one.agent].cost(one.prompt, one.cached, one.output)
             model.learn(one.agent, seen.pop(k), Measured(one.waited_s, cost, None, one.output))
             continue
-        features = Features(
-            prompt_tokens=np.full((1, m), one.prompt),
-            cached_tokens=np.full((1, m), one.believed),
-            max_tokens=np.array([one.max_tokens]),
-            turn=np.array([one.turn]),
-            inflight=np.full(m, one.inflight),
-            slots=np.full(m, one.slots),
-            backlog_tokens=np.full(m, one.backlog),
-        )
+        features = _features(one, m)
         said[k] = float(model.predict(features).latency[0, one.agent])
         seen[k] = features.row(0, one.agent)
     return said
+
+
+def _corrected(rows: Sequence[Timed], queue: Sequence[float], prices: Sequence[TokenPrices]) -> list[float]:
+    """The queue model's predictions, corrected at dispatch by trees that learn at first tokens."""
+    correction = TreeCorrection(prices)
+    said = [0.0] * len(rows)
+    seen: dict[int, tuple[dict[str, float], Floats]] = {}
+    for _, sent, k in _moments(rows):
+        one = rows[k]
+        if not sent:
+            correction.learn(one.agent, *seen.pop(k), one.waited_s)
+            continue
+        features = _features(one, len(prices))
+        experts = correction.experts(features, np.full((1, len(prices)), queue[k]))[:, 0, one.agent]
+        said[k] = float(correction.mix(experts))
+        seen[k] = features.row(0, one.agent), experts
+    return said
+
+
+def _features(one: Timed, agents: int) -> Features:
+    """Of a request as it was sent, as if every agent were in the state of the one that got it."""
+    return Features(
+        prompt_tokens=np.full((1, agents), one.prompt),
+        cached_tokens=np.full((1, agents), one.believed),
+        max_tokens=np.array([one.max_tokens]),
+        turn=np.array([one.turn]),
+        inflight=np.full(agents, one.inflight),
+        slots=np.full(agents, one.slots),
+        backlog_tokens=np.full(agents, one.backlog),
+    )
 
 
 def _moments(rows: Sequence[Timed]) -> list[tuple[float, bool, int]]:

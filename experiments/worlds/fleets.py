@@ -68,10 +68,14 @@ class _Replies:
     seed: int
 
     def __call__(self, request: Request) -> str:
-        draw = hashlib.blake2b(f"{self.seed}/{self.agent.name}/{request.id}".encode(), digest_size=8).digest()
         known = self.answers[request.id]
-        right = int.from_bytes(draw) < self.agent.skill * 2**64
-        return known[0] if right and known else _WRONG
+        return known[0] if known and answers_right(self.agent, self.seed, request.id) else _WRONG
+
+
+def answers_right(agent: SimulatedAgent, seed: int, request: str) -> bool:
+    """Whether an agent is right about the request of this id: drawn by its skill, once and for all."""
+    draw = hashlib.blake2b(f"{seed}/{agent.name}/{request}".encode(), digest_size=8).digest()
+    return int.from_bytes(draw) < agent.skill * 2**64
 
 
 def launched_fleet(models: Sequence[str], show: Callable[[str], None]) -> PricedEngines:

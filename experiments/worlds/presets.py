@@ -90,14 +90,23 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def find_preset(name: str, preferences: str | None = None) -> Preset:
+def find_preset(name: str, preferences: str | None = None, correlation: float = 0.0) -> Preset:
     """The preset of this name, with bidders of yours where `preferences` names them, such as `mine:draw`.
 
+    Args:
+        correlation: of worth and delay cost where bidders differ, as in `differing`.
+
     Raises:
-        StudyError: there is no such preset, or what is named draws no `Preferences`.
+        StudyError: there is no such preset, what is named draws no `Preferences`, or bidders have no correlation that
+            could be set.
     """
     if name not in PRESETS:
         raise StudyError(f"no preset {name!r}; there are: {', '.join(PRESETS)}")
+    if correlation:
+        if name != "differing" or preferences is not None:
+            raise StudyError("a correlation is of the bidders that preset 'differing' draws, and of no others")
+        words = f"{PRESETS[name].description}, correlated {correlation:g} (Gaussian copula)"
+        return replace(PRESETS[name], draw=differing(correlation), description=words)
     if preferences is None:
         return PRESETS[name]
     draw = load_own(preferences)

@@ -9,7 +9,7 @@ import numpy as np
 
 from allocation import Allocation, Market
 from mechanisms import Outcome, Payments
-from mechanisms.settlement import CERTAIN, Execution, Settlement
+from mechanisms.settlement import CERTAIN, Execution, OnPrediction, Settlement
 from prediction import RIGHT
 from runtime.errors import EngineError
 
@@ -40,6 +40,9 @@ def settled(
         quality: as graded, right from `prediction.RIGHT` on; None where there was nothing to grade it by: then serving
             it was all there was to succeed in, and that was certain.
     """
+    if type(settlement) is OnPrediction:
+        # What it comes to, of one request.
+        return charge, measured
     outcome = Outcome(
         Market([[0]], [[predicted]], [1]),
         Allocation(np.array([0])),

@@ -140,16 +140,18 @@ class Gateway:
 
     async def _until_gone(self, asked: Asked, limits: Limits, receive: Receive, began: "_Began") -> None:
         """Serve a request for as long as its client listens."""
-        work = asyncio.ensure_future(self._serve(asked, limits, began))
+        task = asyncio.current_task()
+        assert task is not None
         watch = asyncio.ensure_future(_hung_up(receive))
+        watch.add_done_callback(lambda watch: None if watch.cancelled() else task.cancel())
         try:
-            await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                work.result()
+            await self._serve(asked, limits, began)
+        except asyncio.CancelledError:
+            # Of whoever hung up nobody is told.
+            if not watch.done() or watch.cancelled() or task.uncancel():
+                raise
         finally:
-            for task in (work, watch):
-                task.cancel()
-            await asyncio.gather(work, watch, return_exceptions=True)
+            watch.cancel()
 
     async def _serve(self, asked: Asked, limits: Limits, began: "_Began") -> None:
         async with asyncio.timeout(limits.request_s):

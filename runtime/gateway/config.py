@@ -150,7 +150,7 @@ class Server(Section):
 
     host: Written = Field(default="127.0.0.1", examples=['"127.0.0.1"'])
     port: Port = Field(default=8080, examples=["8080"])
-    ledger: Location = Field(default=Path("iemas.db"), examples=['"iemas.db"'])
+    ledger: Location = Field(default=Path("iemas.db"), validate_default=True, examples=['"iemas.db"'])
 
 
 class Limits(Section):
@@ -208,7 +208,8 @@ class Fleet(Section):
     """A whole file, as checked."""
 
     version: Literal[1] = Field(default=1, examples=["1"], description="of this format")
-    server: Server = Field(default=Server(), examples=["a [server] with port = 8080"])
+    # Validated like what is written: its paths begin at the folder of the file.
+    server: Server = Field(default_factory=dict, validate_default=True, examples=["a [server] with port = 8080"])
     agents: tuple[Agent, ...] = Field(examples=['an [[agents]] with name = "small", model = "smollm2-135m", prices'])
     pools: dict[ModelName, tuple[Name, ...]] = Field(default={}, examples=['{ fast = ["small"] }', '["small"]'])
     hubs: dict[Name, tuple[Name, ...]] = Field(default={}, examples=['{ near = ["small"] }', '["small"]'])

@@ -1,12 +1,12 @@
 """An answer on its way to a client: the engine's bytes, our headers, and a receipt where the client looks for usage."""
 
-import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 import orjson
 
 from allocation.money import MICROS
+from runtime.engines.request import Completion
 from runtime.gateway.backend import Asked
 from runtime.rounds.relay import Live
 
@@ -71,7 +71,10 @@ class Passing:
 
     def receipt(self) -> dict[str, object]:
         """What was measured and what it costs, up to now."""
-        measured, charge, cost = self._live.receipt()
+        return self.told(*self._live.receipt())
+
+    def told(self, measured: Completion, charge: int, cost: int) -> dict[str, object]:
+        """A receipt of what was measured, and what came of it in micro-units."""
         stated = self._asked.stated
         return {
             "id": self._asked.id,
@@ -107,7 +110,7 @@ def spliced(event: bytes, receipt: Mapping[str, object]) -> bytes:
     end = event.rfind(b"}")
     if end < 0:
         return event
-    told = b'"iemas":' + json.dumps(receipt, separators=(",", ":")).encode()
+    told = b'"iemas":' + orjson.dumps(receipt)
     first = event[:end].rstrip().endswith(b"{")
     return event[:end] + (b"" if first else b",") + told + event[end:]
 

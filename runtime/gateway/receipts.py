@@ -28,10 +28,13 @@ class Receipts:
         name, bidder = event.offer.request.id, event.offer.request.bidder
         if isinstance(event, Served | Abandoned):
             begun = self._open.pop(name, None)
-            told = {"id": name} if begun is None else begun[1].receipt()
-            status = "served" if isinstance(event, Served) else "hung_up"
-            charged = {"price": credits(event.charge), "cost": credits(event.cost), "round": event.round}
-            self._keep(name, bidder, {**told, **charged, "status": status})
+            told: dict[str, object] = {"id": name, "price": credits(event.charge), "cost": credits(event.cost)}
+            if begun is not None and isinstance(event, Served):
+                told = begun[1].told(event.completion, event.charge, event.cost)
+            elif begun is not None:
+                told = {**begun[1].receipt(), **told}
+            told["status"] = "served" if isinstance(event, Served) else "hung_up"
+            self._keep(name, bidder, told)
         elif isinstance(event, Declined):
             self._keep(name, bidder, {"id": name, "status": "declined", "price": "0", "reason": event.reason})
         elif isinstance(event, Failed) and not event.retried:

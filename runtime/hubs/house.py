@@ -77,7 +77,9 @@ class House:
                 policy(),
                 [prices[j] for j in some],
                 ledger=books,
-                subscribers=[_renumbering(some, one) for one in subscribers] if len(members) > 1 else subscribers,
+                subscribers=[_renumbering(some, len(engines), one) for one in subscribers]
+                if len(members) > 1
+                else subscribers,
                 **options,
             )
             for some in members
@@ -129,11 +131,15 @@ class House:
         return told
 
 
-def _renumbering(members: Sequence[int], subscriber: Subscriber) -> Subscriber:
+def _renumbering(members: Sequence[int], agents: int, subscriber: Subscriber) -> Subscriber:
+    """Tells events as the whole fleet has them: agents of other hubs refuse, and have no tokens."""
+    others = frozenset(range(agents)) - set(members)
+    place = {j: k for k, j in enumerate(members)}
+
     def tell(event: Event) -> None:
         offer = event.offer
-        if offer.refused:
-            offer = replace(offer, refused=frozenset(members[k] for k in offer.refused))
+        tokens = tuple(offer.tokens[place[j]] if j in place else () for j in range(agents))
+        offer = replace(offer, tokens=tokens, refused=others | {members[k] for k in offer.refused})
         agent = None if isinstance(event, Arrived | Declined) else event.agent
         if agent is None:
             subscriber(replace(event, offer=offer))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+from allocation.money import MAX_AMOUNT, MICROS
 from mechanisms import Preferences
 from runtime.engines.engine import Engine, EngineInfo, Request
 from runtime.errors import EngineError, ModelError, RequestError
@@ -11,6 +12,8 @@ from runtime.rounds.relay import Relayed
 
 #: Seconds of delay that a report must be able to price: beyond, money would leave its range for everybody.
 _PRICED_S = 3600.0
+#: Credits that are well within money's range, three times over.
+_PLAIN = MAX_AMOUNT / MICROS / 4
 #: Seconds after which a replica that does not tokenise is passed over.
 _TOKENISE_WITHIN_S = 10.0
 
@@ -69,6 +72,19 @@ def admit_relayed(relayed: Relayed, preferences: Preferences, infos: Sequence[En
     return Offer(request, preferences, (pieces,) * len(infos), relayed.turn, now_s, barred)
 
 
+def _plainly_priced(preferences: Preferences) -> bool:
+    """Whether a report is finite floats that money can say with room to spare: then nothing else need be looked at."""
+    worth, delay_cost, stake = preferences.worth, preferences.delay_cost, preferences.stake
+    if not (type(worth) is type(delay_cost) is type(stake) is type(preferences.deadline) is float):
+        return False
+    return (
+        0 <= worth <= _PLAIN
+        and 0 <= stake <= _PLAIN
+        and 0 <= delay_cost * _PRICED_S <= _PLAIN
+        and preferences.deadline > 0
+    )
+
+
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
@@ -78,6 +94,8 @@ def _check_report(request: Request, preferences: Preferences) -> None:
     if not isinstance(preferences, Preferences):
         raise RequestError(f"request {request.id} comes with {preferences!r}; expected Preferences")
     try:
+        if type(preferences) is Preferences and _plainly_priced(preferences):
+            return
         again = Preferences(preferences.worth, preferences.delay_cost, preferences.deadline, preferences.stake)
         for reported in (preferences, again):
             reported.value([1.0, 0.0, 1.0, 0.0], [0.0, 0.0, _PRICED_S, _PRICED_S])

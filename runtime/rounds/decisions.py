@@ -20,5 +20,6 @@ def check_decision(decision: Decision, offers: int, agents: int) -> None:
     for name, some in {"predicted": decision.predicted, "notes": decision.notes}.items():
         if len(some) not in (0, offers):
             raise ServingError(f"the policy gave {len(some)} {name}; expected {offers}, or none")
-    if not np.isin(decision.agents, [WAITING, UNSERVED, *range(agents)]).all():
-        raise ServingError(f"the policy chose agents {np.asarray(decision.agents).tolist()} of {agents}")
+    chosen = np.asarray(decision.agents).tolist()
+    if not all(isinstance(j, int) and (j in (WAITING, UNSERVED) or 0 <= j < agents) for j in chosen):
+        raise ServingError(f"the policy chose agents {chosen} of {agents}")

@@ -212,7 +212,8 @@ class Dispatcher:
             placed.live = live
             if begun is not None and not begun.done():
                 begun.set_result(live)
-            await live.over
+            # Shielded: who stops the dispatcher tells the reader why.
+            await asyncio.shield(live.over)
         except asyncio.CancelledError:
             await live.close(Broken("the gateway stopped before the answer's end"))
             raise
@@ -244,6 +245,9 @@ class Dispatcher:
             except Exception as broken:
                 error = broken
         del self._running[agent][id(placed)]
+        if placed.live is not None:
+            # Its reader goes on after this has run.
+            placed.live.settled.set_result(None)
         retried = False
         if served is None and placed.hung_up(error):
             self._abandon(placed)

@@ -73,8 +73,11 @@ class Live:
         self._events = aiter(answer)
         self._ahead: bytes | None = None
         self._seen = False
+        loop = asyncio.get_running_loop()
         #: How reading it ended: well, or with what went wrong.
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.over: asyncio.Future[None] = loop.create_future()
+        #: Done once it is in the books; no reader sees the end before.
+        self.settled: asyncio.Future[None] = loop.create_future()
 
     @property
     def usage(self) -> Usage | None:
@@ -102,14 +105,16 @@ class Live:
     async def __anext__(self) -> bytes:
         if self._ahead is not None:
             event, self._ahead = self._ahead, None
+            if not self._streamed:
+                await self.settled
             return event
         if self.over.done():
-            self._ended()
+            await self._ended()
         try:
             event = await anext(self._events)
         except StopAsyncIteration:
             self._end(None if self._answer.finished else Broken("the gateway closed the answer before its end"))
-            self._ended()
+            await self._ended()
         except asyncio.CancelledError:
             self._end(HungUp())
             raise
@@ -166,7 +171,8 @@ class Live:
             # Seen here: the dispatcher may be gone before it could look.
             self.over.exception()
 
-    def _ended(self) -> None:
+    async def _ended(self) -> None:
+        await self.settled
         error = self.over.exception()
         if isinstance(error, Broken):
             raise error

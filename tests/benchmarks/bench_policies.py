@@ -138,3 +138,24 @@ def test_each_term(seeds: tuple[int, ...]) -> None:
     found = contest(worlds, seeds, ["iemas", *names, "random", "oracle"], kept=KEPT)
     for world in worlds:
         show(found, world)
+
+
+@pytest.mark.parametrize("correlation", [-0.8, 0.8])
+def test_worth_and_hurry_that_go_together(seeds: tuple[int, ...], correlation: float) -> None:
+    data = list(_data().values())[-1]
+    worlds = [World(data, rate, "differing", correlation=correlation) for rate in (0.5, 2.0)]
+    found = contest(worlds, seeds, kept=KEPT)
+    for world in worlds:
+        show(found, world)
+    gains = tell(found, worlds, (*AFFINITY, *BEST_CLASS, *INFORMED))
+    assert min(gains[rival] for rival in AFFINITY) >= 0.10
+
+
+def test_a_warm_up_does_for_prices(seeds: tuple[int, ...]) -> None:
+    names = ["iemas", "iemas, no price prior", "cache-aware", "random", "oracle"]
+    worlds = [World(("shipped",), rate, dialogues=10, warm_up=4) for rate in (0.5, 2.0)]
+    found = contest(worlds, seeds, names, kept=KEPT)
+    for world in worlds:
+        show(found, world)
+        assert abs(found.over(world.name, "iemas", "iemas, no price prior").share) <= 0.03, world.name
+        assert found.over(world.name, "iemas", "oracle").share >= -0.06, world.name

@@ -14,15 +14,17 @@ from functools import cache
 from math import nan
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from experiments.data import Corpus, load, locate
+from experiments.data import Corpus, Dialogue, load, locate
 from experiments.errors import DatasetError, StudyError
 from experiments.routers.catalogue import find_policy
 from experiments.studies.arena.pairs import Difference, compare, normalised
-from experiments.studies.arena.play import Cell, Score, play
+from experiments.studies.arena.play import DELAYS, Cell, Score, play
 from experiments.studies.arena.rivals import everybody, rivals
+from experiments.studies.arena.warm_up import lessons
 from experiments.worlds.fleets import FLEET, SimulatedAgent
 from experiments.worlds.presets import find_preset
 
@@ -35,7 +37,9 @@ class World:
     """A cell by names, which a process of its own can build: files, rate, preset, agents by number, capacity.
 
     `data` are names or files; `dialogues` and `turns` cut each. `skill`, where given, is every agent's;
-    `preferences` draws bidders of yours, such as `mine:draw`, instead of the preset's.
+    `preferences` draws bidders of yours, such as `mine:draw`, instead of the preset's; `correlation` is of worth and
+    delay cost where the preset's bidders differ, in [-1, 1]. The last `warm_up` dialogues of each file are kept out of
+    the contest: the auction and its informed rivals have seen every agent's answers to them graded.
     """
 
     data: tuple[str, ...]
@@ -47,6 +51,8 @@ class World:
     turns: int = 12
     skill: float | None = None
     preferences: str | None = None
+    correlation: float = 0.0
+    warm_up: int = 0
 
     @property
     def name(self) -> str:
@@ -59,6 +65,8 @@ class World:
         parts += [f"slots {self.slots}"] if self.slots is not None else []
         parts += [f"skill {_written(self.skill)}"] if self.skill is not None else []
         parts += [f"bidders of {self.preferences}"] if self.preferences else []
+        parts += [f"correlation {_written(self.correlation)}"] if self.correlation else []
+        parts += [f"{self.warm_up} to warm up"] if self.warm_up else []
         return ", ".join(parts)
 
     def fleet(self) -> tuple[SimulatedAgent, ...]:
@@ -81,9 +89,10 @@ class World:
         Raises:
             DatasetError, StudyError: it names what does not exist.
         """
-        corpora = tuple(_corpus(name, self.dialogues, self.turns) for name in self.data)
-        preset = find_preset(self.preset, self.preferences)
-        return Cell(self.name, corpora, self.rate, preset, self.fleet(), self.slots)
+        read = [_corpus(name, self.dialogues, self.turns, self.warm_up) for name in self.data]
+        corpora, before = tuple(corpus for corpus, _ in read), tuple(one for _, more in read for one in more)
+        preset = find_preset(self.preset, self.preferences, self.correlation)
+        return Cell(self.name, corpora, self.rate, preset, self.fleet(), self.slots, warm_up=before)
 
 
 #: A run to do: a world, a policy, a seed.
@@ -94,10 +103,11 @@ Key = tuple[str, str, str, int]
 
 @dataclass(slots=True)
 class Contest:
-    """Scores by world, policy and seed."""
+    """Scores by world, policy and seed; `delay` is one of `play.DELAYS`, until when waits count in what is compared."""
 
     seeds: tuple[int, ...]
     scores: dict[tuple[str, str, int], Score] = field(default_factory=dict)
+    delay: str = DELAYS[0]
 
     def of(self, world: str, policy: str) -> list[Score]:
         """A policy's scores in a world, one a seed.
@@ -114,9 +124,13 @@ class Contest:
         """Who played in a world."""
         return list(dict.fromkeys(policy for name, policy, _ in self.scores if name == world))
 
+    def total(self, world: str, policy: str) -> float:
+        """A policy's welfare in a world at all seeds together."""
+        return sum(sum(score.judged(self.delay)) for score in self.of(world, policy))
+
     def over(self, world: str, one: str, other: str) -> Difference:
         """What `one` gains over `other`, in welfare."""
-        ours, theirs = ([score.welfare for score in self.of(world, name)] for name in (one, other))
+        ours, theirs = ([score.judged(self.delay) for score in self.of(world, name)] for name in (one, other))
         return compare(ours, theirs)
 
     def normalised(self, world: str, policy: str) -> float:
@@ -126,7 +140,10 @@ class Contest:
         """
         if "random" not in self.policies(world):
             return nan
-        totals = {name: np.array([score.total for score in self.of(world, name)]) for name in self.policies(world)}
+        totals = {
+            name: np.array([sum(score.judged(self.delay)) for score in self.of(world, name)])
+            for name in self.policies(world)
+        }
         return normalised(totals[policy], totals["random"], np.max(list(totals.values()), axis=0))
 
 
@@ -135,6 +152,7 @@ def contest(
     seeds: Sequence[int],
     policies: Sequence[str] = (),
     *,
+    delay: str = DELAYS[0],
     kept: Path | None = None,
     workers: int | None = None,
     progress: Progress = lambda done, total: None,
@@ -143,23 +161,31 @@ def contest(
 
     Args:
         policies: names of `everybody`, or yours, such as `mine:Policy`; empty: all `rivals`.
+        delay: until when waits count, one of `play.DELAYS`. Runs are the same either way: decisions forecast the first
+            token, and what is kept has both.
         kept: a file of finished runs, one a line, which is read first and added to; runs of other code, of ours or of
             yours, or on other data do not count.
         workers: processes; default as many as there are cores. They end when this call does, however it ends.
 
     Raises:
-        StudyError: a policy does not exist, two different worlds have one name, or `kept` cannot be written.
+        StudyError: a policy or such a delay does not exist, two different worlds have one name, or `kept` cannot be
+            written.
         DatasetError: a world's data do not exist.
     """
+    if delay not in DELAYS:
+        raise StudyError(f"no delay {delay!r}; there are: {', '.join(DELAYS)}")
     known = everybody(FLEET)
     wanted = list(dict.fromkeys(policies)) or list(rivals(FLEET))
     for name in wanted:
         find_policy(name, known)(0)
     for world in worlds:
-        find_preset(world.preset, world.preferences)
+        find_preset(world.preset, world.preferences, world.correlation)
+        if world.warm_up:
+            made = world.cell()
+            lessons(made.warm_up, made.fleet, 0)
     _require_names(worlds)
     _require_writable(kept)
-    found = Contest(tuple(seeds))
+    found = Contest(tuple(seeds), delay=delay)
     before = _read(kept)
     tasks = [(world, policy, seed) for world in dict.fromkeys(worlds) for policy in wanted for seed in found.seeds]
     open_ = []
@@ -236,7 +262,7 @@ def commit() -> str:
 
 def _play(world: World, policy: str, seed: int) -> Score:
     cell = world.cell()
-    return play(find_policy(policy, everybody(cell.fleet)), cell, seed)
+    return play(find_policy(policy, everybody(cell.fleet, lessons(cell.warm_up, cell.fleet, seed))), cell, seed)
 
 
 def _written(number: float) -> str:
@@ -245,10 +271,15 @@ def _written(number: float) -> str:
 
 
 @cache
-def _corpus(name: str, dialogues: int, turns: int) -> Corpus:
-    corpus = load(locate(name)).first(dialogues).shortened(turns)
-    longest = max((len(one.context.split()) for one in corpus.dialogues), default=0)
-    return corpus.capped(400) if longest > 400 else corpus
+def _corpus(name: str, dialogues: int, turns: int, warm_up: int) -> tuple[Corpus, tuple[Dialogue, ...]]:
+    """The contest's dialogues of a file, and those of its end that are to warm up on."""
+    whole = load(locate(name)).shortened(turns)
+    longest = max((len(one.context.split()) for one in whole.dialogues), default=0)
+    whole = whole.capped(400) if longest > 400 else whole
+    held = len(whole.dialogues) - warm_up
+    if held < 1:
+        raise StudyError(f"{name} has {len(whole.dialogues)} dialogues; a warm-up of {warm_up} leaves none to play")
+    return whole.first(min(dialogues, held)), whole.dialogues[held:]
 
 
 @cache
@@ -288,7 +319,9 @@ def _read(kept: Path | None) -> Mapping[Key, Score]:
     for line in kept.read_text().splitlines() if kept is not None and kept.exists() else ():
         try:
             row = json.loads(line)
-            fields = {**row["score"], "welfare": tuple(row["score"]["welfare"])}
+            fields: dict[str, Any] = {
+                name: tuple(said) if isinstance(said, list) else said for name, said in row["score"].items()
+            }
             found[row["code"], row["world"], row["policy"], row["seed"]] = Score(**fields)
         except (ValueError, KeyError, TypeError):
             continue

@@ -3,7 +3,8 @@
 Welfare of a served request is true worth times the assumed skill of the agent that answered (the expectation of being
 right: less noise than one drawn answer), minus delay cost times the seconds from arrival to the first token, minus the
 measured cost. A declined request loses its delay cost until its bidder was told. Answers that nobody can grade are
-not right: such requests count by delay and cost alone.
+not right: such requests count by delay and cost alone. A score also has the same welfare with delays to the last
+token; decisions forecast first tokens, however they are judged.
 """
 
 from collections.abc import Callable
@@ -13,17 +14,24 @@ from math import nan
 import numpy as np
 
 from allocation import MICROS
-from experiments.data import Corpus, arrivals
+from experiments.data import Corpus, Dialogue, arrivals
+from experiments.errors import StudyError
 from experiments.worlds.fleets import FLEET, SimulatedAgent, simulated_fleet
 from experiments.worlds.presets import Preset
 from experiments.worlds.run import PolicyRun, Workload, run_policy, workload
-from runtime import Ledger, Policy, Served, running
+from runtime import Ledger, Policy, Request, Served, running
 from runtime.engines.simulated.virtual_time import run
+
+#: Until when a bidder's delay may be counted.
+DELAYS = ("first-token", "last-token")
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A world: dialogues, how many begin a second, who bids, which agents, how many requests an agent may serve."""
+    """A world: dialogues, how many begin a second, who bids, which agents, how many requests an agent may serve.
+
+    `warm_up` are dialogues that are none of them, which agents have answered before (`warm_up.lessons`).
+    """
 
     name: str
     corpora: tuple[Corpus, ...]
@@ -33,6 +41,7 @@ class Cell:
     slots: int | None = None
     think_time_s: float = 5.0
     max_tokens: int = 48
+    warm_up: tuple[Dialogue, ...] = ()
 
     def workload(self, seed: int) -> Workload:
         """Who talks about what, and when."""
@@ -49,7 +58,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What a run came to; money in credits, times in seconds. `welfare` is by conversation, in the workload's order."""
+    """What a run came to; money in credits, times in seconds.
+
+    `welfare`, `welfare_last` and `worth` are by conversation, in the workload's order.
+    """
 
     welfare: tuple[float, ...]
     #: Delay and cost of all requests: what is left of welfare where nothing can be graded.
@@ -66,14 +78,34 @@ class Score:
     surplus: float
     #: What bidders got by their true values, less charges.
     bidders_surplus: float
-    #: The same welfare with the delay counted to the last token.
-    welfare_last: float
+    #: Welfare with the delay counted to the last token.
+    welfare_last: tuple[float, ...]
     decide_ms: float
+    #: Credits that a right answer is worth to the conversation's bidder.
+    worth: tuple[float, ...]
+    #: Requests, served or declined, whose answers nobody can grade.
+    ungraded: int
 
     @property
     def total(self) -> float:
         """Welfare of all conversations."""
         return sum(self.welfare)
+
+    @property
+    def loss_per_request(self) -> float:
+        """Credits of delay and cost that a request came to, served or declined."""
+        requests = self.served + self.declined
+        return self.loss / requests if requests else nan
+
+    def judged(self, delay: str) -> tuple[float, ...]:
+        """Welfare by conversation, with delays counted to one of `DELAYS`.
+
+        Raises:
+            StudyError: it is none of them.
+        """
+        if delay not in DELAYS:
+            raise StudyError(f"no delay {delay!r}; there are: {', '.join(DELAYS)}")
+        return self.welfare if delay == "first-token" else self.welfare_last
 
     def as_dict(self) -> dict[str, object]:
         """Plain data."""
@@ -100,21 +132,23 @@ def score(done: PolicyRun, load: Workload, cell: Cell) -> Score:
     """What a run came to."""
     place = {one.name: k for k, one in enumerate(load.conversations)}
     graded = {one.name: one.dialogue.graded for one in load.conversations}
-    welfare = np.zeros(len(place))
-    value = loss = last = 0.0
+    welfare, last = np.zeros((2, len(place)))
+    value = loss = 0.0
     for one in done.served:
         true = done.preferences[one.request.bidder]
         name = one.request.id.rpartition("/")[0]
         gain = true.worth * cell.fleet[one.agent].skill if graded[name] else 0.0
         delay, cost = true.delay_cost * one.first_token_s, one.cost / MICROS
         welfare[place[name]] += gain - delay - cost
-        last += gain - true.delay_cost * one.latency_s - cost
+        last[place[name]] += gain - true.delay_cost * one.latency_s - cost
         value += gain - delay
         loss += delay + cost
     for told in done.declined:
         delay = done.preferences[told.request.bidder].delay_cost * told.waited_s
-        welfare[place[told.request.id.rpartition("/")[0]]] -= delay
-        value, loss, last = value - delay, loss + delay, last - delay
+        at = place[told.request.id.rpartition("/")[0]]
+        welfare[at], last[at] = welfare[at] - delay, last[at] - delay
+        value, loss = value - delay, loss + delay
+    asked = [request.id.rpartition("/")[0] for request in _requests(done)]
     waits = [one.first_token_s for one in done.served]
     prompts = sum(one.completion.prompt_tokens for one in done.served)
     pairs = [(one.predicted.latency_s, _took(one)) for one in done.served if one.predicted]
@@ -134,9 +168,16 @@ def score(done: PolicyRun, load: Workload, cell: Cell) -> Score:
         charges=charges,
         surplus=charges - sum(one.receipt for one in done.served) / MICROS,
         bidders_surplus=value - charges,
-        welfare_last=last,
+        welfare_last=tuple(last.tolist()),
         decide_ms=1000 * float(np.mean(statistics.decide_s)) if statistics.decide_s else nan,
+        worth=tuple(one.preferences.worth for one in load.conversations),
+        ungraded=sum(not graded[name] for name in asked),
     )
+
+
+def _requests(done: PolicyRun) -> list[Request]:
+    """Of all that were asked."""
+    return [one.request for one in done.served] + [one.request for one in done.declined]
 
 
 def _took(one: Served) -> float:

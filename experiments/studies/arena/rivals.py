@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.routers.catalogue import INFORMED, PLAIN, Make, policies
+from experiments.studies.arena.warm_up import Lesson, MakeQuality, taught
 from experiments.worlds.fleets import SimulatedAgent
 from mechanisms import find_mechanism
 from runtime import Auction, Offer
@@ -13,36 +14,44 @@ from runtime.policies.forecast import Forecaster
 from runtime.policies.skill import PooledSkill
 
 
-def rivals(fleet: Sequence[SimulatedAgent]) -> dict[str, Make]:
-    """Who plays: the auction, its rivals, and last an oracle that is told the true skills."""
+def rivals(fleet: Sequence[SimulatedAgent], warm_up: Sequence[Lesson] = ()) -> dict[str, Make]:
+    """Who plays: the auction, its rivals, and last an oracle that is told the true skills.
+
+    Args:
+        warm_up: what the auction and its informed rivals have learnt of the agents before.
+    """
     names = ("iemas", "paper-auction", *INFORMED, *PLAIN[:6])
-    known = policies(find_mechanism("vcg"))
+    known = policies(find_mechanism("vcg"), _warm(warm_up))
     found = {name: known[name] for name in names}
     found["oracle"] = lambda seed: Auction(find_mechanism("vcg"), oracle(fleet), name="oracle")
     return found
 
 
-def everybody(fleet: Sequence[SimulatedAgent]) -> dict[str, Make]:
+def everybody(fleet: Sequence[SimulatedAgent], warm_up: Sequence[Lesson] = ()) -> dict[str, Make]:
     """Whoever may play by name: all policies that ship, the oracle, the ablations."""
-    return {**policies(find_mechanism("vcg")), **rivals(fleet), **ablations()}
+    return {**policies(find_mechanism("vcg"), _warm(warm_up)), **rivals(fleet, warm_up), **ablations(warm_up)}
 
 
-def ablations() -> dict[str, Make]:
+def ablations(warm_up: Sequence[Lesson] = ()) -> dict[str, Make]:
     """The auction without each of its terms, and without all of them."""
     terms = ("congestion", "continuation", "exploration", "gathering")
 
     def without(*names: str) -> Make:
-        return lambda seed: Auction(find_mechanism("vcg"), without=names)
+        return lambda seed: Auction(find_mechanism("vcg"), _warm(warm_up), without=names)
 
     found = {f"iemas without {name}": without(name) for name in terms}
     found["iemas without any"] = without(*terms)
-    found["iemas, no price prior"] = lambda seed: Auction(find_mechanism("vcg"), unpriced)
+    found["iemas, no price prior"] = lambda seed: Auction(find_mechanism("vcg"), unpriced(warm_up))
     return found
 
 
-def unpriced() -> Forecaster:
+def unpriced(warm_up: Sequence[Lesson] = ()) -> Callable[[], Forecaster]:
     """A forecaster that takes no price for a sign of quality."""
-    return Forecaster(lambda agents: PooledSkill(agents, signal=0.0))
+    return _warm(warm_up, lambda agents: PooledSkill(agents, signal=0.0))
+
+
+def _warm(warm_up: Sequence[Lesson], quality: MakeQuality = PooledSkill) -> Callable[[], Forecaster]:
+    return lambda: Forecaster(taught(warm_up, quality))
 
 
 def oracle(fleet: Sequence[SimulatedAgent]) -> Callable[[], Forecaster]:

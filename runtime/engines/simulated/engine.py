@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count as count_up
 from math import inf
 
-from runtime.engines.call import Answer, Call
+from runtime.engines.call import Answer, Call, View
 from runtime.engines.engine import EngineInfo
 from runtime.engines.request import Completion, Message, Request
 from runtime.engines.simulated.block_cache import BlockCache
@@ -149,15 +149,16 @@ class SimulatedEngine:
         if self._worker is None:
             raise Unreachable(f"engine {self.name} is not running; start it first")
         view, loop = call.view, asyncio.get_running_loop()
-        prompt = encode_chat(view.messages)
         try:
-            if not view.messages:
+            messages = view.messages or View.read(call.body).messages
+            prompt = encode_chat(messages)
+            if not messages:
                 raise RequestError(f"request {call.id} has no messages")
             limit = self._answer_limit(call.id, prompt, 1 if view.max_tokens is None else view.max_tokens)
         except RequestError as error:
             raise refused(error) from error
         most = limit if view.max_tokens is None else min(limit, view.max_tokens)
-        pieces, ids = answer_pieces(self._reply(Request(call.id, call.bidder, view.messages, most)), most)
+        pieces, ids = answer_pieces(self._reply(Request(call.id, call.bidder, messages, most)), most)
         began = loop.time()
         sequences = [
             RunningSequence(prompt, ids, next(self._tickets), began, loop.create_future(), salt=view.salt)

@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,9 @@ from experiments.studies.arena.play import Score
 from experiments.studies.arena.table import as_dict, tables
 
 NAN = float("nan")
-SCORE = Score((1000.0, 2000.0), 1.0, 2, 0, 0.5, 1.25, 2.0, 0.1, NAN, 0.25, 0.0, 0.0, 3.0, 2.0, 0.5)
+SCORE = Score(
+    (1000.0, 2000.0), 1.0, 2, 0, 0.5, 1.25, 2.0, 0.1, NAN, 0.25, 0.0, 0.0, 3.0, (800.0, 1700.0), 0.5, (5.0, 50.0), 0
+)
 
 Ran = tuple[int, str, str]
 
@@ -60,6 +65,64 @@ def test_json_has_all_that_tables_have_and_is_json(contest: Callable[..., Ran]) 
     assert said["scores"][0]["welfare"] == [1000.0, 2000.0] and said["scores"][0]["latency_nmae"] is None
 
 
+def test_who_got_the_welfare_is_told_by_worth(contest: Callable[..., Ran]) -> None:
+    _, out, _ = contest("--policy", "random", "--policy", "iemas", "--seeds", "2")
+    assert "by its bidder's worth" in " ".join(out.split()) and "2 of them" in out
+    assert "5 to 5" in out and "50 to 50" in out and "1,000 | 1,000" in out and "2,000 | 2,000" in out
+    _, out, _ = contest("--policy", "random", "--seeds", "2", "--json")
+    [row] = json.loads(out)["by_worth"]
+    assert row["policy"] == "random"
+    assert row["deciles"][-1] == {"low": 50, "high": 50, "conversations": 2, "mean": 2000, "median": 2000}
+
+
+def test_waits_to_the_last_token_judge_the_same_runs(contest: Callable[..., Ran]) -> None:
+    who = ("--policy", "random", "--policy", "iemas", "--seeds", "2")
+    _, first, _ = contest(*who)
+    code, last, err = contest(*who, "--delay", "last-token")
+    assert code == 0, err
+    assert len(Path("runs/contest.jsonl").read_text().splitlines()) == 4
+    # 3,000 to the first token and 2,500 to the last; bidders' surplus, 3, is less by the difference.
+    assert "judged to the last token" in last and "judged to the last token" not in first
+    assert "-497" in last and "-497" not in first
+    assert "800 | 800" in last and "1,000 | 1,000" in first
+    said = json.loads(contest(*who, "--delay", "last-token", "--json")[1])
+    assert said["delay"] == "last-token" and said["by_worth"][0]["deciles"][-1]["mean"] == 1700
+
+
+def test_correlations_are_worlds_and_several_worlds_are_told_together(contest: Callable[..., Ran]) -> None:
+    who = ("--policy", "iemas", "--policy", "greedy", "--policy", "tiers")
+    code, out, err = contest(*who, "--correlation", "-0.8", "--correlation", "0", "--seeds", "1")
+    assert code == 0, err
+    assert "shipped, 0.5/s, differing, correlation -0.8: 1 seeds" in out and "shipped, 0.5/s, differing: 1" in out
+    assert "iemas gains in welfare, first token" in out and "best informed" in out and "greedy: +0.0 %" in out
+    assert "best informed" not in contest(*who, "--seeds", "1")[1]
+
+
+def test_a_table_says_where_answers_cannot_be_graded() -> None:
+    world = World(("talks.json",), 1.0)
+    ungraded = replace(SCORE, ungraded=1)
+    said = {}
+    for score in (SCORE, ungraded):
+        [table] = tables(Contest((0,), {(world.name, "iemas", 0): score}), world, 250)
+        said[score] = str(table.caption), [str(column.header) for column in table.columns]
+    caption, headings = said[ungraded]
+    assert "of 50 % of requests nobody can grade the answer" in caption and "loss\na request" in headings
+    caption, headings = said[SCORE]
+    assert "grade" not in caption and "loss\na request" not in headings
+
+
+def test_the_commands_of_the_page_are_commands(contest: Callable[..., Ran]) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "contests.md").read_text()
+    commands = re.findall(
+        r"^```\n *(?:for [^\n]*\n *)?(iemas contest .*?)\n(?:done\n)?```", page, re.DOTALL | re.MULTILINE
+    )
+    assert len(commands) == 6
+    for command in commands:
+        _, _, *options = shlex.split(command.replace("\\\n", " ").replace("$name", "shipped"))
+        code, _, err = contest(*options)
+        assert code == 0, (command, err)
+
+
 def test_without_names_all_rivals_play(contest: Callable[..., Ran]) -> None:
     _, out, _ = contest("--seeds", "1", "--json")
     played = {score["policy"] for score in json.loads(out)["scores"]}
@@ -72,6 +135,9 @@ def test_without_names_all_rivals_play(contest: Callable[..., Ran]) -> None:
         (("--policy", "psychic"), "no policy 'psychic'; there are: iemas"),
         (("--policy", "no_such_module:Policy"), "run where no_such_module.py lies"),
         (("--preset", "cheap"), "no preset 'cheap'"),
+        (("--preset", "varied", "--correlation", "0.8"), "a correlation is of the bidders that preset"),
+        (("--warm-up", "14"), "has 14 dialogues; a warm-up of 14 leaves none to play"),
+        (("--delay", "median"), "no delay 'median'; there are: first-token, last-token"),
         (("--preferences", "no_such_module:draw"), "run where no_such_module.py lies"),
         (("--data", "no-such-file.json"), "neither a file nor a name"),
         (("--data", "."), "is a folder; name its files"),

@@ -37,3 +37,15 @@ def test_bidders_who_differ_are_log_uniform_and_as_correlated_as_asked() -> None
         assert np.corrcoef(logs.T)[0, 1] == pytest.approx(correlation, abs=0.07)
     with pytest.raises(StudyError, match="correlation = 2"):
         differing(2.0)
+
+
+def test_correlation_is_of_the_preset_that_has_one() -> None:
+    preset = find_preset("differing", correlation=0.8)
+    assert preset.draw(np.random.default_rng(3)) == differing(0.8)(np.random.default_rng(3))
+    assert "correlated 0.8" in preset.description and preset.bidders == find_preset("differing").bidders
+    assert find_preset("differing", correlation=0.0) is find_preset("differing")
+    for name, preferences in (("varied", None), ("paper", None), ("differing", "mine:draw")):
+        with pytest.raises(StudyError, match="a correlation is of the bidders that preset 'differing' draws"):
+            find_preset(name, preferences, 0.8)
+    with pytest.raises(StudyError, match="correlation = 2"):
+        find_preset("differing", correlation=2.0)

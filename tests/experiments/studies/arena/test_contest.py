@@ -21,7 +21,9 @@ from experiments.studies.arena.play import Score
 
 WORLD = World(("shipped",), 1.0, dialogues=1, turns=1)
 
-SCORE = Score((1.0, 2.0), 1.0, 2, 0, 0.5, 1.0, 2.0, 0.1, float("nan"), 0.0, 0.0, 0.0, 3.0, 2.0, 0.5)
+SCORE = Score(
+    (1.0, 2.0), 1.0, 2, 0, 0.5, 1.0, 2.0, 0.1, float("nan"), 0.0, 0.0, 0.0, 3.0, (1.0, 1.5), 0.5, (5.0, 50.0), 0
+)
 
 MINE = """
 from experiments.routers.plain import RoundRobin
@@ -66,6 +68,7 @@ def test_different_worlds_have_different_names() -> None:
         replace(WORLD, dialogues=2),
         *(replace(WORLD, turns=turns) for turns in (2, 12)),
         *(replace(WORLD, skill=skill) for skill in (0.0, 0.6, 0.60000001)),
+        *(replace(WORLD, correlation=correlation) for correlation in (-0.8, 0.8, 0.8000001)),
         *(replace(WORLD, preferences=preferences) for preferences in ("mine:draw", "mine:other")),
     ]
     for one, other in combinations(worlds, 2):
@@ -97,6 +100,7 @@ def test_twins_are_agents_of_their_own() -> None:
         (["iemas", "psychic"], WORLD, "no policy 'psychic'; there are: iemas, "),
         (["nowhere_at_all:Policy"], WORLD, "run where nowhere_at_all.py lies"),
         (["random"], replace(WORLD, preset="cheap"), "no preset 'cheap'"),
+        (["random"], replace(WORLD, preset="varied", correlation=0.8), "a correlation is of the bidders that preset"),
         (["random"], replace(WORLD, preferences="nowhere_at_all:draw"), "run where nowhere_at_all.py lies"),
     ],
 )
@@ -157,6 +161,15 @@ def test_scores_are_read_by_world_policy_and_seed() -> None:
     assert isnan(found.normalised("v", "iemas"))
     with pytest.raises(StudyError, match="no run of 'sticky' in 'w' at seed 0"):
         found.of("w", "sticky")
+
+
+def test_what_is_compared_counts_waits_as_asked() -> None:
+    later = replace(SCORE, welfare_last=(0.5, 1.0))
+    found = Contest((0,), {("w", "iemas", 0): SCORE, ("w", "random", 0): later})
+    assert found.over("w", "iemas", "random").share == 0
+    found.delay = "last-token"
+    assert found.over("w", "iemas", "random").share == pytest.approx(2.5 / 1.5 - 1)
+    assert found.normalised("w", "random") == 0 and found.normalised("w", "iemas") == 1
 
 
 def test_seeds_are_nobodys_choice() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from allocation import MICROS
 from experiments.data import Corpus, Dialogue, Turn
+from experiments.errors import StudyError
 from experiments.studies.arena.play import Cell, Score, play, score
 from experiments.studies.arena.rivals import rivals
 from experiments.worlds.fleets import FLEET, SMALL_PRICES
@@ -81,7 +82,12 @@ def test_a_score_is_what_it_says() -> None:
     assert found.contested == 0.5 and found.decide_ms == pytest.approx(2.0)
     assert found.charges == pytest.approx(8.0) and found.surplus == pytest.approx(8.0 - 4.5)
     assert found.bidders_surplus == pytest.approx(75 - 35 - 20 - 3.5 - 8.0)
-    assert found.welfare_last == pytest.approx(75 - 45 - 4 - 20 - 4.5 - 0.5)
+    assert found.welfare_last == pytest.approx((75 - 45 - 4 - 20, -4.5 - 0.5))
+    assert found.worth == (100.0, 8.0) and found.ungraded == 1
+    assert found.loss_per_request == pytest.approx(found.loss / 3)
+    assert found.judged("first-token") == found.welfare and found.judged("last-token") == found.welfare_last
+    with pytest.raises(StudyError, match="no delay 'none'; there are: first-token, last-token"):
+        found.judged("none")
 
 
 def test_what_is_at_stake_is_no_welfare_and_reports_move_nothing() -> None:
@@ -110,8 +116,8 @@ def test_a_score_is_plain_data_and_back() -> None:
     assert nan not in found.welfare
 
 
-def corpus() -> Corpus:
-    made = tuple(replace(dialogue(f"d{k}", graded=True), context=f"Quay {k}. " * 30) for k in range(3))
+def corpus(*, graded: bool = True) -> Corpus:
+    made = tuple(replace(dialogue(f"d{k}", graded=graded), context=f"Quay {k}. " * 30) for k in range(3))
     return Corpus("made up", made, "none", "a test", "0" * 64, "native")
 
 
@@ -123,3 +129,18 @@ def test_a_run_repeats_itself_and_meets_the_presets_prices() -> None:
     assert len(first.welfare) == 3 and first.served + first.declined <= 6
     dear = TokenPrices(*(100 * price for price in (SMALL_PRICES.fresh, SMALL_PRICES.cached, SMALL_PRICES.output)))
     assert play(make, replace(cell, preset=replace(cell.preset, prices=dear)), 3).cost > 20 * first.cost
+
+
+@pytest.mark.parametrize("policy", ["iemas", "cache-aware"])
+def test_where_nobody_can_grade_all_that_counts_is_delay_and_cost(policy: str) -> None:
+    """If answers counted as right for want of a grade, the cheapest agent would be the best by definition."""
+    cell = Cell("ungraded", (corpus(graded=False),), 1.0, PRESETS["differing"])
+    found = play(rivals(cell.fleet)[policy], cell, 3)
+    assert found.ungraded == found.served + found.declined > 0 and found.served > 0
+    assert max(found.welfare) <= 0 and max(found.welfare_last) <= 0
+    assert found.total == pytest.approx(-found.loss)
+    assert found.loss >= found.cost * found.served
+    # The same run is worth the same, however good its agents are taken to be.
+    run = replace(RUN, served=RUN.served[1:], declined=())
+    masters = tuple(replace(agent, skill=1.0) for agent in CELL.fleet)
+    assert score(run, LOAD, CELL) == score(run, LOAD, replace(CELL, fleet=masters))

@@ -1,0 +1,199 @@
+"""The gateway over simulated engines: one request from the client's bytes to the books."""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from mechanisms import find_mechanism
+from runtime import Auction, EngineError, Event, Served, running
+from runtime.engines.engine import EngineInfo
+from runtime.gateway.app import Gateway
+from runtime.gateway.passing import credits
+from runtime.gateway.serving import Serving
+from tests.runtime.gateway.fleets import BIG, SMALL, fleet
+from tests.runtime.rounds.relays import REFUSED, Fallible, sound
+from tests.runtime.rounds.stories import Fixed
+
+CHAT = "/v1/chat/completions"
+ASK: dict[str, Any] = {"model": "auto", "messages": [{"role": "user", "content": "what is it?"}], "max_tokens": 4}
+RICH = ASK | {"iemas": {"worth": 1000}}
+
+
+def visit(
+    story: Callable[[httpx.AsyncClient, Serving], Coroutine[Any, Any, Any]],
+    engines: Sequence[Any] | None = None,
+    policy: Any = None,
+    agents: Sequence[dict[str, Any]] = (SMALL, BIG),
+    events: list[Event] | None = None,
+    **tables: Any,
+) -> Any:
+    async def main() -> Any:
+        own = engines or [sound("small"), sound("big")]
+        made = fleet(*agents, **tables)
+        seen = [] if events is None else events
+        serving = Serving(made, own, lambda: policy or Fixed(0), subscribers=[seen.append])
+        async with running(own):
+            await serving.start()
+            transport = httpx.ASGITransport(Gateway(made, serving))
+            try:
+                async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+                    return await story(client, serving)
+            finally:
+                await serving.stop()
+
+    return asyncio.run(main())
+
+
+def test_a_whole_answer_has_its_receipt_in_it_and_it_is_kept() -> None:
+    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
+        answer = await client.post(CHAT, json=RICH)
+        return answer, (await client.get(f"/iemas/v1/receipts/{answer.headers['x-request-id']}")).json()
+
+    answer, kept = visit(story)
+    told = answer.json()["iemas"]
+    assert answer.status_code == 200 and answer.json()["choices"][0]["message"]["content"]
+    assert told["id"] == answer.headers["x-request-id"]
+    assert (told["agent"], told["round"], told["price"]) == ("small", 1, "0.000005")
+    assert answer.headers["x-iemas-agent"] == "small" and answer.headers["x-iemas-price"] == "0.000005"
+    assert told["stated_by"] == {"worth": "body", "delay_cost": "operator"}
+    assert kept == told | {"status": "served"}
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_stream_tells_usage_and_receipt_to_who_asks_for_it(asks: bool) -> None:
+    options = {"stream_options": {"include_usage": True}} if asks else {}
+
+    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
+        return await client.post(CHAT, json=RICH | {"stream": True} | options)
+
+    answer = visit(story)
+    events = [line for line in answer.text.split("\n\n") if line]
+    assert events[-1] == "data: [DONE]"
+    usage = [json.loads(event[6:]) for event in events[:-1] if '"usage"' in event]
+    assert len(usage) == asks
+    if asks:
+        assert usage[0]["iemas"]["tokens"]["output"] == usage[0]["usage"]["completion_tokens"] == 4
+
+
+def test_a_receipt_is_for_its_bidder_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALICE", "sk-alice")
+    monkeypatch.setenv("BOB", "sk-bob")
+    keys = [{"name": name, "key": {"env": name.upper()}} for name in ("alice", "bob")]
+
+    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
+        alice, bob = ({"authorization": f"Bearer sk-{name}"} for name in ("alice", "bob"))
+        answer = await client.post(CHAT, json=RICH, headers=alice)
+        path = f"/iemas/v1/receipts/{answer.headers['x-request-id']}"
+        return [(await client.get(path, headers=whose)).status_code for whose in (alice, bob, {})]
+
+    assert visit(story, keys=keys) == [200, 404, 401]
+
+
+def test_a_model_is_asked_for_by_the_engines_own_name() -> None:
+    engines = [sound("small"), sound("big")]
+
+    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
+        asks = b'{"model":"wide","messages":[{"role":"user","content":"x"}],"seed":123456789012345678901234567890'
+        raw = asks + b',"t":1.10}'
+        return await client.post(CHAT, content=raw, headers={"content-type": "application/json"})
+
+    answer = visit(story, engines, policy=Fixed(1))
+    (call,) = engines[1].calls
+    name = json.dumps(answer.headers["x-iemas-model"]).encode()
+    assert call.body.startswith(b'{"model":' + name) and call.body.endswith(b'"t":1.10}')
+    assert b'"seed":123456789012345678901234567890' in call.body and b'"max_tokens": 1024' in call.body
+    assert not engines[0].calls
+
+
+def test_an_adapter_keeps_its_name_and_its_cache() -> None:
+    class WithAdapter(Fallible):
+        async def start(self) -> EngineInfo:
+            from dataclasses import replace
+
+            return replace(await super().start(), adapters=("mine",))
+
+    engine = WithAdapter("small", lambda call: None)
+
+    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
+        for model in ("mine", "tiny"):
+            assert (await client.post(CHAT, json=RICH | {"model": model})).status_code == 200
+
+    events: list[Event] = []
+    visit(story, [engine], agents=[SMALL | {"serves": ["mine", "tiny"]}], events=events)
+    assert [call.view.model == "mine" for call in engine.calls] == [True, False]
+    first, second = (list(event.offer.tokens[0])[:4] for event in events if isinstance(event, Served))
+    assert first != second
+
+
+def test_worth_less_than_its_cost_is_told_so() -> None:
+    events: list[Event] = []
+
+    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
+        answer = await client.post(CHAT, json=ASK | {"iemas": {"worth": 0.0001}})
+        path = f"/iemas/v1/receipts/{answer.headers['x-request-id']}"
+        return answer, (await client.get(path)).json()
+
+    answer, kept = visit(story, policy=Auction(find_mechanism("vcg")), events=events)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (402, "bid_too_low")
+    assert answer.headers["x-should-retry"] == "false" and kept["status"] == "declined"
+
+
+def test_what_an_engine_refuses_goes_to_the_client_byte_for_byte() -> None:
+    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
+        return await client.post(CHAT, json=RICH)
+
+    answer = visit(story, [Fallible("small", lambda call: REFUSED), sound("big")])
+    assert (answer.status_code, answer.content) == (422, REFUSED.body)
+
+
+def test_what_fails_everywhere_fails_alone() -> None:
+    def poison(call: Any) -> Any:
+        return EngineError("odd") if b"poison" in call.body else None
+
+    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
+        return await client.post(CHAT, json=RICH | {"user": "poison"}), await client.post(CHAT, json=RICH)
+
+    bad, good = visit(story, [Fallible("small", poison), Fallible("big", poison)])
+    assert (bad.status_code, bad.json()["error"]["code"], good.status_code) == (502, "engine_failed", 200)
+
+
+def test_an_engine_that_breaks_off_is_an_event_of_the_stream() -> None:
+    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
+        answer = await client.post(CHAT, json=RICH | {"stream": True})
+        return answer, serving.house.routers[0].ledger.totals().entries
+
+    answer, entries = visit(story, [Fallible("small", lambda call: 2), sound("big")])
+    events = [line for line in answer.text.split("\n\n") if line]
+    assert json.loads(events[-1][6:])["error"]["code"] == "engine_failed" and entries == 0
+
+
+def test_prompts_that_go_on_are_found_in_the_cache_without_asking_an_engine() -> None:
+    """Whatever the engine's own tokens are, its figures teach how many a piece stands for."""
+    engines = [sound("small", block_size=4, cache_blocks=4096), sound("big", block_size=4, cache_blocks=4096)]
+    events: list[Event] = []
+    policy = Auction(find_mechanism("vcg"))
+    conversation = [{"role": "user", "content": "tell me a long story about the harbour and its ferries. " * 8}]
+
+    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
+        for k in range(6):
+            answer = await client.post(CHAT, json=RICH | {"messages": conversation})
+            conversation.append(answer.json()["choices"][0]["message"])
+            conversation.append({"role": "user", "content": f"and on day {k}?"})
+
+    visit(story, engines, policy=policy, events=events)
+    served = [event for event in events if isinstance(event, Served)]
+    assert len({event.agent for event in served}) == 1
+    assert all(event.completion.cached_tokens > 50 for event in served[1:])
+    assert all(event.note.cached > 50 for event in served[1:])  # type: ignore[attr-defined]
+    assert all(event.predicted is not None for event in served)
+    for event in served[3:]:
+        assert event.predicted is not None
+        assert event.predicted.cost == pytest.approx(event.cost / 1e6, rel=0.35)
+
+
+def test_credits_are_exact() -> None:
+    assert [credits(micros) for micros in (0, 1, 10**6, 1_230_000, -5)] == ["0", "0.000001", "1", "1.23", "-0.000005"]
