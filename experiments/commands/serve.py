@@ -26,6 +26,11 @@ def serve(
         str | None,
         typer.Option(metavar="FILE", help="Add a line of JSON for every request that ended; - is standard output."),
     ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(metavar="TRACE", help="Write every request to this new file, without its text, for iemas replay."),
+    ] = None,
+    record_text: Annotated[bool, typer.Option("--record-text", help="With --record: what was asked too.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one line of JSON once requests are taken, for programs.")
     ] = False,
@@ -37,6 +42,8 @@ def serve(
 
     Example: iemas serve docs/fleet.toml --port 8080
     """
+    if record_text and record is None:
+        raise typer.BadParameter("there is no trace to write it to; add --record TRACE", param_hint="--record-text")
     fleet = told_faults(file, as_json)
     from runtime.gateway.app import Gateway
     from runtime.gateway.engines import make_engines
@@ -46,7 +53,7 @@ def serve(
     bound = bind(fleet, port)
     engines = make_engines(fleet, logs=logs, progress=_say)
     log_to(log_requests)
-    watching = Watching(fleet, log_requests=log_requests is not None)
+    watching = Watching(fleet, log_requests=log_requests is not None, record=record, record_text=record_text)
     serving = make_serving(fleet, engines, subscribers=watching.subscribers, expect=watching.expect)
     watching.look_at(serving)
     gateway = Gateway(fleet, serving, watching.admin)

@@ -1,6 +1,7 @@
 """Everything that watches a gateway: who sees its events, who is told of requests before, what an operator is shown."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from runtime.errors import Refused
 from runtime.events import Abandoned, Declined, Served, Subscriber
@@ -11,6 +12,7 @@ from runtime.gateway.problems import problem_of
 from runtime.gateway.serving import Serving
 from runtime.metrics.tally import Tally
 from runtime.traces.log import RequestLog
+from runtime.traces.recorder import Recorder, Serves
 from runtime.traces.stories import End, Facts, Stories, Story, Teller
 
 
@@ -27,32 +29,51 @@ class Watching:
     Args:
         fleet: as checked.
         log_requests: write a line for every request to the logger `iemas.requests`.
+        record: write a trace to this new file.
+        record_text: what was asked goes into the trace too.
+
+    Raises:
+        ServingError: the trace cannot be written.
     """
 
-    def __init__(self, fleet: Fleet, *, log_requests: bool = False) -> None:
+    def __init__(
+        self, fleet: Fleet, *, log_requests: bool = False, record: Path | None = None, record_text: bool = False
+    ) -> None:
         agents = [(agent.name, agent.names[0] if agent.names else agent.name) for agent in fleet.agents]
         self.tally = Tally(agents)
         self.admin = Admin(self.tally)
         self._log = RequestLog(agents, told) if log_requests else None
-        tellers: Sequence[Teller] = [one for one in (self._log,) if one is not None]
+        self._serves: Serves = tuple
+        self._recorder: Recorder | None = None
+        if record is not None:
+            rules = fleet.rounds.rules()
+            self._recorder = Recorder(record, fleet.auction.policy, rules, told, lambda: self._serves())
+        self._record_text = record is not None and record_text
+        tellers: Sequence[Teller] = [one for one in (self._log, self._recorder) if one is not None]
         self._stories = Stories(tellers) if tellers else None
         self.subscribers: list[Subscriber] = [self.tally, *([] if self._stories is None else [self._stories])]
 
     def look_at(self, serving: Serving) -> None:
-        """Where agents' health and the rounds' statistics are."""
-        house = serving.house
+        """Where agents' health and the rounds' statistics are, and what the agents are."""
+        house, agents = serving.house, serving.fleet.agents
+        self._serves = lambda: [
+            (agent.name, info, agent.prices.token_prices()) for agent, info in zip(agents, house.infos, strict=True)
+        ]
         self.tally.observe(house.alive, lambda: [router.statistics for router in house.routers])
 
     def expect(self, asked: Asked) -> None:
         """A request was admitted and is about to arrive."""
         self.tally.state(asked.stated.source)
         if self._stories is not None:
-            self._stories.expect(Facts(asked.id, asked.body.model, asked.stated.sources, asked.stated.max_price))
+            stated, body = asked.stated, asked.body
+            text = bytes(body.text) if self._record_text else None
+            self._stories.expect(Facts(asked.id, body.model, stated.sources, stated.max_price, text))
 
     def close(self) -> None:
         """Write what waits to be written."""
-        if self._log is not None:
-            self._log.close()
+        for one in (self._log, self._recorder):
+            if one is not None:
+                one.close()
 
 
 def told(story: Story, end: End) -> tuple[int, str]:
