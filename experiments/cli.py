@@ -16,6 +16,7 @@ from experiments.commands.demo import demo
 from experiments.commands.failures import one_line
 from experiments.commands.latency import latency
 from experiments.commands.mechanisms import mechanisms
+from experiments.commands.replay import replay
 from experiments.commands.serve import serve
 from experiments.commands.streams import harden
 
@@ -32,6 +33,7 @@ app.command()(mechanisms)
 app.command()(calibrate)
 app.command()(latency)
 app.command()(serve)
+app.command()(replay)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.add_typer(fleet.app, name="fleet")
