@@ -19,6 +19,7 @@ from experiments.commands.mechanisms import mechanisms
 from experiments.commands.replay import replay
 from experiments.commands.serve import serve
 from experiments.commands.streams import harden
+from experiments.commands.top import top
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,6 +35,7 @@ app.command()(calibrate)
 app.command()(latency)
 app.command()(serve)
 app.command()(replay)
+app.command()(top)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.add_typer(fleet.app, name="fleet")

@@ -132,8 +132,10 @@ class Gateway:
             door.key(headers)
             await began.whole(_json(door.published()))
         elif self._admin is not None and path in self._admin.paths:
-            if door.key(headers) is None:
+            if not door.keys:
                 check_local(scope, self.fleet.server.host)
+            elif path not in self._admin.open:
+                door.key(headers)
             await self._admin(scope, receive, began.handed_over())
         else:
             raise unknown_path(path[:200])

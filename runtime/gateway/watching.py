@@ -51,7 +51,11 @@ class Watching:
         self._record_text = record is not None and record_text
         tellers: Sequence[Teller] = [one for one in (self._log, self._recorder) if one is not None]
         self._stories = Stories(tellers) if tellers else None
-        self.subscribers: list[Subscriber] = [self.tally, *([] if self._stories is None else [self._stories])]
+        self.subscribers: list[Subscriber] = [
+            self.tally,
+            self.admin.feed,
+            *([] if self._stories is None else [self._stories]),
+        ]
 
     def look_at(self, serving: Serving) -> None:
         """Where agents' health and the rounds' statistics are, and what the agents are."""

@@ -4,6 +4,8 @@
 |---|---|
 | `tally` | what do the events of a gateway add up to? |
 | `exposition` | what does Prometheus read? |
+| `snapshot` | how does it stand, and what happened within a second? |
+| `feed` | who is told so, live? |
 
 Sums only: no request is kept, no label has values that a client chooses.
 """
