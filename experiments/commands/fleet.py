@@ -126,6 +126,8 @@ def _agents(fleet: "Fleet") -> "Table":
 
 
 def _source(agent: "Agent") -> str:
+    if agent.simulated is not None:
+        return f"simulated as {agent.simulated}"
     if agent.url is not None:
         return agent.url
     return f"vllm serve {agent.model}" + (f" on port {agent.port}" if agent.port else "")

@@ -1,12 +1,14 @@
 """`Books`: the ledger as an event loop may use it, which never stands still for a lock that somebody else holds.
 
-Entries are written in order, at once where the file can be written, else in the background. A hold is given up after a
-while, and its request with it; what was served is settled however long that takes.
+Entries are written in order, where the file can be written: holds at once, what ends in a moment, all that end in it as
+one transaction; else in the background. A hold is given up after a while, and its request with it; what was served is
+settled however long that takes.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -51,6 +53,8 @@ class Books:
         self._ledger, self._report = ledger, report
         self._entries: deque[Entry] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._soon: asyncio.Handle | None = None
+        self._gathering = False
 
     @property
     def pending(self) -> int:
@@ -76,10 +80,23 @@ class Books:
         write = partial(self._ledger.settle, request, cost=cost, charge=charge, receipt=receipt)
         self._final(f"settle request {request} at charge {charge}, cost {cost}, receipt {receipt}", write)
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Holds that are entered inside are written as one, when it ends."""
+        self._gathering = True
+        try:
+            yield
+        finally:
+            self._gathering = False
+            if self._entries and self._timer is None:
+                self._work()
+
     async def flush(self, within_s: float = _FLUSH_WITHIN_S) -> None:
         """Wait until all is written, for a while; what is not is reported, and tried again by `resume`."""
         loop = asyncio.get_running_loop()
         until = loop.time() + within_s
+        if self._timer is None:
+            self._work()
         while self._entries and loop.time() < until:
             await asyncio.sleep(_RETRY_S)
         if self._timer is not None:
@@ -96,7 +113,9 @@ class Books:
     def _final(self, what: str, write: Callable[[], None]) -> None:
         entry = Entry(what, write)
         entry.told = partial(self._tell, entry)
-        self._enter(entry)
+        self._entries.append(entry)
+        if self._timer is None and self._soon is None:
+            self._soon = asyncio.get_running_loop().call_soon(self._work)
 
     def _tell(self, entry: Entry, error: LedgerError | None) -> None:
         if error is not None:
@@ -104,25 +123,27 @@ class Books:
 
     def _enter(self, entry: Entry) -> Entry:
         self._entries.append(entry)
-        if self._timer is None:
+        if self._timer is None and not self._gathering:
             self._work()
         return entry
 
     def _work(self) -> None:
         """Write in order as far as it goes; try again soon where it does not."""
-        self._timer = None
+        if self._soon is not None:
+            self._soon.cancel()
+        self._timer = self._soon = None
         while self._entries:
-            entry = self._entries[0]
-            error: LedgerError | None = None
+            written: list[tuple[Entry, LedgerError | None]] = []
             try:
-                entry.write()
+                with self._ledger.together() if len(self._entries) > 1 else nullcontext():
+                    written.extend((entry, _refusal(entry)) for entry in self._entries)
             except LedgerBusyError as busy:
                 self._later(busy)
                 return
-            except LedgerError as refused:
-                error = refused
-            self._entries.popleft()
-            entry.end(error)
+            for _ in written:
+                self._entries.popleft()
+            for entry, error in written:
+                entry.end(error)
 
     def _later(self, busy: LedgerError) -> None:
         loop = asyncio.get_running_loop()
@@ -133,3 +154,14 @@ class Books:
             if entry.pending:
                 self._entries.remove(entry)
                 entry.end(busy)
+
+
+def _refusal(entry: Entry) -> LedgerError | None:
+    """Write it; what the books refuse of it."""
+    try:
+        entry.write()
+    except LedgerBusyError:
+        raise
+    except LedgerError as refused:
+        return refused
+    return None

@@ -138,6 +138,25 @@ class Ledger:
         count: int = self._books.execute("SELECT COUNT(*) FROM entries WHERE state = 'held'").fetchone()[0]
         return count
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is entered inside is written as one: all of it is there after a crash, or nothing.
+
+        An entry that is refused leaves the others alone.
+
+        Raises:
+            LedgerBusyError: the books cannot be written just now.
+        """
+        with _told():
+            self._books.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            with _told():
+                self._books.execute("COMMIT")
+        except BaseException:
+            self._books.rollback()
+            raise
+
     def _write(self, statement: str, values: tuple[object, ...]) -> int:
         """Rows that one statement changed, in a transaction of its own."""
         with _told():

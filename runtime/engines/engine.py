@@ -50,6 +50,9 @@ class Engine(Protocol):
     process. `open` and `generate` may be called concurrently; both raise `Unreachable` when the engine cannot be
     reached, `Busy` when it takes no more for now, another `EngineError` when it fails this request, and `RequestError`
     (`open`: `Refused`) when the request itself cannot be served. What breaks after `open` breaks in the `Answer`.
+
+    An engine may also have `async def healthy(self) -> bool`: it is asked while it is left out, and says whether it
+    could serve again.
     """
 
     name: str

@@ -65,7 +65,7 @@ class Prices(Section):
 
 
 class Agent(Section):
-    """One engine: launched by us (`model`), or a server that runs already (`url`)."""
+    """One engine: launched by us (`model`), a server that runs already (`url`), or none at all (`simulated`)."""
 
     name: Name = Field(examples=['"small"'])
     model: Annotated[Written, AfterValidator(_model_from_file)] | None = Field(
@@ -75,6 +75,11 @@ class Agent(Section):
         "at a url: the server's own name of it",
     )
     url: Written | None = Field(default=None, examples=['"http://10.0.0.5:8000"'])
+    simulated: Written | None = Field(
+        default=None,
+        examples=['"smollm2-135m-cpu"'],
+        description="no model, but its times: a calibration's name, or a .json file of your own",
+    )
     key: Secret | None = Field(
         default=None, examples=['{ env = "BIG_KEY" }'], description="what the server at `url` asks for"
     )

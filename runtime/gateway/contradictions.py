@@ -100,7 +100,9 @@ def _agents(fleet: Fleet) -> Iterator[Fault]:
 
 
 def _agent(agent: Agent, at: str) -> Iterator[Fault]:
-    if agent.url is None:
+    if agent.simulated is not None:
+        yield from _simulated(agent, at)
+    elif agent.url is None:
         if agent.model is None:
             yield Fault(f"{at}.model", 'missing; add model = "smollm2-135m" to launch one, or url = "http://..."')
         if agent.key is not None:
@@ -124,6 +126,14 @@ def _agent(agent: Agent, at: str) -> Iterator[Fault]:
     for name in agent.names:
         if name == AUTO:
             yield Fault(f"{at}.serves", "`auto` stands for every agent; choose another name", name)
+
+
+def _simulated(agent: Agent, at: str) -> Iterator[Fault]:
+    for name in ("model", "url", "key", "flags", "port"):
+        if getattr(agent, name):
+            yield Fault(f"{at}.{name}", "a simulated engine has none; leave this out, or `simulated`")
+    if not agent.serves:
+        yield Fault(f"{at}.serves", 'missing; add serves = ["NAME"], by which clients ask for it')
 
 
 def _url(url: str, at: str) -> Iterator[Fault]:

@@ -6,11 +6,16 @@ from pathlib import Path
 from runtime.engines.engine import Engine
 from runtime.engines.openai.answer import Limits
 from runtime.engines.openai.engine import OpenAIEngine
+from runtime.engines.simulated.engine import EngineShape, SimulatedEngine
+from runtime.engines.simulated.step_time import calibration
 from runtime.engines.vllm.engine import VllmEngine
 from runtime.engines.vllm.process import ServerOptions
 from runtime.gateway.config import Agent, Fleet
 from runtime.gateway.fleet_file import read_secret
 from runtime.models import CATALOGUE, fetch
+
+#: What a simulated engine answers to everything.
+SAID = "This answer is simulated: it takes the time that a real one would, and no model was asked."
 
 
 def make_engines(
@@ -42,6 +47,9 @@ def engine_limits(fleet: Fleet) -> Limits:
 
 def _make(j: int, agent: Agent, fleet: Fleet, logs: Path | None, progress: Callable[[str], None]) -> Engine:
     limits = engine_limits(fleet)
+    if agent.simulated is not None:
+        shape = EngineShape() if agent.capacity is None else EngineShape(max_num_seqs=agent.capacity)
+        return SimulatedEngine(agent.name, lambda request: SAID, calibration(agent.simulated), shape)
     if agent.url is not None:
         key = None if agent.key is None else read_secret(agent.key, f"agents[{j}].key")
         return OpenAIEngine(

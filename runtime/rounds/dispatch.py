@@ -347,7 +347,7 @@ class Dispatcher:
                 waiting.failed_by.append(agent)
                 waiting.offer = replace(waiting.offer, refused=waiting.offer.refused | {agent})
             if isinstance(error, Unreachable):
-                self._health.down(agent, now, doubt=len(waiting.errors) > 1)
+                self._health.down(agent, now, doubt=len(waiting.errors) > 1, unreachable=True)
             retried = self._again(waiting)
             if not retried:
                 error = waiting.failure()

@@ -32,21 +32,25 @@ class _State:
     outs: int = 0
     #: Whose answers broke off since it last served one.
     broken: set[str] = field(default_factory=set)
+    #: Whether it could not be reached: asking it tells when that is over.
+    unreachable: bool = False
 
 
 class Health:
-    """Which of M engines are in the market."""
+    """Which of M engines are in the market; `askable` are those that can be asked how they are (`Probing`)."""
 
-    def __init__(self, agents: int) -> None:
+    def __init__(self, agents: int, askable: Iterable[int] = ()) -> None:
         self._states = [_State() for _ in range(agents)]
+        self._askable = frozenset(askable)
 
     def alive(self, now_s: float) -> NDArray[np.bool_]:
         """(M,) who may be given requests."""
-        return np.array([state.out_until_s <= now_s for state in self._states])
+        return np.array([state.out_until_s <= now_s and not self.probed(j) for j, state in enumerate(self._states)])
 
     def next_trial_s(self, now_s: float) -> float | None:
         """When the next engine that is out will be tried again; None if none is out."""
-        times = [state.out_until_s for state in self._states if state.out_until_s > now_s]
+        states = [state for j, state in enumerate(self._states) if not self.probed(j)]
+        times = [state.out_until_s for state in states if state.out_until_s > now_s]
         return min(times, default=None)
 
     def hopeful(self, agents: Iterable[int]) -> bool:
@@ -59,10 +63,11 @@ class Health:
 
     def began(self, agent: int) -> None:
         """It produced a first token."""
-        self._states[agent].outs = 0
+        state = self._states[agent]
+        state.outs, state.unreachable = 0, False
 
-    def down(self, agent: int, now_s: float, *, doubt: bool = False) -> None:
-        """It could not be reached: leave it out. Said again while it is out, by requests it had, that is no news.
+    def down(self, agent: int, now_s: float, *, doubt: bool = False, unreachable: bool = False) -> None:
+        """It is to be left out. Said again while it is out, by requests it had, that is no news.
 
         With `doubt` it may have died of the request, which others have failed before: it is left out no longer for it.
         """
@@ -71,9 +76,27 @@ class Health:
             return
         state.out_until_s = now_s + (_FIRST_PAUSE_S if doubt else state.pause_s)
         state.blames = 0
+        state.unreachable = unreachable
         if not doubt:
             state.pause_s = min(2 * state.pause_s, _LONGEST_PAUSE_S)
             state.outs += 1
+
+    def probed(self, agent: int) -> bool:
+        """Whether to ask it how it is: it could not be reached, and is left out until it says that it is well."""
+        return agent in self._askable and self._states[agent].unreachable
+
+    def recovered(self, agent: int) -> None:
+        """It says that it is well: it is on trial at once."""
+        state = self._states[agent]
+        if state.unreachable:
+            state.unreachable = False
+            state.out_until_s = float("-inf")
+
+    def ailing(self, agent: int, now_s: float) -> None:
+        """It was asked and is not well: as if a trial had failed, if one is due."""
+        state = self._states[agent]
+        if state.unreachable and state.out_until_s <= now_s:
+            self.down(agent, now_s, unreachable=True)
 
     def busy(self, agent: int, pause_s: float, now_s: float) -> None:
         """It takes no more for so many seconds."""

@@ -8,6 +8,7 @@ leaves `WAITING` competes again until its patience ends. What breaks on the way 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Literal
 
 import numpy as np
@@ -27,6 +28,7 @@ from runtime.rounds.admission import admit, admit_relayed
 from runtime.rounds.decisions import check_decision
 from runtime.rounds.dispatch import Dispatcher, Grade
 from runtime.rounds.health import Health
+from runtime.rounds.probing import Probing, askable
 from runtime.rounds.queue import Queue
 from runtime.rounds.records import RoundRules, RoundStatistics
 from runtime.rounds.relay import HungUp, Live, Relayed
@@ -129,7 +131,7 @@ class Router:
         self._statistics = RoundStatistics()
         self._telling.clear()
         self._wake = asyncio.Event()
-        self._health = Health(len(self.engines))
+        self._health = Health(len(self.engines), askable(self.engines))
         self._dispatcher = Dispatcher(
             self.engines,
             self._agents,
@@ -146,6 +148,8 @@ class Router:
         self._books.resume()
         self.policy.attach(self._agents)
         self._loop_task = asyncio.create_task(self._run_rounds(), name="rounds")
+        probing = Probing(self.engines, self._health, self._wake.set)
+        self._probing = asyncio.create_task(probing.run(), name="probes") if askable(self.engines) else None
 
     async def stop(self) -> None:
         """Stop the rounds, cancel what is in flight without charging for it, and write what the books still lack.
@@ -157,8 +161,10 @@ class Router:
         if self._loop_task is None:
             return
         task, self._loop_task = self._loop_task, None
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        tasks = [each for each in (task, self._probing) if each is not None]
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         error = EngineError("the router was stopped")
         self._fail_all(error)
         await self._dispatcher.stop(error)
@@ -372,12 +378,13 @@ class Router:
 
     def _carry_out(self, batch: Sequence[Waiting], decision: Decision, fleet: Fleet) -> None:
         positions = np.arange(len(batch)) if decision.positions is None else np.asarray(decision.positions)
-        for i in map(int, np.argsort(positions, kind="stable")):
-            waiting, agent = batch[i], int(decision.agents[i])
-            if agent == UNSERVED:
-                self._turn_away(waiting)
-            elif agent >= 0:
-                self._place(waiting, agent, decision, i, fleet)
+        with self._books.together() if len(batch) > 1 else nullcontext():
+            for i in map(int, np.argsort(positions, kind="stable")):
+                waiting, agent = batch[i], int(decision.agents[i])
+                if agent == UNSERVED:
+                    self._turn_away(waiting)
+                elif agent >= 0:
+                    self._place(waiting, agent, decision, i, fleet)
         for agent in range(len(self._agents)):
             self._dispatcher.pump(agent)
         again = [batch[int(i)] for i in np.flatnonzero(decision.agents == WAITING)]
