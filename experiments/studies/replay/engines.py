@@ -1,7 +1,8 @@
 """Who serves a replay: simulated engines with the trace's caches, capacities and prices, and assumed speeds and skills.
 
-A trace does not say how fast an engine computes. Agents are taken for the two models that were measured: those at the
-dear end of prices for the large one, all others for the small one, as in `experiments.worlds.fleets`.
+A trace does not say how fast an engine computes, unless it was simulated. All others are taken for one of the two
+models that were measured: those at the dear end of prices for the large one, the rest for the small one, as in
+`experiments.worlds.fleets`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -45,9 +46,11 @@ def stands(head: Head) -> list[Stand]:
     """One for each agent."""
     fresh = [agent.prices[0] for agent in head.agents]
     middle = sqrt(max(fresh) * min(fresh))
+    known = {f"simulated ({calibration(one.calibration).fitted_to})": one for one in FLEET}
     found = []
     for agent in head.agents:
-        like = FLEET[-1] if max(fresh) > min(fresh) and agent.prices[0] > middle else FLEET[0]
+        by_price = FLEET[-1] if max(fresh) > min(fresh) and agent.prices[0] > middle else FLEET[0]
+        like = known.get(agent.model, by_price)
         shape = EngineShape(
             block_size=agent.block_size,
             cache_blocks=agent.cache_blocks,
