@@ -144,7 +144,9 @@ class Recorder:
 
 def _created(path: Path) -> IO[str]:
     try:
-        return path.open("x", encoding="utf-8")
+        # An empty one is of a gateway that did not come to serve anything.
+        empty = path.is_file() and path.stat().st_size == 0
+        return path.open("w" if empty else "x", encoding="utf-8")
     except FileExistsError:
         raise ServingError(f"{path} is there already, and a trace is never added to; name another file") from None
     except OSError as error:

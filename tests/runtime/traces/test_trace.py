@@ -63,6 +63,8 @@ def test_a_trace_is_never_written_over(tmp_path: Path) -> None:
         with pytest.raises(ServingError, match="name another file"):
             Watching(fleet(), record=path)
     assert (tmp_path / "t.jsonl").read_text() == "mine"
+    (tmp_path / "empty.jsonl").touch()
+    assert len(recorded(tmp_path / "empty.jsonl").requests) == 3
 
 
 @pytest.fixture(scope="module")
