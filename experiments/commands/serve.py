@@ -81,6 +81,8 @@ def log_to(file: str | None) -> None:
     Raises:
         StudyError: the file cannot be written.
     """
+    from logging.handlers import WatchedFileHandler
+
     from experiments.errors import StudyError
 
     logger = logging.getLogger("iemas.requests")
@@ -90,7 +92,7 @@ def log_to(file: str | None) -> None:
     if file is None:
         return
     try:
-        handler = logging.StreamHandler(sys.stdout) if file == "-" else logging.FileHandler(file, encoding="utf-8")
+        handler = logging.StreamHandler(sys.stdout) if file == "-" else WatchedFileHandler(file, encoding="utf-8")
     except OSError as error:
         raise StudyError(f"cannot write to --log-requests {file}: {error.strerror}; name another file") from None
     handler.setFormatter(logging.Formatter("%(message)s"))

@@ -34,6 +34,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
+_EVENT_STREAM = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
 #: Seconds to say goodbye to a listener who may not read any more.
 _PARTING_S = 1.0
 
@@ -91,6 +92,10 @@ class _Events:
         self._feed = feed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.start", "status": 200, "headers": _EVENT_STREAM})
+            await send({"type": "http.response.body", "body": b""})
+            return
         listener = self._feed.join()
         if listener is None:
             told = no_room("too many listen already, or the gateway is being stopped").response()
@@ -118,8 +123,7 @@ class _Events:
 
 
 async def _pass_on(listener: Listener, send: Send) -> None:
-    headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.start", "status": 200, "headers": _EVENT_STREAM})
     async for message in listener:
         await send({"type": "http.response.body", "body": message, "more_body": True})
 

@@ -72,7 +72,7 @@ class Feed:
 
     def __call__(self, event: Event) -> None:
         """Begin, if that was the first."""
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._begin()
 
     @property
@@ -116,7 +116,7 @@ class Feed:
         self._listeners = {one for one in self._listeners if one.tell(message)}
 
     def _begin(self) -> None:
-        if self._task is None and not self._stopped:
+        if (self._task is None or self._task.done()) and not self._stopped:
             self._last = instant(self._tally, time.time(), asyncio.get_running_loop().time())
             self._task = asyncio.create_task(self._run(), name="live view")
 

@@ -20,7 +20,6 @@ from runtime.events import (
     Dispatched,
     Event,
     Failed,
-    FirstToken,
     Served,
 )
 from runtime.metrics.histogram import DECIDE_S, FIRST_TOKEN_S, LATENCY_S, Histogram
@@ -127,7 +126,6 @@ class Tally:
             Arrived: self._arrived,
             Decided: self._decided,
             Dispatched: self._dispatched,
-            FirstToken: lambda event: None,
             Served: self._served,
             Declined: self._declined,
             Failed: self._failed,
@@ -136,11 +134,13 @@ class Tally:
 
     def __call__(self, event: Event) -> None:
         """Add an event."""
-        self._handlers[type(event)](event)
+        handle = self._handlers.get(type(event))
+        if handle is not None:
+            handle(event)
 
     def state(self, source: str) -> None:
         """Count a request by who stated its worth."""
-        self.stated[source] += 1
+        self.stated[source] = self.stated.get(source, 0) + 1
 
     def observe(self, alive: Callable[[], Sequence[bool]], rounds: Callable[[], Sequence[RoundStatistics]]) -> None:
         """Where to look for what no event tells: which agents are in the market, and each hub's rounds."""
@@ -233,7 +233,7 @@ class Tally:
 
     def _declined(self, event: Declined) -> None:
         self._left(event.offer.request.id)
-        self.declined[event.code] += 1
+        self.declined[event.code] = self.declined.get(event.code, 0) + 1
 
     def _failed(self, event: Failed) -> None:
         name = event.offer.request.id

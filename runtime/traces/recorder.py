@@ -7,10 +7,10 @@ written nowhere: that two prompts begin alike can be seen, what they say can not
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from io import FileIO
 from math import isinf
 from pathlib import Path
 from secrets import token_bytes
-from typing import IO
 
 import numpy as np
 
@@ -47,6 +47,8 @@ class Recorder:
         self._salt = token_bytes(32)
         self._began_s: float | None = None
         self._file = _created(path)
+        #: Why a line was cut off: nothing may come behind it.
+        self._broken: OSError | None = None
         self._lines: Lines[tuple[Story, End] | dict[str, object]] = Lines(self._write, f"the trace {path}")
 
     def __call__(self, story: Story, end: End) -> None:
@@ -89,8 +91,17 @@ class Recorder:
 
     def _write(self, thing: "tuple[Story, End] | dict[str, object]") -> None:
         row = thing if isinstance(thing, dict) else self._row(*thing)
-        self._file.write(json.dumps(row, separators=(",", ":")) + "\n")
-        self._file.flush()
+        if self._broken:
+            raise self._broken
+        line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
+        try:
+            written = self._file.write(line)
+        except OSError as error:
+            self._broken = error
+            raise
+        if written < len(line):
+            self._broken = OSError("the disk is full")
+            raise self._broken
 
     def _row(self, story: Story, end: End) -> dict[str, object]:
         offer, facts, decided = story.offer, story.facts, story.decided
@@ -142,11 +153,11 @@ class Recorder:
         return found
 
 
-def _created(path: Path) -> IO[str]:
+def _created(path: Path) -> FileIO:
     try:
         # An empty one is of a gateway that did not come to serve anything.
         empty = path.is_file() and path.stat().st_size == 0
-        return path.open("w" if empty else "x", encoding="utf-8")
+        return path.open("wb" if empty else "xb", buffering=0)
     except FileExistsError:
         raise ServingError(f"{path} is there already, and a trace is never added to; name another file") from None
     except OSError as error:

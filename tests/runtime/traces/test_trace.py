@@ -67,6 +67,27 @@ def test_a_trace_is_never_written_over(tmp_path: Path) -> None:
     assert len(recorded(tmp_path / "empty.jsonl").requests) == 3
 
 
+def test_where_the_disk_is_full_the_trace_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t.jsonl"
+
+    class Full:
+        """Room for two lines and a half."""
+
+        def __init__(self) -> None:
+            self.file, self.left = path.open("xb", buffering=0), 2
+
+        def write(self, line: bytes) -> int:
+            self.left -= 1
+            return self.file.write(line if self.left >= 0 else line[:50] if self.left == -1 else b"never")
+
+        def close(self) -> None:
+            self.file.close()
+
+    monkeypatch.setattr("runtime.traces.recorder._created", lambda path: Full())
+    trace = recorded(path)
+    assert trace.cut_off and len(trace.requests) == 1 and b"never" not in path.read_bytes()
+
+
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     path = tmp_path_factory.mktemp("trace") / "t.jsonl"
