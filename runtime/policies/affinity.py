@@ -27,6 +27,13 @@ class Affinity:
         ]
         self._place = {int(j): (index, k) for members, index in self._groups for k, j in enumerate(members)}
 
+    def join(self, agent: Agent) -> None:
+        """One agent more, the last, with an empty cache."""
+        j = len(self._place)
+        index = PrefixIndex(1, agent.info.block_size, capacity_blocks=[agent.info.cache_blocks - 1])
+        self._groups.append((np.array([j]), index))
+        self._place[j] = (index, 0)
+
     def cached_tokens(self, offers: Sequence[Offer]) -> NDArray[np.int64]:
         """(N, M) tokens of each offer's prompt believed cached at each agent."""
         cached = np.zeros((len(offers), len(self._place)), np.int64)

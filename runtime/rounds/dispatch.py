@@ -68,6 +68,16 @@ class Dispatcher:
         #: By engine, requests whose prompt was served as other tokens than were said before.
         self.mistokenised: dict[str, int] = {}
 
+    def join(self) -> None:
+        """One engine more, the last."""
+        self._lines.append(deque())
+        self._running.append({})
+        self.stepped_s = np.append(self.stepped_s, -np.inf)
+
+    def idle(self, agent: int) -> bool:
+        """Whether an agent has nothing to do."""
+        return not (self._lines[agent] or self._running[agent])
+
     @property
     def busy(self) -> bool:
         """Whether anything was given to an agent and is not done."""
@@ -262,7 +272,7 @@ class Dispatcher:
             self._publish(served)
             waiting.resolve(served)
         for j in np.flatnonzero(~self._health.alive(asyncio.get_running_loop().time())):
-            self._vacate(int(j))
+            self.vacate(int(j))
         if retried:
             # Before those who stood in line behind it.
             self._give_back([waiting])
@@ -361,7 +371,7 @@ class Dispatcher:
         tries, left = self._rules.attempts - failures, len(self._agents) - failures
         return len(waiting.errors) < tries and len(waiting.offer.refused) < left
 
-    def _vacate(self, agent: int) -> None:
+    def vacate(self, agent: int) -> None:
         """Whoever stands in line for an engine that is left out competes again."""
         if not self._lines[agent]:
             return
