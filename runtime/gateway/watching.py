@@ -42,7 +42,7 @@ class Watching:
         agents = [(agent.name, agent.names[0] if agent.names else agent.name) for agent in fleet.agents]
         self.tally = Tally(agents)
         self.admin = Admin(self.tally)
-        self._log = RequestLog(agents, told) if log_requests else None
+        self._log = RequestLog(self.tally.names, told) if log_requests else None
         self._serves: Serves = tuple
         self._recorder: Recorder | None = None
         if record is not None:
@@ -61,7 +61,7 @@ class Watching:
         """Where agents' health and the rounds' statistics are, and what the agents are."""
         house, agents = serving.house, serving.fleet.agents
         self._serves = lambda: [
-            (agent.name, info, agent.prices.token_prices()) for agent, info in zip(agents, house.infos, strict=True)
+            (agent.name, info, agent.prices.token_prices()) for agent, info in zip(agents, house.infos, strict=False)
         ]
         self.tally.observe(house.alive, lambda: [router.statistics for router in house.routers])
 

@@ -105,8 +105,8 @@ class Tally:
     """
 
     def __init__(self, agents: Sequence[tuple[str, str]]) -> None:
-        self.names = tuple(agents)
-        self.agents = tuple(AgentTally() for _ in agents)
+        self.names = list(agents)
+        self.agents = [AgentTally() for _ in agents]
         self.arrived = 0
         #: Failed before any agent had them.
         self.failed_unplaced = 0
@@ -138,6 +138,17 @@ class Tally:
         if handle is not None:
             handle(event)
 
+    def join(self, name: str, model: str) -> None:
+        """One agent more, of the next number."""
+        self.names.append((name, model))
+        self.agents.append(AgentTally())
+
+    def _at(self, number: int) -> AgentTally:
+        """An agent's; one that nobody has named gets a name of its number."""
+        while number >= len(self.agents):
+            self.join(f"agent-{len(self.agents)}", "unknown")
+        return self.agents[number]
+
     def state(self, source: str) -> None:
         """Count a request by who stated its worth."""
         self.stated[source] = self.stated.get(source, 0) + 1
@@ -152,8 +163,9 @@ class Tally:
         return len(self._waiting)
 
     def alive(self) -> list[bool]:
-        """Which agents are in the market."""
-        return list(self._alive())
+        """Which of the agents are in the market."""
+        found = list(self._alive())[: len(self.agents)]
+        return found + [False] * (len(self.agents) - len(found))
 
     def rounds(self) -> list[RoundStatistics]:
         """Each hub's rounds; what they took to decide is added to `decide_s` as they are read."""
@@ -171,7 +183,7 @@ class Tally:
         self._waiting.add(event.offer.request.id)
 
     def _decided(self, event: Decided) -> None:
-        name, agent = event.offer.request.id, self.agents[event.agent]
+        name, agent = event.offer.request.id, self._at(event.agent)
         self._waiting.discard(name)
         self._line[name] = event.agent
         agent.in_line += 1
@@ -183,7 +195,7 @@ class Tally:
         rounds[-1].charge += event.charge
 
     def _dispatched(self, event: Dispatched) -> None:
-        name, agent = event.offer.request.id, self.agents[event.agent]
+        name, agent = event.offer.request.id, self._at(event.agent)
         if self._line.pop(name, None) is not None:
             agent.in_line -= 1
         self._running[name] = event.agent
@@ -191,7 +203,7 @@ class Tally:
         agent.queue_s.add(event.at_s - event.offer.arrived_s)
 
     def _served(self, event: Served) -> None:
-        agent, done, said = self.agents[event.agent], event.completion, event.predicted
+        agent, done, said = self._at(event.agent), event.completion, event.predicted
         self._left(event.offer.request.id)
         agent.served += 1
         agent.reasons[done.finish_reason] = agent.reasons.get(done.finish_reason, 0) + 1
@@ -224,7 +236,7 @@ class Tally:
         self.recent.append(RecentServed(event.at_s, event.agent, event.charge, first_token_s, foretold, took))
 
     def _abandoned(self, event: Abandoned) -> None:
-        agent = self.agents[event.agent]
+        agent = self._at(event.agent)
         self._left(event.offer.request.id)
         agent.abandoned += 1
         agent.charges += event.charge
@@ -243,9 +255,9 @@ class Tally:
         if event.agent is None:
             self.failed_unplaced += 1
         elif event.retried:
-            self.agents[event.agent].retried += 1
+            self._at(event.agent).retried += 1
         else:
-            self.agents[event.agent].failed += 1
+            self._at(event.agent).failed += 1
 
     def _left(self, name: str) -> None:
         """It is nowhere now."""

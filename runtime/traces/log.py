@@ -20,7 +20,7 @@ class RequestLog:
     """Tells the logger, in a thread of its own: a handler that waits for a disk harms nobody.
 
     Args:
-        agents: name and model of each agent.
+        agents: name and model of each agent; may grow.
         words: what the client was told.
         logger: who is told.
     """
@@ -48,7 +48,7 @@ class RequestLog:
         request, facts, decided = story.offer.request, story.facts, story.decided
         status, code = self._words(story, end)
         agent = None if isinstance(end, Declined) else end.agent
-        name, model = (None, None) if agent is None else self._agents[agent]
+        name, model = (None, None) if agent is None or agent >= len(self._agents) else self._agents[agent]
         arrived = story.offer.arrived_s
         row: dict[str, object] = {
             "at": round((self._offset or 0.0) + end.at_s, 6),

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from runtime.errors import ServingError
 from runtime.traces.records import Head, Record, Recorded
 
+_HEAD = b'{"iemas_trace"'
 Kind = TypeVar("Kind", bound=Record)
 
 
@@ -43,14 +44,18 @@ def read_trace(path: Path) -> Trace:
     lines = whole.split(b"\n") if whole else []
     if not lines:
         raise TraceError(f"{path} holds no request; nothing can be replayed")
-    head = _parsed(Head, path, 1, lines[0])
-    requests = [_parsed(Recorded, path, k, line) for k, line in enumerate(lines[1:], 2)]
+    head, requests = _parsed(Head, path, 1, lines[0]), []
     seen: dict[str, int] = {}
-    for k, one in enumerate(requests, 2):
+    for k, line in enumerate(lines[1:], 2):
+        if line.startswith(_HEAD):
+            head = _joined(head, _parsed(Head, path, k, line), f"{path}:{k}")
+            continue
+        one = _parsed(Recorded, path, k, line)
         if one.id in seen:
             raise TraceError(f"{path}:{k}: request {one.id} is in line {seen[one.id]} already")
         seen[one.id] = k
         _check(head, one, f"{path}:{k}")
+        requests.append(one)
     if not requests:
         raise TraceError(f"{path} holds no request; nothing can be replayed")
     return Trace(path, head, tuple(sorted(requests, key=lambda one: one.at_s)), cut_off=bool(rest))
@@ -63,6 +68,13 @@ def _parsed(kind: type[Kind], path: Path, number: int, line: bytes) -> Kind:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the line"
         raise TraceError(f"{path}:{number}: {where}: {first['msg']}") from None
+
+
+def _joined(head: Head, later: Head, where: str) -> Head:
+    """The later head, which must go on from the one before."""
+    if later.agents[: len(head.agents)] != head.agents or later.block != head.block:
+        raise TraceError(f"{where}: a head that changes agents or blocks of the one before")
+    return later
 
 
 def _check(head: Head, one: Recorded, where: str) -> None:

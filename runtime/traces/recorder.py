@@ -46,6 +46,8 @@ class Recorder:
         self._policy, self._rules, self._words, self._serves = policy, rules, words, serves
         self._salt = token_bytes(32)
         self._began_s: float | None = None
+        #: As many as the last head names.
+        self._agents = 0
         self._file = _created(path)
         #: Why a line was cut off: nothing may come behind it.
         self._broken: OSError | None = None
@@ -53,8 +55,11 @@ class Recorder:
 
     def __call__(self, story: Story, end: End) -> None:
         """Write a request down."""
-        if self._began_s is None:
-            self._began_s = story.offer.arrived_s
+        if len(story.offer.tokens) > self._agents:
+            # The first request, or an agent has joined.
+            self._agents = len(story.offer.tokens)
+            if self._began_s is None:
+                self._began_s = story.offer.arrived_s
             self._lines.put(self._head(self._began_s + clock_offset()))
         self._lines.put((story, end))
 

@@ -1,5 +1,7 @@
 """What a trace holds: a head that says who served, then a record for every request that ended, in the order they ended.
 
+Where an agent joined a head stands again, with all agents so far: numbers stay what they were.
+
 Times are seconds since the trace began, money micro-units, prompts are known by length and by salted hashes of their
 beginnings alone, unless text was asked for.
 """
@@ -38,7 +40,7 @@ class Agent(Record):
 
 
 class Head(Record):
-    """The first line: the format, when it began (Unix time), who serves, and by which rules."""
+    """The first line, and wherever an agent joined: when it began (Unix time), who serves, by which rules."""
 
     iemas_trace: Literal[1]
     began: Seconds

@@ -108,3 +108,11 @@ def test_a_bucket_holds_its_upper_bound() -> None:
     for value in (0.0, 1.0, 1.5, 2.0, 2.1):
         seen.add(value)
     assert seen.cumulative() == [("1.0", 2), ("2.0", 4), ("+Inf", 5)] and seen.total == pytest.approx(6.6)
+
+
+def test_an_agent_more_is_counted_under_its_own_name_or_number() -> None:
+    tally = Tally([("a", "m")])
+    tally.join("b", "n")
+    tally._at(3).served += 1
+    assert [name for name, _ in tally.names] == ["a", "b", "agent-2", "agent-3"] and tally.alive() == [False] * 4
+    assert figures(tally)["iemas_agent_up", "b", "n"] == 0

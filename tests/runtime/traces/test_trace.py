@@ -142,6 +142,18 @@ def test_a_last_line_may_be_cut_off_and_no_other(lines: list[str], tmp_path: Pat
         read_trace(path)
 
 
+def test_an_agent_may_join_and_none_may_change(lines: list[str], tmp_path: Path) -> None:
+    path, head, row = tmp_path / "t.jsonl", json.loads(lines[0]), json.loads(lines[2])
+    more = head | {"agents": [*head["agents"], head["agents"][0] | {"name": "late"}]}
+    later = row | {"agents": [0, 1, 2]}
+    path.write_text("\n".join(json.dumps(one, separators=(",", ":")) for one in (head, more, later)) + "\n")
+    assert [agent.name for agent in read_trace(path).head.agents] == ["small", "big", "late"]
+    for wrong in (head | {"agents": head["agents"][:1]}, head | {"block": 8}):
+        path.write_text("\n".join(json.dumps(one, separators=(",", ":")) for one in (head, wrong, row)) + "\n")
+        with pytest.raises(TraceError, match=r"t\.jsonl:2: a head that changes"):
+            read_trace(path)
+
+
 def test_a_trace_without_requests_is_an_error(lines: list[str], tmp_path: Path) -> None:
     for text in ("", lines[0], lines[0] + "\n", lines[0] + "\n" + lines[1][:50]):
         (tmp_path / "t.jsonl").write_text(text)
