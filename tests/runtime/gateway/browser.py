@@ -51,7 +51,7 @@ class Page:
 
     async def until(self, script: str) -> Any:
         """What a script says, once it says something true."""
-        for _ in range(200):
+        for _ in range(400):
             if found := await self.run(script):
                 return found
             await asyncio.sleep(0.05)
