@@ -59,7 +59,7 @@ def test_log_trace_and_metrics_of_a_process_that_a_listener_does_not_keep(tmp_pa
     assert "hello there" not in log.read_text() + trace.read_text()
     read = read_trace(trace)
     assert [one.outcome for one in read.requests] == ["served", "declined"] and not read.cut_off
-    ran = CliRunner().invoke(app, ["replay", str(trace), "--policy", "iemas", "--policy", "random"])
+    ran = CliRunner().invoke(app, ["replay", str(trace), "--policy", "random"])
     assert ran.exit_code == 0 and "2 requests, simulated" in ran.stdout
 
 
