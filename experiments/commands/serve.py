@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,7 +47,7 @@ def serve(
         raise typer.BadParameter("there is no trace to write it to; add --record TRACE", param_hint="--record-text")
     fleet = told_faults(file, as_json)
     from runtime.gateway.app import Gateway
-    from runtime.gateway.engines import make_engines
+    from runtime.gateway.engines import make_engine, make_engines
     from runtime.gateway.server import bind, run_gateway
     from runtime.gateway.watching import Watching
 
@@ -66,7 +67,8 @@ def serve(
             typer.echo(f"{url} serves {', '.join(names)}; models: {', '.join(gateway.names)}")
         sys.stdout.flush()
 
-    run = run_gateway(file, bound, engines, serving, gateway, ready=ready, load=load_checked)
+    make = partial(make_engine, logs=logs, progress=_say)
+    run = run_gateway(file, bound, engines, serving, gateway, ready=ready, load=load_checked, make=make)
     try:
         _runner().run(run)
     except (KeyboardInterrupt, asyncio.CancelledError):

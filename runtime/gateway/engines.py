@@ -10,7 +10,7 @@ from runtime.engines.simulated.engine import EngineShape, SimulatedEngine
 from runtime.engines.simulated.step_time import calibration
 from runtime.engines.vllm.engine import VllmEngine
 from runtime.engines.vllm.process import ServerOptions
-from runtime.gateway.config import Agent, Fleet
+from runtime.gateway.config import Fleet
 from runtime.gateway.fleet_file import read_secret
 from runtime.models import CATALOGUE, fetch
 
@@ -31,7 +31,7 @@ def make_engines(
     Raises:
         ServingError: a key or a model is not where the file says.
     """
-    return [_make(j, agent, fleet, logs, progress) for j, agent in enumerate(fleet.agents)]
+    return [make_engine(fleet, j, logs=logs, progress=progress) for j in range(len(fleet.agents))]
 
 
 def engine_limits(fleet: Fleet) -> Limits:
@@ -45,8 +45,15 @@ def engine_limits(fleet: Fleet) -> Limits:
     )
 
 
-def _make(j: int, agent: Agent, fleet: Fleet, logs: Path | None, progress: Callable[[str], None]) -> Engine:
-    limits = engine_limits(fleet)
+def make_engine(
+    fleet: Fleet, j: int, *, logs: Path | None = None, progress: Callable[[str], None] = lambda line: None
+) -> Engine:
+    """The engine of one agent; as `make_engines`.
+
+    Raises:
+        ServingError: a key or a model is not where the file says.
+    """
+    agent, limits = fleet.agents[j], engine_limits(fleet)
     if agent.simulated is not None:
         shape = EngineShape() if agent.capacity is None else EngineShape(max_num_seqs=agent.capacity)
         return SimulatedEngine(agent.name, lambda request: SAID, calibration(agent.simulated), shape)

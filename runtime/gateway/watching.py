@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from prediction import TokenPrices
+from runtime.engines.engine import EngineInfo
 from runtime.errors import Refused
 from runtime.events import Abandoned, Declined, Served, Subscriber
 from runtime.gateway.admin import Admin
@@ -10,6 +12,7 @@ from runtime.gateway.backend import Asked
 from runtime.gateway.config import Fleet
 from runtime.gateway.problems import problem_of
 from runtime.gateway.serving import Serving
+from runtime.hubs.house import House
 from runtime.metrics.tally import Tally
 from runtime.traces.log import RequestLog
 from runtime.traces.recorder import Recorder, Serves
@@ -59,25 +62,38 @@ class Watching:
 
     def look_at(self, serving: Serving) -> None:
         """Where agents' health and the rounds' statistics are, and what the agents are."""
-        house, agents = serving.house, serving.fleet.agents
-        self._serves = lambda: [
-            (agent.name, info, agent.prices.token_prices()) for agent, info in zip(agents, house.infos, strict=False)
-        ]
-        self.tally.observe(house.alive, lambda: [router.statistics for router in house.routers])
+        house = serving.house
+        self._serves = lambda: _roster(house)
 
-    def expect(self, asked: Asked) -> None:
-        """A request was admitted and is about to arrive."""
+        def named() -> list[tuple[str, str]]:
+            models = {agent.name: agent.names[0] for agent in serving.fleet.agents if agent.names}
+            return [(name, models.get(name, info.model)) for name, info, _ in _roster(house)]
+
+        self.tally.observe(house.alive, lambda: [router.statistics for router in house.routers], named)
+
+    def expect(self, asked: Asked, agents: tuple[int, ...]) -> None:
+        """A request was admitted and is about to arrive; these agents serve its model."""
         self.tally.state(asked.stated.source)
         if self._stories is not None:
             stated, body = asked.stated, asked.body
             text = bytes(body.text) if self._record_text else None
-            self._stories.expect(Facts(asked.id, body.model, stated.sources, stated.max_price, text))
+            self._stories.expect(Facts(asked.id, body.model, stated.sources, agents, stated.max_price, text))
 
     def close(self) -> None:
         """Write what waits to be written."""
         for one in (self._log, self._recorder):
             if one is not None:
                 one.close()
+
+
+def _roster(house: House) -> list[tuple[str, EngineInfo, TokenPrices]]:
+    """Every agent that there ever was, by the house's numbers."""
+    found = {
+        number: (router.engines[k].name, router.infos[k], router.prices[k])
+        for router, members in zip(house.routers, house.members, strict=True)
+        for k, number in enumerate(members)
+    }
+    return [found[number] for number in sorted(found)]
 
 
 def told(story: Story, end: End) -> tuple[int, str]:

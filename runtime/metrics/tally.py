@@ -121,6 +121,7 @@ class Tally:
         self._running: dict[str, int] = {}
         self._alive: Callable[[], Sequence[bool]] = lambda: [False] * len(self.agents)
         self._rounds: Callable[[], Sequence[RoundStatistics]] = tuple
+        self._roster: Callable[[], Sequence[tuple[str, str]]] = tuple
         self._read: list[int] = []
         self._handlers: Mapping[type, Callable[[Any], None]] = {
             Arrived: self._arrived,
@@ -139,23 +140,41 @@ class Tally:
             handle(event)
 
     def join(self, name: str, model: str) -> None:
-        """One agent more, of the next number."""
-        self.names.append((name, model))
+        """One agent more, of the next number; one that is called as another was gets its number beside the name."""
+        taken = any(name == before for before, _ in self.names)
+        self.names.append((f"{name}#{len(self.names)}" if taken else name, model))
         self.agents.append(AgentTally())
 
     def _at(self, number: int) -> AgentTally:
-        """An agent's; one that nobody has named gets a name of its number."""
-        while number >= len(self.agents):
-            self.join(f"agent-{len(self.agents)}", "unknown")
+        """An agent's; of one that is new it is asked who it is."""
+        if number >= len(self.agents):
+            self._grow(number + 1)
         return self.agents[number]
+
+    def _grow(self, count: int) -> None:
+        for name, model in list(self._roster())[len(self.agents) : count]:
+            self.join(name, model)
+        while len(self.agents) < count:
+            self.join(f"agent-{len(self.agents)}", "unknown")
 
     def state(self, source: str) -> None:
         """Count a request by who stated its worth."""
         self.stated[source] = self.stated.get(source, 0) + 1
 
-    def observe(self, alive: Callable[[], Sequence[bool]], rounds: Callable[[], Sequence[RoundStatistics]]) -> None:
-        """Where to look for what no event tells: which agents are in the market, and each hub's rounds."""
-        self._alive, self._rounds = alive, rounds
+    def observe(
+        self,
+        alive: Callable[[], Sequence[bool]],
+        rounds: Callable[[], Sequence[RoundStatistics]],
+        roster: Callable[[], Sequence[tuple[str, str]]] = tuple,
+    ) -> None:
+        """Where to look for what no event tells.
+
+        Args:
+            alive: which agents are in the market.
+            rounds: each hub's.
+            roster: name and model of every agent, also of those that joined since.
+        """
+        self._alive, self._rounds, self._roster = alive, rounds, roster
 
     @property
     def waiting(self) -> int:
@@ -164,7 +183,8 @@ class Tally:
 
     def alive(self) -> list[bool]:
         """Which of the agents are in the market."""
-        found = list(self._alive())[: len(self.agents)]
+        found = list(self._alive())
+        self._grow(len(found))
         return found + [False] * (len(self.agents) - len(found))
 
     def rounds(self) -> list[RoundStatistics]:

@@ -23,7 +23,7 @@ from runtime.rounds.health import Health
 from runtime.rounds.probing import Probing, askable
 from runtime.rounds.queue import Queue
 from runtime.rounds.records import RoundRules, RoundStatistics
-from runtime.rounds.relay import HungUp, Live, Relayed
+from runtime.rounds.relay import Live, Relayed
 from runtime.rounds.rounds import Rounds, Watch
 from runtime.rounds.telling import Telling
 from runtime.rounds.waiting import Waiting
@@ -269,7 +269,7 @@ class Router:
             if begun.done() and not begun.cancelled() and begun.exception() is None:
                 told = begun.result()
                 if isinstance(told, Live):
-                    await told.close(HungUp())
+                    await told.aclose()
             else:
                 waiting.answer.cancel()
                 self._abandon(waiting)

@@ -55,12 +55,13 @@ class Recorder:
 
     def __call__(self, story: Story, end: End) -> None:
         """Write a request down."""
-        if len(story.offer.tokens) > self._agents:
+        if self._began_s is None:
+            self._began_s = story.offer.arrived_s
+        if max(_agents(story)) >= self._agents:
             # The first request, or an agent has joined.
-            self._agents = len(story.offer.tokens)
-            if self._began_s is None:
-                self._began_s = story.offer.arrived_s
-            self._lines.put(self._head(self._began_s + clock_offset()))
+            serves = self._serves()
+            self._agents = len(serves)
+            self._lines.put(self._head(self._began_s + clock_offset(), serves))
         self._lines.put((story, end))
 
     def close(self) -> None:
@@ -68,7 +69,7 @@ class Recorder:
         self._lines.close()
         self._file.close()
 
-    def _head(self, began: float) -> dict[str, object]:
+    def _head(self, began: float, serves: Sequence[tuple[str, EngineInfo, TokenPrices]]) -> dict[str, object]:
         rules = self._rules
         return {
             "iemas_trace": 1,
@@ -85,7 +86,7 @@ class Recorder:
                     "slots": info.slots,
                     "prices": [prices.fresh, prices.cached, prices.output],
                 }
-                for name, info, prices in self._serves()
+                for name, info, prices in serves
             ],
             "policy": self._policy,
             "window_s": rules.window_s,
@@ -121,7 +122,7 @@ class Recorder:
             "id": request.id,
             "bidder": request.bidder,
             "asked": None if facts is None else facts.model,
-            "agents": [j for j in range(len(offer.tokens)) if j not in offer.refused],
+            "agents": list(_agents(story)),
             "at_s": since(offer.arrived_s),
             "stream": request.stream,
             "turn": offer.turn,
@@ -156,6 +157,13 @@ class Recorder:
             chain.update(raw[end - width : end])
             found.append(chain.hexdigest())
         return found
+
+
+def _agents(story: Story) -> Sequence[int]:
+    """Who serves what was asked for."""
+    if story.facts is not None:
+        return story.facts.agents
+    return [j for j in range(len(story.offer.tokens)) if j not in story.offer.refused] or [0]
 
 
 def _created(path: Path) -> FileIO:

@@ -1,7 +1,7 @@
 """`Stories`: follows every request from its arrival to its end, and tells those who write it down.
 
 stories = Stories([log, recorder])
-stories.expect(Facts("req-1", "auto", {"worth": "body"}))    # then, in the same breath, its Arrived
+stories.expect(Facts("req-1", "auto", {"worth": "body"}, (0, 1)))    # then, in the same breath, its Arrived
 stories(event)
 """
 
@@ -36,6 +36,7 @@ class Facts:
         id: its name.
         model: as the client asked for it.
         sources: for each figure of its preferences, who stated it.
+        agents: who serves that model, in any hub.
         max_price: the client's cap on the charge, in credits.
         text: the conversation's bytes, where they are to be written down.
     """
@@ -43,6 +44,7 @@ class Facts:
     id: str
     model: str
     sources: Mapping[str, str]
+    agents: tuple[int, ...]
     max_price: float | None = None
     text: bytes | None = None
 

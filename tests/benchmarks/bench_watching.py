@@ -52,7 +52,7 @@ def test_watching(watched: str, tmp_path: Path) -> None:
             began = time.perf_counter()
             for event in events:
                 if isinstance(event, Arrived) and watching._stories is not None:
-                    watching._stories.expect(Facts(event.offer.request.id, "auto", {"worth": "body"}))
+                    watching._stories.expect(Facts(event.offer.request.id, "auto", {"worth": "body"}, (0, 1)))
                 for subscriber in watching.subscribers:
                     subscriber(event)
             best = min(best, time.perf_counter() - began)

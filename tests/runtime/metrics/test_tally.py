@@ -113,6 +113,7 @@ def test_a_bucket_holds_its_upper_bound() -> None:
 def test_an_agent_more_is_counted_under_its_own_name_or_number() -> None:
     tally = Tally([("a", "m")])
     tally.join("b", "n")
+    tally.observe(lambda: [True] * 4, tuple, lambda: [("a", "m"), ("b", "n"), ("a", "m")])
     tally._at(3).served += 1
-    assert [name for name, _ in tally.names] == ["a", "b", "agent-2", "agent-3"] and tally.alive() == [False] * 4
-    assert figures(tally)["iemas_agent_up", "b", "n"] == 0
+    assert [name for name, _ in tally.names] == ["a", "b", "a#2", "agent-3"] and tally.alive() == [True] * 4
+    assert figures(tally)["iemas_agent_up", "a#2", "m"] == 1

@@ -50,6 +50,18 @@ def test_a_trace_says_what_happened_and_not_what_was_asked(tmp_path: Path) -> No
     assert 0 == first.at_s <= first.decided_s <= first.dispatched_s < first.ended_s
 
 
+def test_hubs_are_recorded_by_the_fleets_numbers(tmp_path: Path) -> None:
+    async def story(app: Gateway, watching: Watching) -> None:
+        for model in ("wide", "tiny"):
+            assert (await ask(app, CHAT, chat(WORDS, model=model, **RICH))).status == 200
+        watching.close()
+
+    path = tmp_path / "t.jsonl"
+    told(fleet(hubs={"near": ["small"], "far": ["big"]}), story, make=lambda made: Watching(made, record=path))
+    wide, tiny = read_trace(path).requests
+    assert (wide.agents, wide.agent, tiny.agents, tiny.agent) == ((1,), 1, (0,), 0)
+
+
 def test_two_traces_cannot_be_joined_and_text_is_there_only_if_asked_for(tmp_path: Path) -> None:
     one, other = recorded(tmp_path / "a.jsonl"), recorded(tmp_path / "b.jsonl", record_text=True)
     assert {len(one.requests), len(other.requests)} == {3}
