@@ -113,7 +113,7 @@ class Bid(Section):
     """What a request is worth, as far as this place says; see `Preferences`."""
 
     worth: Credits | None = Field(default=None, examples=["1.0"], description="credits at quality 1")
-    delay_cost: Credits | None = Field(default=None, examples=["0.05"], description="credits per second")
+    delay_cost: Credits | None = Field(default=None, examples=["0.005"], description="credits per second")
     deadline_s: Seconds | None = Field(
         default=None, examples=["60.0"], description="seconds after which it is worth nothing"
     )
@@ -131,7 +131,7 @@ class PublishedBid(Bid):
     """What a request is worth of which nobody says it: a real bid, published with the prices."""
 
     worth: Credits = Field(default=1.0, examples=["1.0"], description="credits at quality 1")
-    delay_cost: Credits = Field(default=0.05, examples=["0.05"], description="credits per second")
+    delay_cost: Credits = Field(default=0.005, examples=["0.005"], description="credits per second")
 
 
 class Key(Section):

@@ -21,7 +21,7 @@ from runtime.errors import ServingError
 from runtime.events import Decided, Declined, Event, Offer, Prediction
 from runtime.policies.fees import Others, TrafficMeter, against_unserved, congestion, future
 from runtime.policies.forecast import Forecaster, Noted, Outlook
-from runtime.policies.policy import Agent, Decision, Fleet
+from runtime.policies.policy import Agent, Decision, Fleet, Job
 
 Floats = NDArray[np.float64]
 
@@ -43,6 +43,10 @@ class Terms:
     places: Positions
     latency: Floats
     fees: Floats
+
+
+#: A prompt that takes so many times what was forecast, and so many seconds, is not waited for.
+_OVERDUE, _OVERDUE_S = 3.0, 0.1
 
 
 class Auction:
@@ -108,9 +112,9 @@ class Auction:
         self._traffic.join()
 
     def ready(self, fleet: Fleet) -> bool:
-        """Whether some agent that is up has no prompt left to compute."""
+        """Whether some agent that is up has no prompt left to compute, or none but what takes far too long."""
         return "gathering" in self.without or any(
-            alive and not any(job.computing for job in jobs)
+            alive and not any(job.computing and not _overdue(job, fleet.now_s) for job in jobs)
             for alive, jobs in zip(fleet.alive, fleet.jobs, strict=True)
         )
 
@@ -224,3 +228,10 @@ def _without_gaps(agents: NDArray[np.int64], ranks: NDArray[np.int64]) -> NDArra
         members = np.flatnonzero(agents == j)
         closed[members[np.argsort(ranks[members], kind="stable")]] = np.arange(members.size)
     return closed
+
+
+def _overdue(job: Job, now_s: float) -> bool:
+    """Whether its first token should have come long ago: who waits for an engine that hangs waits for ever."""
+    if job.sent_s is None or not isinstance(job.note, Noted):
+        return False
+    return now_s - job.sent_s > _OVERDUE_S + _OVERDUE * job.note.service_s

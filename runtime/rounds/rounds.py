@@ -26,6 +26,8 @@ from runtime.rounds.records import RoundRules, RoundStatistics
 from runtime.rounds.telling import Telling
 from runtime.rounds.waiting import Placed, Waiting
 
+#: Seconds after which a policy that gathers is asked again, though nothing happened.
+_AGAIN_S = 0.1
 #: Sees what an auction decided before anything is dispatched; what it raises fails the round's requests.
 Watch = Callable[[Outcome], None]
 
@@ -83,11 +85,14 @@ class Rounds:
                 pass
 
     async def _wait(self) -> None:
-        """Until something happened, or an engine is due to be tried again."""
+        """Until something happened, an engine is due to be tried again, or a policy that gathers may think again."""
         now = asyncio.get_running_loop().time()
         trial = self._health.next_trial_s(now) if self._queue else None
+        again = None if trial is None else max(trial - now, 0.0)
+        if self._queue and self._dispatcher.busy:
+            again = _AGAIN_S if again is None else min(again, _AGAIN_S)
         try:
-            async with asyncio.timeout(None if trial is None else max(trial - now, 0.0)):
+            async with asyncio.timeout(again):
                 await self._wake.wait()
         except TimeoutError:
             pass

@@ -250,7 +250,7 @@ def test_the_default_bid_is_published() -> None:
     made = fleet(preferences={"worth": 2}, service_tiers={"flex": {"worth": 1}})
     app = Gateway(made, Fake())
     assert visit(app, lambda client: client.get("/iemas/v1/defaults")).json() == {
-        "preferences": {"worth": 2.0, "delay_cost": 0.05},
+        "preferences": {"worth": 2.0, "delay_cost": 0.005},
         "service_tiers": {"flex": {"worth": 1.0}},
     }
 

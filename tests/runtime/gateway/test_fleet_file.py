@@ -77,7 +77,7 @@ def test_a_fleet_is_what_the_router_takes() -> None:
     made = fleet(SMALL, rounds={"max_batch": 3, "depth": 2}, service_tiers={"flex": {"worth": 0.5}})
     assert made.agents[0].prices.token_prices() == TokenPrices(0.4, 0.1, 1.0)
     assert made.rounds.rules() == RoundRules(max_batch=3, depth=2, window_s=0.002, attempts=2)
-    assert state(None, [], "flex", made.defaults()).preferences == Preferences(0.5, 0.05)
+    assert state(None, [], "flex", made.defaults()).preferences == Preferences(0.5, 0.005)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-
 from mechanisms import Preferences, find_mechanism
 from runtime import Auction, Router, Served
 from tests.runtime.rounds.relays import asked, read, sound
