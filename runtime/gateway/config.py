@@ -112,7 +112,7 @@ class Agent(Section):
 class Bid(Section):
     """What a request is worth, as far as this place says; see `Preferences`."""
 
-    worth: Credits | None = Field(default=None, examples=["1.0"], description="credits at quality 1")
+    worth: Credits | None = Field(default=None, examples=["10.0"], description="credits at quality 1")
     delay_cost: Credits | None = Field(default=None, examples=["0.005"], description="credits per second")
     deadline_s: Seconds | None = Field(
         default=None, examples=["60.0"], description="seconds after which it is worth nothing"
@@ -130,7 +130,7 @@ class Bid(Section):
 class PublishedBid(Bid):
     """What a request is worth of which nobody says it: a real bid, published with the prices."""
 
-    worth: Credits = Field(default=1.0, examples=["1.0"], description="credits at quality 1")
+    worth: Credits = Field(default=10.0, examples=["10.0"], description="credits at quality 1")
     delay_cost: Credits = Field(default=0.005, examples=["0.005"], description="credits per second")
 
 
@@ -230,7 +230,7 @@ class Fleet(Section):
     pools: dict[ModelName, tuple[Name, ...]] = Field(default={}, examples=['{ fast = ["small"] }', '["small"]'])
     hubs: dict[Name, tuple[Name, ...]] = Field(default={}, examples=['{ near = ["small"] }', '["small"]'])
     keys: tuple[Key, ...] = Field(default=(), examples=['a [[keys]] with name = "alice", key = { env = "ALICE_KEY" }'])
-    preferences: PublishedBid = Field(default=PublishedBid(), examples=["a [preferences] with worth = 1.0"])
+    preferences: PublishedBid = Field(default=PublishedBid(), examples=["a [preferences] with worth = 10.0"])
     service_tiers: dict[Name, Bid] = Field(default={}, examples=["{ flex = { worth = 0.5 } }", "{ worth = 0.5 }"])
     rounds: Rounds = Field(default=Rounds(), examples=["a [rounds] with max_batch = 16"])
     auction: AuctionNames = Field(default=AuctionNames(), examples=['an [auction] with mechanism = "vcg"'])

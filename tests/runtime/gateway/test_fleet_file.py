@@ -93,9 +93,9 @@ def test_a_fleet_is_what_the_router_takes() -> None:
         ({"limits": {"idle_s": float("inf")}}, "limits.idle_s = inf: expected a finite number; "
          "write for instance idle_s = 60.0"),
         ({"preferences": {"worth": float("nan")}}, "preferences.worth = nan: expected a finite number; "
-         "write for instance worth = 1.0"),
+         "write for instance worth = 10.0"),
         ({"preferences": {"worth": -2}}, "preferences.worth = -2: expected greater than or equal to 0; "
-         "write for instance worth = 1.0"),
+         "write for instance worth = 10.0"),
         ({"rounds": 3}, "rounds = 3: expected a table; write for instance a [rounds] with max_batch = 16"),
         ({"pools": {"fast": "small"}}, 'pools.fast = "small": expected a list; write for instance fast = ["small"]'),
         ({"pools": 3}, 'pools = 3: expected a table; write for instance pools = { fast = ["small"] }'),
