@@ -15,6 +15,7 @@ from experiments.commands.fleet import load_checked, told_faults
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mechanisms import DirectMechanism
     from runtime import Policy
     from runtime.gateway.config import Fleet
 
@@ -32,12 +33,16 @@ def serve(
         typer.Option(metavar="TRACE", help="Write every request to this new file, without its text, for iemas replay."),
     ] = None,
     record_text: Annotated[bool, typer.Option("--record-text", help="With --record: what was asked too.")] = False,
+    despite_audit: Annotated[
+        bool, typer.Option("--despite-audit", help="Serve with a mechanism that the audit refuted.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one line of JSON once requests are taken, for programs.")
     ] = False,
 ) -> None:
     """Serve a fleet: any OpenAI client that is pointed at it takes part in the auction.
 
+    An auction's mechanism is audited first, over small scopes and in seconds; one that is refuted does not serve.
     SIGTERM takes no more requests and lets those inside end; Ctrl-C breaks them off, each with an error of its own;
     SIGHUP reads the file again and takes over what may change while it runs. Engines that were launched end with it.
 
@@ -52,10 +57,11 @@ def serve(
     from runtime.gateway.watching import Watching
 
     bound = bind(fleet, port)
+    mechanism = examined(fleet, despite_audit)
     engines = make_engines(fleet, logs=logs, progress=_say)
     log_to(log_requests)
     watching = Watching(fleet, log_requests=log_requests is not None, record=record, record_text=record_text)
-    serving = make_serving(fleet, engines, subscribers=watching.subscribers, expect=watching.expect)
+    serving = make_serving(fleet, engines, mechanism, subscribers=watching.subscribers, expect=watching.expect)
     watching.look_at(serving)
     gateway = Gateway(fleet, serving, watching.admin)
 
@@ -103,7 +109,34 @@ def log_to(file: str | None) -> None:
     logger.propagate = False
 
 
-def make_serving(fleet: "Fleet", engines: Any, **options: Any) -> Any:
+def examined(fleet: "Fleet", despite_audit: bool = False) -> "DirectMechanism":
+    """The mechanism of a fleet's file, audited if its policy is an auction: the very object that will serve.
+
+    Raises:
+        AuditRefusedError: a property that serving needs is refuted, or could not be examined.
+        MechanismError: there is no such mechanism.
+    """
+    from experiments.errors import AuditRefusedError
+    from experiments.routers.catalogue import AUCTIONS
+    from experiments.studies.demo import lacking
+    from mechanisms import find_mechanism
+    from proofs import SUITE, audit
+
+    names = fleet.auction
+    mechanism = find_mechanism(names.mechanism, names.allocator)
+    if names.policy not in AUCTIONS:
+        return mechanism
+    report = audit(mechanism, SUITE)
+    broken = lacking(report)
+    if broken and not despite_audit:
+        raise AuditRefusedError(report, broken)
+    held = ", ".join(f"{name} {found.verdict} in {found.cases:,} cases" for name, found in report.items() if found)
+    failed = f"; served all the same though not established: {', '.join(broken)}" if broken else ""
+    _say(f"audit of {report.subject}: {held or 'nothing is established'}{failed}")
+    return mechanism
+
+
+def make_serving(fleet: "Fleet", engines: Any, mechanism: "DirectMechanism", **options: Any) -> Any:
     """The auction of a fleet's file over its engines.
 
     Raises:
@@ -116,21 +149,19 @@ def make_serving(fleet: "Fleet", engines: Any, **options: Any) -> Any:
     return Serving(
         fleet,
         engines,
-        make_policy(fleet),
+        make_policy(fleet, mechanism),
         settlement=find_settlement(fleet.auction.settlement),
         ledger=Ledger(fleet.server.ledger),
         **options,
     )
 
 
-def make_policy(fleet: "Fleet") -> "Callable[[], Policy]":
+def make_policy(fleet: "Fleet", mechanism: "DirectMechanism") -> "Callable[[], Policy]":
     """Makes the policy that the file names, anew for each hub."""
     from experiments.routers.catalogue import find_policy, policies
     from experiments.studies.demo import find_forecaster
-    from mechanisms import find_mechanism
 
     names = fleet.auction
-    mechanism = find_mechanism(names.mechanism, names.allocator)
     make = find_policy(names.policy, policies(mechanism, find_forecaster(names.predictor)))
     return lambda: make(0)
 

@@ -12,6 +12,8 @@ from runtime.policies.forecast import Forecaster
 #: Makes a policy from a seed.
 Make = Callable[[int], Policy]
 
+#: Those that run a mechanism.
+AUCTIONS = ("iemas", "paper-auction")
 #: Routers that see neither reports nor forecasts.
 PLAIN = (
     "cache-aware", "sticky", "cache-aware-best", "sticky-best", "best-single", "random", "round-robin", "least-loaded",

@@ -146,3 +146,20 @@ def test_the_example_of_a_simulated_fleet_can_be_served(tmp_path: Path) -> None:
         told = json.loads(body)
         assert status == 200 and told["iemas"]["stated_by"]["worth"] == "service_tier"
         assert gateway.ask(model="small", max_tokens=3)[0] == 200
+
+
+def test_a_refuted_mechanism_does_not_serve_unless_it_is_told_to(tmp_path: Path) -> None:
+    file = tmp_path / "fleet.toml"
+    file.write_text(FLEET.format(port=8080, worth=1.0) + '[auction]\nmechanism = "pay-as-bid"\n')
+    command = [sys.executable, "-m", "experiments.cli", "serve", str(file), "--port", "0", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2 and done.stdout == ""
+    assert "the audit refuted truthful" in done.stderr and "--despite-audit" in done.stderr
+    process = subprocess.Popen([*command, "--despite-audit"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        told = wait_for_line(process.stdout, "url")
+        assert json.loads(told)["agents"] == ["a"]
+        wait_for_line(process.stderr, "not established: truthful")
+    finally:
+        process.kill()
+        process.communicate()
