@@ -10,6 +10,7 @@ from runtime.engines.simulated.engine import EngineShape, SimulatedEngine
 from runtime.engines.simulated.step_time import calibration
 from runtime.engines.vllm.engine import VllmEngine
 from runtime.engines.vllm.process import ServerOptions
+from runtime.engines.vllm.publishing import Publishing, Sockets
 from runtime.gateway.config import Agent, Fleet
 from runtime.gateway.fleet_file import read_secret
 from runtime.models import CATALOGUE, fetch
@@ -46,6 +47,15 @@ def engine_limits(fleet: Fleet) -> Limits:
 
 
 def _make(j: int, agent: Agent, fleet: Fleet, logs: Path | None, progress: Callable[[str], None]) -> Engine:
+    if not agent.kv_events:
+        return _engine(j, agent, fleet, logs, progress)
+    sockets = Sockets(agent.kv_events, agent.kv_replay) if isinstance(agent.kv_events, str) else Sockets.fresh()
+    if agent.url is None:
+        agent = agent.model_copy(update={"flags": (*agent.flags, *sockets.flags())})
+    return Publishing(_engine(j, agent, fleet, logs, progress), sockets)
+
+
+def _engine(j: int, agent: Agent, fleet: Fleet, logs: Path | None, progress: Callable[[str], None]) -> Engine:
     limits = engine_limits(fleet)
     if agent.simulated is not None:
         shape = EngineShape() if agent.capacity is None else EngineShape(max_num_seqs=agent.capacity)

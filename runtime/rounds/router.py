@@ -125,7 +125,14 @@ class Router:
         self.infos = [await engine.start() for engine in self.engines]
         limit = self.rounds.slots
         self._agents = tuple(
-            Agent(engine.name, info, prices, info.slots if limit is None else min(limit, info.slots), self.rounds.depth)
+            Agent(
+                engine.name,
+                info,
+                prices,
+                info.slots if limit is None else min(limit, info.slots),
+                self.rounds.depth,
+                getattr(engine, "contents", None),
+            )
             for engine, info, prices in zip(self.engines, self.infos, self.prices, strict=True)
         )
         self._statistics = RoundStatistics()
