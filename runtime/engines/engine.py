@@ -57,6 +57,8 @@ class Stored:
 class CacheContents(Protocol):
     """What an engine publishes of its KV cache, for one reader; an engine that does has it as `contents`."""
 
+    #: How often anything was heard, or given up.
+    heard: int
     #: How often all that was known was given up: the engine restarted or cleared its cache, or news of it was lost.
     forgotten: int
 

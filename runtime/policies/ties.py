@@ -43,7 +43,9 @@ class Ties:
 
     def __init__(self, index: PrefixIndex, agent: int, contents: CacheContents, capacity: int) -> None:
         self._index, self._agent, self._contents, self._capacity = index, agent, contents, capacity
-        self._forgotten = contents.forgotten
+        self._heard, self._forgotten = contents.heard, contents.forgotten
+        #: Tokens of its blocks, as far as known.
+        self._size = 1
         self._waiting: OrderedDict[str, _Done] = OrderedDict()
         self._names: dict[Hashable, set[bytes]] = {}
         self._blocks: dict[bytes, OrderedDict[Hashable, None]] = {}
@@ -55,19 +57,21 @@ class Ties:
         """A request was served whose prompt the index has just learnt."""
         names = tuple(self._index.names(prompt))
         done = _Done(names, len(prompt), completion.prompt_tokens, completion.cached_tokens)
-        if done.prompt - done.cached < self._index.block_size:
+        if done.prompt - done.cached < self._size:
             # It filled no block of its own.
             self._contents.release(request)
             return
         self._waiting[request] = done
         if len(self._waiting) > _WAITING:
-            late, done = self._waiting.popitem(last=False)
-            self._tie(late, done)
-        self.refresh()
+            self._tie(*self._waiting.popitem(last=False))
+        self._settle([(request, done)] if request in self._waiting else [])
 
     def refresh(self) -> None:
         """Forget what the agent has removed, and tie what it has stored."""
         contents = self._contents
+        if contents.heard == self._heard:
+            return
+        self._heard = contents.heard
         if contents.forgotten != self._forgotten:
             self._forgotten = contents.forgotten
             self._index.forget(self._agent)
@@ -79,8 +83,12 @@ class Ties:
         lost = [name for block in contents.gone() for name in self._untie(block)]
         if lost:
             self._index.drop(self._agent, lost)
-        for request, done in list(self._waiting.items()):
-            stored = contents.stored(request)
+        self._settle(list(self._waiting.items()))
+
+    def _settle(self, some: "list[tuple[str, _Done]]") -> None:
+        """Tie those whose blocks have all been heard of."""
+        for request, done in some:
+            stored = self._contents.stored(request)
             if stored is not None and done.cached + len(stored.blocks) * stored.size > done.prompt - stored.size:
                 del self._waiting[request]
                 self._tie(request, done)
@@ -91,6 +99,7 @@ class Ties:
         if stored is None or not stored.blocks or (stored.parent is not None and not done.cached):
             # It filled no block, or does not say how many it found.
             return
+        self._size = stored.size
         before = () if stored.parent is None else self._contents.chain(stored.parent)
         first = 0 if stored.parent is None else done.cached - len(before) * stored.size
         whole = Stored(None, before + stored.blocks, stored.size)

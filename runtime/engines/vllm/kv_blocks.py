@@ -32,7 +32,7 @@ class KvBlocks:
         self._parents: dict[Hashable, Hashable] = {}
         self._sessions: OrderedDict[str, Stored] = OrderedDict()
         self._gone: deque[Hashable] = deque()
-        self.forgotten = 0
+        self.heard = self.forgotten = 0
 
     def __len__(self) -> int:
         return len(self._copies)
@@ -46,6 +46,7 @@ class KvBlocks:
         Raises:
             ValueError: an event is none.
         """
+        self.heard += 1
         for event in events:
             told = _fields(event)
             kind = told["type"]
@@ -88,6 +89,7 @@ class KvBlocks:
         self._sessions.clear()
         self._gone.clear()
         self.forgotten += 1
+        self.heard += 1
 
     def _store(self, told: Mapping[str, object]) -> None:
         hashes, parent, size = _hashes(told), told.get("parent_block_hash"), told.get("block_size")

@@ -26,12 +26,13 @@ _END = (-1).to_bytes(8, "big", signed=True)
 
 @dataclass(slots=True)
 class Counts:
-    """What became of what was published: gaps that were filled by a replay, those that were not, and no batches."""
+    """What became of what was published: gaps that a replay filled and gaps that it did not, what was no batch."""
 
     batches: int = 0
     replayed: int = 0
     lost: int = 0
     restarts: int = 0
+    hung_up: int = 0
     garbage: int = 0
 
 
@@ -63,7 +64,7 @@ class KvEvents:
         except ImportError as error:
             raise EngineError(f"KV events need pyzmq and msgspec ({error}); pip install 'iemas[gateway]'") from None
         self.endpoint, self.replay = endpoint, replay
-        self.blocks = blocks or KvBlocks()
+        self.blocks = KvBlocks() if blocks is None else blocks
         self.counts = Counts()
         self._zmq = zmq
         self._decode = msgspec.msgpack.Decoder().decode
@@ -73,7 +74,10 @@ class KvEvents:
     async def run(self) -> None:
         """Read until cancelled."""
         with self._zmq.asyncio.Context() as context:
-            socket = self._connected(context, self._zmq.SUB, self.endpoint)
+            socket = self._socket(context, self._zmq.SUB)
+            monitor = socket.get_monitor_socket(self._zmq.EVENT_DISCONNECTED)
+            watching = asyncio.create_task(self._watch(monitor))
+            socket.connect(self.endpoint)
             socket.subscribe(b"")
             try:
                 while True:
@@ -81,14 +85,23 @@ class KvEvents:
                     if batch is not None:
                         await self._take(context, batch)
             finally:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
+                socket.disable_monitor()
                 context.destroy(linger=0)
 
-    def _connected(self, context: Any, kind: int, endpoint: str) -> Any:
+    async def _watch(self, monitor: Any) -> None:
+        """A server that hangs up has ended, as far as can be told before another speaks."""
+        while True:
+            await monitor.recv_multipart()
+            self.counts.hung_up += 1
+            self._forget()
+
+    def _socket(self, context: Any, kind: int) -> Any:
         socket = context.socket(kind)
         socket.setsockopt(self._zmq.LINGER, 0)
         socket.setsockopt(self._zmq.RCVHWM, _WAITING)
         socket.setsockopt(self._zmq.MAXMSGSIZE, _BYTES)
-        socket.connect(endpoint)
         return socket
 
     def _read(self, frames: list[bytes]) -> _Batch | None:
@@ -143,7 +156,8 @@ class KvEvents:
         if self.replay is None:
             return []
         batches: list[_Batch] = []
-        socket = self._connected(context, self._zmq.DEALER, self.replay)
+        socket = self._socket(context, self._zmq.DEALER)
+        socket.connect(self.replay)
         try:
             await socket.send_multipart([b"", start.to_bytes(8, "big")])
             while True:

@@ -71,6 +71,8 @@ class Publishing:
         self._reading: asyncio.Task[None] | None = None
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_engine":
+            raise AttributeError(name)
         return getattr(self._engine, name)
 
     @property

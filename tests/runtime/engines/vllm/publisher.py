@@ -56,6 +56,11 @@ class Publisher:
         if not lose:
             await self.send(b"kv", number.to_bytes(8, "big"), body)
 
+    def begin_anew(self) -> None:
+        """Another server behind the same sockets: it counts from 0, and knows nothing of what was."""
+        self._next = 0
+        self._buffer.clear()
+
     async def send(self, *frames: bytes) -> None:
         """Frames as they are."""
         await self._pub.send_multipart(frames)

@@ -1,16 +1,19 @@
 """What is known of a cache from its server's events, and what is left of it when they are lost, broken or another's."""
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from runtime.engines.call import Call, View
 from runtime.engines.engine import Stored
 from runtime.engines.vllm import kv_events
 from runtime.engines.vllm.kv_blocks import KvBlocks
 from runtime.engines.vllm.kv_events import KvEvents
+from runtime.engines.vllm.publishing import Publishing, Sockets
 from tests.runtime.engines.vllm.publisher import CLEARED, Publisher, removed, stored, until
 
 
@@ -100,27 +103,58 @@ def test_a_gap_that_cannot_be_replayed_ends_all_that_was_known(
 
 
 @pytest.mark.parametrize("batches", [1, 3, 6])
-def test_a_restarted_server_holds_nothing_of_what_it_held(batches: int, tmp_path: Path) -> None:
-    """Whether its numbers are behind those of its first life, level with them, or beyond them already."""
+def test_a_server_that_starts_anew_behind_one_address_holds_nothing_of_what_it_held(
+    batches: int, tmp_path: Path
+) -> None:
+    """Its numbers are behind those of its first life, level with them, or beyond them already."""
 
+    async def story(publisher: Publisher, reader: KvEvents) -> None:
+        for block in (1, 2, 3):
+            await publisher.publish(stored(block))
+        await until(lambda: 3 in reader.blocks)
+        publisher.begin_anew()
+        for block in range(batches):
+            await publisher.publish(stored(10 + block), lose=block < batches - 1)
+        await until(lambda: 9 + batches in reader.blocks)
+        assert reader.blocks.forgotten == 1 and reader.counts.hung_up == 0
+        assert not any(block in reader.blocks for block in (1, 2, 3))
+
+    listen(tmp_path, story)
+
+
+def test_a_server_that_hangs_up_holds_nothing_and_is_heard_again(tmp_path: Path) -> None:
     async def main() -> None:
-        reader: KvEvents | None = None
         async with Publisher(tmp_path) as first:
             reader = KvEvents(first.events, first.replay)
             reading = asyncio.create_task(reader.run())
             await first.subscribed()
-            for block in (1, 2, 3):
-                await first.publish(stored(block))
-            await until(lambda: 3 in reader.blocks)
+            await first.publish(stored(1))
+            await until(lambda: 1 in reader.blocks)
+        await until(lambda: reader.counts.hung_up == 1)
+        assert len(reader.blocks) == 0 and reader.blocks.forgotten == 1
         async with Publisher(tmp_path, clock=100.0) as second:
             await second.subscribed()
-            for block in range(batches):
-                await second.publish(stored(10 + block), lose=block < batches - 1)
-            await until(lambda: 9 + batches in reader.blocks)
+            await second.publish(stored(2), lose=True)
+            await second.publish(stored(3))
+            await until(lambda: 3 in reader.blocks)
+            assert 2 in reader.blocks and reader.blocks.forgotten == 1
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-        assert reader.blocks.forgotten == 1
-        assert not any(block in reader.blocks for block in (1, 2, 3))
+
+    asyncio.run(main())
+
+
+def test_a_reader_is_there_before_its_server(tmp_path: Path) -> None:
+    async def main() -> None:
+        reader = KvEvents(f"ipc://{tmp_path}/events")
+        reading = asyncio.create_task(reader.run())
+        await asyncio.sleep(0.1)
+        async with Publisher(tmp_path) as publisher:
+            await publisher.subscribed()
+            await publisher.publish(stored(1))
+            await until(lambda: 1 in reader.blocks)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
 
     asyncio.run(main())
 
@@ -184,6 +218,46 @@ def test_events_as_lists_are_read_too() -> None:
     blocks = KvBlocks()
     blocks.apply([["BlockStored", [b"x"], None, [1, 2], 2, None], ["BlockRemoved", [b"y"]], ["AllBlocksCleared"]])
     assert blocks.forgotten == 1
+
+
+def test_calls_go_out_under_their_ids_and_what_is_stored_is_theirs(tmp_path: Path) -> None:
+    class Engine:
+        name = "a"
+        sent: ClassVar[list[Call]] = []
+
+        async def start(self) -> None:
+            pass
+
+        async def stop(self) -> None:
+            pass
+
+        async def open(self, call: Call, deadline: float) -> None:
+            self.sent.append(call)
+
+    async def main() -> None:
+        async with Publisher(tmp_path) as publisher:
+            engine: Any = Publishing(Engine(), Sockets(publisher.events, publisher.replay))  # type: ignore[arg-type]
+            assert engine.sent is Engine.sent
+            await engine.start()
+            await publisher.subscribed()
+            await engine.open(Call("r1", b"{}", View(), headers={b"X-Session-Id": b"mine", b"x-other": b"1"}))
+            session = engine.sent[0].headers[b"x-session-id"].decode()
+            await publisher.publish(stored(1, session=session))
+            await until(lambda: engine.contents.stored("r1") is not None)
+            assert engine.sent[0].headers == {b"x-session-id": b"r1", b"x-other": b"1"}
+            await engine.stop()
+            assert engine.contents.stored("r1") is None and engine.contents.forgotten == 1
+
+    asyncio.run(main())
+
+
+def test_sockets_of_our_own_are_for_us_alone() -> None:
+    place = Sockets.fresh()
+    assert place.folder is not None and not place.folder.exists()
+    told = json.loads(place.flags()[1])
+    assert (
+        told["endpoint"] == f"ipc://{place.folder}/events" and told["replay_endpoint"] == f"ipc://{place.folder}/replay"
+    )
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

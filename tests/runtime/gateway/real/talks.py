@@ -7,7 +7,7 @@ from typing import Any
 
 import openai
 
-_SYSTEM = (
+SYSTEM = (
     "You are assistant number {n} of a small library. You answer in one short sentence, you never guess, and you say "
     "so when a book is lent out. The library opens at nine, closes at six, and lends five books for four weeks. Fines "
     "are ten cents a day. There is a reading room upstairs, a children's corner, and a shelf of maps that may not be "
@@ -58,7 +58,7 @@ class Talk:
 
     async def hold(self, url: str) -> None:
         """All its turns, one after the other."""
-        messages: list[dict[str, str]] = [{"role": "system", "content": _SYSTEM.format(n=self.number)}]
+        messages: list[dict[str, str]] = [{"role": "system", "content": SYSTEM.format(n=self.number)}]
         for turn in range(self.turns):
             messages.append({"role": "user", "content": _QUESTIONS[turn % len(_QUESTIONS)]})
             ask = asking(self.model, messages, self.max_tokens)
