@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint vllm test-vllm demo-vllm bench bench-policies clean
+.PHONY: demo test lint vllm test-vllm demo-vllm bench bench-policies bench-gateway clean
 
 demo: .venv/core
 	$(BIN)/iemas demo
@@ -34,6 +34,18 @@ bench: .venv/dev
 bench-policies: .venv/dev
 	$(BIN)/pytest tests/benchmarks/bench_policies.py -o python_files='bench_*.py' -p no:benchmark -s -q $(BENCH)
 
+# Our gateway and its peers over the same fake engines, judged by the same code; a quarter of an hour.
+# `BENCH="conformance --peers iemas"` is a part of it, `BENCH=--help` tells the parts.
+bench-gateway: .venv/dev .venv-peers/ready
+	$(BIN)/python -m tests.benchmarks.gateway $(BENCH)
+
+# vllm-router, smg and LiteLLM in an environment of their own.
+.venv-peers/ready: pyproject.toml
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"], sep="\n")' \
+	  | .venv-peers/bin/python -m pip install --quiet --requirement /dev/stdin
+	touch $@
+
 .venv/core: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable .
@@ -50,4 +62,4 @@ bench-policies: .venv/dev
 	touch $@ .venv/test .venv/core
 
 clean:
-	rm -rf .venv .venv-vllm runs build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-vllm .venv-peers runs build .pytest_cache .mypy_cache .ruff_cache

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +35,7 @@ def serve(
     """
     fleet = told_faults(file, as_json)
     from runtime.gateway.app import Gateway
-    from runtime.gateway.engines import make_engines
+    from runtime.gateway.engines import make_engine, make_engines
     from runtime.gateway.server import bind, run_gateway
 
     bound = bind(fleet, port)
@@ -50,7 +51,8 @@ def serve(
             typer.echo(f"{url} serves {', '.join(names)}; models: {', '.join(gateway.names)}")
         sys.stdout.flush()
 
-    run = run_gateway(file, bound, engines, serving, gateway, ready=ready, load=load_checked)
+    make = partial(make_engine, logs=logs, progress=_say)
+    run = run_gateway(file, bound, engines, serving, gateway, ready=ready, load=load_checked, make=make)
     try:
         _runner().run(run)
     except (KeyboardInterrupt, asyncio.CancelledError):

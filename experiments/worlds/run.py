@@ -19,7 +19,7 @@ from prediction import TokenPrices
 from runtime import Declined, Engine, EngineInfo, Ledger, Policy, Request, RoundRules, Router, Served
 from runtime.events import Subscriber
 from runtime.rounds.records import RoundStatistics
-from runtime.rounds.router import Watch
+from runtime.rounds.rounds import Watch
 
 #: Credits that bidders take a turn to cost.
 _TURN_COST = 2.0

@@ -40,9 +40,16 @@ class OutputLengths:
     def __init__(self, agents: int, *, window: int = 101) -> None:
         if agents < 1 or window < 1:
             raise PredictionError(f"`agents` and `window` must be at least 1, not {agents} and {window}.")
+        self._window = window
         self._own = [_Window(window) for _ in range(agents)]
         self._all = _Window(window)
         self._medians = np.full(agents, np.inf)
+
+    def join(self) -> None:
+        """One agent more, the last: as long as all others' answers until its own are known."""
+        self._own.append(_Window(self._window))
+        pooled = self._all.median() if len(self._all) else np.inf
+        self._medians = np.append(self._medians, pooled)
 
     def predict(self, max_tokens: ArrayLike) -> NDArray[np.float64]:
         """Tokens to expect of each of N requests on each agent, at most what it allows: shape (N, M).

@@ -102,6 +102,7 @@ class QueueModel:
             raise PredictionError(f"`depth` must be at least 1, or None, not {depth}.")
         distinct = list(dict.fromkeys(models))
         self._depth = depth
+        self._models = distinct
         self._model_of = [distinct.index(model) for model in models]
         self._prices = [prices[self._model_of.index(k)] for k in range(len(distinct))]
         self._services = [ServiceTime() for _ in distinct]
@@ -114,6 +115,32 @@ class QueueModel:
             service.suppose(service.weights * _dearer(price, mean))
         self._weights = [service.weights.tolist() for service in self._services]
         self._unmeasured = list(range(len(distinct)))
+
+    def join(self, model: Hashable, price: float) -> None:
+        """One agent more, the last: it shares what is known of its model; a new model is supposed from its price.
+
+        Raises:
+            PredictionError: the price is negative or not finite.
+        """
+        if not (math.isfinite(price) and price >= 0.0):
+            raise PredictionError(f"`price` must be finite and at least 0, not {price}.")
+        self._changes.append(SpeedChanges())
+        self._in_flight.append({})
+        self._stepped.append(-math.inf)
+        self._open.append(None)
+        if model in self._models:
+            self._model_of.append(self._models.index(model))
+            return
+        k = len(self._models)
+        service = ServiceTime()
+        service.suppose(service.weights * _dearer(price, sum(self._prices) / k))
+        self._models.append(model)
+        self._model_of.append(k)
+        self._prices.append(price)
+        self._services.append(service)
+        self._weights.append(service.weights.tolist())
+        self._unmeasured.append(k)
+        self._refresh(k)
 
     def predict(
         self, states: Sequence[AgentState], prompt: NDArray[np.integer], cached: NDArray[np.integer], now_s: float

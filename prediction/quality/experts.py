@@ -34,6 +34,12 @@ class Counts:
         self._right, self._judged = np.zeros((2, self._prior.size))
         self._unjudged = 0
 
+    def join(self, prior: Floats) -> None:
+        """Models may be added at the end: (K',) the prior of all."""
+        more = len(prior) - self._prior.size
+        self._prior = np.array(prior, dtype=np.float64)
+        self._right, self._judged = (np.append(counts, np.zeros(more)) for counts in (self._right, self._judged))
+
     def means(self) -> Floats:
         """(K,) posterior means."""
         judged = self._judged.sum() + self._weight

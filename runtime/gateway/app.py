@@ -58,9 +58,9 @@ class Gateway:
         Raises:
             ServingError: a client's key is not where the file says; the old fleet stays.
         """
-        difference = changes(self.fleet, fleet)
+        difference, door = changes(self.fleet, fleet), Door.of(fleet)
         if not difference.restart:
-            self.fleet, self._door = fleet, Door.of(fleet)
+            self.fleet, self._door = fleet, door
         return difference
 
     @property

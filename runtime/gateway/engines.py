@@ -32,7 +32,7 @@ def make_engines(
     Raises:
         ServingError: a key or a model is not where the file says.
     """
-    return [_make(j, agent, fleet, logs, progress) for j, agent in enumerate(fleet.agents)]
+    return [make_engine(fleet, j, logs=logs, progress=progress) for j in range(len(fleet.agents))]
 
 
 def engine_limits(fleet: Fleet) -> Limits:
@@ -46,22 +46,29 @@ def engine_limits(fleet: Fleet) -> Limits:
     )
 
 
-def _make(j: int, agent: Agent, fleet: Fleet, logs: Path | None, progress: Callable[[str], None]) -> Engine:
+def make_engine(
+    fleet: Fleet, j: int, *, logs: Path | None = None, progress: Callable[[str], None] = lambda line: None
+) -> Engine:
+    """The engine of one agent; as `make_engines`.
+
+    Raises:
+        ServingError: a key or a model is not where the file says.
+    """
+    agent = fleet.agents[j]
     if not agent.kv_events:
-        return _engine(j, agent, fleet, logs, progress)
+        return _plain(agent, f"agents[{j}]", engine_limits(fleet), logs, progress)
     sockets = Sockets(agent.kv_events, agent.kv_replay) if isinstance(agent.kv_events, str) else Sockets.fresh()
     if agent.url is None:
         agent = agent.model_copy(update={"flags": (*agent.flags, *sockets.flags())})
-    return Publishing(_engine(j, agent, fleet, logs, progress), sockets)
+    return Publishing(_plain(agent, f"agents[{j}]", engine_limits(fleet), logs, progress), sockets)
 
 
-def _engine(j: int, agent: Agent, fleet: Fleet, logs: Path | None, progress: Callable[[str], None]) -> Engine:
-    limits = engine_limits(fleet)
+def _plain(agent: Agent, at: str, limits: Limits, logs: Path | None, progress: Callable[[str], None]) -> Engine:
     if agent.simulated is not None:
         shape = EngineShape() if agent.capacity is None else EngineShape(max_num_seqs=agent.capacity)
         return SimulatedEngine(agent.name, lambda request: SAID, calibration(agent.simulated), shape)
     if agent.url is not None:
-        key = None if agent.key is None else read_secret(agent.key, f"agents[{j}].key")
+        key = None if agent.key is None else read_secret(agent.key, f"{at}.key")
         return OpenAIEngine(
             agent.name, agent.url, key, model=agent.model, slots=agent.capacity or 1, limits=limits, patient=True
         )

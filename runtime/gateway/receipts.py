@@ -19,8 +19,11 @@ class Receipts:
         self._open: dict[str, tuple[str, Passing]] = {}
 
     def expect(self, asked: Asked, passing: Passing) -> None:
-        """An answer has begun; its receipt is told as far as it goes until it ends."""
-        if asked.id not in self._ended:
+        """An answer has begun; its receipt is told as far as it goes until it ends. One that came whole has ended."""
+        if asked.id in self._ended:
+            bidder, told = self._ended[asked.id]
+            self._ended[asked.id] = bidder, {**passing.receipt(), **told}
+        else:
             self._open[asked.id] = (asked.bidder, passing)
 
     def notice(self, event: Event) -> None:

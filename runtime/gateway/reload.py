@@ -1,7 +1,7 @@
 """What may change while a fleet runs, and what needs a restart.
 
-What the gateway reads anew for each request may change at once. What engines were started with, what the policy has
-learnt on, what the books and the socket are bound to, may not.
+What the gateway reads anew for each request may change at once, and agents may come and go. What engines that stay were
+started with, what the policy has learnt on, what the books and the socket are bound to, may not.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 
 from runtime.gateway.config import Fleet
 
-#: Beginnings of paths that may change live; inside an agent, its key `serves`.
+#: Beginnings of paths that may change live; inside an agent that stays, its key `serves`.
 LIVE = ("pools", "keys", "preferences", "service_tiers", "limits")
 #: Of those, what is bound at the start: the socket's own limit of headers, and what engines are built with.
 _BOUND = ("limits.header_bytes", "limits.connect_s", "limits.first_byte_s", "limits.idle_s")
@@ -43,11 +43,17 @@ def changes(old: Fleet, new: Fleet) -> Changes:
         {_whole(path, old, new) for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
     )
     names = [[agent.name for agent in fleet.agents] for fleet in (old, new)]
-    if names[0] != names[1] and sorted(names[0]) == sorted(names[1]):
-        # Requests go to agents by number.
-        differ = sorted([*differ, "agents"])
-    live = tuple(path for path in differ if is_live(path))
-    return Changes(live, tuple(path for path in differ if not is_live(path)))
+    whole = {f"agents.{name}" for name in set(names[0]) ^ set(names[1])}
+    hubs = _homes(old, new, set(names[0]) & set(names[1]))
+    differ = sorted({path for path in differ if not path.startswith("hubs")} | hubs)
+    live = tuple(path for path in differ if path in whole or is_live(path))
+    return Changes(live, tuple(path for path in differ if path not in live))
+
+
+def _homes(old: Fleet, new: Fleet, stayed: set[str]) -> set[str]:
+    """Hubs of agents that stay, where these differ: an auction cannot hand over what it has learnt."""
+    homes = [[sorted(set(members) & stayed) for members in fleet.hubs.values()] for fleet in (old, new)]
+    return {"hubs"} if homes[0] != homes[1] else set()
 
 
 def is_live(path: str) -> bool:

@@ -19,7 +19,10 @@ from runtime.engines.engine import Engine, running
 from runtime.errors import ServingError
 from runtime.gateway.app import Gateway
 from runtime.gateway.config import Fleet
+from runtime.gateway.door import Door
+from runtime.gateway.engines import make_engine
 from runtime.gateway.fleet_file import load_fleet
+from runtime.gateway.reload import changes
 from runtime.gateway.serving import Serving
 
 _log = logging.getLogger(__name__)
@@ -68,6 +71,7 @@ async def run_gateway(
     *,
     ready: Callable[[str], None] = lambda url: None,
     load: Callable[[Path], Fleet] = load_fleet,
+    make: Callable[[Fleet, int], Engine] = make_engine,
 ) -> None:
     """Start engines, serve until told to stop, and stop every engine that was started.
 
@@ -77,6 +81,7 @@ async def run_gateway(
         engines, serving, gateway: over one fleet.
         ready: told the address once requests are taken.
         load: reads and checks a file.
+        make: the engine of an agent that comes later, by its number in the file.
 
     Raises:
         EngineError: an engine does not come up.
@@ -97,10 +102,11 @@ async def run_gateway(
         else:
             task.cancel()
 
+    reloading = _Reloading(file, serving, gateway, load, make)
     handlers: dict[signal.Signals, Callable[[], None]] = {
         signal.SIGTERM: lambda: stop(False),
         signal.SIGINT: lambda: stop(True),
-        signal.SIGHUP: lambda: _reload(file, gateway, load),
+        signal.SIGHUP: reloading.begin,
     }
     for number, handle in handlers.items():
         loop.add_signal_handler(number, handle)
@@ -118,7 +124,7 @@ async def run_gateway(
                 await serve
             finally:
                 breaking.cancel()
-                await asyncio.gather(breaking, return_exceptions=True)
+                await asyncio.gather(breaking, reloading.end(), return_exceptions=True)
                 await serving.stop()
     finally:
         for number in handlers:
@@ -155,14 +161,47 @@ def _config(gateway: Gateway) -> uvicorn.Config:
     )
 
 
-def _reload(file: Path, gateway: Gateway, load: Callable[[Path], Fleet]) -> None:
-    """Take a changed file over, or go on with the old one and say why."""
-    try:
-        difference = gateway.adopt(load(file))
-    except ServingError as error:
-        _log.error("%s was not taken over: %s", file, error)
-        return
-    if difference.restart:
-        _log.error("%s was not taken over: a restart is needed for %s", file, ", ".join(difference.restart))
-    else:
-        _log.warning("%s was taken over: %s", file, ", ".join(difference.live) or "nothing has changed")
+class _Reloading:
+    """Takes a changed file over, one at a time, or goes on with the old one and says why."""
+
+    def __init__(
+        self,
+        file: Path,
+        serving: Serving,
+        gateway: Gateway,
+        load: Callable[[Path], Fleet],
+        make: Callable[[Fleet, int], Engine],
+    ) -> None:
+        self._file, self._serving, self._gateway, self._load, self._make = file, serving, gateway, load, make
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Read the file; agents that it has more come up first."""
+        if self._task is not None and not self._task.done():
+            _log.error("%s is being taken over already; send SIGHUP again afterwards", self._file)
+            return
+        self._task = asyncio.create_task(self._reload(), name="reload")
+
+    async def end(self) -> None:
+        """Give up what is under way."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _reload(self) -> None:
+        try:
+            fleet = self._load(self._file)
+            difference = changes(self._gateway.fleet, fleet)
+            if difference.restart:
+                needed = ", ".join(difference.restart)
+                _log.error("%s was not taken over: a restart is needed for %s", self._file, needed)
+                return
+            # Whatever is wrong with it is found before an engine is started for it.
+            Door.of(fleet)
+            take_over = await self._serving.adopt(fleet, self._make)
+            self._gateway.adopt(fleet)
+            take_over()
+        except ServingError as error:
+            _log.error("%s was not taken over: %s", self._file, error)
+        else:
+            _log.warning("%s was taken over: %s", self._file, ", ".join(difference.live) or "nothing has changed")

@@ -1,5 +1,7 @@
 """`Serving`: a fleet's file, its engines and its auction as the `Backend` that the HTTP side asks."""
 
+import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -19,6 +21,8 @@ from runtime.hubs.assignment import ASSIGNMENTS
 from runtime.hubs.house import House
 from runtime.policies.policy import Policy
 from runtime.rounds.relay import Live, Relayed
+
+_log = logging.getLogger(__name__)
 
 
 class Serving:
@@ -47,6 +51,13 @@ class Serving:
     ) -> None:
         self.fleet = fleet
         self.receipts = Receipts()
+        #: Agents by the house's numbers; those of the file by its own.
+        self._names = [agent.name for agent in fleet.agents]
+        self._numbers = list(range(len(fleet.agents)))
+        #: Engines that came later, which are ours to stop, and what is on its way out.
+        self._joined: dict[int, Engine] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._engines = list(engines)
         numbers = {agent.name: j for j, agent in enumerate(fleet.agents)}
         self.house = House.of(
             engines,
@@ -68,12 +79,76 @@ class Serving:
             EngineError: an engine does not come up.
         """
         await self.house.start()
-        self._models = [info.model for info in self.house.infos]
-        self._adapters = [frozenset(info.adapters) for info in self.house.infos]
+        self._look()
 
     async def stop(self) -> None:
-        """Stop the rounds; what is in flight breaks off and costs nothing."""
-        await self.house.stop()
+        """Stop the rounds; what is in flight breaks off and costs nothing. Engines that came later are stopped."""
+        try:
+            await self.house.stop()
+        finally:
+            for task in self._leaving:
+                task.cancel()
+            for engine in self._joined.values():
+                await engine.stop()
+
+    async def adopt(self, fleet: Fleet, make: Callable[[Fleet, int], Engine]) -> Callable[[], None]:
+        """Bring up the engines that a changed fleet has more; the result takes it over, at once and without waiting.
+
+        Args:
+            fleet: as checked; nothing but what `reload.changes` calls live differs.
+            make: the engine of an agent, by its number in the file.
+
+        Raises:
+            ServingError: an engine does not come up, or the policy takes none while it serves. What came up before it
+                is stopped again, and nothing has changed.
+        """
+        numbers, came = [], []
+        try:
+            for j, agent in enumerate(fleet.agents):
+                number = self._number(agent.name)
+                if number is None:
+                    engine = make(fleet, j)
+                    try:
+                        number = await self.house.add(engine, agent.prices.token_prices(), _hub_of(fleet, agent.name))
+                    except BaseException:
+                        await engine.stop()
+                        raise
+                    self._names.append(agent.name)
+                    self._joined[number] = engine
+                    came.append(number)
+                numbers.append(number)
+        except BaseException:
+            for number in came:
+                self._part(number)
+            raise
+        self._look()
+
+        def take_over() -> None:
+            left = set(self._numbers) - set(numbers)
+            self.fleet, self._numbers = fleet, numbers
+            for number in left:
+                self._part(number)
+
+        return take_over
+
+    def _number(self, name: str) -> int | None:
+        return next((number for number in self._numbers if self._names[number] == name), None)
+
+    def _part(self, number: int) -> None:
+        """Let an agent end what it has, and stop it."""
+        task = asyncio.create_task(self._retire(number), name=f"retire {self._names[number]}")
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def _retire(self, number: int) -> None:
+        await self.house.retire(number)
+        engine = self._joined.pop(number, None) or self._engines[number]
+        await engine.stop()
+        _log.warning("agent %s has left", self._names[number])
+
+    def _look(self) -> None:
+        self._models = [info.model for info in self.house.infos]
+        self._adapters = [frozenset(info.adapters) for info in self.house.infos]
 
     def ready(self) -> bool:
         """Whether an agent is in the market."""
@@ -86,10 +161,11 @@ class Serving:
     async def submit(self, asked: Asked) -> Answer:
         """Have a request served; see `Backend`."""
         body = asked.body
-        adapter = body.model if all(body.model in self._adapters[j] for j in asked.agents) else ""
+        agents = tuple(sorted(self._numbers[j] for j in asked.agents))
+        adapter = body.model if all(body.model in self._adapters[j] for j in agents) else ""
         relayed = Relayed(
             Request(asked.id, asked.bidder, (), asked.max_tokens or 1, stream=body.stream),
-            asked.agents,
+            agents,
             pieces(body, adapter),
             answered(body),
             partial(self._call, asked),
@@ -103,7 +179,7 @@ class Serving:
         return self._passing(asked, told)
 
     def _passing(self, asked: Asked, live: Live) -> Passing:
-        passing = Passing(asked, live, self.fleet.agents[live.agent].name, self._name(asked, live.agent))
+        passing = Passing(asked, live, self._names[live.agent], self._name(asked, live.agent))
         self.receipts.expect(asked, passing)
         return passing
 
@@ -125,3 +201,8 @@ class Serving:
         )
         headers = {name.encode(): text.encode("latin-1") for name, text in asked.headers.items()}
         return Call(asked.id, asked.bytes_for(model), view, asked.bidder, asked.path, attempt, headers)
+
+
+def _hub_of(fleet: Fleet, name: str) -> int:
+    """The number of the hub that an agent is in."""
+    return next((h for h, members in enumerate(fleet.hubs.values()) if name in members), 0)

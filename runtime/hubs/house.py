@@ -36,7 +36,8 @@ class House:
         self, routers: Sequence[Router], members: Sequence[Sequence[int]], assign: Assignment = by_conversation
     ) -> None:
         self.routers = list(routers)
-        self.members = [tuple(some) for some in members]
+        #: Shared with who renumbers events: a hub may grow.
+        self.members = [list(some) for some in members]
         self._assign = assign
         self._place = {j: (h, k) for h, some in enumerate(self.members) for k, j in enumerate(some)}
 
@@ -67,24 +68,23 @@ class House:
         Raises:
             EngineError: an agent is in no hub, or in two.
         """
-        members = [tuple(some) for some in hubs] or [tuple(range(len(engines)))]
+        members = [list(some) for some in hubs] or [list(range(len(engines)))]
         if sorted(j for some in members for j in some) != list(range(len(engines))):
             raise EngineError(f"hubs {members} of {len(engines)} agents; put each agent into exactly one")
         books = ledger or Ledger()
-        routers = [
+        house = cls((), members, assign)
+        house.routers = [
             Router(
                 [engines[j] for j in some],
                 policy(),
                 [prices[j] for j in some],
                 ledger=books,
-                subscribers=[_renumbering(some, len(engines), one) for one in subscribers]
-                if len(members) > 1
-                else subscribers,
+                subscribers=[house._renumbering(h, one) for one in subscribers] if len(members) > 1 else subscribers,
                 **options,
             )
-            for some in members
+            for h, some in enumerate(members)
         ]
-        return cls(routers, members, assign)
+        return house
 
     @property
     def infos(self) -> list[EngineInfo]:
@@ -115,13 +115,30 @@ class House:
         """Which agents are in the market."""
         return [self.routers[h].alive()[k] for _, (h, k) in sorted(self._place.items())]
 
+    async def add(self, engine: Engine, prices: TokenPrices, hub: int = 0) -> int:
+        """One engine more, in a hub; returns its number in the fleet. As `Router.add`.
+
+        Raises:
+            EngineError, ServingError: nothing has changed.
+        """
+        local = await self.routers[hub].add(engine, prices)
+        number = len(self._place)
+        self.members[hub].append(number)
+        self._place[number] = (hub, local)
+        return number
+
+    async def retire(self, agent: int) -> None:
+        """An engine takes no more requests; returns once it is done with those that it has."""
+        hub, local = self._place[agent]
+        await self.routers[hub].retire(local)
+
     async def relay(self, relayed: Relayed, preferences: Preferences, opening: bytes = b"") -> Live | Declined:
         """As `Router.relay`, in the hub that the assignment chooses."""
         if len(self.routers) == 1:
             return await self.routers[0].relay(relayed, preferences)
         hubs = sorted({self._place[j][0] for j in relayed.agents})
         hub = self._assign(relayed.request.bidder, opening, hubs)
-        members, whole = self.members[hub], relayed.call
+        members, whole = tuple(self.members[hub]), relayed.call
         local = tuple(k for k, j in enumerate(members) if j in relayed.agents)
         told = await self.routers[hub].relay(
             replace(relayed, agents=local, call=lambda agent, attempt: whole(members[agent], attempt)), preferences
@@ -130,20 +147,20 @@ class House:
             told.agent = members[told.agent]
         return told
 
+    def _renumbering(self, hub: int, subscriber: Subscriber) -> Subscriber:
+        """Tells events as the whole fleet has them: agents of other hubs refuse, and have no tokens."""
 
-def _renumbering(members: Sequence[int], agents: int, subscriber: Subscriber) -> Subscriber:
-    """Tells events as the whole fleet has them: agents of other hubs refuse, and have no tokens."""
-    others = frozenset(range(agents)) - set(members)
-    place = {j: k for k, j in enumerate(members)}
+        def tell(event: Event) -> None:
+            members, agents = self.members[hub], len(self._place)
+            place = {j: k for k, j in enumerate(members)}
+            offer = event.offer
+            tokens = tuple(offer.tokens[place[j]] if j in place else () for j in range(agents))
+            others = frozenset(range(agents)) - place.keys()
+            offer = replace(offer, tokens=tokens, refused=others | {members[k] for k in offer.refused})
+            agent = None if isinstance(event, Arrived | Declined) else event.agent
+            if agent is None:
+                subscriber(replace(event, offer=offer))
+            else:
+                subscriber(replace(event, offer=offer, agent=members[agent]))  # type: ignore[arg-type]
 
-    def tell(event: Event) -> None:
-        offer = event.offer
-        tokens = tuple(offer.tokens[place[j]] if j in place else () for j in range(agents))
-        offer = replace(offer, tokens=tokens, refused=others | {members[k] for k in offer.refused})
-        agent = None if isinstance(event, Arrived | Declined) else event.agent
-        if agent is None:
-            subscriber(replace(event, offer=offer))
-        else:
-            subscriber(replace(event, offer=offer, agent=members[agent]))  # type: ignore[arg-type]
-
-    return tell
+        return tell

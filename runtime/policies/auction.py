@@ -96,6 +96,17 @@ class Auction:
         self._traffic = TrafficMeter(len(agents))
         self.spent = 0.0
 
+    def join(self, agent: Agent) -> None:
+        """One agent more, the last; all that was learnt is kept.
+
+        Raises:
+            ServingError: a part of the forecast takes no agent more.
+        """
+        if not hasattr(self.forecaster, "join"):
+            raise ServingError(f"{type(self.forecaster).__name__} takes no agent more while it serves")
+        self.forecaster.join(agent)
+        self._traffic.join()
+
     def ready(self, fleet: Fleet) -> bool:
         """Whether some agent that is up has no prompt left to compute."""
         return "gathering" in self.without or any(

@@ -88,6 +88,12 @@ class TrafficMeter:
         self._first = self._later = 0
         self._grown = 0.0
 
+    def join(self) -> None:
+        """One agent more, the last, to which nothing came yet."""
+        self._flow = np.append(self._flow, 0.0)
+        for bidder, (since, own) in self._own.items():
+            self._own[bidder] = since, np.append(own, 0.0)
+
     def arrived(self, agent: int, bidder: str, delay_cost: float, turn: int, fresh: int, now_s: float) -> None:
         """A request was given to an agent: its reported delay cost, its turn, its uncached tokens."""
         self._began = now_s if self._began is None else self._began

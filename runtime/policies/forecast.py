@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prediction import RIGHT, AgentState, ConformalIntervals, OutputLengths, Pending, PredictionError, QueueModel
+from runtime.errors import ServingError
 from runtime.events import Abandoned, Dispatched, Event, Failed, FirstToken, Offer, Served
 from runtime.policies.affinity import Affinity
 from runtime.policies.policy import Agent, Fleet, Job
@@ -99,6 +100,25 @@ class Forecaster:
         self._stays = np.zeros(len(agents))
         self.quality = self._make_quality(agents)
         self.intervals = ConformalIntervals()
+
+    def join(self, agent: Agent) -> None:
+        """One agent more, the last: its cache is empty, its model's speed and skill are as far known as others show.
+
+        Raises:
+            ServingError: the model of quality takes no more agents.
+        """
+        if not hasattr(self.quality, "join"):
+            raise ServingError(f"{type(self.quality).__name__} takes no agent more while it serves; restart for that")
+        self.agents = (*self.agents, agent)
+        self.quality.join(self.agents)
+        self._affinity.join(agent)
+        self._models.append(agent.info.model)
+        self.prices = np.vstack([self.prices, (agent.prices.fresh, agent.prices.cached, agent.prices.output)])
+        self._limits = np.append(self._limits, agent.info.max_model_len)
+        self.queue.join(agent.info.model, agent.prices.fresh)
+        self.lengths.join()
+        self._counted, self._told = np.append(self._counted, 1.0), np.append(self._told, 1.0)
+        self._stays = np.append(self._stays, 0.0)
 
     def look(self, offers: Sequence[Offer], fleet: Fleet) -> Outlook:
         """Forecast every offer on every agent; changes nothing."""

@@ -111,7 +111,10 @@ class Decision:
 
 
 class Policy(Protocol):
-    """Decides rounds, and sees all events. `decide` must not change what a later `decide` would answer."""
+    """Decides rounds, and sees all events. `decide` must not change what a later `decide` would answer.
+
+    A policy that can take one agent more while it serves has `def join(self, agent: Agent) -> None`: it is the last.
+    """
 
     name: str
 

@@ -43,8 +43,14 @@ class PooledSkill:
     """
 
     def __init__(self, agents: Sequence[Agent], *, signal: float = 0.2, weight: float = 8.0) -> None:
+        self._signal = signal
         self.model_of, prior = _prior(agents, signal)
         self._counts = Counts(prior, weight)
+
+    def join(self, agents: Sequence[Agent]) -> None:
+        """The fleet with agents more at its end; what is known of models is kept."""
+        self.model_of, prior = _prior(agents, self._signal)
+        self._counts.join(prior)
 
     def predict(self, offers: Sequence[Offer]) -> Floats:
         """(N, M) the same for every request."""

@@ -68,6 +68,16 @@ class Dispatcher:
         #: By engine, requests whose prompt was served as other tokens than were said before.
         self.mistokenised: dict[str, int] = {}
 
+    def join(self) -> None:
+        """One engine more, the last."""
+        self._lines.append(deque())
+        self._running.append({})
+        self.stepped_s = np.append(self.stepped_s, -np.inf)
+
+    def idle(self, agent: int) -> bool:
+        """Whether an agent has nothing to do."""
+        return not (self._lines[agent] or self._running[agent])
+
     @property
     def busy(self) -> bool:
         """Whether anything was given to an agent and is not done."""
@@ -189,36 +199,33 @@ class Dispatcher:
     async def _generate(self, placed: Placed) -> Completion:
         engine, waiting = self._engines[placed.agent], placed.waiting
         if waiting.relayed is not None:
-            return await self._relay(engine, placed, waiting.relayed, waiting.begun)
+            return await self._relay(engine, placed, waiting.relayed)
         return await engine.generate(waiting.offer.request, partial(self._started, placed))
 
-    async def _relay(
-        self, engine: Engine, placed: Placed, relayed: Relayed, begun: "asyncio.Future[Live | Declined] | None"
-    ) -> Completion:
-        """Open an answer, hand it to whoever waits for it, and hear from them how it ended."""
-        answer = await engine.open(relayed.call(placed.agent, len(placed.waiting.errors) + 1))
+    async def _relay(self, engine: Engine, placed: Placed, relayed: Relayed) -> Completion:
+        """Open an answer, hand it to whoever waits for it, and read it to its end."""
+        waiting = placed.waiting
+        answer = await engine.open(relayed.call(placed.agent, len(waiting.errors) + 1))
         live = Live(
             answer,
             agent=placed.agent,
             charge=placed.charge,
             round=placed.round,
             streamed=relayed.request.stream,
-            counted=len(placed.waiting.offer.tokens[placed.agent]),
+            counted=len(waiting.offer.tokens[placed.agent]),
             first_token=partial(self._started, placed),
             final=partial(self._final, placed),
         )
-        try:
-            await live.begin()
+
+        def begun() -> None:
             placed.live = live
-            if begun is not None and not begun.done():
-                begun.set_result(live)
-            # Shielded: who stops the dispatcher tells the reader why.
-            await asyncio.shield(live.over)
-        except asyncio.CancelledError:
-            await live.close(Broken("the gateway stopped before the answer's end"))
-            raise
+            waiting.begin(live)
+
+        try:
+            await live.fill(begun)
         finally:
             await answer.aclose()
+        placed.live = live
         return live.completion()
 
     def _started(self, placed: Placed) -> None:
@@ -245,9 +252,6 @@ class Dispatcher:
             except Exception as broken:
                 error = broken
         del self._running[agent][id(placed)]
-        if placed.live is not None:
-            # Its reader goes on after this has run.
-            placed.live.settled.set_result(None)
         retried = False
         if served is None and placed.hung_up(error):
             self._abandon(placed)
@@ -261,8 +265,11 @@ class Dispatcher:
             self._compare_tokens(waiting.offer, served)
             self._publish(served)
             waiting.resolve(served)
+        if placed.live is not None and not retried:
+            placed.live.end(None if served is not None or placed.live.hung_up else _as_broken(error))
+            waiting.begin(placed.live)
         for j in np.flatnonzero(~self._health.alive(asyncio.get_running_loop().time())):
-            self._vacate(int(j))
+            self.vacate(int(j))
         if retried:
             # Before those who stood in line behind it.
             self._give_back([waiting])
@@ -361,7 +368,7 @@ class Dispatcher:
         tries, left = self._rules.attempts - failures, len(self._agents) - failures
         return len(waiting.errors) < tries and len(waiting.offer.refused) < left
 
-    def _vacate(self, agent: int) -> None:
+    def vacate(self, agent: int) -> None:
         """Whoever stands in line for an engine that is left out competes again."""
         if not self._lines[agent]:
             return
@@ -389,3 +396,8 @@ class Dispatcher:
                 len(seen),
                 len(said),
             )
+
+
+def _as_broken(error: BaseException | None) -> Broken:
+    """What the reader of an answer is told of its end."""
+    return error if isinstance(error, Broken) else Broken(str(error) or "the answer was given up before its end")

@@ -34,6 +34,7 @@ class _State:
     broken: set[str] = field(default_factory=set)
     #: Whether it could not be reached: asking it tells when that is over.
     unreachable: bool = False
+    retired: bool = False
 
 
 class Health:
@@ -43,9 +44,24 @@ class Health:
         self._states = [_State() for _ in range(agents)]
         self._askable = frozenset(askable)
 
+    def join(self, *, askable: bool) -> None:
+        """One engine more."""
+        self._states.append(_State())
+        if askable:
+            self._askable |= {len(self._states) - 1}
+
+    def retired(self, agent: int) -> bool:
+        """Whether it takes no more requests."""
+        return self._states[agent].retired
+
+    def retire(self, agent: int) -> None:
+        """It takes no more requests, for good."""
+        self._states[agent].retired = True
+
     def alive(self, now_s: float) -> NDArray[np.bool_]:
         """(M,) who may be given requests."""
-        return np.array([state.out_until_s <= now_s and not self.probed(j) for j, state in enumerate(self._states)])
+        states = enumerate(self._states)
+        return np.array([s.out_until_s <= now_s and not s.retired and not self.probed(j) for j, s in states])
 
     def next_trial_s(self, now_s: float) -> float | None:
         """When the next engine that is out will be tried again; None if none is out."""
@@ -55,7 +71,7 @@ class Health:
 
     def hopeful(self, agents: Iterable[int]) -> bool:
         """Whether one of these engines has not failed trials for seconds on end: worth waiting for, if all are out."""
-        return any(self._states[j].outs <= _HOPES for j in agents)
+        return any(self._states[j].outs <= _HOPES and not self._states[j].retired for j in agents)
 
     def on_trial(self, agent: int) -> bool:
         """Whether it was left out and has not produced a token since: it is given one request at a time."""
@@ -83,7 +99,8 @@ class Health:
 
     def probed(self, agent: int) -> bool:
         """Whether to ask it how it is: it could not be reached, and is left out until it says that it is well."""
-        return agent in self._askable and self._states[agent].unreachable
+        state = self._states[agent]
+        return agent in self._askable and state.unreachable and not state.retired
 
     def recovered(self, agent: int) -> None:
         """It says that it is well: it is on trial at once."""
@@ -115,7 +132,7 @@ class Health:
         """It answered a request; those that had failed the same one are to blame."""
         state = self._states[agent]
         # Who is out while it answers what it had before is left out all the same: it was said to be down or busy since.
-        self._states[agent] = _State(out_until_s=state.out_until_s)
+        self._states[agent] = _State(out_until_s=state.out_until_s, retired=state.retired)
         for other in failed_before:
             state = self._states[other]
             if other == agent or state.out_until_s > now_s:

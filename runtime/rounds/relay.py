@@ -1,10 +1,11 @@
 """Requests whose bytes go through: what an engine is sent, and its answer on the way to its bidder.
 
-The dispatcher opens an answer and reads its first event; until then the request may be tried elsewhere. From then on
-whoever asked reads it, at their own pace, and the dispatcher waits to hear how that ended.
+The dispatcher opens an answer and reads its first event; until then the request may be tried elsewhere. From then on it
+reads at the engine's pace, and whoever asked at their own: a slow reader keeps no engine's place.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from prediction import Tokens
 from runtime.engines.call import Answer, Call, Usage
 from runtime.engines.request import Completion, Request
 from runtime.errors import Broken
+
+#: Bytes that an answer may be ahead of its reader; the engine waits beyond them.
+_AHEAD_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,17 +44,17 @@ class HungUp(Exception):  # noqa: N818
 class Live:
     """An answer that has begun, for one reader: iterate it to its end, or close it.
 
-    `charge` is what the auction said, in micro-units; `final` tells what comes of it once the answer was measured, as
-    (charge, cost) in micro-units.
+    `charge` is what the auction said, in micro-units. The reader sees the end, or what broke, once the books have it.
 
     Args:
         answer: the engine's, of which nothing was read yet.
         agent: its number.
         charge: what the auction decided.
         round: which round decided.
+        streamed: whether it comes event by event.
         counted: tokens of the prompt, for an engine that does not tell.
         first_token: called once, when the first token is there.
-        final: the settlement: from a completion, the final charge and the measured cost.
+        final: the settlement: from a completion, the final charge and the measured cost, in micro-units.
     """
 
     def __init__(
@@ -68,71 +72,79 @@ class Live:
         self.status: int = answer.status
         self.headers: Mapping[str, str] = answer.headers
         self.agent, self.charge, self.round = agent, charge, round
+        #: Whether its reader left before the engine was done.
+        self.hung_up = False
         self._answer, self._streamed, self._counted = answer, streamed, counted
-        self._first_token, self._final = first_token, final
-        self._events = aiter(answer)
-        self._ahead: bytes | None = None
-        self._seen = False
-        loop = asyncio.get_running_loop()
-        #: How reading it ended: well, or with what went wrong.
-        self.over: asyncio.Future[None] = loop.create_future()
-        #: Done once it is in the books; no reader sees the end before.
-        self.settled: asyncio.Future[None] = loop.create_future()
+        self._first_token: Callable[[], None] | None = first_token if streamed else None
+        self._final = final
+        self._events: deque[bytes] = deque()
+        self._size = 0
+        self._over = False
+        self._error: BaseException | None = None
+        #: The reader, or the dispatcher that waits for it to catch up.
+        self._waiter: asyncio.Future[None] | None = None
 
     @property
     def usage(self) -> Usage | None:
         """Tokens, counted so far or reported."""
         return self._answer.usage
 
-    async def begin(self) -> None:
-        """Read its first event ahead.
+    async def fill(self, begun: Callable[[], None]) -> None:
+        """For the dispatcher: read the engine's answer to its end; `begun` is called once its first event is there.
 
         Raises:
-            Broken: there is none.
+            Broken: it breaks off.
+            HungUp: nobody wants the rest.
         """
-        try:
-            self._ahead = await anext(self._events)
-        except StopAsyncIteration:
-            raise Broken("the engine ended its answer before it began") from None
-        if self._streamed:
-            self._look()
-        else:
-            self._end(None)
+        first = self._streamed
+        async for event in self._answer:
+            self._events.append(event)
+            self._size += len(event)
+            if self._first_token is not None and self._answer.first_token_s is not None:
+                told, self._first_token = self._first_token, None
+                told()
+            if first:
+                first = False
+                begun()
+            self._tell()
+            while self._size > _AHEAD_BYTES and not self.hung_up:
+                await self._wait()
+        if self._answer.finished:
+            return
+        if self.hung_up:
+            raise HungUp
+        raise Broken("the engine ended its answer before it began" if first else "the answer was closed")
+
+    def end(self, error: BaseException | None) -> None:
+        """For the dispatcher: the books have it; after the events that came there are no more, or this error."""
+        self._over, self._error = True, error
+        self._tell()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._ahead is not None:
-            event, self._ahead = self._ahead, None
-            if not self._streamed:
-                await self.settled
-            return event
-        if self.over.done():
-            await self._ended()
-        try:
-            event = await anext(self._events)
-        except StopAsyncIteration:
-            self._end(None if self._answer.finished else Broken("the gateway closed the answer before its end"))
-            await self._ended()
-        except asyncio.CancelledError:
-            self._end(HungUp())
-            raise
-        except BaseException as error:
-            self._end(error)
-            raise
-        if not self._seen:
-            self._look()
+        while not self._events:
+            if self._over:
+                error, self._error = self._error, None
+                if error is None or self.hung_up:
+                    raise StopAsyncIteration
+                raise error
+            await self._wait()
+        event = self._events.popleft()
+        self._size -= len(event)
+        if self._size < _AHEAD_BYTES <= self._size + len(event):
+            self._tell()
         return event
 
     async def aclose(self) -> None:
         """Nobody wants the rest: the engine is told so at once; after the end it does nothing."""
-        await self.close(HungUp())
-
-    async def close(self, reason: BaseException) -> None:
-        """End it for a reason; after the end it does nothing."""
-        self._end(None if self._answer.finished and self._ahead is None else reason)
-        await self._answer.aclose()
+        self._events.clear()
+        self._size = 0
+        if not self._over:
+            self.hung_up = True
+            self._tell()
+            await self._answer.aclose()
 
     def completion(self) -> Completion:
         """What was measured up to now; what the engine did not count is counted by us."""
@@ -156,24 +168,11 @@ class Live:
         charge, cost = self._final(measured)
         return measured, charge, cost
 
-    def _look(self) -> None:
-        if self._answer.first_token_s is not None:
-            self._seen = True
-            self._first_token()
+    def _tell(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
-    def _end(self, error: BaseException | None) -> None:
-        if self.over.done():
-            return
-        if error is None:
-            self.over.set_result(None)
-        else:
-            self.over.set_exception(error)
-            # Seen here: the dispatcher may be gone before it could look.
-            self.over.exception()
-
-    async def _ended(self) -> None:
-        await self.settled
-        error = self.over.exception()
-        if isinstance(error, Broken):
-            raise error
-        raise StopAsyncIteration
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter

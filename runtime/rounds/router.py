@@ -1,42 +1,35 @@
-"""The round loop: gather requests, let the policy decide, hand over to the dispatcher.
+"""`Router`: where requests come in and what they end as; engines come and go while it serves.
 
-A round is held when the policy is ready for one: at once while nothing is being served, else after a short window, so
-that requests meet and compete. What it decides goes into the lines of agents; what it declines is told so; what it
-leaves `WAITING` competes again until its patience ends. What breaks on the way breaks for one request, or one round.
+What a round decides goes into the lines of agents; what it declines is told so; what it leaves `WAITING` competes again
+until its patience ends. What breaks on the way breaks for one request, or one round.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from typing import Literal
 
-import numpy as np
-
-from allocation import UNSERVED
-from mechanisms import Outcome, Preferences
+from mechanisms import Preferences
 from mechanisms.settlement import OnPrediction, Settlement
 from prediction import TokenPrices
 from runtime.accounts.books import Books
 from runtime.accounts.ledger import Ledger
 from runtime.accounts.settling import require_per_request
 from runtime.engines.engine import Engine, EngineInfo, Request
-from runtime.errors import EngineError, RequestError
-from runtime.events import Abandoned, Arrived, Declined, Event, Failed, Served, Subscriber
-from runtime.policies.policy import WAITING, Agent, Decision, Fleet, Policy
+from runtime.errors import EngineError, RequestError, ServingError
+from runtime.events import Arrived, Declined, Served, Subscriber
+from runtime.policies.policy import Agent, Policy
 from runtime.rounds.admission import admit, admit_relayed
-from runtime.rounds.decisions import check_decision
 from runtime.rounds.dispatch import Dispatcher, Grade
 from runtime.rounds.health import Health
 from runtime.rounds.probing import Probing, askable
 from runtime.rounds.queue import Queue
 from runtime.rounds.records import RoundRules, RoundStatistics
-from runtime.rounds.relay import HungUp, Live, Relayed
+from runtime.rounds.relay import Live, Relayed
+from runtime.rounds.rounds import Rounds, Watch
 from runtime.rounds.telling import Telling
-from runtime.rounds.waiting import Placed, Waiting
+from runtime.rounds.waiting import Waiting
 
-#: Sees what an auction decided before anything is dispatched; what it raises fails the round's requests.
-Watch = Callable[[Outcome], None]
+#: Seconds between looks at whether a retired engine is done.
+_IDLE_S = 0.05
 
 
 class Router:
@@ -94,7 +87,6 @@ class Router:
         self._statistics = RoundStatistics()
         self._books = Books(self.ledger, self._telling.fail)
         self._queue = Queue(self._expire)
-        self._open: set[str] = set()
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -120,21 +112,12 @@ class Router:
             return
         # A loop that was closed under the router answers nobody any more.
         self._queue.clear()
-        self._open.clear()
         self._loop = asyncio.get_running_loop()
         self.infos = [await engine.start() for engine in self.engines]
-        limit = self.rounds.slots
-        self._agents = tuple(
-            Agent(
-                engine.name,
-                info,
-                prices,
-                info.slots if limit is None else min(limit, info.slots),
-                self.rounds.depth,
-                getattr(engine, "contents", None),
-            )
+        self._agents = [
+            self._agent(engine, info, prices)
             for engine, info, prices in zip(self.engines, self.infos, self.prices, strict=True)
-        )
+        ]
         self._statistics = RoundStatistics()
         self._telling.clear()
         self._wake = asyncio.Event()
@@ -147,14 +130,29 @@ class Router:
             self._settlement,
             self._grade,
             self._health,
-            self._publish,
+            self._telling.publish,
             self._give_back,
             self._wake.set,
         )
         self._statistics.mistokenised = self._dispatcher.mistokenised
         self._books.resume()
-        self.policy.attach(self._agents)
-        self._loop_task = asyncio.create_task(self._run_rounds(), name="rounds")
+        self.policy.attach(tuple(self._agents))
+        self._rounds = Rounds(
+            self._agents,
+            self.policy,
+            self.rounds,
+            self._queue,
+            self._books,
+            self._health,
+            self._dispatcher,
+            self._statistics,
+            self._telling,
+            self._watch,
+            self._wake,
+            self._abandon,
+            self._expire,
+        )
+        self._loop_task = asyncio.create_task(self._rounds.run(), name="rounds")
         probing = Probing(self.engines, self._health, self._wake.set)
         self._probing = asyncio.create_task(probing.run(), name="probes") if askable(self.engines) else None
 
@@ -173,13 +171,51 @@ class Router:
             each.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         error = EngineError("the router was stopped")
-        self._fail_all(error)
+        self._rounds.fail_all(error)
         await self._dispatcher.stop(error)
         # Whoever's failure was retried in the meantime.
-        self._fail_all(error)
+        self._rounds.fail_all(error)
         await self._books.flush()
         if self._telling.failure is not None:
             raise self._telling.failure
+
+    def _agent(self, engine: Engine, info: EngineInfo, prices: TokenPrices) -> Agent:
+        limit = self.rounds.slots
+        slots = info.slots if limit is None else min(limit, info.slots)
+        return Agent(engine.name, info, prices, slots, self.rounds.depth, getattr(engine, "contents", None))
+
+    async def add(self, engine: Engine, prices: TokenPrices) -> int:
+        """One engine more, from the next round on; returns its number. Requests that wait now go elsewhere.
+
+        Raises:
+            EngineError: the router does not run, an agent has this name, or the engine does not come up.
+            ServingError: the policy takes no agent more while it serves; nothing has changed.
+        """
+        self._require_running()
+        if any(engine.name == agent.name and not self._health.retired(j) for j, agent in enumerate(self._agents)):
+            raise EngineError(f"an agent is called {engine.name} already; give each a name of its own")
+        if not hasattr(self.policy, "join"):
+            raise ServingError(f"policy {self.policy.name} takes no agent more while it serves; restart for that")
+        info = await engine.start()
+        self._require_running()
+        agent = self._agent(engine, info, prices)
+        self.policy.join(agent)
+        self.engines.append(engine)
+        self.infos.append(info)
+        self.prices.append(prices)
+        self._agents.append(agent)
+        self._health.join(askable=bool(askable([engine])))
+        self._dispatcher.join()
+        self._wake.set()
+        return len(self._agents) - 1
+
+    async def retire(self, agent: int) -> None:
+        """An engine takes no more requests, for good; returns once it is done with those that it has."""
+        self._health.retire(agent)
+        self._dispatcher.vacate(agent)
+        self._wake.set()
+        while not self._dispatcher.idle(agent):
+            await asyncio.sleep(_IDLE_S)
 
     async def submit(self, request: Request, preferences: Preferences) -> Served | Declined:
         """Have one request served at the reported preferences; cancelling this cancels the request and its charge.
@@ -196,7 +232,7 @@ class Router:
             offer = await admit(request, preferences, self.engines, self.infos, list(map(bool, alive)), loop.time())
             self._require_running()
         except BaseException:
-            self._open.discard(request.id)
+            self._telling.open.discard(request.id)
             raise
         waiting = Waiting(offer, loop.create_future(), self.rounds.patience_s, loop.time())
         self._enter(waiting)
@@ -220,7 +256,7 @@ class Router:
         try:
             offer = admit_relayed(relayed, preferences, self.infos, loop.time())
         except BaseException:
-            self._open.discard(relayed.request.id)
+            self._telling.open.discard(relayed.request.id)
             raise
         begun: asyncio.Future[Live | Declined] = loop.create_future()
         waiting = Waiting(
@@ -233,7 +269,7 @@ class Router:
             if begun.done() and not begun.cancelled() and begun.exception() is None:
                 told = begun.result()
                 if isinstance(told, Live):
-                    await told.close(HungUp())
+                    await told.aclose()
             else:
                 waiting.answer.cancel()
                 self._abandon(waiting)
@@ -251,13 +287,13 @@ class Router:
                 else "the router runs on another event loop; submit there (asyncio.run_coroutine_threadsafe)"
             )
         self._require_running()
-        if request in self._open:
+        if request in self._telling.open:
             raise RequestError(f"a request {request} is being served; a request id may be used once")
-        self._open.add(request)
+        self._telling.open.add(request)
         return loop
 
     def _enter(self, waiting: Waiting) -> None:
-        self._publish(Arrived(waiting.queued_s, waiting.offer))
+        self._telling.publish(Arrived(waiting.queued_s, waiting.offer))
         self._queue.join([waiting])
         self._wake.set()
 
@@ -269,7 +305,7 @@ class Router:
         """Its bidder does not listen any more; nothing, if that is because it was told."""
         if waiting in self._queue:
             self._queue.leave(waiting)
-            self._fail(waiting, EngineError(f"request {waiting.offer.request.id} was cancelled"))
+            self._telling.give_up(waiting, EngineError(f"request {waiting.offer.request.id} was cancelled"))
         else:
             self._dispatcher.withdraw(waiting)
 
@@ -283,160 +319,12 @@ class Router:
             self._queue.leave(waiting)
             patience = f"no agent had free capacity within {self.rounds.patience_s:g} s"
             if late:
-                self._decline(waiting, waiting.lateness(), "late")
+                self._telling.decline(waiting, waiting.lateness(), "late")
             else:
-                self._decline(waiting, patience, "no_room")
+                self._telling.decline(waiting, patience, "no_room")
         elif late and waiting.placed is not None and waiting.placed.task is None:
             self._dispatcher.withdraw(waiting, declined=f"{waiting.lateness()} in line")
 
     def _give_back(self, some: Sequence[Waiting]) -> None:
         self._queue.join(some, first=True)
         self._wake.set()
-
-    async def _run_rounds(self) -> None:
-        while True:
-            await self._wait()
-            self._wake.clear()
-            if not self._queue:
-                continue
-            window = self.rounds.window_s if self._dispatcher.busy else 0.0
-            if len(self._queue) < self.rounds.max_batch:
-                await asyncio.sleep(window)
-            while self._queue and self._run_round():
-                pass
-
-    async def _wait(self) -> None:
-        """Until something happened, or an engine is due to be tried again."""
-        now = asyncio.get_running_loop().time()
-        trial = self._health.next_trial_s(now) if self._queue else None
-        try:
-            async with asyncio.timeout(None if trial is None else max(trial - now, 0.0)):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-
-    def _fleet(self) -> Fleet:
-        now = asyncio.get_running_loop().time()
-        return Fleet(
-            self._agents,
-            self._health.alive(now),
-            self._dispatcher.jobs(),
-            now,
-            self._dispatcher.stepped_s.copy(),
-        )
-
-    def _run_round(self) -> bool:
-        """Hold one round; False if there was none, or if it left all that it saw waiting."""
-        batch: list[Waiting] = []
-        try:
-            fleet = self._fleet()
-            if not fleet.alive.any():
-                if not self._health.hopeful(range(len(self._agents))):
-                    self._fail_all(self._all_down(frozenset()))
-                return False
-            if not self.policy.ready(fleet):
-                return False
-            batch = self._gather(fleet)
-            if not batch:
-                return False
-            started = time.perf_counter()
-            decision = self.policy.decide([waiting.offer for waiting in batch], fleet)
-            check_decision(decision, len(batch), len(self._agents))
-            self._statistics.count(decision, time.perf_counter() - started)
-            if decision.outcome is not None:
-                self._watch(decision.outcome)
-            self._carry_out(batch, decision, fleet)
-        except Exception as error:
-            if not batch and self._queue:
-                batch = [self._queue.pop()]
-            for waiting in batch:
-                untold = waiting.offer.request.id in self._open
-                if untold and waiting.placed is None and waiting not in self._queue:
-                    self._fail(waiting, error)
-            return True
-        return any(decision.agents != WAITING)
-
-    def _gather(self, fleet: Fleet) -> list[Waiting]:
-        """The round's requests, out of the queue.
-
-        They are the first that have not been cancelled, are not late, and have not been failed by all who are up: those
-        wait for the others.
-        """
-        batch: list[Waiting] = []
-        up = frozenset(map(int, np.flatnonzero(fleet.alive)))
-        for waiting in self._queue:
-            if len(batch) == self.rounds.max_batch:
-                break
-            if waiting.answer.done():
-                self._abandon(waiting)
-            elif waiting.late(fleet.now_s):
-                self._expire(waiting)
-            elif up - waiting.offer.refused:
-                self._queue.leave(waiting)
-                batch.append(waiting)
-            elif not self._health.hopeful(set(range(len(self._agents))) - waiting.offer.refused):
-                self._queue.leave(waiting)
-                self._fail(waiting, self._all_down(waiting.offer.refused))
-        return batch
-
-    def _all_down(self, but: frozenset[int]) -> EngineError:
-        names = ", ".join(agent.name for j, agent in enumerate(self._agents) if j not in but)
-        return EngineError(f"every engine is down: {names}")
-
-    def _carry_out(self, batch: Sequence[Waiting], decision: Decision, fleet: Fleet) -> None:
-        positions = np.arange(len(batch)) if decision.positions is None else np.asarray(decision.positions)
-        with self._books.together() if len(batch) > 1 else nullcontext():
-            for i in map(int, np.argsort(positions, kind="stable")):
-                waiting, agent = batch[i], int(decision.agents[i])
-                if agent == UNSERVED:
-                    self._turn_away(waiting)
-                elif agent >= 0:
-                    self._place(waiting, agent, decision, i, fleet)
-        for agent in range(len(self._agents)):
-            self._dispatcher.pump(agent)
-        again = [batch[int(i)] for i in np.flatnonzero(decision.agents == WAITING)]
-        if self._dispatcher.busy or not fleet.alive.all():
-            # They go on waiting in their order, before whoever comes later.
-            self._queue.join(again, first=True)
-        else:
-            # Nothing in flight could change the answer.
-            for waiting in again:
-                self._turn_away(waiting)
-
-    def _turn_away(self, waiting: Waiting) -> None:
-        """The policy wants no agent for it: that is an answer, unless it had one and was failed."""
-        if waiting.errors:
-            self._fail(waiting, waiting.failure())
-        else:
-            self._decline(waiting, "no agent costs less than the reported value", "too_low")
-
-    def _place(self, waiting: Waiting, agent: int, decision: Decision, i: int, fleet: Fleet) -> None:
-        predicted = decision.predicted[i] if decision.predicted else None
-        note = decision.notes[i] if decision.notes else None
-        try:
-            if agent in waiting.offer.refused:
-                raise waiting.failure(f"the policy gave it to {self._agents[agent].name} all the same")
-            number = self._statistics.rounds
-            charge = int(decision.charges[i])
-            self._dispatcher.place(Placed(waiting, agent, charge, predicted, note, fleet.now_s, round=number))
-        except Exception as error:
-            self._fail(waiting, error, agent, note)
-
-    def _decline(self, waiting: Waiting, reason: str, code: Literal["too_low", "late", "no_room"]) -> None:
-        declined = Declined(asyncio.get_running_loop().time(), waiting.offer, reason, code)
-        self._publish(declined)
-        waiting.resolve(declined)
-
-    def _fail(self, waiting: Waiting, error: Exception, agent: int | None = None, note: object = None) -> None:
-        now = asyncio.get_running_loop().time()
-        self._publish(Failed(now, waiting.offer, agent, error, retried=False, note=note))
-        waiting.fail(error)
-
-    def _fail_all(self, error: EngineError) -> None:
-        while self._queue:
-            self._fail(self._queue.pop(), error)
-
-    def _publish(self, event: Event) -> None:
-        if isinstance(event, Served | Declined | Abandoned) or (isinstance(event, Failed) and not event.retried):
-            self._open.discard(event.offer.request.id)
-        self._telling.publish(event)

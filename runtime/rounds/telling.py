@@ -1,10 +1,13 @@
 """Who is told what: subscribers see every event in order, and an error of theirs harms no request."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from runtime.errors import LedgerError
-from runtime.events import Event, Subscriber
+from runtime.events import Abandoned, Declined, Event, Failed, Served, Subscriber
+from runtime.rounds.waiting import Waiting
 
 _log = logging.getLogger(__name__)
 
@@ -21,19 +24,36 @@ class Telling:
         self._subscribers, self._on_error = tuple(subscribers), on_error
         #: The first error since `clear`.
         self.failure: Exception | None = None
+        #: Ids of requests that came in and have not ended.
+        self.open: set[str] = set()
 
     def clear(self) -> None:
-        """Forget what failed."""
+        """Forget what failed, and what is open."""
         self.failure = None
+        self.open.clear()
 
     def publish(self, event: Event) -> None:
         """Tell every subscriber."""
+        if isinstance(event, Served | Declined | Abandoned) or (isinstance(event, Failed) and not event.retried):
+            self.open.discard(event.offer.request.id)
         for subscriber in self._subscribers:
             try:
                 subscriber(event)
             except Exception as error:
                 _log.error("%s failed to take note of %s", subscriber, type(event).__name__, exc_info=error)
                 self.fail(error)
+
+    def decline(self, waiting: Waiting, reason: str, code: Literal["too_low", "late", "no_room"]) -> None:
+        """Tell a bidder that nobody serves their request."""
+        declined = Declined(asyncio.get_running_loop().time(), waiting.offer, reason, code)
+        self.publish(declined)
+        waiting.resolve(declined)
+
+    def give_up(self, waiting: Waiting, error: Exception, agent: int | None = None, note: object = None) -> None:
+        """Tell a bidder that their request went wrong."""
+        now = asyncio.get_running_loop().time()
+        self.publish(Failed(now, waiting.offer, agent, error, retried=False, note=note))
+        waiting.fail(error)
 
     def fail(self, error: Exception) -> None:
         """Tell whoever runs the router: now, and when it stops."""

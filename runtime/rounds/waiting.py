@@ -56,9 +56,13 @@ class Waiting:
         self.close()
         if not self.answer.done():
             self.answer.set_result(outcome)
+        if isinstance(outcome, Declined):
+            self.begin(outcome)
+
+    def begin(self, told: Live | Declined) -> None:
+        """Tell who waits for bytes that the answer has begun, or that there is none."""
         if self.begun is not None and not self.begun.done():
-            assert isinstance(outcome, Declined)
-            self.begun.set_result(outcome)
+            self.begun.set_result(told)
 
     def fail(self, error: BaseException) -> None:
         """Tell the bidder that it went wrong."""

@@ -290,9 +290,6 @@ def test_what_may_change_live() -> None:
         ({"auction": {"settlement": "on-delivery"}}, "auction.settlement"),
         ({"limits": {"header_bytes": 1}}, "limits.header_bytes"),
         ({"limits": {"idle_s": 1}}, "limits.idle_s"),
-        ({"agents": [SMALL]}, "agents.big"),
-        ({"agents": [BIG, SMALL]}, "agents"),
-        ({"agents": [SMALL, BIG, BIG | {"name": "new", "model": "x"}]}, "agents.new"),
         ({"agents": [SMALL | {"prices": PRICES | {"fresh": 9}}, BIG]}, "agents.small.prices.fresh"),
         ({"agents": [SMALL, BIG | {"capacity": 9}]}, "agents.big.capacity"),
     ],
@@ -300,6 +297,19 @@ def test_what_may_change_live() -> None:
 def test_what_needs_a_restart(change: dict[str, Any], path: str) -> None:
     agents = change.pop("agents", [SMALL, BIG])
     assert changes(fleet(), fleet(*agents, **change)) == Changes((), (path,))
+
+
+def test_agents_come_and_go_and_their_order_says_nothing() -> None:
+    new = BIG | {"name": "qwen2.5", "model": "x"}
+    assert changes(fleet(), fleet(SMALL)) == Changes(("agents.big",), ())
+    assert changes(fleet(), fleet(BIG, SMALL)) == Changes((), ())
+    assert changes(fleet(), fleet(new, SMALL, BIG)) == Changes(("agents.qwen2.5",), ())
+    hubs = {"near": ["small"], "far": ["big"]}
+    grown = {"near": ["small"], "far": ["big", "qwen2.5"]}
+    assert changes(fleet(hubs=hubs), fleet(SMALL, BIG, new, hubs=grown)) == Changes(("agents.qwen2.5",), ())
+    moved = {"near": ["big"], "far": ["small"]}
+    assert changes(fleet(hubs=hubs), fleet(hubs=moved)).restart == ("hubs",)
+    assert changes(fleet(), fleet(hubs=hubs)).restart == ("hubs",)
 
 
 def test_every_key_is_one_or_the_other() -> None:

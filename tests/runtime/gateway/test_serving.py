@@ -197,3 +197,40 @@ def test_prompts_that_go_on_are_found_in_the_cache_without_asking_an_engine() ->
 
 def test_credits_are_exact() -> None:
     assert [credits(micros) for micros in (0, 1, 10**6, 1_230_000, -5)] == ["0", "0.000001", "1", "1.23", "-0.000005"]
+
+
+def test_agents_come_and_go_with_the_file() -> None:
+    third = SMALL | {"name": "third", "serves": ["third"]}
+    engines = {"third": sound("third"), "broken": Fallible("broken", lambda call: None)}
+
+    def make(made: Any, j: int) -> Any:
+        engine = engines[made.agents[j].name]
+        if engine.name == "broken":
+            raise EngineError("it does not come up")
+        return engine
+
+    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
+        gateway = client._transport.app  # type: ignore[attr-defined]
+
+        async def take_over(*agents: dict[str, Any]) -> None:
+            new = fleet(*agents)
+            take = await serving.adopt(new, make)
+            gateway.adopt(new)
+            take()
+
+        assert (await client.post(CHAT, json=RICH | {"model": "third"})).status_code == 404
+        await take_over(third, SMALL, BIG)
+        answers = [await client.post(CHAT, json=RICH | {"model": model}) for model in ("third", "tiny", "wide")]
+        assert [answer.headers["x-iemas-agent"] for answer in answers] == ["third", "small", "big"]
+        await take_over(BIG, third)
+        gone = await client.post(CHAT, json=RICH | {"model": "tiny"})
+        answers = [await client.post(CHAT, json=RICH | {"model": model}) for model in ("third", "wide")]
+        assert gone.status_code == 404
+        assert [answer.headers["x-iemas-agent"] for answer in answers] == ["third", "big"]
+        with pytest.raises(EngineError, match="does not come up"):
+            await take_over(BIG, third, SMALL | {"name": "broken", "serves": ["broken"]})
+        assert (await client.post(CHAT, json=RICH | {"model": "third"})).status_code == 200
+        await asyncio.sleep(0.1)
+        return serving.house.alive()
+
+    assert visit(story, policy=Auction(find_mechanism("vcg"))) == [False, True, True]

@@ -130,3 +130,30 @@ def test_conversations_and_bidders_stay_and_spread() -> None:
         home = by_conversation("x", opening, hubs)
         if home != 1:
             assert by_conversation("x", opening, [0, 2]) == home
+
+
+def test_an_agent_that_comes_has_the_next_number_whatever_its_hub() -> None:
+    class Joining(Fixed):
+        def join(self, agent: Any) -> None:
+            pass
+
+    events: list[Event] = []
+
+    async def main() -> Any:
+        fleet = [sound(name) for name in "abcd"]
+        house = House.of(fleet, [PRICES] * 4, lambda: Joining(2), hubs=HUBS, subscribers=[events.append])
+        async with running(fleet):
+            await house.start()
+            late = sound("late")
+            number = await house.add(late, PRICES, 1)
+            live = await opened(house, "r", agents=[4])
+            await read(live)
+            await house.retire(number)
+            await late.stop()
+            alive = house.alive()
+            await house.stop()
+            return number, live.agent, alive
+
+    assert run(main(), virtual=True) == (4, 4, [True] * 4 + [False])
+    (served,) = [event for event in events if isinstance(event, Served)]
+    assert served.agent == 4 and len(served.offer.tokens) == 5 and served.offer.tokens[4]

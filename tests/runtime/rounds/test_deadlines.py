@@ -271,7 +271,7 @@ def test_stopping_leaves_no_task(how: str, after: float) -> None:
         await router.stop()
         await asyncio.gather(*jobs, return_exceptions=True)
         left.extend(task for task in asyncio.all_tasks() if task not in before)
-        assert not router._queue and not router._open and not router._dispatcher.busy
+        assert not router._queue and not router._telling.open and not router._dispatcher.busy
 
     _, router = route(story, Fixed(0, 1), [slow("a"), slow("b")], slots=1, depth=1)
     assert not left
@@ -291,5 +291,5 @@ def test_a_thousand_wait_and_leave_in_time_that_grows_with_their_number() -> Non
 
     outcomes, router = route(story, policy, [slow()], slots=1)
     assert all(isinstance(one, asyncio.CancelledError) for one in outcomes)
-    assert not router._queue and not router._open
+    assert not router._queue and not router._telling.open
     assert router.ledger.held() == router.ledger.totals().entries == 0

@@ -171,7 +171,7 @@ def test_events_are_paths_and_the_books_agree(
         await asking
         await asyncio.sleep(0.0)
         await asyncio.sleep(0.5)
-        assert not router._queue and not router._open and not router._dispatcher.busy
+        assert not router._queue and not router._telling.open and not router._dispatcher.busy
         assert not [task for task in asyncio.all_tasks() - before if task.get_name().startswith("serve")]
 
     rules: dict[str, Any] = {"slots": slots, "depth": depth, "patience_s": 5.0, "max_batch": 4}

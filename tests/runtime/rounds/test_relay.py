@@ -252,3 +252,38 @@ def test_what_no_context_holds_is_refused() -> None:
         await read(await opened(router, "r"))
 
     route(story, Fixed(0), [sound(), sound("b")])
+
+
+def test_a_slow_reader_keeps_no_engines_place() -> None:
+    policy = Fixed(0)
+
+    async def story(router: Router) -> Any:
+        # Nobody reads the first; the second needs its place.
+        slow = await opened(router, "slow", agents=[0])
+        await read(await opened(router, "quick", agents=[0]))
+        assert router.ledger.held() == 0
+        return await read(slow)
+
+    events, router = route(story, policy, [sound(), sound("b")], slots=1)
+    assert events[-1] == b"data: [DONE]\n\n" and router.ledger.totals().entries == 2
+
+
+def test_an_answer_far_ahead_of_its_reader_waits_and_can_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.rounds.relay._AHEAD_BYTES", 300)
+    policy = Fixed(0)
+
+    async def story(router: Router) -> Any:
+        whole = await read(await opened(router, "r"))
+        ahead = await opened(router, "s")
+        await asyncio.sleep(5.0)
+        assert ended(policy) == ["Served"]
+        rest = await read(ahead)
+        left = await opened(router, "t")
+        await asyncio.sleep(5.0)
+        await left.aclose()
+        await asyncio.sleep(0.1)
+        return whole, rest
+
+    (whole, rest), router = route(story, policy, [sound(), sound("b")])
+    assert len(whole) == len(rest) and rest[-1] == whole[-1]
+    assert ended(policy) == ["Served", "Served", "Abandoned"] and router.ledger.held() == 0

@@ -99,7 +99,7 @@ def test_a_stopped_router_says_so() -> None:
         await router.stop()
         with pytest.raises(EngineError, match="the router was stopped"):
             await router.submit(request("r", "x"), KEEN)
-        assert not router._queue and not router._open
+        assert not router._queue and not router._telling.open
 
     route(story, Fixed(0))
 
@@ -116,7 +116,7 @@ def test_stopped_while_a_prompt_is_tokenised_it_says_so_too() -> None:
         await router.stop()
         with pytest.raises(EngineError, match="the router was stopped"):
             await job
-        assert not router._queue and not router._open
+        assert not router._queue and not router._telling.open
 
     twin = engine()
     route(story, Fixed(0), [Slow("a", lambda asked: "fine", twin.step_time)])
@@ -279,7 +279,7 @@ def test_declined_requests_leave_nothing_behind() -> None:
             kept = [one for one in offers if one.request.id.partition("/")[0] in ("1", "500")]
             assert not kept
             sizes[str(count)] = sum(map(reachable, (policy, router._dispatcher, router._books, router._queue)))
-            assert not router._open and not router._queue and router._books.pending == 0
+            assert not router._telling.open and not router._queue and router._books.pending == 0
         return sizes
 
     sizes, router = route(story, policy)

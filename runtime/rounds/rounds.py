@@ -1,0 +1,209 @@
+"""The rounds themselves: gather requests, let the policy decide, hand over to the dispatcher.
+
+A round is held when the policy is ready for one: at once while nothing is being served, else after a short window, so
+that requests meet and compete. What breaks on the way breaks for one request, or one round.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+
+import numpy as np
+
+from allocation import UNSERVED
+from mechanisms import Outcome
+from runtime.accounts.books import Books
+from runtime.errors import EngineError
+from runtime.events import Offer
+from runtime.policies.policy import WAITING, Agent, Decision, Fleet, Policy
+from runtime.rounds.decisions import check_decision
+from runtime.rounds.dispatch import Dispatcher
+from runtime.rounds.health import Health
+from runtime.rounds.queue import Queue
+from runtime.rounds.records import RoundRules, RoundStatistics
+from runtime.rounds.telling import Telling
+from runtime.rounds.waiting import Placed, Waiting
+
+#: Sees what an auction decided before anything is dispatched; what it raises fails the round's requests.
+Watch = Callable[[Outcome], None]
+
+
+class Rounds:
+    """Holds rounds for a router, which owns all the parts; agents may come while it runs.
+
+    Args:
+        agents: as the market sees them.
+        policy, rules: decide, and when.
+        queue, books, health, dispatcher, statistics, telling: the router's.
+        watch: sees every outcome of an auction, and may refuse it by raising.
+        wake: is set whenever something changed that a round might wait for.
+        abandon: takes back a request whose bidder does not listen any more.
+        expire: declines one that is late.
+    """
+
+    def __init__(
+        self,
+        agents: Sequence[Agent],
+        policy: Policy,
+        rules: RoundRules,
+        queue: Queue,
+        books: Books,
+        health: Health,
+        dispatcher: Dispatcher,
+        statistics: RoundStatistics,
+        telling: Telling,
+        watch: Watch,
+        wake: asyncio.Event,
+        abandon: Callable[[Waiting], None],
+        expire: Callable[[Waiting], None],
+    ) -> None:
+        self._agents, self._policy, self._rules, self._queue = agents, policy, rules, queue
+        self._books, self._health, self._dispatcher = books, health, dispatcher
+        self._statistics, self._telling, self._watch, self._wake = statistics, telling, watch, wake
+        self._abandon, self._expire = abandon, expire
+
+    def fail_all(self, error: EngineError) -> None:
+        """Give up all that waits."""
+        while self._queue:
+            self._telling.give_up(self._queue.pop(), error)
+
+    async def run(self) -> None:
+        """Hold rounds until cancelled."""
+        while True:
+            await self._wait()
+            self._wake.clear()
+            if not self._queue:
+                continue
+            window = self._rules.window_s if self._dispatcher.busy else 0.0
+            if len(self._queue) < self._rules.max_batch:
+                await asyncio.sleep(window)
+            while self._queue and self._run_round():
+                pass
+
+    async def _wait(self) -> None:
+        """Until something happened, or an engine is due to be tried again."""
+        now = asyncio.get_running_loop().time()
+        trial = self._health.next_trial_s(now) if self._queue else None
+        try:
+            async with asyncio.timeout(None if trial is None else max(trial - now, 0.0)):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    def _fleet(self) -> Fleet:
+        now = asyncio.get_running_loop().time()
+        return Fleet(
+            tuple(self._agents),
+            self._health.alive(now),
+            self._dispatcher.jobs(),
+            now,
+            self._dispatcher.stepped_s.copy(),
+        )
+
+    def _run_round(self) -> bool:
+        """Hold one round; False if there was none, or if it left all that it saw waiting."""
+        batch: list[Waiting] = []
+        try:
+            fleet = self._fleet()
+            if not fleet.alive.any():
+                if not self._health.hopeful(range(len(self._agents))):
+                    self.fail_all(self._all_down(frozenset()))
+                return False
+            if not self._policy.ready(fleet):
+                return False
+            batch = self._gather(fleet)
+            if not batch:
+                return False
+            started = time.perf_counter()
+            decision = self._policy.decide([waiting.offer for waiting in batch], fleet)
+            check_decision(decision, len(batch), len(self._agents))
+            self._statistics.count(decision, time.perf_counter() - started)
+            if decision.outcome is not None:
+                self._watch(decision.outcome)
+            self._carry_out(batch, decision, fleet)
+        except Exception as error:
+            if not batch and self._queue:
+                batch = [self._queue.pop()]
+            for waiting in batch:
+                untold = waiting.offer.request.id in self._telling.open
+                if untold and waiting.placed is None and waiting not in self._queue:
+                    self._telling.give_up(waiting, error)
+            return True
+        return any(decision.agents != WAITING)
+
+    def _gather(self, fleet: Fleet) -> list[Waiting]:
+        """The round's requests, out of the queue.
+
+        They are the first that have not been cancelled, are not late, and have not been failed by all who are up: those
+        wait for the others.
+        """
+        batch: list[Waiting] = []
+        up = frozenset(map(int, np.flatnonzero(fleet.alive)))
+        for waiting in self._queue:
+            if len(batch) == self._rules.max_batch:
+                break
+            waiting.offer = widened(waiting.offer, len(self._agents))
+            if waiting.answer.done():
+                self._abandon(waiting)
+            elif waiting.late(fleet.now_s):
+                self._expire(waiting)
+            elif up - waiting.offer.refused:
+                self._queue.leave(waiting)
+                batch.append(waiting)
+            elif not self._health.hopeful(set(range(len(self._agents))) - waiting.offer.refused):
+                self._queue.leave(waiting)
+                self._telling.give_up(waiting, self._all_down(waiting.offer.refused))
+        return batch
+
+    def _all_down(self, but: frozenset[int]) -> EngineError:
+        names = ", ".join(agent.name for j, agent in enumerate(self._agents) if j not in but)
+        return EngineError(f"every engine is down: {names}")
+
+    def _carry_out(self, batch: Sequence[Waiting], decision: Decision, fleet: Fleet) -> None:
+        positions = np.arange(len(batch)) if decision.positions is None else np.asarray(decision.positions)
+        with self._books.together() if len(batch) > 1 else nullcontext():
+            for i in map(int, np.argsort(positions, kind="stable")):
+                waiting, agent = batch[i], int(decision.agents[i])
+                if agent == UNSERVED:
+                    self._turn_away(waiting)
+                elif agent >= 0:
+                    self._place(waiting, agent, decision, i, fleet)
+        for agent in range(len(self._agents)):
+            self._dispatcher.pump(agent)
+        again = [batch[int(i)] for i in np.flatnonzero(decision.agents == WAITING)]
+        if self._dispatcher.busy or not fleet.alive.all():
+            # They go on waiting in their order, before whoever comes later.
+            self._queue.join(again, first=True)
+        else:
+            # Nothing in flight could change the answer.
+            for waiting in again:
+                self._turn_away(waiting)
+
+    def _turn_away(self, waiting: Waiting) -> None:
+        """The policy wants no agent for it: that is an answer, unless it had one and was failed."""
+        if waiting.errors:
+            self._telling.give_up(waiting, waiting.failure())
+        else:
+            self._telling.decline(waiting, "no agent costs less than the reported value", "too_low")
+
+    def _place(self, waiting: Waiting, agent: int, decision: Decision, i: int, fleet: Fleet) -> None:
+        predicted = decision.predicted[i] if decision.predicted else None
+        note = decision.notes[i] if decision.notes else None
+        try:
+            if agent in waiting.offer.refused:
+                raise waiting.failure(f"the policy gave it to {self._agents[agent].name} all the same")
+            number = self._statistics.rounds
+            charge = int(decision.charges[i])
+            self._dispatcher.place(Placed(waiting, agent, charge, predicted, note, fleet.now_s, round=number))
+        except Exception as error:
+            self._telling.give_up(waiting, error, agent, note)
+
+
+def widened(offer: Offer, agents: int) -> Offer:
+    """An offer as so many agents see it; those that came after it are none of its."""
+    if len(offer.tokens) == agents:
+        return offer
+    more = range(len(offer.tokens), agents)
+    return replace(offer, tokens=offer.tokens + ((),) * len(more), refused=offer.refused | set(more))
