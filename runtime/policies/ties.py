@@ -85,7 +85,7 @@ class Ties:
             self._index.drop(self._agent, lost)
         self._settle(list(self._waiting.items()))
 
-    def _settle(self, some: "list[tuple[str, _Done]]") -> None:
+    def _settle(self, some: list[tuple[str, _Done]]) -> None:
         """Tie those whose blocks have all been heard of."""
         for request, done in some:
             stored = self._contents.stored(request)

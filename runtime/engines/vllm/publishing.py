@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from runtime.engines.call import Answer, Call
 from runtime.engines.engine import Engine, EngineInfo
@@ -38,7 +38,7 @@ class Sockets:
     folder: Path | None = None
 
     @classmethod
-    def fresh(cls) -> "Sockets":
+    def fresh(cls) -> Self:
         """Sockets of this machine alone, for a server that we launch; nobody else's account can read them."""
         folder = Path(tempfile.gettempdir()) / f"iemas-kv-{secrets.token_hex(8)}"
         return cls(f"ipc://{folder}/events", f"ipc://{folder}/replay", folder)

@@ -21,12 +21,12 @@ class Cache:
         self.blocks = KvBlocks()
         self.ties = Ties(self.index, 0, self.blocks, capacity)
 
-    def serve(self, name: str, pieces: "list[int]", tokens: int, cached: int = 0) -> None:
+    def serve(self, name: str, pieces: list[int], tokens: int, cached: int = 0) -> None:
         prompt = np.array(pieces, np.uint32)
         self.index.insert(0, prompt)
         self.ties.served(name, prompt, Completion("", tokens, cached, 1, 0.1, 0.2))
 
-    def held(self, pieces: "list[int]") -> int:
+    def held(self, pieces: list[int]) -> int:
         return int(self.index.match(np.array(pieces, np.uint32))[0])
 
 
