@@ -16,8 +16,10 @@ from experiments.commands.demo import demo
 from experiments.commands.failures import one_line
 from experiments.commands.latency import latency
 from experiments.commands.mechanisms import mechanisms
+from experiments.commands.replay import replay
 from experiments.commands.serve import serve
 from experiments.commands.streams import harden
+from experiments.commands.top import top
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,6 +34,8 @@ app.command()(mechanisms)
 app.command()(calibrate)
 app.command()(latency)
 app.command()(serve)
+app.command()(replay)
+app.command()(top)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.add_typer(fleet.app, name="fleet")

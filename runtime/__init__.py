@@ -7,6 +7,8 @@
 | `policies/` | who decides a round: the protocol, cache affinity, the auction |
 | `accounts/` | charges and receipts: settlement of a request, the ledger |
 | `rounds/` | the round loop `Router`, its rules and records |
+| `metrics/` | what the gateway's events add up to, for Prometheus and a live view |
+| `traces/` | what became of each request, a line each |
 | `gateway/` | HTTP: what a body asks, what a fleet is, what a client is told (needs the extra `gateway`) |
 """
 

@@ -25,7 +25,16 @@ class EngineError(ServingError):
 
 
 class Unreachable(EngineError):
-    """An engine cannot be reached at all: its process is gone, or nobody listens at its address."""
+    """An engine cannot be reached at all: its process is gone, or nobody listens at its address.
+
+    Args:
+        message: who, and how one knows.
+        sent: whether it may have got the request, and be gone because of it.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class Busy(EngineError):

@@ -161,7 +161,8 @@ def _sentences(fleet: "Fleet") -> list[tuple[str, str]]:
         *([("tiers", tiers)] if tiers else []),
         (
             "rounds",
-            f"close after {rounds.window_s:g} s or {rounds.max_batch} requests; patience {rounds.patience_s:g} s",
+            f"close after {rounds.rules().window_s:g} s or {rounds.max_batch} requests; "
+            f"patience {rounds.patience_s:g} s",
         ),
         ("auction", f"{auction.policy}, {auction.mechanism}{allocator}, settled {auction.settlement}"),
         ("limits", f"{limits.requests} requests, {limits.body_bytes} bytes each, {limits.request_s:g} s each"),

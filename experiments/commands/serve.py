@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import sys
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,15 @@ def serve(
     file: Annotated[Path, typer.Argument(help="The fleet, e.g. fleet.toml; docs/fleet.md has the format.")],
     port: Annotated[int | None, typer.Option(help="Listen there instead; 0 takes any free port.", min=0)] = None,
     logs: Annotated[Path | None, typer.Option(help="Folder for NAME.log of each engine that is launched.")] = None,
+    log_requests: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Add a line of JSON for every request that ended; - is standard output."),
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(metavar="TRACE", help="Write every request to this new file, without its text, for iemas replay."),
+    ] = None,
+    record_text: Annotated[bool, typer.Option("--record-text", help="With --record: what was asked too.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one line of JSON once requests are taken, for programs.")
     ] = False,
@@ -33,15 +43,21 @@ def serve(
 
     Example: iemas serve docs/fleet.toml --port 8080
     """
+    if record_text and record is None:
+        raise typer.BadParameter("there is no trace to write it to; add --record TRACE", param_hint="--record-text")
     fleet = told_faults(file, as_json)
     from runtime.gateway.app import Gateway
     from runtime.gateway.engines import make_engine, make_engines
     from runtime.gateway.server import bind, run_gateway
+    from runtime.gateway.watching import Watching
 
     bound = bind(fleet, port)
     engines = make_engines(fleet, logs=logs, progress=_say)
-    serving = make_serving(fleet, engines)
-    gateway = Gateway(fleet, serving)
+    log_to(log_requests)
+    watching = Watching(fleet, log_requests=log_requests is not None, record=record, record_text=record_text)
+    serving = make_serving(fleet, engines, subscribers=watching.subscribers, expect=watching.expect)
+    watching.look_at(serving)
+    gateway = Gateway(fleet, serving, watching.admin)
 
     def ready(url: str) -> None:
         names = [agent.name for agent in fleet.agents]
@@ -57,6 +73,34 @@ def serve(
         _runner().run(run)
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(130) from None
+    finally:
+        watching.close()
+
+
+def log_to(file: str | None) -> None:
+    """Have the logger `iemas.requests` write its lines there; `-` is standard output, None nowhere.
+
+    Raises:
+        StudyError: the file cannot be written.
+    """
+    from logging.handlers import WatchedFileHandler
+
+    from experiments.errors import StudyError
+
+    logger = logging.getLogger("iemas.requests")
+    for old in list(logger.handlers):
+        logger.removeHandler(old)
+        old.close()
+    if file is None:
+        return
+    try:
+        handler = logging.StreamHandler(sys.stdout) if file == "-" else WatchedFileHandler(file, encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"cannot write to --log-requests {file}: {error.strerror}; name another file") from None
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
 
 
 def make_serving(fleet: "Fleet", engines: Any, **options: Any) -> Any:

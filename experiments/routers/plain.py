@@ -23,6 +23,8 @@ Pick = Callable[[Offer, NDArray[np.int64], NDArray[np.intp]], int]
 class Blind:
     """A policy that picks an agent for one request after the other and learns nothing."""
 
+    gathers = False
+
     def __init__(self, name: str, make: Callable[[Sequence[Agent]], Pick]) -> None:
         self.name = name
         self._make = make
@@ -47,6 +49,7 @@ class RoundRobin:
     """One agent after the other, in the order in which requests were given out."""
 
     name = "round-robin"
+    gathers = False
 
     def attach(self, agents: Sequence[Agent]) -> None:
         """Start with the first."""
@@ -72,6 +75,8 @@ class CacheAware:
     The rule of vLLM's and SGLang's routers: affinity counts from a share `match` of the prompt, and yields where the
     busiest agent has `absolute` more requests in flight than the idlest, and `relative` times as many.
     """
+
+    gathers = False
 
     def __init__(
         self,

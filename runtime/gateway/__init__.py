@@ -12,5 +12,7 @@
 | `models` | which agents does a model's name stand for? |
 | `backend` | what does the HTTP side ask of whatever serves? |
 | `door` | who comes in, and with what? |
+| `admin` | what may an operator look at, and who is one? |
 | `app` | the ASGI application |
+| `watching` | who sees a gateway's events? |
 """

@@ -2,6 +2,7 @@
 
     POST /v1/chat/completions, /v1/completions, /v1/embeddings
     GET  /v1/models, /v1/models/NAME, /iemas/v1/defaults, /iemas/v1/receipts/ID, /health, /ready
+    and what an operator is shown (`admin`), in an application of its own
 
 Nothing is sent before the first bytes of an answer are there, so what breaks before them has a status of its own; after
 them it is an event of the stream in OpenAI's schema. A client who hangs up withdraws the request.
@@ -14,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Mutable
 from typing import Any
 from urllib.parse import unquote
 
+from runtime.gateway.admin import Admin, check_local
 from runtime.gateway.backend import Answer, Asked, Backend
 from runtime.gateway.config import Fleet, Limits
 from runtime.gateway.door import EMBEDDINGS, LOCAL, Door, Headers, Inside
@@ -40,15 +42,16 @@ class Gateway:
     Args:
         fleet: names, keys, limits, preferences.
         backend: serves what is admitted.
+        admin: shows an operator how it goes, on paths of its own.
 
     Raises:
         ServingError: a client's key is not where the file says.
     """
 
-    def __init__(self, fleet: Fleet, backend: Backend) -> None:
+    def __init__(self, fleet: Fleet, backend: Backend, admin: Admin | None = None) -> None:
         self.fleet = fleet
         self.inside = Inside()
-        self._backend = backend
+        self._backend, self._admin = backend, admin
         self._door = Door.of(fleet)
         self._draining = False
 
@@ -71,6 +74,8 @@ class Gateway:
     def drain(self) -> None:
         """Take no more requests; those inside go on."""
         self._draining = True
+        if self._admin is not None:
+            self._admin.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -126,6 +131,12 @@ class Gateway:
             _check_method(method, "GET", "HEAD")
             door.key(headers)
             await began.whole(_json(door.published()))
+        elif self._admin is not None and path in self._admin.paths:
+            if not door.keys:
+                check_local(scope, self.fleet.server.host)
+            elif path not in self._admin.open:
+                door.key(headers)
+            await self._admin(scope, receive, began.handed_over())
         else:
             raise unknown_path(path[:200])
 
@@ -186,6 +197,11 @@ class _Began:
         """No more events."""
         self._ended = True
         await self._send({"type": "http.response.body", "body": b""})
+
+    def handed_over(self) -> Send:
+        """Somebody else answers, and nobody here does."""
+        self._ended = True
+        return self._send
 
     async def tell(self, problem: Problem) -> None:
         """What went wrong, as an answer of its own or the stream's last event."""

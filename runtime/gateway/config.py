@@ -185,28 +185,39 @@ class Limits(Section):
     body_s: Seconds = Field(default=30.0, examples=["30.0"], description="to send the body")
     connect_s: Seconds = Field(default=5.0, examples=["5.0"], description="to reach an engine")
     first_byte_s: Seconds = Field(
-        default=300.0, examples=["300.0"], description="from dispatch to an engine's first byte"
+        default=600.0,
+        examples=["600.0"],
+        description="from dispatch to an engine's first byte; of a whole answer, to it",
     )
     idle_s: Seconds = Field(default=60.0, examples=["60.0"], description="between two chunks of an engine")
     request_s: Seconds = Field(default=1800.0, examples=["1800.0"], description="a request as a whole")
     drain_s: Seconds = Field(default=180.0, examples=["180.0"], description="for what is in flight when told to stop")
 
 
+#: Long enough for requests of one moment to meet, and nothing beside the milliseconds that an engine takes.
+_WINDOW_S = 0.002
+
+
 class Rounds(Section):
     """When a round closes; see `RoundRules`."""
 
-    window_s: Credits = Field(default=0.01, examples=["0.01"])
+    window_s: Credits | None = Field(
+        default=None, examples=["0.01"], description="by default 0.002 for an auction, 0 where each is decided alone"
+    )
     max_batch: Count = Field(default=16, examples=["16"])
     patience_s: Seconds = Field(default=120.0, examples=["120.0"])
     depth: Count | None = Field(default=None, examples=["2"])
-    attempts: Count = Field(default=3, examples=["3"])
+    attempts: Count = Field(
+        default=2, examples=["2"], description="agents that a request may fail on before it is taken to be the cause"
+    )
     assign: Literal["conversation", "bidder"] = Field(
         default="conversation", examples=['"conversation"'], description="what stays in one hub, of several"
     )
 
-    def rules(self) -> RoundRules:
-        """The same, for the router; capacities are the agents'."""
-        return RoundRules(self.window_s, self.max_batch, self.patience_s, None, self.depth, self.attempts)
+    def rules(self, *, gathers: bool = True) -> RoundRules:
+        """The same, for the router; capacities are the agents', `gathers` says that requests are decided together."""
+        window_s = (_WINDOW_S if gathers else 0.0) if self.window_s is None else self.window_s
+        return RoundRules(window_s, self.max_batch, self.patience_s, None, self.depth, self.attempts)
 
 
 class AuctionNames(Section):

@@ -35,6 +35,7 @@ class Serving:
         settlement: turns what an auction decided into final charges.
         ledger: the books.
         subscribers: see every event.
+        expect: is told of every request just before it arrives, and of the agents that serve its model.
         on_error: gets what a subscriber raises, and what could not be entered in the books.
     """
 
@@ -47,10 +48,12 @@ class Serving:
         settlement: Settlement | None = None,
         ledger: Ledger | None = None,
         subscribers: Sequence[Subscriber] = (),
+        expect: Callable[[Asked, tuple[int, ...]], None] = lambda asked, agents: None,
         on_error: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
         self.fleet = fleet
         self.receipts = Receipts()
+        self._expect = expect
         #: Agents by the house's numbers; those of the file by its own.
         self._names = [agent.name for agent in fleet.agents]
         self._numbers = list(range(len(fleet.agents)))
@@ -67,7 +70,7 @@ class Serving:
             assign=ASSIGNMENTS[fleet.rounds.assign],
             ledger=ledger,
             subscribers=[self.receipts.notice, *subscribers],
-            rounds=fleet.rounds.rules(),
+            rounds=fleet.rounds.rules(gathers=getattr(policy(), "gathers", True)),
             settlement=settlement,
             on_error=on_error,
         )
@@ -170,6 +173,7 @@ class Serving:
             answered(body),
             partial(self._call, asked),
         )
+        self._expect(asked, agents)
         try:
             told = await self.house.relay(relayed, asked.stated.preferences, opening(body))
         except Refused as error:

@@ -110,7 +110,7 @@ class Auction:
     def ready(self, fleet: Fleet) -> bool:
         """Whether some agent that is up has no prompt left to compute."""
         return "gathering" in self.without or any(
-            alive and all(job.first_token_s is not None for job in jobs)
+            alive and not any(job.computing for job in jobs)
             for alive, jobs in zip(fleet.alive, fleet.jobs, strict=True)
         )
 

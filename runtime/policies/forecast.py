@@ -47,8 +47,6 @@ class Outlook:
     excess: Counts
     #: (M,) seconds between two requests that an agent is done with, while it serves all it may.
     turnover: Floats
-    #: (N,) whether the first token will be seen.
-    streamed: tuple[bool, ...]
 
     def slot_wait(self, agents: NDArray[np.int64], ranks: Counts) -> Floats:
         """(C,) seconds until an agent serves so few that the request of this rank may begin; 0 where it may at once."""
@@ -63,15 +61,11 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What the forecast said of a request on the agent that got it: tokens, and seconds to compute its prompt.
-
-    `streamed` says that its first token will be seen.
-    """
+    """What the forecast said of a request on the agent that got it: tokens, and seconds to compute its prompt."""
 
     prompt: int
     cached: int
     service_s: float
-    streamed: bool = True
 
 
 class Forecaster:
@@ -98,6 +92,8 @@ class Forecaster:
         self._counted, self._told = np.ones(len(agents)), np.ones(len(agents))
         #: Seconds from dispatch to the last token, averaged by agent.
         self._stays = np.zeros(len(agents))
+        #: Seconds from one token to the next, averaged by agent; 0 before any stream.
+        self._paces = np.zeros(len(agents))
         self.quality = self._make_quality(agents)
         self.intervals = ConformalIntervals()
 
@@ -119,6 +115,7 @@ class Forecaster:
         self.lengths.join()
         self._counted, self._told = np.append(self._counted, 1.0), np.append(self._told, 1.0)
         self._stays = np.append(self._stays, 0.0)
+        self._paces = np.append(self._paces, 0.0)
 
     def look(self, offers: Sequence[Offer], fleet: Fleet) -> Outlook:
         """Forecast every offer on every agent; changes nothing."""
@@ -143,7 +140,6 @@ class Forecaster:
             output,
             fleet.load - fleet.slots,
             self._stays / fleet.slots,
-            tuple(offer.request.stream for offer in offers),
         )
 
     def note(self, outlook: Outlook, i: int, agent: int) -> Noted:
@@ -152,7 +148,6 @@ class Forecaster:
             int(outlook.prompt[i, agent]),
             int(outlook.cached[i, agent]),
             float(outlook.service[i, agent]),
-            outlook.streamed[i],
         )
 
     def notice(self, event: Event) -> None:
@@ -173,6 +168,15 @@ class Forecaster:
         elif isinstance(event, Served):
             self._learn(event, note)
 
+    def _first_of_whole(self, event: Served) -> float:
+        """Seconds after which the first token of an answer that came whole must have been there.
+
+        The others came at the pace that streams show; where none has shown it, the first took as long as each other.
+        """
+        took, tokens = event.completion.latency_s, max(event.completion.output_tokens, 1)
+        pace = float(self._paces[event.agent]) or took / tokens
+        return max(took - pace * (tokens - 1), took / tokens / 2)
+
     def _learn(self, event: Served, note: Noted) -> None:
         agent, completion = event.agent, event.completion
         ratio = float(self._counted[agent] / self._told[agent])
@@ -182,10 +186,13 @@ class Forecaster:
         self.lengths.learn(event.agent, event.completion.output_tokens)
         stays = self._stays[event.agent]
         self._stays[event.agent] += (event.completion.latency_s - stays) * (_SMOOTHING if stays else 1.0)
-        if not completion.streamed:
-            # Nobody saw when its prompt was computed.
-            self.queue.dropped(agent, event.offer.request.id)
-        elif event.predicted is not None:
+        if completion.streamed:
+            if completion.output_tokens > 1:
+                pace = (completion.latency_s - completion.first_token_s) / (completion.output_tokens - 1)
+                self._paces[agent] += (pace - self._paces[agent]) * (_SMOOTHING if self._paces[agent] else 1.0)
+        else:
+            self.queue.first_token(agent, event.offer.request.id, event.dispatched_s + self._first_of_whole(event))
+        if completion.streamed and event.predicted is not None:
             took = event.dispatched_s - event.decided_s + event.completion.first_token_s
             self.intervals.learn(event.predicted.latency_s, took)
         right = None if event.quality is None else event.quality >= RIGHT
@@ -204,7 +211,6 @@ def _state(fleet: Fleet, agent: int) -> AgentState:
 
 def _decodes(job: Job, now_s: float) -> bool:
     """Whether its prompt is computed: as was seen, or as must be believed of an answer that comes whole."""
-    note = job.note
-    if job.first_token_s is not None or job.sent_s is None or not isinstance(note, Noted):
-        return job.first_token_s is not None
-    return not note.streamed and now_s - job.sent_s > note.service_s
+    if job.computing or job.first_token_s is not None or job.sent_s is None or not isinstance(job.note, Noted):
+        return not job.computing
+    return now_s - job.sent_s > job.note.service_s

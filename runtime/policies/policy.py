@@ -43,12 +43,19 @@ class Job:
     """A request that was given to an agent and is not done.
 
     `note` is what the policy noted when it decided. `sent_s` is when the router dispatched it, None while it is in the
-    agent's line; `first_token_s` when its first token came, None before.
+    agent's line; `first_token_s` when its first token came, None before, and for ever where the answer comes whole and
+    nobody sees it (`streamed` is False).
     """
 
     note: object
     sent_s: float | None = None
     first_token_s: float | None = None
+    streamed: bool = True
+
+    @property
+    def computing(self) -> bool:
+        """Whether its prompt is still to be computed, as far as anybody can see."""
+        return self.first_token_s is None and (self.streamed or self.sent_s is None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,6 +119,8 @@ class Decision:
 
 class Policy(Protocol):
     """Decides rounds, and sees all events. `decide` must not change what a later `decide` would answer.
+
+    One that decides each request alone says `gathers = False`: a gateway then waits for no others.
 
     A policy that can take one agent more while it serves has `def join(self, agent: Agent) -> None`: it is the last.
     """

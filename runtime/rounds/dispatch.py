@@ -86,7 +86,7 @@ class Dispatcher:
     def jobs(self) -> tuple[tuple[Job, ...], ...]:
         """Every agent's work, in order."""
         return tuple(
-            tuple(Job(one.note, one.sent_s, one.first_token_s) for one in (*running.values(), *line))
+            tuple(_job(one) for one in (*running.values(), *line))
             for running, line in zip(self._running, self._lines, strict=True)
         )
 
@@ -350,11 +350,13 @@ class Dispatcher:
             waiting.errors.append(f"{self._agents[agent].name}: {error}")
             if isinstance(error, Busy):
                 self._health.busy(agent, error.retry_after_s, now)
+                waiting.busy_s.append(error.retry_after_s)
             else:
                 waiting.failed_by.append(agent)
                 waiting.offer = replace(waiting.offer, refused=waiting.offer.refused | {agent})
             if isinstance(error, Unreachable):
-                self._health.down(agent, now, doubt=len(waiting.errors) > 1, unreachable=True)
+                self._health.down(agent, now, doubt=error.sent and len(waiting.errors) > 1, unreachable=True)
+                waiting.unsent += not error.sent
             retried = self._again(waiting)
             if not retried:
                 error = waiting.failure()
@@ -366,7 +368,7 @@ class Dispatcher:
     def _again(self, waiting: Waiting, failures: int = 0) -> bool:
         """Whether it is tried once more, after so many more failures."""
         tries, left = self._rules.attempts - failures, len(self._agents) - failures
-        return len(waiting.errors) < tries and len(waiting.offer.refused) < left
+        return len(waiting.errors) - waiting.unsent < tries and len(waiting.offer.refused) < left
 
     def vacate(self, agent: int) -> None:
         """Whoever stands in line for an engine that is left out competes again."""
@@ -396,6 +398,10 @@ class Dispatcher:
                 len(seen),
                 len(said),
             )
+
+
+def _job(placed: Placed) -> Job:
+    return Job(placed.note, placed.sent_s, placed.first_token_s, placed.waiting.offer.request.stream)
 
 
 def _as_broken(error: BaseException | None) -> Broken:

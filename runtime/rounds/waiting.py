@@ -7,7 +7,7 @@ from math import inf
 
 from runtime.accounts.books import Entry
 from runtime.engines.engine import Completion
-from runtime.errors import FailedEverywhereError
+from runtime.errors import Busy, FailedEverywhereError
 from runtime.events import Declined, Offer, Prediction, Served
 from runtime.rounds.relay import HungUp, Live, Relayed
 
@@ -17,8 +17,9 @@ class Waiting:
     """A request between `submit` and its answer; times on the loop's clock.
 
     `patience_s` is what is left of the time for which it may wait in the queue, where it is since `queued_s`.
-    `failed_by` are the agents that failed it, in order. Where bytes are passed on (`relayed`), `begun` is told the
-    answer as soon as it begins, or what came instead.
+    `failed_by` are the agents that failed it, in order; `busy_s` are the seconds after which those that were busy want
+    to be asked again; `unsent` counts those that it never reached. Where bytes are passed on (`relayed`), `begun` is
+    told the answer as soon as it begins, or what came instead.
     """
 
     offer: Offer
@@ -29,6 +30,8 @@ class Waiting:
     timer: asyncio.TimerHandle | None = None
     errors: list[str] = field(default_factory=list)
     failed_by: list[int] = field(default_factory=list)
+    busy_s: list[float] = field(default_factory=list)
+    unsent: int = 0
     relayed: Relayed | None = None
     begun: "asyncio.Future[Live | Declined] | None" = None
 
@@ -46,9 +49,11 @@ class Waiting:
         """Why it is declined once it is late."""
         return f"its deadline of {self.offer.preferences.deadline:g} s passed"
 
-    def failure(self, *more: str) -> FailedEverywhereError:
-        """Why it is given up."""
+    def failure(self, *more: str) -> FailedEverywhereError | Busy:
+        """Why it is given up: that it fails, or that nobody took it."""
         told = "; ".join([*self.errors, *more])
+        if self.errors and len(self.busy_s) == len(self.errors):
+            return Busy(f"nobody takes request {self.offer.request.id} for now: {told}", min(self.busy_s))
         return FailedEverywhereError(f"request {self.offer.request.id} failed wherever it was tried: {told}")
 
     def resolve(self, outcome: Served | Declined) -> None:

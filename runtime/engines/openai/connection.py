@@ -70,8 +70,8 @@ class Connection:
         loop = asyncio.get_running_loop()
         began = loop.time()
         until = min(deadline, began + self.limits.total_s)
-        # Headers of one body come with it, so that only the whole counts.
-        quiet = self.limits.first_token_s if call.view.stream else inf
+        # Headers of one body come with it.
+        quiet = self.limits.first_token_s
         where = self.url + call.path
         self.in_flight += 1
         response = None
@@ -173,8 +173,8 @@ class Connection:
         if isinstance(error, aiohttp.ClientResponseError):
             raise self.nonsense("", f"{type(error).__name__}: {error.message[:80]!r}") from error
         connecting = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-        kind = Unreachable if connecting else EngineError
-        raise kind(f"{self.url} cannot be reached ({cause}); is the server running?") from error
+        words = f"{self.url} cannot be reached ({cause}); is the server running?"
+        raise (Unreachable(words, sent=False) if connecting else EngineError(words)) from error
 
 
 async def _words(response: aiohttp.ClientResponse) -> bytes:

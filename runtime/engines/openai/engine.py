@@ -204,5 +204,6 @@ class OpenAIEngine:
 
     def _described(self) -> EngineInfo:
         if self._info is None:
-            raise Unreachable(f"engine {self.name!r} is not running; use `async with engine:` or await engine.start()")
+            words = f"engine {self.name!r} is not running; use `async with engine:` or await engine.start()"
+            raise Unreachable(words, sent=False)
         return self._info

@@ -147,7 +147,7 @@ class SimulatedEngine:
             EngineError: the deadline passed.
         """
         if self._worker is None:
-            raise Unreachable(f"engine {self.name} is not running; start it first")
+            raise Unreachable(f"engine {self.name} is not running; start it first", sent=False)
         view, loop = call.view, asyncio.get_running_loop()
         try:
             messages = view.messages or View.read(call.body).messages
@@ -193,7 +193,7 @@ class SimulatedEngine:
             EngineError: the engine is not running.
         """
         if self._worker is None:
-            raise Unreachable(f"engine {self.name} is not running; start it first")
+            raise Unreachable(f"engine {self.name} is not running; start it first", sent=False)
         if not prompt or len(answer) > self._answer_limit(name, prompt, len(answer)):
             raise RequestError(
                 f"request {name} has {len(prompt)} prompt tokens and {len(answer)} to generate: too many, or none"

@@ -314,7 +314,9 @@ class VllmEngine:
             # A connection breaks a moment before the process can be seen to be dead.
             for _ in range(10):
                 if server.exit_code() is not None:
-                    return self._death(server)
+                    death = self._death(server)
+                    death.sent = not isinstance(error, Unreachable) or error.sent
+                    return death
                 await asyncio.sleep(_POLL_S / 10)
         return reworded(error, f"engine {self.name!r}: {error}")
 
@@ -326,12 +328,13 @@ class VllmEngine:
 
     def _connected(self) -> VllmClient:
         if self._client is None:
-            raise Unreachable(f"engine {self.name!r} is not running; use `async with engine:` or await engine.start()")
+            words = f"engine {self.name!r} is not running; use `async with engine:` or await engine.start()"
+            raise Unreachable(words, sent=False)
         return self._client
 
     def _described(self) -> EngineInfo:
         if self._info is None:
-            raise Unreachable(f"engine {self.name!r} is not ready; await engine.start() first")
+            raise Unreachable(f"engine {self.name!r} is not ready; await engine.start() first", sent=False)
         return self._info
 
 

@@ -40,7 +40,6 @@ def foresight(
         np.zeros(shape),
         np.zeros(shape[1], np.int64),
         np.zeros(shape[1]),
-        (True,) * shape[0],
     )
 
 

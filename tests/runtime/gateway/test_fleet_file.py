@@ -42,9 +42,10 @@ def test_the_example_shows_the_defaults_it_says_it_shows() -> None:
     shown = load_fleet(DOCS / "fleet.toml")
     plain = parse_fleet({"agents": [SMALL]}, DOCS / "fleet.toml")
     for name in ("server", "rounds", "auction", "limits", "preferences", "version"):
-        if name != "server":
+        if name not in ("server", "rounds"):
             assert getattr(shown, name) == getattr(plain, name), name
-    assert plain.rounds.rules() == RoundRules()
+    assert shown.rounds.rules() == plain.rounds.rules() == RoundRules(window_s=0.002, attempts=2)
+    assert plain.rounds.rules(gathers=False).window_s == 0.0 and shown.rounds.rules(gathers=False).window_s == 0.002
 
 
 def test_every_key_of_the_format_is_on_the_page() -> None:
@@ -75,7 +76,7 @@ def test_the_page_shows_faults_as_they_are_told() -> None:
 def test_a_fleet_is_what_the_router_takes() -> None:
     made = fleet(SMALL, rounds={"max_batch": 3, "depth": 2}, service_tiers={"flex": {"worth": 0.5}})
     assert made.agents[0].prices.token_prices() == TokenPrices(0.4, 0.1, 1.0)
-    assert made.rounds.rules() == RoundRules(max_batch=3, depth=2)
+    assert made.rounds.rules() == RoundRules(max_batch=3, depth=2, window_s=0.002, attempts=2)
     assert state(None, [], "flex", made.defaults()).preferences == Preferences(0.5, 0.05)
 
 

@@ -26,7 +26,6 @@ def outlook(start: list[float], service: list[list[float]]) -> Outlook:
         zeros,
         row.astype(np.int64),
         row,
-        (True,) * shape[0],
     )
 
 

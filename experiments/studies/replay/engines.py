@@ -1,0 +1,123 @@
+"""Who serves a replay: simulated engines with the trace's caches, capacities and prices, and assumed speeds and skills.
+
+A trace does not say how fast an engine computes, unless it was simulated. All others are taken for one of the two
+models that were measured: those at the dear end of prices for the large one, the rest for the small one, as in
+`experiments.worlds.fleets`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+
+from experiments.studies.replay.prompts import Prompt
+from experiments.worlds.fleets import FLEET
+from prediction import TokenPrices
+from runtime import (
+    Completion,
+    Decision,
+    EngineInfo,
+    EngineShape,
+    Event,
+    Fleet,
+    Message,
+    Offer,
+    Policy,
+    Request,
+    SimulatedEngine,
+    calibration,
+)
+from runtime.engines.call import Answer, Call
+from runtime.policies.policy import Agent
+from runtime.traces.records import Head
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """What stands for an agent of a trace: a calibration, and the assumed chance of a right answer."""
+
+    name: str
+    calibration: str
+    shape: EngineShape
+    prices: TokenPrices
+    skill: float
+
+
+def stands(head: Head) -> list[Stand]:
+    """One for each agent."""
+    fresh = [agent.prices[0] for agent in head.agents]
+    middle = sqrt(max(fresh) * min(fresh))
+    known = {f"simulated ({calibration(one.calibration).fitted_to})": one for one in FLEET}
+    found = []
+    for agent in head.agents:
+        by_price = FLEET[-1] if max(fresh) > min(fresh) and agent.prices[0] > middle else FLEET[0]
+        like = known.get(agent.model, by_price)
+        shape = EngineShape(
+            block_size=agent.block_size,
+            cache_blocks=agent.cache_blocks,
+            max_num_seqs=agent.slots,
+            max_num_batched_tokens=like.shape.max_num_batched_tokens,
+            max_model_len=agent.max_model_len,
+        )
+        found.append(Stand(agent.name, like.calibration, shape, TokenPrices(*agent.prices), like.skill))
+    return found
+
+
+class Player:
+    """An engine that serves prompts by the ids of requests, which are all that a request's message holds."""
+
+    def __init__(self, stand: Stand, prompts: Mapping[str, Prompt]) -> None:
+        self.name, self._prompts = stand.name, prompts
+        self._engine = SimulatedEngine(stand.name, lambda request: "", calibration(stand.calibration), stand.shape)
+
+    async def start(self) -> EngineInfo:
+        """As the simulated engine."""
+        return await self._engine.start()
+
+    async def stop(self) -> None:
+        """As the simulated engine."""
+        await self._engine.stop()
+
+    async def tokenize(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """The prompt's tokens."""
+        return self._prompts[messages[0].content].tokens
+
+    async def generate(self, request: Request, first_token: Callable[[], None] | None = None) -> Completion:
+        """Compute the prompt and the recorded answer."""
+        prompt = self._prompts[request.id]
+        return await self._engine.generate_tokens(
+            prompt.tokens, prompt.answer, name=request.id, first_token=first_token
+        )
+
+    async def open(self, call: Call, deadline: float = float("inf")) -> Answer:
+        """Nobody asks for a replay over HTTP."""
+        raise NotImplementedError("a replay generates")
+
+    async def reset_cache(self) -> None:
+        """As the simulated engine."""
+        await self._engine.reset_cache()
+
+
+class Limited:
+    """A policy to which only the agents that serve a request's model are open, as they were."""
+
+    def __init__(self, policy: Policy, barred: Mapping[str, frozenset[int]]) -> None:
+        self.name, self._policy, self._barred = policy.name, policy, barred
+
+    def attach(self, agents: Sequence[Agent]) -> None:
+        """As the policy."""
+        self._policy.attach(agents)
+
+    def ready(self, fleet: Fleet) -> bool:
+        """As the policy."""
+        return self._policy.ready(fleet)
+
+    def decide(self, offers: Sequence[Offer], fleet: Fleet) -> Decision:
+        """As the policy, which sees the barred agents as having refused."""
+        barred = self._barred
+        return self._policy.decide(
+            [replace(offer, refused=offer.refused | barred[offer.request.id]) for offer in offers], fleet
+        )
+
+    def notice(self, event: Event) -> None:
+        """As the policy."""
+        self._policy.notice(event)
