@@ -181,6 +181,42 @@ class PrefixIndex:
         self._holders.release(agent, cache.digests())
         self._caches[agent] = AgentCache(cache.capacity)
 
+    def names(self, tokens: Tokens, salt: str = "") -> list[bytes]:
+        """Names of the blocks that `insert` would record, for `drop` and `holds`.
+
+        Raises:
+            PredictionError: as `match` does.
+        """
+        ids = _encode(tokens)[:-1]
+        return self._holders.name(ids, len(ids) // self.block_size, self._key_of(salt)[0])
+
+    def holds(self, agent: int, name: bytes) -> bool:
+        """Whether `agent` is believed to hold the block of this name.
+
+        Raises:
+            PredictionError: there is no such agent.
+        """
+        return name in self._cache(agent)
+
+    def drop(self, agent: int, names: Sequence[bytes]) -> int:
+        """Forget blocks that `agent` said it has removed, and what hangs from them; return how many went.
+
+        Raises:
+            PredictionError: there is no such agent.
+        """
+        cache = self._cache(agent)
+        dropped = [gone for name in names if name in cache for gone in cache.drop(name)]
+        self._holders.release(agent, dropped)
+        return len(dropped)
+
+    def resize(self, agent: int, capacity_blocks: int) -> None:
+        """Let `agent` be believed to hold so many blocks at most, from the next `insert` on.
+
+        Raises:
+            PredictionError: there is no such agent, or it could hold nothing.
+        """
+        self._cache(agent).capacity = _capacities(1, capacity_blocks)[0]
+
     def held_blocks(self, agent: int) -> int:
         """Full blocks `agent` is believed to hold.
 

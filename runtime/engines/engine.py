@@ -4,7 +4,7 @@ An engine is one agent of the market. `SimulatedEngine`, `VllmEngine` and `OpenA
 the round loop, the auction and the reports cannot tell them apart except by what they measured.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from math import inf
@@ -14,7 +14,7 @@ from runtime.engines.call import Answer, Call
 from runtime.engines.request import Completion, Message, Request, Role
 from runtime.errors import EngineError
 
-__all__ = ["Completion", "Engine", "EngineInfo", "Message", "Request", "Role", "running"]
+__all__ = ["CacheContents", "Completion", "Engine", "EngineInfo", "Message", "Request", "Role", "running"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,47 @@ class EngineInfo:
             number = getattr(self, name)
             if not isinstance(number, int) or isinstance(number, bool) or number < 1:
                 raise EngineError(f"engine of {self.model}: {name} is {number!r}; it must be an integer >= 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Blocks that one request filled, in order, each of `size` tokens; `parent` precedes the first, None at the start.
+
+    A block is named as its engine names it.
+    """
+
+    parent: Hashable | None
+    blocks: tuple[Hashable, ...]
+    size: int
+
+
+class CacheContents(Protocol):
+    """What an engine publishes of its KV cache, for one reader; an engine that does has it as `contents`."""
+
+    #: How often anything was heard, or given up.
+    heard: int
+    #: How often all that was known was given up: the engine restarted or cleared its cache, or news of it was lost.
+    forgotten: int
+
+    def __contains__(self, block: object) -> bool:
+        """Whether a block is in the cache."""
+        ...
+
+    def stored(self, request: str) -> Stored | None:
+        """The blocks that a request has filled, as far as was heard."""
+        ...
+
+    def chain(self, block: Hashable) -> tuple[Hashable, ...]:
+        """A block and those before it, the first of them first, as far as they are in the cache."""
+        ...
+
+    def release(self, request: str) -> None:
+        """Nobody will ask for a request's blocks again."""
+        ...
+
+    def gone(self) -> Sequence[Hashable]:
+        """Blocks that were removed since this was last asked."""
+        ...
 
 
 @runtime_checkable

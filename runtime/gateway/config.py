@@ -92,6 +92,16 @@ class Agent(Section):
     capacity: Count | None = Field(
         default=None, examples=["4"], description="requests at once; by default a launched engine's own number"
     )
+    kv_events: Annotated[bool, Field(strict=True)] | Written = Field(
+        default=False,
+        examples=["true", '"tcp://10.0.0.5:5557"'],
+        description="whether a launched server publishes what its cache holds; at a url: where the server does",
+    )
+    kv_replay: Written | None = Field(
+        default=None,
+        examples=['"tcp://10.0.0.5:5558"'],
+        description="where the server at `url` replays what was missed",
+    )
     prices: Prices = Field(examples=["{ fresh = 0.0004, cached = 0.0001, output = 0.001 }"])
     tasks: tuple[Literal["generate", "embed"], ...] = Field(
         default=("generate",), examples=['["generate"]'], description="what it can be asked for", min_length=1

@@ -14,6 +14,9 @@ from runtime.gateway.config import Agent, Fleet, Secret
 
 #: The name that stands for every agent.
 AUTO = "auto"
+#: Ours to give where the file asks for events.
+_KV_FLAG = "--kv-events-config"
+_ZMQ = re.compile(r"tcp://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}|ipc:///.+")
 #: Flags that are ours to give.
 _OURS = ("--host", "--port", "--model", "--served-model-name", "--api-key")
 
@@ -121,6 +124,7 @@ def _agent(agent: Agent, at: str) -> Iterator[Fault]:
             yield Fault(f"{at}.capacity", "missing, and a server at a `url` does not say it; add capacity = 16")
         if not agent.names:
             yield Fault(f"{at}.serves", 'missing; add serves = ["NAME"] or model = "NAME", by which clients ask for it')
+    yield from _kv_events(agent, at)
     if agent.key is not None:
         yield from _secret(agent.key, f"{at}.key")
     for name in agent.names:
@@ -129,11 +133,30 @@ def _agent(agent: Agent, at: str) -> Iterator[Fault]:
 
 
 def _simulated(agent: Agent, at: str) -> Iterator[Fault]:
-    for name in ("model", "url", "key", "flags", "port"):
+    for name in ("model", "url", "key", "flags", "port", "kv_events", "kv_replay"):
         if getattr(agent, name):
             yield Fault(f"{at}.{name}", "a simulated engine has none; leave this out, or `simulated`")
     if not agent.serves:
         yield Fault(f"{at}.serves", 'missing; add serves = ["NAME"], by which clients ask for it')
+
+
+def _kv_events(agent: Agent, at: str) -> Iterator[Fault]:
+    told = agent.kv_events
+    if agent.url is None and agent.simulated is None:
+        if isinstance(told, str):
+            yield Fault(f"{at}.kv_events", "we choose where a launched server publishes; write kv_events = true", told)
+        if agent.kv_replay is not None:
+            yield Fault(f"{at}.kv_replay", "a launched server replays where we choose; leave it out", agent.kv_replay)
+        if told and any(flag.partition("=")[0] == _KV_FLAG for flag in agent.flags):
+            yield Fault(f"{at}.flags", f"{_KV_FLAG} is given by the gateway itself; leave it out, or kv_events")
+    elif agent.url is not None:
+        if told is True:
+            yield Fault(f"{at}.kv_events", 'where does it publish? Write kv_events = "tcp://HOST:PORT"', told)
+        if agent.kv_replay is not None and not isinstance(told, str):
+            yield Fault(f"{at}.kv_replay", 'missing beside it: kv_events = "tcp://HOST:PORT"', agent.kv_replay)
+        for name, address in (("kv_events", told), ("kv_replay", agent.kv_replay)):
+            if isinstance(address, str) and not _ZMQ.fullmatch(address):
+                yield Fault(f"{at}.{name}", "no address of ZeroMQ; write tcp://HOST:PORT, or ipc://PATH", address)
 
 
 def _url(url: str, at: str) -> Iterator[Fault]:

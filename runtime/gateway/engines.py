@@ -10,7 +10,8 @@ from runtime.engines.simulated.engine import EngineShape, SimulatedEngine
 from runtime.engines.simulated.step_time import calibration
 from runtime.engines.vllm.engine import VllmEngine
 from runtime.engines.vllm.process import ServerOptions
-from runtime.gateway.config import Fleet
+from runtime.engines.vllm.publishing import Publishing, Sockets
+from runtime.gateway.config import Agent, Fleet
 from runtime.gateway.fleet_file import read_secret
 from runtime.models import CATALOGUE, fetch
 
@@ -53,12 +54,21 @@ def make_engine(
     Raises:
         ServingError: a key or a model is not where the file says.
     """
-    agent, limits = fleet.agents[j], engine_limits(fleet)
+    agent = fleet.agents[j]
+    if not agent.kv_events:
+        return _plain(agent, f"agents[{j}]", engine_limits(fleet), logs, progress)
+    sockets = Sockets(agent.kv_events, agent.kv_replay) if isinstance(agent.kv_events, str) else Sockets.fresh()
+    if agent.url is None:
+        agent = agent.model_copy(update={"flags": (*agent.flags, *sockets.flags())})
+    return Publishing(_plain(agent, f"agents[{j}]", engine_limits(fleet), logs, progress), sockets)
+
+
+def _plain(agent: Agent, at: str, limits: Limits, logs: Path | None, progress: Callable[[str], None]) -> Engine:
     if agent.simulated is not None:
         shape = EngineShape() if agent.capacity is None else EngineShape(max_num_seqs=agent.capacity)
         return SimulatedEngine(agent.name, lambda request: SAID, calibration(agent.simulated), shape)
     if agent.url is not None:
-        key = None if agent.key is None else read_secret(agent.key, f"agents[{j}].key")
+        key = None if agent.key is None else read_secret(agent.key, f"{at}.key")
         return OpenAIEngine(
             agent.name, agent.url, key, model=agent.model, slots=agent.capacity or 1, limits=limits, patient=True
         )

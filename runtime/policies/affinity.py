@@ -9,6 +9,7 @@ from prediction import PrefixIndex
 from runtime.engines.engine import Completion
 from runtime.events import Offer
 from runtime.policies.policy import Agent
+from runtime.policies.ties import Ties
 
 
 class Affinity:
@@ -26,6 +27,15 @@ class Affinity:
             for (_, size), members in groups.items()
         ]
         self._place = {int(j): (index, k) for members, index in self._groups for k, j in enumerate(members)}
+        #: Of agents that publish what their caches hold.
+        self._ties: dict[int, Ties] = {}
+        for j, agent in enumerate(agents):
+            self._tie(j, agent)
+
+    def refresh(self) -> None:
+        """Take note of what agents have said of their caches since."""
+        for ties in self._ties.values():
+            ties.refresh()
 
     def join(self, agent: Agent) -> None:
         """One agent more, the last, with an empty cache."""
@@ -33,6 +43,7 @@ class Affinity:
         index = PrefixIndex(1, agent.info.block_size, capacity_blocks=[agent.info.cache_blocks - 1])
         self._groups.append((np.array([j]), index))
         self._place[j] = (index, 0)
+        self._tie(j, agent)
 
     def cached_tokens(self, offers: Sequence[Offer]) -> NDArray[np.int64]:
         """(N, M) tokens of each offer's prompt believed cached at each agent."""
@@ -55,3 +66,9 @@ class Affinity:
         if found < believed:
             index.observe(k, prompt, found)
         index.insert(k, completion.token_ids or prompt)
+        if agent in self._ties:
+            self._ties[agent].served(offer.request.id, prompt, completion)
+
+    def _tie(self, j: int, agent: Agent) -> None:
+        if agent.contents is not None:
+            self._ties[j] = Ties(*self._place[j], agent.contents, agent.info.cache_blocks - 1)

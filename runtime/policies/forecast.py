@@ -152,6 +152,7 @@ class Forecaster:
 
     def notice(self, event: Event) -> None:
         """Learn."""
+        self._affinity.refresh()
         note = getattr(event, "note", None)
         if not isinstance(note, Noted):
             return

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mechanisms import Outcome
 from prediction import TokenPrices
-from runtime.engines.engine import EngineInfo
+from runtime.engines.engine import CacheContents, EngineInfo
 from runtime.events import Event, Offer, Prediction
 
 #: In `Decision.agents`: not decided, competes again in a later round. (`allocation.UNSERVED` is declined for good.)
@@ -26,7 +26,8 @@ class Agent:
     """An engine as the market sees it.
 
     `slots` is its capacity, how many requests the router lets it serve at once, `prices` its price list, `depth` how
-    many requests it is given before their first token, None for as many as it takes.
+    many requests it is given before their first token, None for as many as it takes. `contents` is what it publishes of
+    its cache, None where it publishes nothing.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Agent:
     prices: TokenPrices
     slots: int
     depth: int | None = None
+    contents: CacheContents | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,7 +182,7 @@ class Router:
     def _agent(self, engine: Engine, info: EngineInfo, prices: TokenPrices) -> Agent:
         limit = self.rounds.slots
         slots = info.slots if limit is None else min(limit, info.slots)
-        return Agent(engine.name, info, prices, slots, self.rounds.depth)
+        return Agent(engine.name, info, prices, slots, self.rounds.depth, getattr(engine, "contents", None))
 
     async def add(self, engine: Engine, prices: TokenPrices) -> int:
         """One engine more, from the next round on; returns its number. Requests that wait now go elsewhere.

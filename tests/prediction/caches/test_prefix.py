@@ -338,3 +338,28 @@ def test_an_impossible_report_is_refused(cached):
 def test_the_documented_example_runs():
     result = doctest.testmod(sys.modules[PrefixIndex.__module__])
     assert result.attempted and not result.failed
+
+
+def test_drop_forgets_what_an_engine_removed_and_all_that_hangs_from_it():
+    index = PrefixIndex(2, 4)
+    for agent in (0, 1):
+        index.insert(agent, range(17))
+    first, second, third, _ = names = index.names(range(17))
+    assert index.drop(0, [third, third, b"unknown"]) == 2
+    assert [index.holds(0, name) for name in names] == [True, True, False, False]
+    assert index.match(range(18)).tolist() == [8, 16]
+    assert index.drop(0, [second, first]) == 2 and index.held_blocks(0) == 0
+
+
+def test_resize_takes_effect_at_the_next_insert():
+    index = PrefixIndex(1, 4, capacity_blocks=2)
+    index.insert(0, range(17))
+    assert index.held_blocks(0) == 2
+    index.resize(0, 4)
+    index.insert(0, range(17))
+    assert index.held_blocks(0) == 4
+    index.resize(0, 1)
+    index.insert(0, [7])
+    assert index.held_blocks(0) == 1 and index.match(range(18)).tolist() == [4]
+    with pytest.raises(PredictionError):
+        index.resize(0, 0)

@@ -130,6 +130,12 @@ def test_a_fault_is_one_line(tables: dict[str, Any], line: str) -> None:
          'write for instance name = "small"'),
         ({"model": None}, 'agents[0].model: missing; add model = "smollm2-135m" to launch one, or url = "http://..."'),
         ({"flags": ["--port=3"]}, "agents[0].flags: --port is given by the gateway itself; leave it out"),
+        ({"kv_events": "tcp://h:1"}, 'agents[0].kv_events = "tcp://h:1": we choose where a launched server publishes; '
+         "write kv_events = true"),
+        ({"kv_replay": "tcp://h:1"}, 'agents[0].kv_replay = "tcp://h:1": a launched server replays where we choose; '
+         "leave it out"),
+        ({"kv_events": True, "flags": ["--kv-events-config", "{}"]}, "agents[0].flags: --kv-events-config is given by "
+         "the gateway itself; leave it out, or kv_events"),
         ({"key": {"env": "A"}}, "agents[0].key: only a server at a `url` asks for one; leave it out"),
         ({"serves": ["auto"]}, 'agents[0].serves = "auto": `auto` stands for every agent; choose another name'),
         ({"capacity": 0}, "agents[0].capacity = 0: expected greater than or equal to 1; "
@@ -148,6 +154,11 @@ def test_a_fault_of_an_agent_is_one_line(agent: dict[str, Any], line: str) -> No
          "write http://HOST:PORT"),
         ({"url": "http://h/v1"}, 'agents[0].url = "http://h/v1": the gateway adds /v1 itself; leave it out'),
         ({"flags": ["--x"]}, 'agents[0].flags: a server at a `url` has its flags already; leave them out'),
+        ({"kv_events": True}, 'agents[0].kv_events = true: where does it publish? Write kv_events = "tcp://HOST:PORT"'),
+        ({"kv_events": "http://h:1"}, 'agents[0].kv_events = "http://h:1": no address of ZeroMQ; '
+         "write tcp://HOST:PORT, or ipc://PATH"),
+        ({"kv_replay": "tcp://h:1"}, 'agents[0].kv_replay = "tcp://h:1": missing beside it: '
+         'kv_events = "tcp://HOST:PORT"'),
         ({"port": 3}, "agents[0].port = 3: the port of a server at a `url` stands in it; leave this out"),
         ({"capacity": None}, "agents[0].capacity: missing, and a server at a `url` does not say it; add capacity = 16"),
         ({"serves": []}, 'agents[0].serves: missing; add serves = ["NAME"] or model = "NAME", '

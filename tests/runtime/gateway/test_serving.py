@@ -11,9 +11,12 @@ import pytest
 from mechanisms import find_mechanism
 from runtime import Auction, EngineError, Event, Served, running
 from runtime.engines.engine import EngineInfo
+from runtime.engines.vllm.kv_blocks import KvBlocks
 from runtime.gateway.app import Gateway
 from runtime.gateway.passing import credits
 from runtime.gateway.serving import Serving
+from runtime.policies.forecast import Noted
+from tests.runtime.engines.vllm.publisher import removed, stored
 from tests.runtime.gateway.fleets import BIG, SMALL, fleet
 from tests.runtime.rounds.relays import REFUSED, Fallible, sound
 from tests.runtime.rounds.stories import Fixed
@@ -234,3 +237,24 @@ def test_agents_come_and_go_with_the_file() -> None:
         return serving.house.alive()
 
     assert visit(story, policy=Auction(find_mechanism("vcg"))) == [False, True, True]
+
+
+def test_what_an_engine_says_it_removed_is_expected_no_more() -> None:
+    engine = sound("small")
+    engine.contents = KvBlocks()  # type: ignore[attr-defined]
+    events: list[Event] = []
+    ask = RICH | {"messages": [{"role": "user", "content": "what is it, and why? " * 40}]}
+
+    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
+        size = serving.house.infos[0].block_size
+        first = await client.post(CHAT, json=ask)
+        blocks = list(range(first.json()["usage"]["prompt_tokens"] // size))
+        session = first.headers["x-request-id"]
+        engine.contents.apply([stored(*blocks, session=session, block_size=size)])  # type: ignore[attr-defined]
+        await client.post(CHAT, json=ask)
+        engine.contents.apply([removed(*blocks[::-1])])  # type: ignore[attr-defined]
+        await client.post(CHAT, json=ask)
+
+    visit(story, [engine], policy=Auction(find_mechanism("vcg")), agents=[SMALL], events=events)
+    expected = [event.note.cached for event in events if isinstance(event, Served) and isinstance(event.note, Noted)]
+    assert expected[0] == expected[2] == 0 < expected[1]

@@ -1,0 +1,1 @@
+"""`iemas serve` over real vLLM servers, asked by the real `openai` client."""
