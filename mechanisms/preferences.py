@@ -34,6 +34,11 @@ class Preferences:
     stake: float = 0.0
 
     def __post_init__(self) -> None:
+        if type(self.worth) is type(self.delay_cost) is type(self.stake) is type(self.deadline) is float:
+            # As every request brings one; what is odd is told below.
+            least = min(self.worth, self.delay_cost, self.stake)
+            if least >= 0.0 and self.worth + self.delay_cost + self.stake < inf and self.deadline > 0.0:
+                return
         for name in ("worth", "delay_cost", "stake"):
             amount = getattr(self, name)
             if not (_is_number(amount) and np.isfinite(amount) and amount >= 0):

@@ -180,7 +180,8 @@ class Abandoned:
     """A request whose bidder hung up once it was being answered; money in micro-units.
 
     The bidder pays what the auction said, which no report of theirs could move, and the agent receives what the tokens
-    up to then were measured to cost. Hanging up before the answer began costs nothing: that is `Failed`.
+    up to then, as in `completion`, were measured to cost. Hanging up before the answer began costs nothing: that is
+    `Failed`.
     """
 
     at_s: float
@@ -189,6 +190,7 @@ class Abandoned:
     charge: int
     cost: int
     receipt: int
+    completion: Completion
     note: object = None
     round: int = 0
 

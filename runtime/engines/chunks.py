@@ -6,11 +6,17 @@ counts are whole numbers that can be.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from runtime.errors import Broken
+
+_quick: Callable[[bytes], Any] | None
+try:
+    from orjson import loads as _quick
+except ImportError:
+    _quick = None
 
 DONE = b"[DONE]"
 #: Reasons for an end that is none: the engine gave up.
@@ -97,7 +103,7 @@ class Tally:
 
     def _read(self, data: bytes, part: str) -> bool:
         try:
-            chunk = json.loads(data)
+            chunk = _parsed(data)
             if not isinstance(chunk, dict):
                 raise TypeError("no JSON object")
             if chunk.get("error") is not None:
@@ -112,7 +118,9 @@ class Tally:
 
     def _choice(self, choice: Mapping[str, Any], part: str) -> bool:
         index, said = choice.get("index") or 0, choice.get(part) or {}
-        text = _text(said.get("content")) or _text(choice.get("text"))
+        text = said.get("content")
+        if type(text) is not str or not text:
+            text = _text(text) or _text(choice.get("text"))
         ids, end = _ids(choice.get("token_ids")), choice.get("finish_reason")
         # A chunk that only names the role may come before any token does.
         brought = bool(text or ids or any(said.get(name) for name in _UNSHOWN))
@@ -168,6 +176,16 @@ def reason_of(body: bytes | str) -> str:
     return str(found)[:500]
 
 
+def _parsed(data: bytes) -> Any:
+    if _quick is not None:
+        try:
+            return _quick(data)
+        except ValueError:
+            # It knows neither NaN nor text that is no UTF-8, and engines do.
+            pass
+    return json.loads(data)
+
+
 def _usage(usage: Mapping[str, Any], choices: int) -> Usage:
     details = usage.get("prompt_tokens_details") or {}
     cached = details.get("cached_tokens")
@@ -187,6 +205,8 @@ def _count(value: Any) -> int:
 
 
 def _ids(values: Sequence[Any] | None) -> list[int]:
+    if not values:
+        return []
     if any(not isinstance(value, int) or isinstance(value, bool) for value in values or ()):
         raise TypeError("token ids that are no integers")
     return list(values or ())

@@ -39,6 +39,35 @@ class Words:
         """Nothing to close."""
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What of a receipt is known once an answer begins: `stated_by` says who stated which figure of the bid."""
+
+    id: str
+    agent: str
+    model: str
+    round: int
+    stated_by: Mapping[str, str]
+
+
+def told(facts: Facts, measured: Completion, charge: int, cost: int) -> dict[str, object]:
+    """A receipt, from what was measured and what came of it in micro-units."""
+    return {
+        "id": facts.id,
+        "agent": facts.agent,
+        "model": facts.model,
+        "round": facts.round,
+        "price": credits(charge),
+        "cost": credits(cost),
+        "tokens": {
+            "prompt": measured.prompt_tokens,
+            "cached": measured.cached_tokens,
+            "output": measured.output_tokens,
+        },
+        "stated_by": dict(facts.stated_by),
+    }
+
+
 class Passing:
     """A `Live` answer as a client gets it.
 
@@ -49,7 +78,8 @@ class Passing:
     """
 
     def __init__(self, asked: Asked, live: Live, agent: str, model: str) -> None:
-        self._asked, self._live, self._agent, self._model = asked, live, agent, model
+        self._asked, self._live = asked, live
+        self.facts = Facts(asked.id, agent, model, live.round, asked.stated.sources)
         self.status = live.status
         self.headers = {
             "content-type": live.headers.get("content-type", "application/json"),
@@ -71,25 +101,7 @@ class Passing:
 
     def receipt(self) -> dict[str, object]:
         """What was measured and what it costs, up to now."""
-        return self.told(*self._live.receipt())
-
-    def told(self, measured: Completion, charge: int, cost: int) -> dict[str, object]:
-        """A receipt of what was measured, and what came of it in micro-units."""
-        stated = self._asked.stated
-        return {
-            "id": self._asked.id,
-            "agent": self._agent,
-            "model": self._model,
-            "round": self._live.round,
-            "price": credits(charge),
-            "cost": credits(cost),
-            "tokens": {
-                "prompt": measured.prompt_tokens,
-                "cached": measured.cached_tokens,
-                "output": measured.output_tokens,
-            },
-            "stated_by": dict(stated.sources),
-        }
+        return told(self.facts, *self._live.receipt())
 
     async def _with_receipt(self) -> AsyncIterator[bytes]:
         streamed = self._asked.body.stream

@@ -2,12 +2,33 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from runtime.engines.request import Completion
 from runtime.events import Abandoned, Declined, Event, Failed, Served
 from runtime.gateway.backend import Asked
-from runtime.gateway.passing import Passing, credits
+from runtime.gateway.passing import Facts, Passing, credits, told
 
 _KEPT = 10_000
+
+
+@dataclass(slots=True)
+class _Ended:
+    """How a request ended, written out once somebody asks."""
+
+    bidder: str
+    status: str
+    charge: int = 0
+    cost: int = 0
+    measured: Completion | None = None
+    reason: str = ""
+    facts: Facts | None = None
+
+    def written(self, name: str) -> dict[str, object]:
+        if self.facts is not None and self.measured is not None:
+            return {**told(self.facts, self.measured, self.charge, self.cost), "status": self.status}
+        reason = {"reason": self.reason} if self.reason else {}
+        return {"id": name, "price": credits(self.charge), "cost": credits(self.cost), **reason, "status": self.status}
 
 
 class Receipts:
@@ -15,44 +36,40 @@ class Receipts:
 
     def __init__(self, kept: int = _KEPT) -> None:
         self._kept = kept
-        self._ended: OrderedDict[str, tuple[str, Mapping[str, object]]] = OrderedDict()
+        self._ended: OrderedDict[str, _Ended] = OrderedDict()
         self._open: dict[str, tuple[str, Passing]] = {}
 
     def expect(self, asked: Asked, passing: Passing) -> None:
         """An answer has begun; its receipt is told as far as it goes until it ends. One that came whole has ended."""
-        if asked.id in self._ended:
-            bidder, told = self._ended[asked.id]
-            self._ended[asked.id] = bidder, {**passing.receipt(), **told}
-        else:
+        ended = self._ended.get(asked.id)
+        if ended is None:
             self._open[asked.id] = (asked.bidder, passing)
+        else:
+            ended.facts = passing.facts
 
     def notice(self, event: Event) -> None:
         """Take note of how a request ended."""
-        name, bidder = event.offer.request.id, event.offer.request.bidder
+        kind = type(event)
+        if kind not in _ENDS or (isinstance(event, Failed) and event.retried):
+            return
+        request = event.offer.request
+        begun = self._open.pop(request.id, None)
+        ended = _Ended(request.bidder, _ENDS[kind], facts=None if begun is None else begun[1].facts)
         if isinstance(event, Served | Abandoned):
-            begun = self._open.pop(name, None)
-            told: dict[str, object] = {"id": name, "price": credits(event.charge), "cost": credits(event.cost)}
-            if begun is not None and isinstance(event, Served):
-                told = begun[1].told(event.completion, event.charge, event.cost)
-            elif begun is not None:
-                told = {**begun[1].receipt(), **told}
-            told["status"] = "served" if isinstance(event, Served) else "hung_up"
-            self._keep(name, bidder, told)
+            ended.charge, ended.cost, ended.measured = event.charge, event.cost, event.completion
         elif isinstance(event, Declined):
-            self._keep(name, bidder, {"id": name, "status": "declined", "price": "0", "reason": event.reason})
-        elif isinstance(event, Failed) and not event.retried:
-            self._open.pop(name, None)
-            self._keep(name, bidder, {"id": name, "status": "failed", "price": "0"})
+            ended.reason = event.reason
+        self._ended[request.id] = ended
+        if len(self._ended) > self._kept:
+            self._ended.popitem(last=False)
 
     def find(self, name: str, bidder: str) -> Mapping[str, object] | None:
         """A bidder's own receipt; None if there is none that they may see."""
-        owner, told = self._ended.get(name, (None, None))
-        if owner == bidder:
-            return told
+        ended = self._ended.get(name)
+        if ended is not None:
+            return ended.written(name) if ended.bidder == bidder else None
         begun = self._open.get(name)
         return {**begun[1].receipt(), "status": "answering"} if begun is not None and begun[0] == bidder else None
 
-    def _keep(self, name: str, bidder: str, told: Mapping[str, object]) -> None:
-        self._ended[name] = (bidder, told)
-        if len(self._ended) > self._kept:
-            self._ended.popitem(last=False)
+
+_ENDS: Mapping[type, str] = {Served: "served", Abandoned: "hung_up", Declined: "declined", Failed: "failed"}

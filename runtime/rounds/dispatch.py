@@ -328,7 +328,9 @@ class Dispatcher:
         self._books.settle(waiting.offer.request.id, cost=cost, charge=placed.charge, receipt=receipt)
         now = asyncio.get_running_loop().time()
         self._publish(
-            Abandoned(now, waiting.offer, placed.agent, placed.charge, cost, receipt, placed.note, placed.round)
+            Abandoned(
+                now, waiting.offer, placed.agent, placed.charge, cost, receipt, measured, placed.note, placed.round
+            )
         )
         waiting.fail(EngineError(f"request {waiting.offer.request.id} was cancelled"))
 

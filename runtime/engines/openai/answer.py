@@ -61,11 +61,16 @@ class OpenAIAnswer:
         self._tally = Tally(where, call.view.n)
         self._events: deque[bytes] = deque()
         self._came_s = began_s
+        #: Since when its reader waits for more; inf while it does not.
+        self._asked_s = inf
+        self._late: str | None = None
         self._ended = False
         #: What is raised once the events before it are given out.
         self._failure: Broken | None = None
         self._first_token_s: float | None = None
         self._latency_s: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._look()
         protocol = None if response.connection is None else response.connection.protocol
         self._connection_lost: asyncio.Future[None] | None = getattr(protocol, "closed", None)
         if self._connection_lost is not None:
@@ -113,6 +118,8 @@ class OpenAIAnswer:
     def _hang_up(self) -> None:
         self._ended = True
         self._events.clear()
+        if self._timer is not None:
+            self._timer.cancel()
         free, self._free = self._free, None
         if free is None:
             return
@@ -189,28 +196,49 @@ class OpenAIAnswer:
     async def _read(self) -> bytes:
         """The next bytes, b"" at the end of the connection."""
         loop = asyncio.get_running_loop()
-        first = self._streamed and self._first_token_s is not None
-        quiet = loop.time() + self._limits.idle_s if first else self._began_s + self._limits.first_token_s
-        # Of one body everything comes at once, so that only the whole counts.
-        quiet = quiet if self._streamed else inf
-        when = min(quiet, self._until_s)
+        self._asked_s = loop.time()
+        if self._asked_s >= self._until_s:
+            raise self._too_late("was not done in time")
         try:
-            if loop.time() >= self._until_s:
-                raise TimeoutError
-            async with asyncio.timeout_at(when):
-                piece = await self._response.content.readany()
+            piece = await self._response.content.readany()
         # The pool says with a RuntimeError that it was closed.
         except (aiohttp.ClientError, RuntimeError) as error:
+            if self._late is not None:
+                raise self._too_late(self._late) from None
             if self._ended:
                 # Whoever closed it wants no more of it.
                 raise StopAsyncIteration from None
             cause = f"{type(error).__name__}: {error}"
             raise Broken(f"{self._where} broke its answer off ({cause})") from error
-        except TimeoutError:
-            what = "was not done in time" if when == self._until_s else "fell silent"
-            raise Broken(f"{self._where} {what}, {loop.time() - self._began_s:.1f} s after it was asked") from None
+        finally:
+            self._asked_s = inf
         self._came_s = loop.time()
         return piece
+
+    def _due(self) -> tuple[float, str]:
+        """By when something must have come, as things stand, and what is wrong if nothing has."""
+        quiet = inf
+        # Of one body everything comes at once, so that only the whole counts.
+        if self._streamed and self._first_token_s is None:
+            quiet = self._began_s + self._limits.first_token_s
+        elif self._streamed and self._asked_s < inf:
+            quiet = self._asked_s + self._limits.idle_s
+        return min((quiet, "fell silent"), (self._until_s, "was not done in time"))
+
+    def _look(self) -> None:
+        """One timer for a whole answer, wound up again as long as nothing is due; one for each read would cost more."""
+        loop = asyncio.get_running_loop()
+        due, what = self._due()
+        content = self._response.content
+        if loop.time() < due:
+            self._timer = loop.call_at(min(due, loop.time() + self._limits.idle_s), self._look)
+        elif content.exception() is None:
+            self._late = what
+            content.set_exception(aiohttp.ClientPayloadError(what))
+
+    def _too_late(self, what: str) -> Broken:
+        seconds = asyncio.get_running_loop().time() - self._began_s
+        return Broken(f"{self._where} {what}, {seconds:.1f} s after it was asked")
 
     async def _part(self) -> None:
         """Read to the connection's end, which is due: it can be used again then."""
