@@ -57,10 +57,10 @@ def serve(
     from runtime.gateway.watching import Watching
 
     bound = bind(fleet, port)
-    mechanism = examined(fleet, despite_audit)
     engines = make_engines(kept_up(file, fleet), logs=logs, progress=_say)
     log_to(log_requests)
     watching = Watching(fleet, log_requests=log_requests is not None, record=record, record_text=record_text)
+    mechanism = examined(fleet, despite_audit)
     serving = make_serving(fleet, engines, mechanism, subscribers=watching.subscribers, expect=watching.expect)
     watching.look_at(serving)
     gateway = Gateway(fleet, serving, watching.admin)

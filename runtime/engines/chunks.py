@@ -21,7 +21,7 @@ except ImportError:
 DONE = b"[DONE]"
 #: Reasons for an end that is none: the engine gave up.
 _GIVEN_UP = ("abort", "error")
-_MOST_TOKENS = 1 << 40
+_MOST_TOKENS = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ class Tally:
 
     @property
     def ended(self) -> bool:
-        """Whether every choice has ended."""
-        return len(self.ends) >= self._choices
+        """Whether every choice has ended; after the mark of the end, one is enough: some engines know no `n`."""
+        return len(self.ends) >= (min(self._choices, 1) if self.done else self._choices)
 
     def take(self, data: bytes) -> bool:
         """Read an event's data; whether it brought a token, or a choice's end.

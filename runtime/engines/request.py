@@ -20,7 +20,8 @@ class Request:
 
     `messages` is the whole conversation so far, ending with the new message of role `user`. `dialogue` and `turn` say
     where it came from; nothing in the auction trusts them (a client could claim any). `stream` says that the answer is
-    seen token by token.
+    seen token by token, `choices` how many answers are wanted, each of `max_tokens` at most; 0 where there are none,
+    as of embeddings.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Request:
     dialogue: str = ""
     turn: int = 0
     stream: bool = True
+    choices: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,12 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+_OPEN = ("/health", "/ready")
 SERVED = ("/v1/chat/completions", "/v1/completions", EMBEDDINGS)
 RECEIPTS = "/iemas/v1/receipts/"
 
+#: Seconds for a client to read what has come when its time is over.
+_READING_S = 5.0
 #: What an engine refuses to us, not to the client.
 _OPERATORS = frozenset((401, 403, 407))
 
@@ -99,7 +102,10 @@ class Gateway:
         headers = [(name.decode("latin-1").lower(), text.decode("latin-1")) for name, text in scope["headers"]]
         door = self._door
         _check_headers(scope, door.limits)
-        if path in ("/health", "/ready"):
+        if not door.keys and path not in _OPEN:
+            # Else any page in a browser could come in under a name of its own.
+            check_local(scope, self.fleet.server.host)
+        if path in _OPEN:
             _check_method(method, "GET", "HEAD")
             ready = path == "/health" or (self._backend.ready() and not self._draining)
             body = json.dumps({"status": "ok" if ready else "not ready"}).encode()
@@ -111,7 +117,9 @@ class Gateway:
                 raise no_room("the gateway is being stopped; ask another, or again in a moment")
             with self.inside.enter(key, door.limits):
                 raw = await _body(headers, receive, door.limits)
-                asked = door.admit(path, headers, raw, key)
+                # While the body came, another file may have been taken over, and a key with it.
+                door = self._door
+                asked = door.admit(path, headers, raw, door.key(headers))
                 began.id = asked.id
                 await self._until_gone(asked, door.limits, receive, began)
         elif path == "/v1/models" or path.startswith("/v1/models/"):
@@ -132,9 +140,7 @@ class Gateway:
             door.key(headers)
             await began.whole(_json(door.published()))
         elif self._admin is not None and path in self._admin.paths:
-            if not door.keys:
-                check_local(scope, self.fleet.server.host)
-            elif path not in self._admin.open:
+            if door.keys and path not in self._admin.open:
                 door.key(headers)
             await self._admin(scope, receive, began.handed_over())
         else:
@@ -156,7 +162,8 @@ class Gateway:
             watch.cancel()
 
     async def _serve(self, asked: Asked, limits: Limits, began: "_Began") -> None:
-        async with asyncio.timeout(limits.request_s):
+        # An engine is given up before: whoever is cut off here does not read.
+        async with asyncio.timeout(limits.request_s + _READING_S):
             answer = await self._backend.submit(asked)
             try:
                 if answer.status < 400 and asked.body.stream:

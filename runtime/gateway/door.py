@@ -17,6 +17,8 @@ from runtime.gateway.problems import invalid, queue_full, unauthorised
 from runtime.gateway.splice import read
 
 EMBEDDINGS = "/v1/embeddings"
+#: Where what is asked lies, if not in `messages`.
+ASKS = {"/v1/completions": "prompt", EMBEDDINGS: "input"}
 #: The bidder of a gateway without keys, which listens to its own machine alone.
 LOCAL = "local"
 #: Headers of a client that an engine may see. Never the key, and nothing that could choose an engine.
@@ -78,7 +80,7 @@ class Door:
         Raises:
             Problem: 400, 404, 413.
         """
-        body = read(raw, limit=self.limits.body_bytes)
+        body = read(raw, limit=self.limits.body_bytes, asks=ASKS.get(path, "messages"))
         if body.n * body.prompts > self.limits.choices:
             many = f"{body.n} answers to {body.prompts} prompts" if body.prompts > 1 else f"n is {body.n}"
             raise invalid(f"{many}; at most {self.limits.choices} answers are given at once", "n")

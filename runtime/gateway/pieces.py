@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from runtime.gateway.splice import Body
 
 _WIDTH = 4
-_INLINE = re.compile(rb'"data:[^"\\]{256,}"')
+_INLINE = re.compile(rb'"url"[ \t\r\n]*:[ \t\r\n]*"data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=]{256,}"')
 #: Pieces that an inline image or sound stands for, whatever its bytes.
 _INLINE_PIECES = 256
 _ANSWERED = re.compile(rb'"role"[ \t\r\n]*:[ \t\r\n]*"assistant"')

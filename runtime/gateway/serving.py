@@ -167,11 +167,13 @@ class Serving:
         agents = tuple(sorted(self._numbers[j] for j in asked.agents))
         adapter = body.model if all(body.model in self._adapters[j] for j in agents) else ""
         relayed = Relayed(
-            Request(asked.id, asked.bidder, (), asked.max_tokens or 1, stream=body.stream),
+            Request(asked.id, asked.bidder, (), asked.max_tokens or 1, stream=body.stream, choices=_choices(asked)),
             agents,
             pieces(body, adapter),
             answered(body),
             partial(self._call, asked),
+            self.fleet.limits.request_s,
+            body.prompts,
         )
         self._expect(asked, agents)
         try:
@@ -197,7 +199,7 @@ class Serving:
         view = View(
             model,
             body.stream,
-            0 if asked.max_tokens is None else body.n * body.prompts,
+            _choices(asked),
             asked.max_tokens,
             body.cache_salt or "",
             body.has_tools,
@@ -210,3 +212,8 @@ class Serving:
 def _hub_of(fleet: Fleet, name: str) -> int:
     """The number of the hub that an agent is in."""
     return next((h for h, members in enumerate(fleet.hubs.values()) if name in members), 0)
+
+
+def _choices(asked: Asked) -> int:
+    """How many answers are wanted; embeddings are none."""
+    return 0 if asked.max_tokens is None else asked.body.n * asked.body.prompts

@@ -18,6 +18,8 @@ from runtime.gateway.problems import Problem, invalid, too_large
 
 #: Nesting beyond this is refused: engines parse with stacks of their own.
 MAX_DEPTH = 254
+#: At the top, and in `stream_options`: more are nobody's request, and looking through a million takes seconds.
+MAX_MEMBERS = 1000
 
 _USAGE = b'"include_usage": true'
 #: A key and what leads up to its value; then what may follow the value.
@@ -57,6 +59,7 @@ class Body:
         service_tier: as the client named it.
         iemas: what the request is worth, as the client stated it; unchecked.
         edits: spans of `raw` to be replaced for every engine.
+        asks: the member that holds what is asked, where this is sent.
 
     Example:
         >>> body = read(b'{"model": "auto", "iemas": {"worth": 5}, "seed": 123456789012345678901234567890}')
@@ -77,15 +80,13 @@ class Body:
     service_tier: str | None
     iemas: object
     edits: tuple[tuple[int, int, bytes], ...]
+    asks: str = "messages"
 
     @property
     def text(self) -> memoryview:
-        """The bytes of `messages`, `prompt` or `input`, for hashes of prefixes; empty where there are none."""
-        for name in ("messages", "prompt", "input"):
-            if name in self.members:
-                member = self.members[name]
-                return memoryview(self.raw)[member.start : member.end]
-        return memoryview(b"")
+        """The bytes of what is asked, for hashes of prefixes; empty where there are none."""
+        member = self.members.get(self.asks)
+        return memoryview(b"") if member is None else memoryview(self.raw)[member.start : member.end]
 
     def bytes_for(self, model: str | None = None, max_tokens: int | None = None) -> bytes:
         """What an engine is sent, all but the edits byte for byte.
@@ -107,12 +108,13 @@ class Body:
         return _spliced(self.raw, edits)
 
 
-def read(raw: bytes, *, limit: int | None = None) -> Body:
+def read(raw: bytes, *, limit: int | None = None, asks: str = "messages") -> Body:
     """Read a body once.
 
     Args:
         raw: the client's bytes.
         limit: the most bytes that are taken.
+        asks: the member that holds what is asked: `messages`, `prompt` or `input`.
 
     Raises:
         Problem: 413 beyond `limit`; 400 for what is no JSON object, nests too deep, names a member twice at the top, in
@@ -121,6 +123,9 @@ def read(raw: bytes, *, limit: int | None = None) -> Body:
     if limit is not None and len(raw) > limit:
         raise too_large(limit)
     found = _parse(raw)
+    options = found.get("stream_options")
+    if len(found) > MAX_MEMBERS or (isinstance(options, dict) and len(options) > MAX_MEMBERS):
+        raise invalid(f"the body names more than {MAX_MEMBERS} members; send fewer", code="too_many_members")
     members = {member.name: member for member in _members(raw)}
     if len(raw) > MAX_DEPTH and raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
         _check_depth(raw, found)
@@ -141,13 +146,14 @@ def read(raw: bytes, *, limit: int | None = None) -> Body:
         stream=stream,
         hides_usage=hides_usage,
         n=_count(found, "n") or 1,
-        prompts=_prompts(found.get("prompt")),
-        max_tokens=counts[0] if counts[0] is not None else counts[1],
+        prompts=_prompts(found.get("prompt")) if asks == "prompt" else 1,
+        max_tokens=max((count for count in counts if count is not None), default=None),
         cache_salt=_text(found, "cache_salt"),
         has_tools=bool(found.get("tools") or found.get("functions")),
         service_tier=_text(found, "service_tier"),
         iemas=found.get("iemas"),
         edits=tuple(edits),
+        asks=asks,
     )
 
 
@@ -325,7 +331,7 @@ def _text(found: Mapping[str, Any], name: str) -> str | None:
 
 def _prompts(prompt: object) -> int:
     """How many answers a prompt stands for: a list of token ids is one prompt, any other list one each."""
-    if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int):
+    if isinstance(prompt, list) and prompt and isinstance(prompt[0], str | list):
         return len(prompt)
     return 1
 

@@ -45,6 +45,8 @@ class Terms:
     fees: Floats
 
 
+#: Times the others' median delay cost, beyond which a bidder's own adds nothing to what later ones are charged.
+_LOUDEST = 30.0
 #: A prompt that takes so many times what was forecast, and so many seconds, is not waited for.
 _OVERDUE, _OVERDUE_S = 3.0, 0.1
 
@@ -148,7 +150,10 @@ class Auction:
         if isinstance(event, Decided) and isinstance(event.note, Noted):
             note, offer = event.note, event.offer
             fresh, delay_cost = note.prompt - note.cached, offer.preferences.delay_cost
-            self._traffic.arrived(event.agent, offer.request.bidder, delay_cost, offer.turn, fresh, event.at_s)
+            # One bidder's claims must not price all others out: they count up to many times what others report.
+            typical = self._others.typical_without(offer.request.bidder)[1]
+            felt = min(delay_cost, _LOUDEST * typical) if typical else delay_cost
+            self._traffic.arrived(event.agent, offer.request.bidder, felt, offer.turn, fresh, event.at_s)
             if event.predicted is not None:
                 self.spent += max(event.predicted.cost - event.charge / MICROS, 0.0)
 

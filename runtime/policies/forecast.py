@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from allocation.money import MAX_AMOUNT, MICROS
 from prediction import RIGHT, AgentState, ConformalIntervals, OutputLengths, Pending, PredictionError, QueueModel
 from runtime.errors import ServingError
 from runtime.events import Abandoned, Dispatched, Event, Failed, FirstToken, Offer, Served
@@ -21,8 +22,10 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 _SMOOTHING = 0.1
-#: Of what a prompt's length was found to be, with each prompt.
-_FADING = 0.99
+#: A prompt moves the ratio of tokens by a fifth at first, by a fiftieth later, and within these bounds.
+_FIRST_RATIO, _RATIO_MEMORY, _MOST_RATIO = 4, 50, 4.0
+#: Credits beyond which nothing is offered: money has to say sums of it.
+_DEAREST = MAX_AMOUNT / MICROS / 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,8 +91,8 @@ class Forecaster:
         self._limits = np.array([agent.info.max_model_len for agent in agents])
         self.queue = QueueModel(self._models, self.prices[:, 0].tolist(), depth=agents[0].depth)
         self.lengths = OutputLengths(len(agents))
-        #: Tokens of prompts as each agent counted them, and as offers did, which may only estimate them.
-        self._counted, self._told = np.ones(len(agents)), np.ones(len(agents))
+        #: Tokens that each agent counts for one of an offer's, which may only estimate them, over so many prompts.
+        self._ratio, self._prompts = np.ones(len(agents)), np.zeros(len(agents))
         #: Seconds from dispatch to the last token, averaged by agent.
         self._stays = np.zeros(len(agents))
         #: Seconds from one token to the next, averaged by agent; 0 before any stream.
@@ -113,7 +116,7 @@ class Forecaster:
         self._limits = np.append(self._limits, agent.info.max_model_len)
         self.queue.join(agent.info.model, agent.prices.fresh)
         self.lengths.join()
-        self._counted, self._told = np.append(self._counted, 1.0), np.append(self._told, 1.0)
+        self._ratio, self._prompts = np.append(self._ratio, 1.0), np.append(self._prompts, 0.0)
         self._stays = np.append(self._stays, 0.0)
         self._paces = np.append(self._paces, 0.0)
 
@@ -123,16 +126,19 @@ class Forecaster:
         cached = self._affinity.cached_tokens(offers)
         limits = np.array([offer.request.max_tokens for offer in offers])
         latency = self.queue.predict([_state(fleet, j) for j in range(len(self.agents))], prompt, cached, fleet.now_s)
-        output = self.lengths.predict(limits)
+        choices = np.array([offer.request.choices for offer in offers])
+        output = self.lengths.predict(limits) * choices[:, None]
         fresh, held, out = self.prices.T
-        ratio = self._counted / self._told
+        ratio = self._ratio
+        cost = (fresh * (prompt - cached) + held * cached) * ratio + out * output
         possible = (prompt < self._limits) & fleet.alive
         for i, offer in enumerate(offers):
             possible[i, sorted(offer.refused)] = False
+        possible &= cost <= _DEAREST
         return Outlook(
             latency.start,
             latency.service,
-            (fresh * (prompt - cached) + held * cached) * ratio + out * output,
+            np.minimum(cost, _DEAREST),
             self.quality.predict(offers),
             possible,
             prompt,
@@ -173,17 +179,22 @@ class Forecaster:
 
         The others came at the pace that streams show; where none has shown it, the first took as long as each other.
         """
-        took, tokens = event.completion.latency_s, max(event.completion.output_tokens, 1)
+        took = event.completion.latency_s
+        # Choices come side by side.
+        tokens = max(event.completion.output_tokens // max(event.offer.request.choices, 1), 1)
         pace = float(self._paces[event.agent]) or took / tokens
         return max(took - pace * (tokens - 1), took / tokens / 2)
 
     def _learn(self, event: Served, note: Noted) -> None:
         agent, completion = event.agent, event.completion
-        ratio = float(self._counted[agent] / self._told[agent])
-        self._affinity.learn(event.offer, agent, completion, note.cached, ratio)
-        self._counted[agent] = _FADING * self._counted[agent] + completion.prompt_tokens
-        self._told[agent] = _FADING * self._told[agent] + note.prompt
-        self.lengths.learn(event.agent, event.completion.output_tokens)
+        self._affinity.learn(event.offer, agent, completion, note.cached, float(self._ratio[agent]))
+        # Every request weighs the same, however long, and none says more than text can be: a client's odd prompt, or an
+        # engine's odd figure, moves what all others pay by little.
+        self._prompts[agent] += 1
+        found = min(max(completion.prompt_tokens / max(note.prompt, 1), 1 / _MOST_RATIO), _MOST_RATIO)
+        self._ratio[agent] += (found - self._ratio[agent]) / min(self._prompts[agent] + _FIRST_RATIO, _RATIO_MEMORY)
+        if event.offer.request.choices:
+            self.lengths.learn(event.agent, -(-event.completion.output_tokens // event.offer.request.choices))
         stays = self._stays[event.agent]
         self._stays[event.agent] += (event.completion.latency_s - stays) * (_SMOOTHING if stays else 1.0)
         if completion.streamed:

@@ -19,13 +19,16 @@ from mechanisms.settlement import Settlement
 from runtime.accounts.books import Books
 from runtime.accounts.settling import settled
 from runtime.engines.engine import Completion, Engine, Request
-from runtime.errors import Broken, Busy, EngineError, LedgerError, Unreachable
+from runtime.errors import Broken, Busy, EngineError, LedgerError, Refused, Unreachable
 from runtime.events import Abandoned, Decided, Declined, Dispatched, Event, Failed, FirstToken, Offer, Served
 from runtime.policies.policy import Agent, Job
 from runtime.rounds.health import Health
 from runtime.rounds.records import RoundRules
 from runtime.rounds.relay import Live, Relayed
 from runtime.rounds.waiting import Placed, Waiting
+
+#: What an engine answers that knows neither the path nor the model.
+_NOT_THE_CLIENTS = (404, 405)
 
 _log = logging.getLogger(__name__)
 
@@ -205,7 +208,15 @@ class Dispatcher:
     async def _relay(self, engine: Engine, placed: Placed, relayed: Relayed) -> Completion:
         """Open an answer, hand it to whoever waits for it, and read it to its end."""
         waiting = placed.waiting
-        answer = await engine.open(relayed.call(placed.agent, len(waiting.errors) + 1))
+        until = waiting.offer.arrived_s + relayed.within_s
+        try:
+            answer = await engine.open(relayed.call(placed.agent, len(waiting.errors) + 1), until)
+        except Refused as refused:
+            if refused.status not in _NOT_THE_CLIENTS:
+                raise
+            # The model's name is ours: an engine that does not know it, or has no such path, may be set up wrongly.
+            waiting.refused.append(refused)
+            raise EngineError(str(refused)) from refused
         live = Live(
             answer,
             agent=placed.agent,
@@ -213,6 +224,7 @@ class Dispatcher:
             round=placed.round,
             streamed=relayed.request.stream,
             counted=len(waiting.offer.tokens[placed.agent]),
+            most=self._most_tokens(placed, relayed),
             first_token=partial(self._started, placed),
             final=partial(self._final, placed),
         )
@@ -227,6 +239,10 @@ class Dispatcher:
             await answer.aclose()
         placed.live = live
         return live.completion()
+
+    def _most_tokens(self, placed: Placed, relayed: Relayed) -> tuple[int, int]:
+        request, context = relayed.request, self._agents[placed.agent].info.max_model_len
+        return context * max(relayed.prompts, 1), request.max_tokens * request.choices
 
     def _started(self, placed: Placed) -> None:
         if placed.first_token_s is not None or id(placed) not in self._running[placed.agent]:

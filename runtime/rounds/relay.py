@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 
 from prediction import Tokens
 from runtime.engines.call import Answer, Call, Usage
@@ -16,6 +17,8 @@ from runtime.errors import Broken
 
 #: Bytes that an answer may be ahead of its reader; the engine waits beyond them.
 _AHEAD_BYTES = 16 << 20
+#: Seconds for which it waits.
+_BEHIND_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +31,8 @@ class Relayed:
         pieces: its prompt, cut up so that prompts which begin alike have pieces that do, about as many as tokens.
         turn: assistant's messages in it.
         call: what an agent is sent at an attempt, counted from 1.
+        within_s: seconds from arrival after which an engine is asked no more; nothing is charged then.
+        prompts: how many prompts it is.
     """
 
     request: Request
@@ -35,6 +40,8 @@ class Relayed:
     pieces: Tokens
     turn: int
     call: Callable[[int, int], Call]
+    within_s: float = inf
+    prompts: int = 1
 
 
 class HungUp(Exception):  # noqa: N818
@@ -53,6 +60,7 @@ class Live:
         round: which round decided.
         streamed: whether it comes event by event.
         counted: tokens of the prompt, for an engine that does not tell.
+        most: tokens of prompt and of output that can be: whatever an engine reports, no more is believed.
         first_token: called once, when the first token is there.
         final: the settlement: from a completion, the final charge and the measured cost, in micro-units.
     """
@@ -66,6 +74,7 @@ class Live:
         round: int,
         streamed: bool,
         counted: int,
+        most: tuple[int, int],
         first_token: Callable[[], None],
         final: Callable[[Completion], tuple[int, int]],
     ) -> None:
@@ -74,7 +83,7 @@ class Live:
         self.agent, self.charge, self.round = agent, charge, round
         #: Whether its reader left before the engine was done.
         self.hung_up = False
-        self._answer, self._streamed, self._counted = answer, streamed, counted
+        self._answer, self._streamed, self._counted, self._most = answer, streamed, counted, most
         self._first_token: Callable[[], None] | None = first_token if streamed else None
         self._final = final
         self._events: deque[bytes] = deque()
@@ -107,8 +116,9 @@ class Live:
                 first = False
                 begun()
             self._tell()
-            while self._size > _AHEAD_BYTES and not self.hung_up:
-                await self._wait()
+            # A whole answer has no reader before it is here.
+            if self._streamed and self._size > _AHEAD_BYTES and not self.hung_up:
+                await self._wait_for_reader()
         if self._answer.finished:
             return
         if self.hung_up:
@@ -151,11 +161,12 @@ class Live:
         answer, usage = self._answer, self._answer.usage
         told = usage is not None and usage.reported
         prompt = usage.prompt if usage is not None and (told or usage.prompt) else self._counted
+        prompt = min(prompt, self._most[0])
         return Completion(
             text="",
             prompt_tokens=prompt,
-            cached_tokens=0 if usage is None else usage.cached or 0,
-            output_tokens=0 if usage is None else usage.output,
+            cached_tokens=min(0 if usage is None else usage.cached or 0, prompt),
+            output_tokens=min(0 if usage is None else usage.output, self._most[1]),
             first_token_s=answer.first_token_s or 0.0,
             latency_s=answer.latency_s or 0.0,
             streamed=self._streamed,
@@ -167,6 +178,16 @@ class Live:
         measured = self.completion()
         charge, cost = self._final(measured)
         return measured, charge, cost
+
+    async def _wait_for_reader(self) -> None:
+        """Until the reader has caught up; one that does not keeps an engine's place, and is taken to have left."""
+        try:
+            async with asyncio.timeout(_BEHIND_S):
+                while self._size > _AHEAD_BYTES and not self.hung_up:
+                    await self._wait()
+        except TimeoutError:
+            self.hung_up = True
+            raise HungUp from None
 
     def _tell(self) -> None:
         waiter, self._waiter = self._waiter, None

@@ -7,7 +7,7 @@ from math import inf
 
 from runtime.accounts.books import Entry
 from runtime.engines.engine import Completion
-from runtime.errors import Busy, FailedEverywhereError
+from runtime.errors import Busy, FailedEverywhereError, Refused
 from runtime.events import Declined, Offer, Prediction, Served
 from runtime.rounds.relay import HungUp, Live, Relayed
 
@@ -18,8 +18,8 @@ class Waiting:
 
     `patience_s` is what is left of the time for which it may wait in the queue, where it is since `queued_s`.
     `failed_by` are the agents that failed it, in order; `busy_s` are the seconds after which those that were busy want
-    to be asked again; `unsent` counts those that it never reached. Where bytes are passed on (`relayed`), `begun` is
-    told the answer as soon as it begins, or what came instead.
+    to be asked again, `refused` what those said that do not know it; `unsent` counts those that it never reached. Where
+    bytes are passed on (`relayed`), `begun` is told the answer as soon as it begins, or what came instead.
     """
 
     offer: Offer
@@ -31,6 +31,7 @@ class Waiting:
     errors: list[str] = field(default_factory=list)
     failed_by: list[int] = field(default_factory=list)
     busy_s: list[float] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
     unsent: int = 0
     relayed: Relayed | None = None
     begun: "asyncio.Future[Live | Declined] | None" = None
@@ -49,9 +50,11 @@ class Waiting:
         """Why it is declined once it is late."""
         return f"its deadline of {self.offer.preferences.deadline:g} s passed"
 
-    def failure(self, *more: str) -> FailedEverywhereError | Busy:
+    def failure(self, *more: str) -> FailedEverywhereError | Busy | Refused:
         """Why it is given up: that it fails, or that nobody took it."""
         told = "; ".join([*self.errors, *more])
+        if self.errors and len(self.refused) == len(self.errors):
+            return self.refused[-1]
         if self.errors and len(self.busy_s) == len(self.errors):
             return Busy(f"nobody takes request {self.offer.request.id} for now: {told}", min(self.busy_s))
         return FailedEverywhereError(f"request {self.offer.request.id} failed wherever it was tried: {told}")

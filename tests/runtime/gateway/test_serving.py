@@ -10,6 +10,7 @@ import pytest
 
 from mechanisms import find_mechanism
 from runtime import Auction, EngineError, Event, Served, running
+from runtime.engines.call import Usage
 from runtime.engines.engine import EngineInfo
 from runtime.engines.vllm.kv_blocks import KvBlocks
 from runtime.gateway.app import Gateway
@@ -43,7 +44,7 @@ def visit(
             await serving.start()
             transport = httpx.ASGITransport(Gateway(made, serving))
             try:
-                async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+                async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                     return await story(client, serving)
             finally:
                 await serving.stop()
@@ -258,3 +259,62 @@ def test_what_an_engine_says_it_removed_is_expected_no_more() -> None:
     visit(story, [engine], policy=Auction(find_mechanism("vcg")), agents=[SMALL], events=events)
     expected = [event.note.cached for event in events if isinstance(event, Served) and isinstance(event.note, Noted)]
     assert expected[0] == expected[2] == 0 < expected[1]
+
+
+def test_what_is_asked_for_is_what_is_priced() -> None:
+    events: list[Event] = []
+    policy = Auction(find_mechanism("vcg"))
+
+    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
+        for _ in range(8):
+            assert (await client.post(CHAT, json=RICH)).status_code == 200
+        return (await client.post(CHAT, json=RICH | {"n": 8})).json()["iemas"]
+
+    told = visit(story, policy=policy, events=events)
+    one = [event for event in events if isinstance(event, Served)][-2]
+    assert float(told["price"]) > 4 * one.charge / 1e6 and told["tokens"]["output"] == 32
+
+
+def test_a_prompt_is_found_where_its_path_has_it() -> None:
+    from runtime.gateway.pieces import pieces
+    from runtime.gateway.splice import read
+
+    long = "x" * 4000
+    hidden = json.dumps({"model": "m", "messages": [], "prompt": long, "input": long}).encode()
+    assert len(pieces(read(hidden, asks="prompt"))) > 900 and len(pieces(read(hidden, asks="input"))) > 900
+    text = json.dumps({"model": "m", "messages": [{"role": "user", "content": "data:" + long}]}).encode()
+    assert len(pieces(read(text))) > 900
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 40000}}
+    seen = json.dumps({"model": "m", "messages": [{"role": "user", "content": [image]}]}).encode()
+    assert len(pieces(read(seen))) < 400
+
+
+def test_an_engine_that_reports_impossible_figures_is_not_believed() -> None:
+    class Odd(Fallible):
+        """Says that every prompt has a billion tokens."""
+
+        async def open(self, call: Any, deadline: float = float("inf")) -> Any:
+            answer = await super().open(call, deadline)
+
+            class Lying:
+                usage = Usage(10**9, 0, 10**9, reported=True)
+
+                def __getattr__(self, name: str) -> Any:
+                    return getattr(answer, name)
+
+                def __aiter__(self) -> Any:
+                    return aiter(answer)
+
+            return Lying()
+
+    policy = Auction(find_mechanism("vcg"))
+    events: list[Event] = []
+
+    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
+        return [(await client.post(CHAT, json=RICH)).status_code for _ in range(4)]
+
+    engines = [Odd("small", lambda call: None), sound("big")]
+    assert visit(story, engines, policy=policy, events=events) == [200] * 4
+    lied = [event.completion for event in events if isinstance(event, Served) and event.agent == 0]
+    assert lied and all((one.prompt_tokens, one.output_tokens) == (4096, 4) for one in lied)
+    assert (policy.forecaster._ratio <= 4.0).all()

@@ -61,7 +61,7 @@ def test_a_dropped_connection_withdraws_the_request() -> None:
         async def story(url: str, app: Gateway, backend: Fake = backend, sent: bytes = sent) -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
             body = json.dumps(ASK | {"stream": True}).encode()
-            head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+            head = f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
             head += f"content-length: {len(body)}\r\n\r\n"
             writer.write(head.encode() + body)
             while not backend.asked:

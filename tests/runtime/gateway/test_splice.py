@@ -235,7 +235,7 @@ def test_what_the_gateway_learns() -> None:
     assert (body.service_tier, body.iemas, body.stream, body.hides_usage) == ("flex", {"worth": 2}, True, False)
     assert bytes(body.text) == b'[{"role":"user","content":"hi"}]'
     prompts = (b'"x"', b"[1,2]", b'["x","y"]', b"[[1],[2],[3]]")
-    assert [read(b'{"model":"a","prompt":%s}' % prompt).prompts for prompt in prompts] == [1, 1, 2, 3]
+    assert [read(b'{"model":"a","prompt":%s}' % prompt, asks="prompt").prompts for prompt in prompts] == [1, 1, 2, 3]
 
 
 def test_a_null_bound_takes_the_operators() -> None:
