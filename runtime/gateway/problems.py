@@ -14,6 +14,7 @@ from runtime.errors import (
     Busy,
     EngineError,
     FailedEverywhereError,
+    InsufficientError,
     LedgerBusyError,
     LedgerError,
     RequestError,
@@ -173,6 +174,8 @@ def problem_of(outcome: BaseException | Declined) -> Problem:
             return no_room("every agent that could serve this is busy", outcome.retry_after_s)
         case LedgerBusyError():
             return no_room("the books cannot be written just now")
+        case InsufficientError():
+            return insufficient_quota("the account has too little left for what this would cost; it needs more credit")
         case LedgerError():
             return Problem(409, str(outcome), "conflict")
         case FailedEverywhereError():
