@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mechanisms import DirectMechanism
     from runtime import Policy
+    from runtime.gateway.clients import Keyring
     from runtime.gateway.config import Fleet
 
 
@@ -63,7 +64,8 @@ def serve(
     watching = Watching(fleet, log_requests=log_requests is not None, record=record, record_text=record_text)
     serving = make_serving(fleet, engines, mechanism, subscribers=watching.subscribers, expect=watching.expect)
     watching.look_at(serving)
-    gateway = Gateway(fleet, serving, watching.admin)
+    keyring = make_keyring(fleet)
+    gateway = Gateway(fleet, serving, watching.admin, keyring)
 
     def ready(url: str) -> None:
         names = [agent.name for agent in fleet.agents]
@@ -81,6 +83,9 @@ def serve(
         raise typer.Exit(130) from None
     finally:
         watching.close()
+        serving.ledger.close()
+        if keyring is not None:
+            keyring.close()
 
 
 def log_to(file: str | None) -> None:
@@ -151,9 +156,20 @@ def make_serving(fleet: "Fleet", engines: Any, mechanism: "DirectMechanism", **o
         engines,
         make_policy(fleet, mechanism),
         settlement=find_settlement(fleet.auction.settlement),
-        ledger=Ledger(fleet.server.ledger),
+        ledger=Ledger(fleet.server.ledger, fleet.server.survives),
         **options,
     )
+
+
+def make_keyring(fleet: "Fleet") -> "Keyring | None":
+    """Keys of the books, where the file wants them."""
+    from runtime.gateway.clients import Keyring
+
+    if not fleet.server.accounts:
+        return None
+    from runtime.accounts.holders import Holders
+
+    return Keyring(Holders(fleet.server.ledger))
 
 
 def make_policy(fleet: "Fleet", mechanism: "DirectMechanism") -> "Callable[[], Policy]":

@@ -121,6 +121,8 @@ class Sqlite:
             ).lastrowid
             assert number is not None
             self.writer = number
+            for old in self._path.parent.glob(f"{self._path.name}-writer-*"):
+                self.gone(int(old.name.rpartition("-")[2]))
             lock = os.open(self._lock_of(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             _flock(lock)
             # Ends with the connection, closed or not.

@@ -4,7 +4,6 @@ An account is one bidder; all its keys are that bidder's. A key is `sk-iemas-` a
 and its SHA-256 is all that is kept.
 """
 
-import hashlib
 import json
 import re
 import time
@@ -19,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, case, func, insert, or_, selec
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from runtime.accounts.database import TURN, connect
-from runtime.accounts.names import is_url, shown, url_of
+from runtime.accounts.names import PREFIX, digest_of, is_url, shown, url_of
 from runtime.accounts.tables import (
     ACCOUNTS,
     ENDINGS,
@@ -33,8 +32,6 @@ from runtime.accounts.tables import (
 )
 from runtime.errors import LedgerBusyError, LedgerError
 
-#: The beginning of every key that we make.
-PREFIX = "sk-iemas-"
 #: Where credit comes from, and goes to.
 OUTSIDE = ":outside"
 
@@ -55,11 +52,6 @@ class KnownKey:
     requests_minute: int | None = None
     tokens_minute: int | None = None
     concurrency: int | None = None
-
-
-def digest_of(key: str) -> bytes:
-    """What is kept of a key."""
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
 class Holders:

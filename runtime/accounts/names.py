@@ -1,7 +1,11 @@
-"""How books are named: a path, or a URL of PostgreSQL."""
+"""How books are named, a path or a URL of PostgreSQL, and how keys are known: by their hash."""
 
+import hashlib
 import re
 from pathlib import Path
+
+#: The beginning of every key that we make.
+PREFIX = "sk-iemas-"
 
 
 def is_url(books: Path | str) -> bool:
@@ -19,3 +23,8 @@ def url_of(books: Path | str) -> str:
     if is_url(books):
         return re.sub(r"^postgres(ql)?(\+psycopg)?:", "postgresql+psycopg:", str(books))
     return f"sqlite:///{books}"
+
+
+def digest_of(key: str) -> bytes:
+    """What is kept of a key."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

@@ -20,7 +20,7 @@ class Request:
 
     `messages` is the whole conversation so far, ending with the new message of role `user`. `dialogue` and `turn` say
     where it came from; nothing in the auction trusts them (a client could claim any). `stream` says that the answer is
-    seen token by token.
+    seen token by token. `key` names the bidder's key whose spending the books count; nothing else reads it.
     """
 
     id: str
@@ -30,6 +30,7 @@ class Request:
     dialogue: str = ""
     turn: int = 0
     stream: bool = True
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

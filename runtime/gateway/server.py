@@ -114,6 +114,7 @@ async def run_gateway(
         async with running(engines):
             await serving.start()
             breaking = asyncio.create_task(_break_off(stopping, serving))
+            tending = [asyncio.create_task(each.tend(), name="tend") for each in (serving, gateway)]
             try:
                 host, port = bound.getsockname()[:2]
                 serve = asyncio.create_task(server.serve(sockets=[bound]))
@@ -123,8 +124,9 @@ async def run_gateway(
                 ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
                 await serve
             finally:
-                breaking.cancel()
-                await asyncio.gather(breaking, reloading.end(), return_exceptions=True)
+                for beside in (breaking, *tending):
+                    beside.cancel()
+                await asyncio.gather(breaking, *tending, reloading.end(), return_exceptions=True)
                 await serving.stop()
     finally:
         for number in handlers:
