@@ -59,7 +59,7 @@ def serve(
 
     bound = bind(fleet, port)
     mechanism = examined(fleet, despite_audit)
-    engines = make_engines(fleet, logs=logs, progress=_say)
+    engines = make_engines(kept_up(file, fleet), logs=logs, progress=_say)
     log_to(log_requests)
     watching = Watching(fleet, log_requests=log_requests is not None, record=record, record_text=record_text)
     serving = make_serving(fleet, engines, mechanism, subscribers=watching.subscribers, expect=watching.expect)
@@ -112,6 +112,18 @@ def log_to(file: str | None) -> None:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
+
+
+def kept_up(file: Path, fleet: "Fleet") -> "Fleet":
+    """A fleet, with the servers that `iemas fleet up` keeps at their addresses."""
+    from runtime.gateway.engines import placed
+    from runtime.gateway.keeping import read_state
+
+    state = read_state(file)
+    servers = {} if state is None else {name: each.url for name, each in state.agents.items() if each.url is not None}
+    if servers:
+        _say(f"uses the servers that `iemas fleet up` keeps: {', '.join(servers)}")
+    return placed(fleet, servers)
 
 
 def examined(fleet: "Fleet", despite_audit: bool = False) -> "DirectMechanism":

@@ -1,6 +1,6 @@
 """The engines of a fleet's file: servers that we launch, and servers at URLs, which may be down as we start."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from runtime.engines.engine import Engine
@@ -44,6 +44,20 @@ def engine_limits(fleet: Fleet) -> Limits:
         idle_s=limits.idle_s,
         total_s=limits.request_s,
     )
+
+
+def placed(fleet: Fleet, servers: Mapping[str, str]) -> Fleet:
+    """A fleet whose servers of these names run already, at these addresses."""
+    agents = []
+    for agent in fleet.agents:
+        url = servers.get(agent.name)
+        if url is None:
+            agents.append(agent)
+        else:
+            capacity = agent.capacity or ServerOptions().max_num_seqs
+            own = {"url": url, "serves": agent.names, "model": None, "port": None, "flags": (), "capacity": capacity}
+            agents.append(agent.model_copy(update=own))
+    return fleet.model_copy(update={"agents": tuple(agents)})
 
 
 def make_engine(

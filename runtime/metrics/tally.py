@@ -192,10 +192,12 @@ class Tally:
         found = list(self._rounds())
         self._read += [0] * (len(found) - len(self._read))
         for hub, one in enumerate(found):
-            new = one.decide_s[self._read[hub] :] if len(one.decide_s) >= self._read[hub] else one.decide_s
+            # A router that was started again counts from 0.
+            more = one.rounds - self._read[hub] if one.rounds >= self._read[hub] else one.rounds
+            new = list(one.decide_s)[-more:] if more else []
             for seconds in new:
                 self.decide_s.add(seconds)
-            self._read[hub] = len(one.decide_s)
+            self._read[hub] = one.rounds
         return found
 
     def _arrived(self, event: Arrived) -> None:

@@ -21,6 +21,8 @@ _FIRST_PAUSE_S = 1.0
 #: Times that an engine may be left out, without an answer in between, until nobody waits for it: 7 seconds.
 _HOPES = 3
 _LONGEST_PAUSE_S = 60.0
+#: Seconds for which an engine that went may come back before nobody waits for it: a small one starts in them.
+_HOPE_S = 10.0
 
 
 @dataclass(slots=True)
@@ -34,6 +36,7 @@ class _State:
     broken: set[str] = field(default_factory=set)
     #: Whether it could not be reached: asking it tells when that is over.
     unreachable: bool = False
+    since_s: float = 0.0
     retired: bool = False
 
 
@@ -69,9 +72,20 @@ class Health:
         times = [state.out_until_s for state in states if state.out_until_s > now_s]
         return min(times, default=None)
 
-    def hopeful(self, agents: Iterable[int]) -> bool:
-        """Whether one of these engines has not failed trials for seconds on end: worth waiting for, if all are out."""
-        return any(self._states[j].outs <= _HOPES and not self._states[j].retired for j in agents)
+    def hopeful(self, agents: Iterable[int], now_s: float) -> bool:
+        """Whether one of these engines has not been gone for seconds on end: worth waiting for, if all are out.
+
+        Of those that can be asked it is known when they went; for others, trials are counted.
+        """
+        return any(self._hopeful(j, now_s) for j in agents)
+
+    def _hopeful(self, agent: int, now_s: float) -> bool:
+        state = self._states[agent]
+        if state.retired:
+            return False
+        if agent in self._askable:
+            return not state.unreachable or now_s - state.since_s <= _HOPE_S
+        return state.outs <= _HOPES
 
     def on_trial(self, agent: int) -> bool:
         """Whether it was left out and has not produced a token since: it is given one request at a time."""
@@ -88,11 +102,12 @@ class Health:
         With `doubt` it may have died of the request, which others have failed before: it is left out no longer for it.
         """
         state = self._states[agent]
+        if unreachable and not state.unreachable:
+            state.unreachable, state.since_s = True, now_s
         if state.out_until_s > now_s:
             return
         state.out_until_s = now_s + (_FIRST_PAUSE_S if doubt else state.pause_s)
         state.blames = 0
-        state.unreachable = unreachable
         if not doubt:
             state.pause_s = min(2 * state.pause_s, _LONGEST_PAUSE_S)
             state.outs += 1

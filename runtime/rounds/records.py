@@ -1,5 +1,7 @@
 """The rules of rounds, and what the rounds of a run add up to."""
 
+from collections import deque
+from collections.abc import MutableSequence
 from dataclasses import dataclass, field
 from math import isfinite
 
@@ -51,21 +53,25 @@ class RoundRules:
             raise ServingError(f"attempts = {self.attempts!r}; a request is tried at least once")
 
 
+#: Rounds whose computing time is kept.
+_REMEMBERED = 100_000
+
+
 @dataclass(slots=True)
 class RoundStatistics:
     """What the rounds of a run add up to.
 
-    `decide_s` is the policy's own computing time, in real seconds; `mistokenised` counts, by engine, the requests whose
-    prompt the engine served as other tokens than it had said before. `deficits` and `losses` count the rounds in which,
-    on the market as predicted and reported, charges were below receipts, and a bidder's value below their charges.
-    `decided` counts the requests that an auction gave to an agent, `contested` those of them who had to pay for
-    displacing somebody.
+    `decide_s` is the policy's own computing time in the last rounds, in real seconds; `mistokenised` counts, by engine,
+    the requests whose prompt the engine served as other tokens than it had said before. `deficits` and `losses` count
+    the rounds in which, on the market as predicted and reported, charges were below receipts, and a bidder's value below
+    their charges. `decided` counts the requests that an auction gave to an agent, `contested` those of them who had to
+    pay for displacing somebody.
     """
 
     rounds: int = 0
     decided: int = 0
     contested: int = 0
-    decide_s: list[float] = field(default_factory=list)
+    decide_s: MutableSequence[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     predicted_welfare: int = 0
     predicted_surplus: int = 0
     mistokenised: dict[str, int] = field(default_factory=dict)

@@ -113,7 +113,7 @@ class Rounds:
         try:
             fleet = self._fleet()
             if not fleet.alive.any():
-                if not self._health.hopeful(range(len(self._agents))):
+                if not self._health.hopeful(range(len(self._agents)), fleet.now_s):
                     self.fail_all(self._all_down(frozenset()))
                 return False
             if not self._policy.ready(fleet):
@@ -157,7 +157,7 @@ class Rounds:
             elif up - waiting.offer.refused:
                 self._queue.leave(waiting)
                 batch.append(waiting)
-            elif not self._health.hopeful(set(range(len(self._agents))) - waiting.offer.refused):
+            elif not self._health.hopeful(set(range(len(self._agents))) - waiting.offer.refused, fleet.now_s):
                 self._queue.leave(waiting)
                 self._telling.give_up(waiting, self._all_down(waiting.offer.refused))
         return batch

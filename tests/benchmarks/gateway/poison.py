@@ -26,7 +26,7 @@ async def poison(proxy: Proxy, poisoned: int = POISONED, innocent: int = INNOCEN
     async def send(i: int, orders: str) -> Reply:
         turn = {"role": "user", "content": f"{orders} #p{i}#"}
         body = {"model": "fake", "messages": [turn], "max_tokens": 8}
-        return await ask(proxy.base, body, headers=proxy.headers, deadline=15.0)
+        return await ask(proxy.base, body, headers=proxy.headers, deadline=60.0)
 
     bad, good = [], []
     for i in range(poisoned):

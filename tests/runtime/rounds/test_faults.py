@@ -345,11 +345,11 @@ def test_requests_that_an_engine_had_when_it_went_down_make_its_pause_no_longer(
     assert health.next_trial_s(13.0) == 14.0
     health.down(0, 14.0)
     assert health.next_trial_s(14.0) == 18.0
-    assert health.hopeful([0]) and health.on_trial(0)
+    assert health.hopeful([0], 100.0) and health.on_trial(0)
     health.down(0, 18.0)
-    assert not health.hopeful([0])
+    assert not health.hopeful([0], 100.0)
     health.began(0)
-    assert health.hopeful([0]) and not health.on_trial(0)
+    assert health.hopeful([0], 100.0) and not health.on_trial(0)
     health.served(0, [], 26.0)
     assert health.alive(26.0).all()
     health.down(0, 27.0)

@@ -82,9 +82,9 @@ def test_nobody_is_asked_who_is_well_or_busy_or_to_blame() -> None:
         assert bool(able) == health.probed(0) and not health.alive(0.5)[0]
         assert health.alive(100.0)[0] != bool(able), "who can be asked is asked first"
     for now in (0.5, 1.0, 3.0, 7.0):
-        assert health.hopeful([0])
         health.ailing(0, now)
-    assert not health.hopeful([0])
+        assert health.hopeful([0], now)
+    assert not health.hopeful([0], 10.5)
     health.recovered(0)
     assert health.alive(15.5)[0] and health.on_trial(0) and not health.probed(0)
 
