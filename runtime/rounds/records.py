@@ -63,9 +63,9 @@ class RoundStatistics:
 
     `decide_s` is the policy's own computing time in the last rounds, in real seconds; `mistokenised` counts, by engine,
     the requests whose prompt the engine served as other tokens than it had said before. `deficits` and `losses` count
-    the rounds in which, on the market as predicted and reported, charges were below receipts, and a bidder's value below
-    their charges. `decided` counts the requests that an auction gave to an agent, `contested` those of them who had to
-    pay for displacing somebody.
+    the rounds in which, on the market as predicted and reported, charges were below receipts, and a bidder's value
+    below their charges. `decided` counts the requests that an auction gave to an agent, `contested` those of them who
+    had to pay for displacing somebody.
     """
 
     rounds: int = 0
