@@ -132,8 +132,9 @@ END
 
 CREATE TRIGGER endings_close AFTER INSERT ON endings BEGIN
     DELETE FROM open_holds WHERE request = NEW.request;
-    UPDATE accounts SET held = held - h.amount FROM holds h
-        WHERE h.request = NEW.request AND h.attempt = NEW.attempt AND accounts.name = h.account;
+    UPDATE accounts
+        SET held = held - (SELECT amount FROM holds WHERE request = NEW.request AND attempt = NEW.attempt)
+        WHERE name = (SELECT account FROM holds WHERE request = NEW.request AND attempt = NEW.attempt);
     INSERT INTO movements
         SELECT NEW.request, NEW.attempt, 'charge', IIF(NEW.charge > 0, account, ':auctioneer'),
             IIF(NEW.charge > 0, ':auctioneer', account), abs(NEW.charge), NULL, NEW.at_s
@@ -142,9 +143,12 @@ CREATE TRIGGER endings_close AFTER INSERT ON endings BEGIN
         SELECT NEW.request, NEW.attempt, 'receipt', IIF(NEW.receipt > 0, ':auctioneer', agent),
             IIF(NEW.receipt > 0, agent, ':auctioneer'), abs(NEW.receipt), NULL, NEW.at_s
         FROM holds WHERE request = NEW.request AND attempt = NEW.attempt AND NEW.receipt <> 0;
+END
+
+CREATE TRIGGER endings_of_a_day AFTER INSERT ON endings
+WHEN (SELECT key FROM holds WHERE request = NEW.request AND attempt = NEW.attempt) IS NOT NULL BEGIN
     UPDATE key_days SET spent = spent + COALESCE(NEW.charge, 0) - h.amount FROM holds h
-        WHERE h.request = NEW.request AND h.attempt = NEW.attempt AND h.key IS NOT NULL
-        AND key_days.key = h.key AND key_days.day = h.day;
+        WHERE h.request = NEW.request AND h.attempt = NEW.attempt AND key_days.key = h.key AND key_days.day = h.day;
 END
 
 CREATE TRIGGER movements_book AFTER INSERT ON movements BEGIN
