@@ -39,6 +39,8 @@ class Database(Protocol):
     waits: bool
     #: Of a connection that writes: whose holds are whose.
     writer: int
+    #: Whether nobody knows if the last group was written: its connection broke while it was being committed.
+    doubtful: bool
 
     def change(self, statement: str, values: Values) -> int:
         """Rows that a statement changed."""
@@ -72,6 +74,7 @@ class Sqlite:
         in_memory = str(path) == ":memory:"
         self.waits = survives == "machine" and not in_memory
         self.writer = 0
+        self.doubtful = False
         self._path = Path(path)
         self._free: Callable[[], object] = lambda: None
         try:
@@ -123,7 +126,7 @@ class Sqlite:
             self.writer = number
             for old in self._path.parent.glob(f"{self._path.name}-writer-*"):
                 self.gone(int(old.name.rpartition("-")[2]))
-            lock = os.open(self._lock_of(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = os.open(self._lock_of(number), os.O_RDWR | os.O_CREAT, 0o600)
             _flock(lock)
             # Ends with the connection, closed or not.
             self._free = weakref.finalize(self, os.close, lock)
@@ -203,7 +206,9 @@ class Postgres:
         self._errors = psycopg
         self._url, self._survives = re.sub(r"^postgres(ql)?(\+psycopg)?:", "postgresql:", url), survives
         self.writer = 0
+        self.doubtful = False
         self._depth = 0
+        self._over = False
         self._statements: dict[str, str] = {}
         upgrade_postgres(self._url, shown(url))
         try:
@@ -251,6 +256,8 @@ class Postgres:
 
     def _ours(self, error: Exception) -> LedgerError:
         """PostgreSQL's errors: what another try may mend, and what it cannot."""
+        if self._over:
+            return LedgerError(f"the books cannot be written ({_line(error)})")
         ill = isinstance(error, self._errors.OperationalError | self._errors.InterfaceError) or self._books.broken
         # Two writers of one request at once: the second sees the first as it tries again.
         if ill or isinstance(error, self._errors.errors.UniqueViolation):
@@ -285,7 +292,12 @@ class Postgres:
         try:
             self._run(f"SELECT pg_advisory_xact_lock({TURN})", {})
             yield
-            self._run("COMMIT", {})
+            try:
+                self._run("COMMIT", {})
+            except LedgerError:
+                self.doubtful = True
+                raise
+            self.doubtful = False
         except BaseException:
             with suppress(self._errors.Error):
                 self._books.execute("ROLLBACK")
@@ -294,7 +306,7 @@ class Postgres:
             self._depth = 0
 
     def _reconnect(self) -> None:
-        if self._books.broken:
+        if self._books.closed and not self._over:
             try:
                 self._books = self._connect()
             except self._errors.Error as error:
@@ -302,6 +314,7 @@ class Postgres:
 
     def close(self) -> None:
         """End the session, and with it the writer; more than once does no harm."""
+        self._over = True
         self._books.close()
 
 

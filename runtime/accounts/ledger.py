@@ -54,6 +54,18 @@ _RELEASE = """
 INSERT INTO endings (request, attempt, state, at_s)
 SELECT request, attempt, 'released', :at_s FROM open_holds WHERE request = :request
 """
+#: Whether an entry is there already, as it was tried before.
+_HELD = """
+SELECT 1 FROM open_holds o JOIN holds h ON h.request = o.request AND h.attempt = o.attempt
+WHERE o.request = :request AND o.writer = :writer AND h.account = :account AND h.agent = :agent AND h.charge = :charge
+"""
+_SETTLED = """
+SELECT 1 FROM endings WHERE request = :request AND state = 'settled' AND cost = :cost AND receipt = :receipt
+"""
+_RELEASED = """
+SELECT 1 FROM endings WHERE request = :request AND state = 'released'
+    AND attempt = (SELECT MAX(attempt) FROM holds WHERE request = :request)
+"""
 _TOTALS = """
 SELECT COUNT(*), COALESCE(SUM(e.charge), 0), COALESCE(SUM(e.cost), 0), COALESCE(SUM(e.receipt), 0)
 FROM endings e JOIN holds h ON h.request = e.request AND h.attempt = e.attempt WHERE e.state = 'settled'
@@ -143,7 +155,7 @@ class Ledger:
             if bidder not in self._known or values["agent"] not in self._known:
                 self._meet(bidder, str(values["agent"]))
             if self._database.change(statement if key is None else statement + _WITHIN_DAY, values) != 1:
-                raise self._refusal(values)
+                self._unless_written(_HELD, values, self._refusal(values))
 
     def settle(self, request: str, *, cost: int, charge: int | None = None, receipt: int | None = None) -> None:
         """Make a held charge final, with the measured cost of serving; all in micro-units, and in one step.
@@ -166,7 +178,8 @@ class Ledger:
             "at_s": time.time(),
         }
         with self._mine:
-            _require_held(self._database.change(_SETTLE, values), request)
+            if self._database.change(_SETTLE, values) != 1:
+                self._unless_written(_SETTLED, values, _not_held(request))
 
     def release(self, request: str) -> None:
         """Cancel a held charge: the request was not served.
@@ -175,8 +188,10 @@ class Ledger:
             LedgerError: no such charge is held.
             LedgerBusyError: the books cannot be written just now.
         """
+        values = {"request": request, "at_s": time.time()}
         with self._mine:
-            _require_held(self._database.change(_RELEASE, {"request": request, "at_s": time.time()}), request)
+            if self._database.change(_RELEASE, values) != 1:
+                self._unless_written(_RELEASED, values, _not_held(request))
 
     def recover(self) -> int:
         """Release what writers hold whose process has ended; returns how many charges that were.
@@ -232,6 +247,11 @@ class Ledger:
         with self._mine:
             return self._database.rows(statement, values)
 
+    def _unless_written(self, written: str, values: dict[str, Any], refusal: LedgerError) -> None:
+        """Raise a refusal, unless it is our own entry that stands there: of a group whose commit nobody answered."""
+        if not (self._database.doubtful and self._database.rows(written, values)):
+            raise refusal
+
     def _meet(self, bidder: str, agent: str) -> None:
         for name, kind in ((bidder, "bidder"), (agent, "agent")):
             self._database.change(_MEET, {"name": name, "kind": kind})
@@ -267,6 +287,5 @@ class Ledger:
         self.close()
 
 
-def _require_held(changed: int, request: str) -> None:
-    if changed != 1:
-        raise LedgerError(f"no charge is held for request {request}; it was settled, released or never dispatched")
+def _not_held(request: str) -> LedgerError:
+    return LedgerError(f"no charge is held for request {request}; it was settled, released or never dispatched")

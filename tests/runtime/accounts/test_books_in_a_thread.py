@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from runtime import InsufficientError, Ledger, LedgerError
+from runtime.accounts import database
 from runtime.accounts.books import Books
 from runtime.accounts.database import connect
+from runtime.errors import LedgerBusyError
 from tests.runtime.accounts.test_double_entry import check, limit
 
 
@@ -139,5 +141,38 @@ def test_a_connection_that_breaks_is_made_anew_and_nothing_is_lost(where: str) -
         assert (ledger.totals().entries, ledger.held()) == (1, 1)
         # The new session is the same writer, alive.
         assert ledger.recover() == 0
+
+    assert enter(where, story) == []
+
+
+@pytest.mark.parametrize("where", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("written", [True, False])
+def test_a_commit_that_nobody_answered_is_tried_again_and_entered_once(
+    where: str, written: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = [3]
+    run = database.Postgres._run
+
+    def breaks(self: Any, statement: str, values: Any) -> Any:
+        if statement == "COMMIT" and lost[0]:
+            lost[0] -= 1
+            run(self, "COMMIT" if written else "ROLLBACK", {})
+            self._books.close()
+            raise LedgerBusyError("the connection broke")
+        return run(self, statement, values)
+
+    async def story(books: Books, ledger: Ledger) -> None:
+        monkeypatch.setattr(database.Postgres, "_run", breaks)
+        with books.together():
+            entries = [hold(books, f"r{k}") for k in range(4)]
+        await done(books)
+        lost[0] = 1
+        books.settle("r0", cost=3, charge=1, receipt=2)
+        books.undo("r1", entries[1])
+        await done(books)
+        assert [entry.error for entry in entries] == [None] * 4
+        assert (ledger.held(), ledger.totals().entries, ledger.totals().receipts) == (2, 1, 2)
+        with pytest.raises(LedgerError, match="charged before"):
+            ledger.hold("r2", bidder="b", agent="a", charge=1)
 
     assert enter(where, story) == []

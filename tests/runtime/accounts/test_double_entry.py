@@ -337,6 +337,15 @@ def test_a_server_that_is_not_there_is_an_error_with_its_name_and_without_its_pa
     assert "secret" not in str(told.value)
 
 
+def test_closed_books_are_written_no_more(where: str) -> None:
+    books = Ledger(where)
+    books.close()
+    books.close()
+    with pytest.raises(LedgerError, match="cannot be written") as told:
+        hold(books, "r")
+    assert not isinstance(told.value, LedgerBusyError)
+
+
 def test_the_tables_are_what_core_knows(where: str) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
