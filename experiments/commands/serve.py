@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runtime import Policy
     from runtime.gateway.clients import Keyring
     from runtime.gateway.config import Fleet
+    from runtime.gateway.office import Office
 
 
 def serve(
@@ -64,7 +65,7 @@ def serve(
     watching = Watching(fleet, log_requests=log_requests is not None, record=record, record_text=record_text)
     serving = make_serving(fleet, engines, mechanism, subscribers=watching.subscribers, expect=watching.expect)
     watching.look_at(serving)
-    keyring = make_keyring(fleet)
+    keyring, office = make_keyring(fleet), make_office(fleet)
     gateway = Gateway(fleet, serving, watching.admin, keyring)
 
     def ready(url: str) -> None:
@@ -76,7 +77,7 @@ def serve(
         sys.stdout.flush()
 
     make = partial(make_engine, logs=logs, progress=_say)
-    run = run_gateway(file, bound, engines, serving, gateway, ready=ready, load=load_checked, make=make)
+    run = run_gateway(file, bound, engines, serving, gateway, ready=ready, load=load_checked, make=make, office=office)
     try:
         _runner().run(run)
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -84,8 +85,9 @@ def serve(
     finally:
         watching.close()
         serving.ledger.close()
-        if keyring is not None:
-            keyring.close()
+        for beside in (keyring, office):
+            if beside is not None:
+                beside.close()
 
 
 def log_to(file: str | None) -> None:
@@ -182,6 +184,22 @@ def make_keyring(fleet: "Fleet") -> "Keyring | None":
     from runtime.accounts.holders import Holders
 
     return Keyring(Holders(fleet.server.ledger))
+
+
+def make_office(fleet: "Fleet") -> "Office | None":
+    """The admin API, where the file wants one.
+
+    Raises:
+        ServingError: its key is not where the file says, or its port is taken.
+    """
+    door = fleet.server.admin
+    if door is None:
+        return None
+    from runtime.accounts.holders import Holders
+    from runtime.gateway.fleet_file import read_secret
+    from runtime.gateway.office import Office
+
+    return Office(Holders(fleet.server.ledger), read_secret(door.key, "server.admin.key"), door.host, door.port)
 
 
 def make_policy(fleet: "Fleet", mechanism: "DirectMechanism") -> "Callable[[], Policy]":

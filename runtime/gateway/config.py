@@ -169,6 +169,14 @@ class Key(Section):
         return self.account or self.name
 
 
+class AdminDoor(Section):
+    """Where the admin API listens, and the key that opens it."""
+
+    host: Written = Field(default="127.0.0.1", examples=['"127.0.0.1"'])
+    port: Port = Field(examples=["8081"])
+    key: Secret = Field(examples=['{ env = "IEMAS_ADMIN_KEY" }'])
+
+
 class Server(Section):
     """Where clients find us, and where the books are."""
 
@@ -181,6 +189,11 @@ class Server(Section):
         default=None, examples=['"machine"'], description="the end of what entries in the books survive"
     )
     accounts: bool = Field(default=False, strict=True, examples=["true"], description="take keys of the books too")
+    admin: AdminDoor | None = Field(
+        default=None,
+        examples=['{ port = 8081, key = { env = "IEMAS_ADMIN_KEY" } }'],
+        description="accounts and keys over HTTP",
+    )
 
 
 class Limits(Section):

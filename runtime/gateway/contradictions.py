@@ -80,6 +80,11 @@ def _bind(fleet: Fleet) -> Iterator[Fault]:
     host, ledger = fleet.server.host, fleet.server.ledger
     if not is_loopback(host) and not (fleet.keys or fleet.server.accounts):
         yield Fault("server.host", 'everybody could ask there; add [[keys]], or listen on "127.0.0.1"', host)
+    if fleet.server.admin is not None:
+        yield from _secret(fleet.server.admin.key, "server.admin.key")
+        if fleet.server.admin.port == fleet.server.port:
+            why = "clients come in there; choose a port of its own"
+            yield Fault("server.admin.port", why, fleet.server.port)
     if is_url(ledger):
         if shown(ledger) != ledger or "password=" in str(ledger):
             yield Fault("server.ledger", "it holds a password; leave it to PGPASSWORD, or to ~/.pgpass")
