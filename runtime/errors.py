@@ -100,6 +100,10 @@ class LedgerBusyError(LedgerError):
     """Books that cannot be written just now: another process holds them, or the disk is full. Nothing was entered."""
 
 
+class InsufficientError(LedgerError):
+    """An account, or a key of it, that has too little left for what is to be held. Nothing was entered."""
+
+
 #: As `Unreachable` and `Busy` were called.
 EngineDownError = Unreachable
 EngineBusyError = Busy

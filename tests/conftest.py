@@ -1,14 +1,17 @@
 """Fixtures for tests in several folders."""
 
 import subprocess
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from proofs import replay
 from proofs.evidence import fresh_process
+from tests.runtime.accounts.databases import database, server
 
 
 @pytest.fixture
@@ -28,3 +31,20 @@ def _run(command: list[str], **_: object) -> "subprocess.CompletedProcess[str]":
         else:
             exec(command[2], {})
     return subprocess.CompletedProcess(command, code, said.getvalue(), wrong.getvalue())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A server of PostgreSQL; where there is none, its tests are skipped and say what to install."""
+    with server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Books of each kind, new."""
+    if request.param == "sqlite":
+        yield str(tmp_path / "books.db")
+    else:
+        with database(request.getfixturevalue("postgres")) as url:
+            yield url

@@ -151,6 +151,8 @@ def _sentences(fleet: "Fleet") -> list[tuple[str, str]]:
         if bidders
         else "none: whoever can connect"
     )
+    if server.accounts:
+        keys = f"those of the books, and {keys}" if bidders else "those of the books"
     tiers = "; ".join(f"{name}: {_figures(bid.figures())}" for name, bid in fleet.service_tiers.items())
     allocator = f" over {auction.allocator}" if auction.allocator else ""
     return [

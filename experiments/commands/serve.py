@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from mechanisms import DirectMechanism
     from runtime import Policy
+    from runtime.gateway.clients import Keyring
     from runtime.gateway.config import Fleet
+    from runtime.gateway.office import Office
 
 
 def serve(
@@ -63,7 +65,8 @@ def serve(
     mechanism = examined(fleet, despite_audit)
     serving = make_serving(fleet, engines, mechanism, subscribers=watching.subscribers, expect=watching.expect)
     watching.look_at(serving)
-    gateway = Gateway(fleet, serving, watching.admin)
+    keyring, office = make_keyring(fleet), make_office(fleet)
+    gateway = Gateway(fleet, serving, watching.admin, keyring)
 
     def ready(url: str) -> None:
         names = [agent.name for agent in fleet.agents]
@@ -74,13 +77,17 @@ def serve(
         sys.stdout.flush()
 
     make = partial(make_engine, logs=logs, progress=_say)
-    run = run_gateway(file, bound, engines, serving, gateway, ready=ready, load=load_checked, make=make)
+    run = run_gateway(file, bound, engines, serving, gateway, ready=ready, load=load_checked, make=make, office=office)
     try:
         _runner().run(run)
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(130) from None
     finally:
         watching.close()
+        serving.ledger.close()
+        for beside in (keyring, office):
+            if beside is not None:
+                beside.close()
 
 
 def log_to(file: str | None) -> None:
@@ -163,9 +170,36 @@ def make_serving(fleet: "Fleet", engines: Any, mechanism: "DirectMechanism", **o
         engines,
         make_policy(fleet, mechanism),
         settlement=find_settlement(fleet.auction.settlement),
-        ledger=Ledger(fleet.server.ledger),
+        ledger=Ledger(fleet.server.ledger, fleet.server.survives),
         **options,
     )
+
+
+def make_keyring(fleet: "Fleet") -> "Keyring | None":
+    """Keys of the books, where the file wants them."""
+    from runtime.gateway.clients import Keyring
+
+    if not fleet.server.accounts:
+        return None
+    from runtime.accounts.holders import Holders
+
+    return Keyring(Holders(fleet.server.ledger))
+
+
+def make_office(fleet: "Fleet") -> "Office | None":
+    """The admin API, where the file wants one.
+
+    Raises:
+        ServingError: its key is not where the file says, or its port is taken.
+    """
+    door = fleet.server.admin
+    if door is None:
+        return None
+    from runtime.accounts.holders import Holders
+    from runtime.gateway.fleet_file import read_secret
+    from runtime.gateway.office import Office
+
+    return Office(Holders(fleet.server.ledger), read_secret(door.key, "server.admin.key"), door.host, door.port)
 
 
 def make_policy(fleet: "Fleet", mechanism: "DirectMechanism") -> "Callable[[], Policy]":

@@ -2,12 +2,14 @@
 
 Entries are written in order, where the file can be written: holds at once, what ends in a moment, all that end in it as
 one transaction; else in the background. A hold is given up after a while, and its request with it; what was served is
-settled however long that takes.
+settled however long that takes. Where a write waits for a disk or a network (`Ledger.waits`) a thread does it, and
+what is entered meanwhile is the next transaction.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +21,8 @@ from runtime.errors import LedgerBusyError, LedgerError
 _RETRY_S = 0.05
 #: Seconds after which a hold that cannot be written is given up.
 _HOLD_WITHIN_S = 5.0
+#: Entries that a thread writes at once.
+_GROUP = 256
 #: Seconds for which a router that stops tries to write what is left.
 _FLUSH_WITHIN_S = 5.0
 
@@ -31,6 +35,8 @@ class Entry:
     write: Callable[[], None]
     until_s: float = inf
     pending: bool = True
+    #: A thread writes it just now.
+    flying: bool = False
     error: LedgerError | None = None
     told: Callable[[LedgerError | None], None] | None = None
 
@@ -55,21 +61,26 @@ class Books:
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
         self._gathering = False
+        self._thread: ThreadPoolExecutor | None = None
+        self._flight: asyncio.Future[list[LedgerError | None]] | None = None
 
     @property
     def pending(self) -> int:
         """Entries that are not written yet."""
         return len(self._entries)
 
-    def hold(self, request: str, *, bidder: str, agent: str, charge: int) -> Entry:
+    def hold(self, request: str, *, bidder: str, agent: str, charge: int, key: str | None = None) -> Entry:
         """Hold a charge; look at the entry's `pending` and `error`, and have it `told` what becomes of it later."""
         now = asyncio.get_running_loop().time()
-        write = partial(self._ledger.hold, request, bidder=bidder, agent=agent, charge=charge)
+        write = partial(self._ledger.hold, request, bidder=bidder, agent=agent, charge=charge, key=key)
         return self._enter(Entry(f"hold {charge} for request {request}", write, now + _HOLD_WITHIN_S))
 
     def undo(self, request: str, hold: Entry) -> None:
         """Release a charge that is held, or never hold it."""
-        if hold.pending:
+        if hold.flying:
+            # It may be written by now: what follows it releases it, if so.
+            self._final(f"release request {request}", lambda: None if hold.error else self._ledger.release(request))
+        elif hold.pending:
             self._entries.remove(hold)
             hold.pending = False
         elif hold.error is None:
@@ -99,6 +110,11 @@ class Books:
             self._work()
         while self._entries and loop.time() < until:
             await asyncio.sleep(_RETRY_S)
+        if self._flight is not None:
+            await asyncio.wait([self._flight])
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -132,6 +148,9 @@ class Books:
         if self._soon is not None:
             self._soon.cancel()
         self._timer = self._soon = None
+        if self._ledger.waits:
+            self._fly()
+            return
         while self._entries:
             written: list[tuple[Entry, LedgerError | None]] = []
             try:
@@ -145,6 +164,35 @@ class Books:
             for entry, error in written:
                 entry.end(error)
 
+    def _fly(self) -> None:
+        """Have a thread write what there is; what comes meanwhile is written after it."""
+        if self._flight is not None or not self._entries:
+            return
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "books")
+        group = list(self._entries)[:_GROUP]
+        for entry in group:
+            entry.flying = True
+        loop = asyncio.get_running_loop()
+        self._flight = loop.run_in_executor(self._thread, _written, self._ledger, group)
+        self._flight.add_done_callback(partial(self._landed, group))
+
+    def _landed(self, group: Sequence[Entry], flight: "asyncio.Future[list[LedgerError | None]]") -> None:
+        self._flight = None
+        for entry in group:
+            entry.flying = False
+        try:
+            errors = flight.result()
+        except LedgerBusyError as busy:
+            self._later(busy)
+            return
+        for _ in group:
+            self._entries.popleft()
+        for entry, error in zip(group, errors, strict=True):
+            entry.end(error)
+        if self._timer is None:
+            self._fly()
+
     def _later(self, busy: LedgerError) -> None:
         loop = asyncio.get_running_loop()
         if self._timer is not None:
@@ -154,6 +202,12 @@ class Books:
             if entry.pending:
                 self._entries.remove(entry)
                 entry.end(busy)
+
+
+def _written(ledger: Ledger, group: Sequence[Entry]) -> list[LedgerError | None]:
+    """Write entries as one; what the books refuse of each."""
+    with ledger.together():
+        return [_refusal(entry) for entry in group]
 
 
 def _refusal(entry: Entry) -> LedgerError | None:

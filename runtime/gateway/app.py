@@ -11,14 +11,17 @@ them it is an event of the stream in OpenAI's schema. A client who hangs up with
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
+from runtime.accounts.names import PREFIX
 from runtime.gateway.admin import Admin, check_local
 from runtime.gateway.backend import Answer, Asked, Backend
+from runtime.gateway.clients import Client, Keyring, Metering
 from runtime.gateway.config import Fleet, Limits
-from runtime.gateway.door import EMBEDDINGS, LOCAL, Door, Headers, Inside
+from runtime.gateway.door import EMBEDDINGS, LOCAL, Door, Headers, Inside, given_key
 from runtime.gateway.passing import tells_usage
 from runtime.gateway.problems import Problem, Response, no_room, passed_on, problem_of, too_large, unknown_path
 from runtime.gateway.reload import Changes, changes
@@ -46,15 +49,19 @@ class Gateway:
         fleet: names, keys, limits, preferences.
         backend: serves what is admitted.
         admin: shows an operator how it goes, on paths of its own.
+        keyring: keys beside the fleet's, to be run by whoever runs this.
 
     Raises:
         ServingError: a client's key is not where the file says.
     """
 
-    def __init__(self, fleet: Fleet, backend: Backend, admin: Admin | None = None) -> None:
+    def __init__(
+        self, fleet: Fleet, backend: Backend, admin: Admin | None = None, keyring: Keyring | None = None
+    ) -> None:
         self.fleet = fleet
         self.inside = Inside()
-        self._backend, self._admin = backend, admin
+        self._backend, self._admin, self._keyring = backend, admin, keyring
+        self._metering = Metering(time.monotonic)
         self._door = Door.of(fleet)
         self._draining = False
 
@@ -73,6 +80,11 @@ class Gateway:
     def names(self) -> list[str]:
         """Every name that a request may ask for."""
         return list(self._door.models.agents)
+
+    async def tend(self) -> None:
+        """What goes on beside requests, until cancelled: the books' keys are followed."""
+        if self._keyring is not None:
+            await self._keyring.run()
 
     def drain(self) -> None:
         """Take no more requests; those inside go on."""
@@ -102,7 +114,7 @@ class Gateway:
         headers = [(name.decode("latin-1").lower(), text.decode("latin-1")) for name, text in scope["headers"]]
         door = self._door
         _check_headers(scope, door.limits)
-        if not door.keys and path not in _OPEN:
+        if not door.keys and self._keyring is None and path not in _OPEN:
             # Else any page in a browser could come in under a name of its own.
             check_local(scope, self.fleet.server.host)
         if path in _OPEN:
@@ -112,24 +124,31 @@ class Gateway:
             await began.whole(_json(body, 200 if ready else 503))
         elif path in SERVED:
             _check_method(method, "POST")
-            key = door.key(headers)
+            key = await self._key(door, headers)
             if self._draining:
                 raise no_room("the gateway is being stopped; ask another, or again in a moment")
             with self.inside.enter(key, door.limits):
+                self._metering.request(key)
                 raw = await _body(headers, receive, door.limits)
                 # While the body came, another file may have been taken over, and a key with it.
+                key = await self._key(self._door, headers)
                 door = self._door
-                asked = door.admit(path, headers, raw, door.key(headers))
+                asked = door.admit(path, headers, raw, key)
                 began.id = asked.id
-                await self._until_gone(asked, door.limits, receive, began)
+                use = self._metering.tokens(key, _most_tokens(asked, raw))
+                try:
+                    await self._until_gone(asked, door.limits, receive, began)
+                finally:
+                    if use is not None:
+                        use.correct(_tokens(self._backend.receipt(asked.id, asked.bidder)))
         elif path == "/v1/models" or path.startswith("/v1/models/"):
             _check_method(method, "GET", "HEAD")
-            door.key(headers)
+            await self._key(door, headers)
             name = unquote(path.removeprefix("/v1/models").removeprefix("/"))
             await began.whole(_json(door.models.card(name) if name else door.models.listing()))
         elif path.startswith(RECEIPTS):
             _check_method(method, "GET", "HEAD")
-            key = door.key(headers)
+            key = await self._key(door, headers)
             name = unquote(path.removeprefix(RECEIPTS))
             told = self._backend.receipt(name, LOCAL if key is None else key.bidder)
             if told is None:
@@ -137,14 +156,26 @@ class Gateway:
             await began.whole(_json(json.dumps(told).encode()))
         elif path == "/iemas/v1/defaults":
             _check_method(method, "GET", "HEAD")
-            door.key(headers)
+            await self._key(door, headers)
             await began.whole(_json(door.published()))
         elif self._admin is not None and path in self._admin.paths:
-            if door.keys and path not in self._admin.open:
-                door.key(headers)
+            if path not in self._admin.open:
+                await self._key(door, headers)
             await self._admin(scope, receive, began.handed_over())
         else:
             raise unknown_path(path[:200])
+
+    async def _key(self, door: Door, headers: Headers) -> Client | None:
+        """Whose request it is; one of the books that was made just now is looked up."""
+        if self._keyring is None:
+            return door.key(headers)
+        try:
+            return door.key(headers, self._keyring.keys)
+        except Problem:
+            if not given_key(headers).startswith(PREFIX):
+                raise
+            await self._keyring.refresh()
+            return door.key(headers, self._keyring.keys)
 
     async def _until_gone(self, asked: Asked, limits: Limits, receive: Receive, began: "_Began") -> None:
         """Serve a request for as long as its client listens."""
@@ -288,6 +319,17 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return
+
+
+def _most_tokens(asked: Asked, raw: bytes) -> int:
+    """What a request may come to at most, if a token has four bytes."""
+    return len(raw) // 4 + 1 + (asked.max_tokens or 0) * asked.body.n * asked.body.prompts
+
+
+def _tokens(receipt: Mapping[str, object] | None) -> int:
+    """What it came to; nothing, if it was not served."""
+    told = (receipt or {}).get("tokens")
+    return int(told["prompt"]) + int(told["output"]) if isinstance(told, dict) else 0
 
 
 def _check_headers(scope: Scope, limits: Limits) -> None:

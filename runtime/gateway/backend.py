@@ -22,6 +22,7 @@ class Asked:
         max_tokens: the bound on each answer's tokens, the operator's where the client gave none; None where the answer
             has no tokens, as embeddings have none.
         headers: those of the client's that an engine may see.
+        key: the name of its key, where the books hold it and count what it spends.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Asked:
     stated: Stated
     max_tokens: int | None
     headers: Mapping[str, str]
+    key: str | None = None
 
     def bytes_for(self, model: str | None) -> bytes:
         """The body for an engine that calls the model so."""

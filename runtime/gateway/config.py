@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
 
 from prediction import TokenPrices
+from runtime.accounts.names import is_url
 from runtime.gateway.preferences import Defaults
 from runtime.rounds.records import RoundRules
 
@@ -35,6 +36,14 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,6
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$")]
 Written = Annotated[str, StringConstraints(min_length=1)]
 Location = Annotated[Path, AfterValidator(_from_file)]
+
+
+def _books(books: str, info: ValidationInfo) -> str:
+    """A URL of PostgreSQL as it stands, anything else as a path."""
+    return books if is_url(books) else str(_from_file(Path(books), info))
+
+
+Books = Annotated[str, StringConstraints(min_length=1), AfterValidator(_books)]
 
 
 class Section(BaseModel):
@@ -160,12 +169,31 @@ class Key(Section):
         return self.account or self.name
 
 
+class AdminDoor(Section):
+    """Where the admin API listens, and the key that opens it."""
+
+    host: Written = Field(default="127.0.0.1", examples=['"127.0.0.1"'])
+    port: Port = Field(examples=["8081"])
+    key: Secret = Field(examples=['{ env = "IEMAS_ADMIN_KEY" }'])
+
+
 class Server(Section):
     """Where clients find us, and where the books are."""
 
     host: Written = Field(default="127.0.0.1", examples=['"127.0.0.1"'])
     port: Port = Field(default=8080, examples=["8080"])
-    ledger: Location = Field(default=Path("iemas.db"), validate_default=True, examples=['"iemas.db"'])
+    ledger: Books = Field(
+        default="iemas.db", validate_default=True, examples=['"iemas.db"'], description="a file, or postgresql://..."
+    )
+    survives: Literal["process", "machine"] | None = Field(
+        default=None, examples=['"machine"'], description="the end of what entries in the books survive"
+    )
+    accounts: bool = Field(default=False, strict=True, examples=["true"], description="take keys of the books too")
+    admin: AdminDoor | None = Field(
+        default=None,
+        examples=['{ port = 8081, key = { env = "IEMAS_ADMIN_KEY" } }'],
+        description="accounts and keys over HTTP",
+    )
 
 
 class Limits(Section):

@@ -6,10 +6,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from mechanisms import MechanismError, find_mechanism
 from mechanisms.catalogue import find_settlement
+from runtime.accounts.names import is_url, shown
 from runtime.gateway.config import Agent, Fleet, Secret
 
 #: The name that stands for every agent.
@@ -76,9 +78,17 @@ def quoted(key: str) -> str:
 
 def _bind(fleet: Fleet) -> Iterator[Fault]:
     host, ledger = fleet.server.host, fleet.server.ledger
-    if not is_loopback(host) and not fleet.keys:
+    if not is_loopback(host) and not (fleet.keys or fleet.server.accounts):
         yield Fault("server.host", 'everybody could ask there; add [[keys]], or listen on "127.0.0.1"', host)
-    if ledger.is_dir():
+    if fleet.server.admin is not None:
+        yield from _secret(fleet.server.admin.key, "server.admin.key")
+        if fleet.server.admin.port == fleet.server.port:
+            why = "clients come in there; choose a port of its own"
+            yield Fault("server.admin.port", why, fleet.server.port)
+    if is_url(ledger):
+        if shown(ledger) != ledger or "password=" in str(ledger):
+            yield Fault("server.ledger", "it holds a password; leave it to PGPASSWORD, or to ~/.pgpass")
+    elif Path(ledger).is_dir():
         yield Fault("server.ledger", "that is a folder; name a file in it", str(ledger))
 
 

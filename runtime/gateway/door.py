@@ -1,15 +1,16 @@
 """Who comes in: a key becomes a bidder, a body within the operator's limits a request."""
 
-import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
 
+from runtime.accounts.names import digest_of
 from runtime.errors import ServingError
 from runtime.gateway.backend import Asked
-from runtime.gateway.config import Fleet, Key, Limits
+from runtime.gateway.clients import Client, found
+from runtime.gateway.config import Fleet, Limits
 from runtime.gateway.fleet_file import read_secret
 from runtime.gateway.models import Models
 from runtime.gateway.preferences import Defaults, state
@@ -37,7 +38,7 @@ class Door:
     models: Models
     defaults: Defaults
     limits: Limits
-    keys: Mapping[bytes, Key]
+    keys: Mapping[bytes, Client]
 
     @classmethod
     def of(cls, fleet: Fleet) -> "Door":
@@ -46,35 +47,38 @@ class Door:
         Raises:
             ServingError: a key is not where the file says, or two entries hold the same.
         """
-        keys: dict[bytes, Key] = {}
+        keys: dict[bytes, Client] = {}
         for i, key in enumerate(fleet.keys):
-            digest = _digest(read_secret(key.key, f"keys[{i}].key"))
+            digest = digest_of(read_secret(key.key, f"keys[{i}].key"))
             if digest in keys:
                 raise ServingError(f"keys[{i}].key: it is the key of {keys[digest].name} too; give one of its own")
-            keys[digest] = key
+            keys[digest] = Client(key.name, key.bidder, digest, key.preferences.figures())
         return cls(Models.of(fleet, int(time.time())), fleet.defaults(), fleet.limits, keys)
 
-    def key(self, headers: Headers) -> Key | None:
+    def key(self, headers: Headers, stored: Mapping[bytes, Client] | None = None) -> Client | None:
         """Whose request it is; None where the gateway has no keys.
+
+        Args:
+            headers: of the request.
+            stored: keys beside the file's; None where there are none to be.
 
         Raises:
             Problem: 401.
         """
-        if not self.keys:
+        if not self.keys and stored is None:
             return None
-        given = [text for name, text in headers if name == "authorization"]
-        scheme, _, key = (given[0] if len(given) == 1 else "").partition(" ")
-        found = self.keys.get(_digest(key.strip())) if scheme.lower() == "bearer" else None
-        if found is None:
+        digest = digest_of(given_key(headers))
+        client = found(self.keys, digest) or found(stored or {}, digest)
+        if client is None:
             raise unauthorised()
-        return found
+        return client
 
     def published(self) -> bytes:
         """The body of GET /iemas/v1/defaults: what a request is worth here of which nobody says it."""
         said = {"preferences": dict(self.defaults.default), "service_tiers": dict(self.defaults.tiers)}
         return json.dumps(said, separators=(",", ":")).encode()
 
-    def admit(self, path: str, headers: Headers, raw: bytes, key: Key | None) -> Asked:
+    def admit(self, path: str, headers: Headers, raw: bytes, key: Client | None) -> Asked:
         """A request, or why it is none.
 
         Raises:
@@ -88,7 +92,7 @@ class Door:
         max_tokens = self.limits.default_max_tokens if body.max_tokens is None else body.max_tokens
         if max_tokens > self.limits.max_tokens and not embeds:
             raise invalid(f"max_tokens is {max_tokens}; ask for at most {self.limits.max_tokens}", "max_tokens")
-        own = None if key is None else key.preferences.figures()
+        own = None if key is None else key.figures
         return Asked(
             id=f"req-{token_hex(12)}",
             bidder=LOCAL if key is None else key.bidder,
@@ -98,6 +102,7 @@ class Door:
             stated=state(body.iemas, headers, body.service_tier, self.defaults, own),
             max_tokens=None if embeds else max_tokens,
             headers={name: text for name, text in headers if name in _PASSED},
+            key=None if key is None or key.known is None else key.name,
         )
 
 
@@ -108,7 +113,7 @@ class Inside:
         self.requests = 0
         self._by_key: dict[str, int] = {}
 
-    def enter(self, key: Key | None, limits: Limits) -> "_Place":
+    def enter(self, key: Client | None, limits: Limits) -> "_Place":
         """A place inside.
 
         Raises:
@@ -116,6 +121,8 @@ class Inside:
         """
         name = "" if key is None else key.name
         of_key = limits.requests if key is None else limits.requests_per_key
+        if key is not None and key.known is not None and key.known.concurrency is not None:
+            of_key = min(of_key, key.known.concurrency)
         if self.requests >= limits.requests or self._by_key.get(name, 0) >= of_key:
             raise queue_full()
         self.requests += 1
@@ -141,5 +148,8 @@ class _Place:
         self._inside.leave(self._name)
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+def given_key(headers: Headers) -> str:
+    """The key that a request brings, "" if none."""
+    given = [text for name, text in headers if name == "authorization"]
+    scheme, _, key = (given[0] if len(given) == 1 else "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""

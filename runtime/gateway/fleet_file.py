@@ -106,6 +106,8 @@ def read_secret(secret: Secret, path: str) -> str:
 def secrets_of(fleet: Fleet) -> dict[str, Secret]:
     """Where every key of the file lies, by its place in the file."""
     own = {f"keys[{i}].key": key.key for i, key in enumerate(fleet.keys)}
+    if fleet.server.admin is not None:
+        own["server.admin.key"] = fleet.server.admin.key
     return {f"agents[{i}].key": agent.key for i, agent in enumerate(fleet.agents) if agent.key is not None} | own
 
 

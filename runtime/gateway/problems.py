@@ -14,6 +14,7 @@ from runtime.errors import (
     Busy,
     EngineError,
     FailedEverywhereError,
+    InsufficientError,
     LedgerBusyError,
     LedgerError,
     RequestError,
@@ -133,6 +134,11 @@ def queue_full(retry_after_s: float = 1.0) -> Problem:
     return Problem(429, message, "queue_full", "rate_limit_error", retry=True, retry_after_s=retry_after_s)
 
 
+def rate_limited(message: str, retry_after_s: float) -> Problem:
+    """429: the key has used what it may in this time."""
+    return Problem(429, message, "rate_limit_exceeded", "rate_limit_error", retry=True, retry_after_s=retry_after_s)
+
+
 def insufficient_quota(message: str) -> Problem:
     """429: the account's free balance does not cover the reported value; waiting does not help."""
     return Problem(429, message, "insufficient_quota", "insufficient_quota")
@@ -173,6 +179,8 @@ def problem_of(outcome: BaseException | Declined) -> Problem:
             return no_room("every agent that could serve this is busy", outcome.retry_after_s)
         case LedgerBusyError():
             return no_room("the books cannot be written just now")
+        case InsufficientError():
+            return insufficient_quota("the account has too little left for what this would cost; it needs more credit")
         case LedgerError():
             return Problem(409, str(outcome), "conflict")
         case FailedEverywhereError():

@@ -23,6 +23,7 @@ from runtime.gateway.config import Fleet
 from runtime.gateway.door import Door
 from runtime.gateway.engines import make_engine
 from runtime.gateway.fleet_file import load_fleet
+from runtime.gateway.office import Office
 from runtime.gateway.reload import changes
 from runtime.gateway.serving import Serving
 
@@ -107,6 +108,7 @@ async def run_gateway(
     ready: Callable[[str], None] = lambda url: None,
     load: Callable[[Path], Fleet] = load_fleet,
     make: Callable[[Fleet, int], Engine] = make_engine,
+    office: Office | None = None,
 ) -> None:
     """Start engines, serve until told to stop, and stop every engine that was started.
 
@@ -117,6 +119,7 @@ async def run_gateway(
         ready: told the address once requests are taken.
         load: reads and checks a file.
         make: the engine of an agent that comes later, by its number in the file.
+        office: the admin API, on a port of its own.
 
     Raises:
         EngineError: an engine does not come up.
@@ -152,6 +155,8 @@ async def run_gateway(
         async with running(engines):
             await serving.start()
             breaking = asyncio.create_task(_break_off(stopping, serving))
+            tended = (serving, gateway) if office is None else (serving, gateway, office)
+            tending = [asyncio.create_task(each.tend(), name="tend") for each in tended]
             try:
                 host, port = bound.getsockname()[:2]
                 serve = asyncio.create_task(server.serve(sockets=[bound]))
@@ -161,8 +166,9 @@ async def run_gateway(
                 ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
                 await serve
             finally:
-                breaking.cancel()
-                await asyncio.gather(breaking, reloading.end(), return_exceptions=True)
+                for beside in (breaking, *tending):
+                    beside.cancel()
+                await asyncio.gather(breaking, *tending, reloading.end(), return_exceptions=True)
                 await serving.stop()
     finally:
         for number in handlers:

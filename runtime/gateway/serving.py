@@ -9,7 +9,7 @@ from mechanisms.settlement import Settlement
 from runtime.accounts.ledger import Ledger
 from runtime.engines.call import Call, View
 from runtime.engines.engine import Engine, Request
-from runtime.errors import Refused
+from runtime.errors import LedgerError, Refused
 from runtime.events import Declined, Subscriber
 from runtime.gateway.backend import Answer, Asked
 from runtime.gateway.config import Fleet
@@ -23,6 +23,9 @@ from runtime.policies.policy import Policy
 from runtime.rounds.relay import Live, Relayed
 
 _log = logging.getLogger(__name__)
+
+#: Seconds between looks for what processes held that have ended.
+_TEND_S = 5.0
 
 
 class Serving:
@@ -52,6 +55,7 @@ class Serving:
         on_error: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
         self.fleet = fleet
+        self.ledger = ledger or Ledger()
         self.receipts = Receipts()
         self._expect = expect
         #: Agents by the house's numbers; those of the file by its own.
@@ -68,7 +72,7 @@ class Serving:
             policy,
             hubs=[[numbers[name] for name in names] for names in fleet.hubs.values()],
             assign=ASSIGNMENTS[fleet.rounds.assign],
-            ledger=ledger,
+            ledger=self.ledger,
             subscribers=[self.receipts.notice, *subscribers],
             rounds=fleet.rounds.rules(gathers=getattr(policy(), "gathers", True)),
             settlement=settlement,
@@ -153,6 +157,17 @@ class Serving:
         self._models = [info.model for info in self.house.infos]
         self._adapters = [frozenset(info.adapters) for info in self.house.infos]
 
+    async def tend(self) -> None:
+        """Release what processes held that have ended: this gateway's last run, or another on the same books."""
+        while True:
+            try:
+                count = await asyncio.to_thread(self.ledger.recover) if self.ledger.waits else self.ledger.recover()
+                if count:
+                    _log.warning("released %d charges of processes that have ended", count)
+            except LedgerError as error:
+                _log.warning("what ended processes held is looked for again later: %s", error)
+            await asyncio.sleep(_TEND_S)
+
     def ready(self) -> bool:
         """Whether an agent is in the market."""
         return any(self.house.alive())
@@ -167,7 +182,15 @@ class Serving:
         agents = tuple(sorted(self._numbers[j] for j in asked.agents))
         adapter = body.model if all(body.model in self._adapters[j] for j in agents) else ""
         relayed = Relayed(
-            Request(asked.id, asked.bidder, (), asked.max_tokens or 1, stream=body.stream, choices=_choices(asked)),
+            Request(
+                asked.id,
+                asked.bidder,
+                (),
+                asked.max_tokens or 1,
+                stream=body.stream,
+                choices=_choices(asked),
+                key=asked.key,
+            ),
             agents,
             pieces(body, adapter),
             answered(body),

@@ -102,7 +102,9 @@ class Dispatcher:
         request = placed.waiting.offer.request
         name = self._agents[placed.agent].name
         placed.alone = bool(placed.waiting.errors) and not self._again(placed.waiting, 1)
-        placed.hold = self._books.hold(request.id, bidder=request.bidder, agent=name, charge=placed.charge)
+        placed.hold = self._books.hold(
+            request.id, bidder=request.bidder, agent=name, charge=placed.charge, key=request.key
+        )
         if placed.hold.error is not None:
             raise placed.hold.error
         placed.hold.told = partial(self._held, placed)

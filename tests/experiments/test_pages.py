@@ -101,3 +101,11 @@ def test_the_page_on_policies_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         done = CliRunner().invoke(app, [*arguments, *small])
         assert done.exit_code == 0, done.output
         assert ("cheap-enough" in done.output or "my_router:Cheap" in done.output) == ("CheapEnough" in command)
+
+
+def test_every_promise_about_money_names_a_test_that_is_there() -> None:
+    page = (DOCS / "money.md").read_text()
+    tests = "".join(file.read_text() for file in (DOCS.parent / "tests").rglob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", page))
+    assert len(named) > 15
+    assert [name for name in sorted(named) if f"def {name}(" not in tests] == []

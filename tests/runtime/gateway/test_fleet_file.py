@@ -35,7 +35,7 @@ def test_the_documented_example_is_a_fleet() -> None:
     shown = load_fleet(DOCS / "fleet.toml")
     assert [agent.name for agent in shown.agents] == ["small", "small-2", "big"]
     assert shown.keys[0].bidder == "alice" and shown.keys[1].bidder == "bob"
-    assert shown.keys[1].key.file == DOCS / "keys" / "bob" and shown.server.ledger == DOCS / "iemas.db"
+    assert shown.keys[1].key.file == DOCS / "keys" / "bob" and shown.server.ledger == str(DOCS / "iemas.db")
 
 
 def test_the_example_shows_the_defaults_it_says_it_shows() -> None:
@@ -106,6 +106,10 @@ def test_a_fleet_is_what_the_router_takes() -> None:
         ({"pools": {"auto": ["big"]}}, 'pools.auto = ["big"]: `auto` is every agent already; choose another name'),
         ({"server": {"host": "0.0.0.0"}}, 'server.host = "0.0.0.0": everybody could ask there; add [[keys]], '
          'or listen on "127.0.0.1"'),
+        (
+            {"server": {"ledger": "postgresql://u:p@h/db"}},
+            "server.ledger: it holds a password; leave it to PGPASSWORD, or to ~/.pgpass",
+        ),
         ({"server": {"ledger": "/"}}, 'server.ledger = "/": that is a folder; name a file in it'),
         ({"limits": {"max_tokens": 10}}, "limits.default_max_tokens = 1024: more than limits.max_tokens = 10; "
          "lower it, or raise max_tokens"),

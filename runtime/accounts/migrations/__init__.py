@@ -1,0 +1,1 @@
+"""The tables as they were and are, one revision after the other; `runtime.accounts.migrating` runs them."""
