@@ -78,6 +78,9 @@ def states(url: str, key: str | None) -> Iterator[dict[str, Any]]:
             for kind, said in _events(answer.iter_bytes()):
                 points = said["history"] if kind == "hello" else [*points, said["point"]][-300:]
                 yield {"points": points, "agents": said["agents"], "totals": said["totals"]}
+    except StudyError:
+        # It is a ValueError too, and says what is wrong already.
+        raise
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise StudyError(f"{url} cannot be reached: {str(error) or type(error).__name__}") from None
     except (ValueError, KeyError) as error:

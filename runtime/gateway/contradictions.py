@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from mechanisms import MechanismError, find_mechanism
 from mechanisms.catalogue import find_settlement
 from runtime.accounts.names import is_url, shown
+from runtime.engines.simulated.step_time import calibration
+from runtime.errors import ServingError
 from runtime.gateway.config import Agent, Fleet, Secret
 
 #: The name that stands for every agent.
@@ -148,6 +150,10 @@ def _simulated(agent: Agent, at: str) -> Iterator[Fault]:
             yield Fault(f"{at}.{name}", "a simulated engine has none; leave this out, or `simulated`")
     if not agent.serves:
         yield Fault(f"{at}.serves", 'missing; add serves = ["NAME"], by which clients ask for it')
+    try:
+        calibration(agent.simulated or "")
+    except ServingError as error:
+        yield Fault(f"{at}.simulated", str(error), agent.simulated)
 
 
 def _kv_events(agent: Agent, at: str) -> Iterator[Fault]:

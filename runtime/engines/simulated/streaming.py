@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
@@ -43,6 +44,8 @@ class SimulatedAnswer:
         self.headers: Mapping[str, str] = {"content-type": kind}
         self._call, self._name, self._sequences, self._pieces = call, name, sequences, pieces
         self._began_s, self._deadline_s, self._forget = began_s, deadline_s, forget
+        #: As OpenAI has it, in Unix time; the loop's clock may be virtual.
+        self._created = int(time.time())
         self._events: deque[bytes] = deque()
         self._news = asyncio.Event()
         self._closed = self._sent = False
@@ -166,7 +169,7 @@ class SimulatedAnswer:
         self._events.append(b"data: " + _compact({**self._frame("chat.completion.chunk"), **fields}) + b"\n\n")
 
     def _frame(self, kind: str) -> dict[str, Any]:
-        created = int(self._began_s)
+        created = self._created
         return {"id": f"chatcmpl-{self._call.id}", "object": kind, "created": created, "model": self._call.view.model}
 
     def _body(self) -> dict[str, Any]:

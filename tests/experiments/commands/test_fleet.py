@@ -82,3 +82,9 @@ def test_no_file_is_one_line(tmp_path: Path) -> None:
 
 def test_help_shows_an_example() -> None:
     assert "iemas fleet check fleet.toml" in RUN.invoke(app, ["fleet", "check", "--help"]).stdout
+
+
+def test_a_calibration_that_does_not_exist_is_found_before_anything_starts(tmp_path: Path) -> None:
+    text = '[[agents]]\nname = "a"\nsimulated = "gpt"\nserves = ["x"]\nprices = { fresh = 1, cached = 1, output = 1 }\n'
+    result = RUN.invoke(app, ["fleet", "check", write(tmp_path, text)])
+    assert result.exit_code == 2 and "agents[0].simulated" in result.stderr and "smollm2-135m-cpu" in result.stderr
