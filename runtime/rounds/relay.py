@@ -90,6 +90,7 @@ class Live:
         self._size = 0
         self._over = False
         self._error: BaseException | None = None
+        self._dropped: Broken | None = None
         #: The reader, or the dispatcher that waits for it to catch up.
         self._waiter: asyncio.Future[None] | None = None
 
@@ -136,8 +137,8 @@ class Live:
     async def __anext__(self) -> bytes:
         while not self._events:
             if self._over:
-                error, self._error = self._error, None
-                if error is None or self.hung_up:
+                error, self._error, self._dropped = self._error or self._dropped, None, None
+                if error is None:
                     raise StopAsyncIteration
                 raise error
             await self._wait()
@@ -187,6 +188,8 @@ class Live:
                     await self._wait()
         except TimeoutError:
             self.hung_up = True
+            # It may read on one day, and must not take what it has for the whole.
+            self._dropped = Broken("the answer was not read for too long, and is cut off here")
             raise HungUp from None
 
     def _tell(self) -> None:

@@ -287,3 +287,21 @@ def test_an_answer_far_ahead_of_its_reader_waits_and_can_be_left(monkeypatch: py
     (whole, rest), router = route(story, policy, [sound(), sound("b")])
     assert len(whole) == len(rest) and rest[-1] == whole[-1]
     assert ended(policy) == ["Served", "Served", "Abandoned"] and router.ledger.held() == 0
+
+
+def test_who_does_not_read_for_too_long_is_cut_off_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.rounds.relay._AHEAD_BYTES", 300)
+    policy = Fixed(0)
+
+    async def story(router: Router) -> Any:
+        live = await opened(router, "r", agents=[0])
+        await read(await opened(router, "next", agents=[0]))
+        events = [await anext(live)]
+        with pytest.raises(Broken, match="not read for too long"):
+            events += [event async for event in live]
+        return events
+
+    _, router = route(story, policy, [sound(), sound("b")], slots=1)
+    # The slow one paid, gave its place to the next, and did not take what it had for the whole.
+    assert ended(policy)[0] == "Abandoned"
+    assert router.ledger.held() == 0
