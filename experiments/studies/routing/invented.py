@@ -1,25 +1,15 @@
 """Invented tables: models whose chances depend on the topic, and users who have a taste; vectors without an embedder."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.answers import AnswerTable
 from experiments.errors import StudyError
 from experiments.routers.learned.router import Floats, Vectors, chances
+from experiments.studies.routing.comparison import Asked, Case
 
 #: Log-odds by which topics move a model, and users.
 _TOPIC, _TASTE = 1.3, 1.3
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Asked:
-    """Questions with their (Q, D) vectors, what every model scored on them, and who asked each."""
-
-    vectors: Vectors
-    table: AnswerTable
-    users: tuple[str, ...]
 
 
 def invented(
@@ -31,7 +21,7 @@ def invented(
     users: int = 0,
     size: int = 64,
     seed: int = 0,
-) -> tuple[Asked, Asked]:
+) -> Case:
     """Questions to learn from, scored 0 or 1 by draw, and questions to be judged by, scored by the chance itself.
 
     Args:
@@ -58,8 +48,8 @@ def invented(
     drawn = (rng.random(chance.shape) < chance).astype(np.float64)
     rows = np.arange(count)
     return (
-        _asked(rows[:training], vectors, drawn, topic, user),
-        _asked(rows[training:], vectors, chance, topic, user),
+        _asked(rows[:training], vectors, drawn, topic, user, seed, users),
+        _asked(rows[training:], vectors, chance, topic, user, seed, users),
     )
 
 
@@ -69,13 +59,15 @@ def _asked(
     scores: Floats,
     topic: NDArray[np.int64],
     user: NDArray[np.int64],
+    seed: int,
+    users: int,
 ) -> Asked:
     table = AnswerTable(
         title="invented",
-        questions=tuple(f"question {k} on topic {topic[k]}" for k in rows),
+        questions=tuple(f"world {seed}, question {k}" for k in rows),
         models=tuple(f"model-{k}" for k in range(scores.shape[1])),
         scores=scores[rows],
         topics=tuple(f"topic {topic[k]}" for k in rows),
         measured="Nothing was: topics, users and chances are drawn.",
     )
-    return Asked(vectors[rows], table, tuple(f"user-{user[k]:02d}" for k in rows))
+    return Asked(vectors[rows], table, tuple(f"user-{user[k]}" for k in rows) if users else None)
