@@ -18,9 +18,14 @@ from experiments.data import Corpus, conversation, gold_replies
 from experiments.data.scoring import answer_quality
 from experiments.errors import DatasetError
 from runtime import Engine, Message, Request, RequestError
+from runtime.errors import Refused
 
 Progress = Callable[[int, int], None]
 """Called with the questions that are recorded, and with all there are."""
+
+
+#: HTTP statuses that say something of one question; a wrong key or an unknown model concerns them all.
+_OF_THE_QUESTION = (400, 413, 422)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +152,9 @@ class AnswerFile:
             raise DatasetError(f"{self.path}, line 1 is no header of {FORMAT}; name another file")
         for key in header:
             if found.get(key) != header[key]:
+                before, now = (str(each.get(key))[:200] for each in (found, header))
                 raise DatasetError(
-                    f"{self.path}, line 1: {key} is {str(found.get(key))[:200]}, and would be {str(header[key])[:200]}; "
+                    f"{self.path}, line 1: {key} is {before}, and would be {now}; "
                     "name another file, or ask as it was asked"
                 )
 
@@ -169,6 +175,7 @@ async def record_answers(
 
     Raises:
         EngineError: an engine fails.
+        Refused: an engine refuses not the question but whoever asks, or the model.
         DatasetError: the file cannot be written.
     """
     missing = [question for question in questions if question.id not in file.done]
@@ -178,7 +185,9 @@ async def record_answers(
     async def ask(question: GradedQuestion) -> dict[str, object] | str:
         async with gate:
             answers = await asyncio.gather(*(_answer(engine, question, max_tokens) for engine in engines))
-        refused = [f"{model}: {answer}" for model, answer in zip(models, answers, strict=True) if isinstance(answer, str)]
+        refused = [
+            f"{model}: {answer}" for model, answer in zip(models, answers, strict=True) if isinstance(answer, str)
+        ]
         if refused:
             return f"{question.id} is left out, refused by {'; '.join(refused)}"
         return {
@@ -210,6 +219,8 @@ async def _answer(engine: Engine, question: GradedQuestion, max_tokens: int) -> 
     try:
         completion = await engine.generate(request)
     except RequestError as error:
+        if isinstance(error, Refused) and error.status not in _OF_THE_QUESTION:
+            raise
         return str(error)
     score = answer_quality(completion.text, question.answers)
     return {

@@ -76,7 +76,7 @@ def _read(path: Path, content: bytes) -> AnswerTable:
         scores,  # type: ignore[arg-type]
         read_prices(prices, models) if priced else None,  # type: ignore[arg-type]
         topics=() if None in topics else tuple(f"cluster {topic}" for topic in topics),
-        measured="by the authors of LLMRouter: right or wrong, or a share of right, as each question's benchmark has it; "
+        measured="by the authors of LLMRouter: right or wrong, or a share, as each question's benchmark has it; "
         + (f"list prices of {PRICES}" if priced else f"no prices: {PRICES} is not beside the file"),
     )
 

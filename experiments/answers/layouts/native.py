@@ -10,7 +10,6 @@ left out. So may either count of tokens, in all answers of a file or in none.
 """
 
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -53,12 +52,14 @@ def write_answers(table: AnswerTable, path: str | Path) -> Path:
     """
     path = Path(path)
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".answers-", delete=False) as to:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=".answers-", delete=False
+        ) as to:
             try:
                 for line in _lines(table):
                     to.write(json.dumps(line, ensure_ascii=False) + "\n")
                 to.flush()
-                os.replace(to.name, path)
+                Path(to.name).replace(path)
             except BaseException:
                 Path(to.name).unlink(missing_ok=True)
                 raise
