@@ -121,6 +121,7 @@ class AtTimes:
     times: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "times", tuple(map(float, self.times)))
         before = 0.0
         for k, time in enumerate(self.times):
             if not isfinite(time) or time < before:
@@ -133,7 +134,7 @@ class AtTimes:
             raise StudyError(
                 f"{count} starts are asked for, and {len(self.times)} times given; give more, or ask fewer"
             )
-        return tuple(self.times[:count])
+        return self.times[:count]
 
 
 def _checked(count: int) -> int:

@@ -2,17 +2,21 @@
 
 import json
 import pickle
+import re
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import polars
 import pytest
 
 from experiments.answers import AnswerTable, load_answers, write_answers
 from experiments.answers.layouts.reading import CREDITS_PER_DOLLAR
+from experiments.answers.loading import SHIPPED
 from experiments.errors import DatasetError
 from experiments.files import tokens_of
 
+DOCS = Path(__file__).parents[3] / "docs"
 LLMROUTER = [
     {"question": "One?", "scores": {"b": 1.0, "a": 0.0}, "cluster_id": 0},
     {"question": "Two?", "scores": {"a": 1.0, "b": 0.25}, "cluster_id": 2},
@@ -281,6 +285,21 @@ def test_a_broken_line_of_ours_says_which(records: list[dict[str, object]], said
     with pytest.raises(DatasetError, match=said) as caught:
         load_answers(lines(tmp_path, records))
     assert "mine.jsonl" in str(caught.value)
+
+
+def test_the_schema_is_that_of_the_loader(tmp_path: Path) -> None:
+    schema = json.loads((DOCS / "answers.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    [page] = re.findall(r"```jsonl\n(.*?)```", (DOCS / "data.md").read_text(), re.DOTALL)
+    for content in (page, SHIPPED.read_text(), "".join(json.dumps(each) + "\n" for each in NATIVE)):
+        path = tmp_path / "mine.jsonl"
+        path.write_text(content)
+        assert len(load_answers(path).questions) == content.count("\n") - 1
+        for line in content.splitlines():
+            jsonschema.validate(json.loads(line), schema)
+    for wrong in ({"question": "?", "answers": {"a": {"score": 2}}}, {"answers": {"a": {"score": 1}}}, {"models": []}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, schema)
 
 
 def test_what_is_no_table_is_refused_by_name(tmp_path: Path) -> None:

@@ -1,16 +1,23 @@
 """`iemas record answers`, as a user types it, against a server that speaks OpenAI's API."""
 
 import json
+import re
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from experiments.answers import load_answers
 from experiments.cli import app
+from experiments.commands.record import app as record
 from experiments.errors import DatasetError
 
 
@@ -19,6 +26,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     asked: list[str]
+    slow_s = 0.0
 
     def do_GET(self) -> None:
         self._send(200, {"object": "list", "data": [{"id": name, "object": "model"} for name in ("small", "large")]})
@@ -26,6 +34,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.asked.append(f"{body['model']} {self.headers.get('Authorization')}")
+        time.sleep(self.slow_s)
         text = body["messages"][-1]["content"] if body["model"] == "large" else "hm"
         usage = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
         message = {"role": "assistant", "content": text}
@@ -54,9 +63,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[tuple[str, list[str]]]:
+def server(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[str]]]:
     asked: list[str] = []
-    handler = type("Handler", (Handler,), {"asked": asked})
+    handler = type("Handler", (Handler,), {"asked": asked, "slow_s": getattr(request, "param", 0.0)})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         running.daemon_threads = True
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
@@ -96,6 +105,22 @@ def test_two_models_of_one_server_and_again(
     assert isinstance(other.exception, DatasetError) and "name another file" in str(other.exception)
 
 
+@pytest.mark.parametrize("server", [0.05], indirect=True)
+def test_ctrl_c_keeps_what_was_answered(server: tuple[str, list[str]], tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    asks = ["record", "answers", "--url", server[0], "--at-once", "1", "--out", str(out)]
+    program = [sys.executable, "-c", "from experiments.cli import main; main()", *asks]
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and (not out.exists() or out.read_text().count("\n") < 4):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    kept = len(load_answers(out).questions)
+    assert 3 <= kept < 117 and f"keeps {kept} of 117 questions" in errors
+    assert "Traceback" not in errors
+
+
 def test_a_server_alone_is_named_after_its_address(server: tuple[str, list[str]], tmp_path: Path) -> None:
     done = run("--url", server[0], "--out", str(tmp_path / "out.jsonl"))
     assert done.exit_code == 0, done.output
@@ -127,6 +152,15 @@ def test_ungraded_dialogues_are_refused(tmp_path: Path) -> None:
 
 def test_the_help_has_an_example() -> None:
     assert "Example: iemas record answers" in " ".join(run("--help").output.split())
+
+
+def test_the_page_on_data_names_options_that_there_are() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
+    commands = re.findall(r"^iemas record answers (.*)$", page, re.MULTILINE)
+    options = {name for command in commands for name in re.findall(r"--[\w-]+", command)}
+    [command] = get_command(record).commands.values()  # type: ignore[attr-defined]
+    known = {name for each in command.params for name in each.opts}
+    assert len(commands) == 2 and options <= known
 
 
 @pytest.mark.vllm
