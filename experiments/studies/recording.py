@@ -99,7 +99,7 @@ class AnswerFile:
         self.path = path
         self.done: set[str] = set()
         try:
-            self._file: IO[str] = path.open("a+", encoding="utf-8", newline="\n")
+            self._file: IO[bytes] = path.open("ab+")
         except OSError as error:
             raise DatasetError(f"cannot write {path} ({error.strerror}); name another file") from error
         try:
@@ -112,7 +112,7 @@ class AnswerFile:
     def add(self, line: dict[str, object]) -> None:
         """Append a line, whole."""
         try:
-            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
             self._file.flush()
         except OSError as error:
             raise DatasetError(f"cannot write {self.path} ({error.strerror}); make room, and run it again") from error
@@ -126,14 +126,14 @@ class AnswerFile:
     def _take_up(self, header: dict[str, object]) -> None:
         self._file.seek(0)
         content = self._file.read()
-        whole = content[: content.rfind("\n") + 1]
+        whole = content[: content.rfind(b"\n") + 1]
         if whole != content:
             # What was killed while it wrote a line has not written it.
-            self._file.truncate(len(whole.encode()))
+            self._file.truncate(len(whole))
         if not whole:
             self.add(header)
             return
-        for number, text in enumerate(whole.split("\n")[:-1], 1):
+        for number, text in enumerate(whole.split(b"\n")[:-1], 1):
             try:
                 line = json.loads(text)
                 if number == 1:
@@ -227,11 +227,12 @@ async def _answer(engine: Engine, question: GradedQuestion, max_tokens: int) -> 
         "score": round(score or 0.0, 6),
         "input_tokens": completion.prompt_tokens,
         "output_tokens": completion.output_tokens,
-        "text": completion.text,
+        # A model may be cut off within a character, and half of one is no text.
+        "text": completion.text.encode(errors="replace").decode(),
     }
 
 
-def _hold(file: IO[str], path: Path) -> None:
+def _hold(file: IO[bytes], path: Path) -> None:
     with suppress(ImportError):
         import fcntl
 

@@ -1,7 +1,7 @@
 """`RequestTrace`: arrivals with the lengths of prompts and answers, and with the blocks that prompts share."""
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +108,7 @@ class RequestTrace:
             found != wanted, f"it has %s blocks of {self.block} tokens, which is not what its prompt fills", found
         )
 
-    def _refuse(self, bad: Mask, why: str, values: NDArray[np.int64] | NDArray[np.floating]) -> None:
+    def _refuse(self, bad: Mask, why: str, values: NDArray[Any]) -> None:
         if bad.any():
             k = int(bad.argmax())
             raise DatasetError(f"{self.title}, request {k}: {why % values[k]}")

@@ -102,6 +102,16 @@ def test_what_is_recorded_is_not_asked_again_and_a_line_cut_short_is(tmp_path: P
     assert _record(path, again) == Recorded(3) and len(again.asked) == 2
 
 
+def test_half_a_character_is_no_text_and_a_file_may_end_in_one(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    _record(path, Fake("a", lambda request: "caf\u00e9 \ud83d"))
+    content = path.read_bytes()
+    assert len(load_answers(path).questions) == 3
+    path.write_bytes(content[: content.rindex("é".encode()) + 1])
+    assert _record(path, Fake("a", lambda request: "caf\u00e9 \ud83d")) == Recorded(3)
+    assert path.read_bytes() == content
+
+
 def test_an_engine_that_dies_leaves_what_was_answered(tmp_path: Path) -> None:
     def dies(request: Request) -> str:
         if request.id == "a/e/0":
@@ -150,6 +160,7 @@ def test_a_question_that_one_engine_refuses_is_left_out_and_a_wrong_key_stops_al
         ('{"format": "iemas-answers/1", "models": ["b"]}\n', r"line 1: models is \['b'\], and would be \['a'\]"),
         ('{"format": "other"}\n', "line 1 is no header"),
         ("nonsense\n", "line 1 is of no recording"),
+        ("\x80nonsense\n", "line 1 is of no recording"),
     ],
 )
 def test_another_file_is_not_gone_on_with(content: str, said: str, tmp_path: Path) -> None:
