@@ -9,7 +9,8 @@ Imports `errors` and `files`.
 
 from experiments.answers.catalogue import TABLES
 from experiments.answers.layouts.native import write_answers
+from experiments.answers.layouts.reading import CREDITS_PER_DOLLAR
 from experiments.answers.loading import load_answers
 from experiments.answers.table import AnswerTable
 
-__all__ = ["TABLES", "AnswerTable", "load_answers", "write_answers"]
+__all__ = ["CREDITS_PER_DOLLAR", "TABLES", "AnswerTable", "load_answers", "write_answers"]

@@ -54,6 +54,10 @@ def answers(
     context_words: Annotated[int | None, typer.Option(min=1, help="Cut contexts to so many words.")] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 32,
     at_once: Annotated[int, typer.Option(min=1, help="Questions that every model has at a time.")] = 4,
+    on: Annotated[
+        str | None,
+        typer.Option(help="What served, for the table to say, such as 'vLLM on a CPU'.  [default: vLLM; servers]"),
+    ] = None,
     out: Annotated[Path, typer.Option(help="File for the answers; those it holds are not asked again.")] = Path(
         "answers.jsonl"
     ),
@@ -89,9 +93,8 @@ def answers(
             raise typer.BadParameter(
                 f"{len(given)} prices for {len(names)} models; give one for each", param_hint="--price"
             )
-        header = recording_header(
-            corpus, names, given or listed, max_tokens, "servers at URLs" if url else "vLLM on this machine"
-        )
+        served = on or ("servers" if url else "vLLM")
+        header = recording_header(corpus, names, given or listed, max_tokens, served)
         file = AnswerFile(out, header)
 
         def count(done: int, total: int) -> None:
@@ -102,7 +105,7 @@ def answers(
         except KeyboardInterrupt:
             bar.stop()
             typer.secho(
-                f"interrupted; {out} keeps {len(file.done)} of {len(questions)} questions, and the same command goes on",
+                f"interrupted; {out} keeps {len(file.done)} of {len(questions)} questions; the same command goes on",
                 fg="yellow",
                 err=True,
             )

@@ -4,9 +4,9 @@
     corpus.title                               # 'data/shipped.json (14 dialogues, 117 turns)'
     conversation(corpus.dialogues[0], 0, [])   # the chat messages of the first turn
 
-`layouts` holds the vocabulary and a module for each format, `loading` recognises it by the content, `catalogue` knows the
-official files and their checksums, `fetch` gets them, `place` finds them, `chats` turns dialogues into chats, `arrivals`
-says when they begin. Imports `files`, and `answers` and `traces` for what it fetches.
+`layouts` holds the vocabulary and a module for each format, `loading` recognises it by the content, `catalogue` knows
+the official files and their checksums, `fetch` gets them, `place` finds them, `chats` turns dialogues into chats,
+`arrivals` says when they begin. Imports `files`, and `answers` and `traces` for what it fetches.
 """
 
 from experiments.data.arrivals import Arrivals, AtTimes, Bursts, Closed, Poisson

@@ -64,8 +64,8 @@ class Bursts:
     """A Poisson process whose rate is high in bursts and low between them.
 
     Bursts and the times between them have exponential lengths of `on_s` and `off_s` on average, so that a share
-    `on_s / (on_s + off_s)` of the time is burst. In it `burst` times `rate` come a second; between bursts so few that the
-    average over a long time is `rate`. The first moment is in a burst as often as any other.
+    `on_s / (on_s + off_s)` of the time is burst. In it `burst` times `rate` come a second; between bursts so few that
+    the average over a long time is `rate`. The first moment is in a burst as often as any other.
     Source: Fischer and Meier-Hellstern, "The Markov-modulated Poisson process (MMPP) cookbook", 1993.
 
     Raises:
@@ -121,6 +121,7 @@ class AtTimes:
     times: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "times", tuple(map(float, self.times)))
         before = 0.0
         for k, time in enumerate(self.times):
             if not isfinite(time) or time < before:
@@ -130,8 +131,10 @@ class AtTimes:
     def starts(self, count: int, seed: int) -> tuple[float, ...]:
         """The first of the given times, whatever the seed; see `Arrivals`."""
         if _checked(count) > len(self.times):
-            raise StudyError(f"{count} starts are asked for, and {len(self.times)} times given; give more, or ask fewer")
-        return tuple(self.times[:count])
+            raise StudyError(
+                f"{count} starts are asked for, and {len(self.times)} times given; give more, or ask fewer"
+            )
+        return self.times[:count]
 
 
 def _checked(count: int) -> int:

@@ -23,7 +23,6 @@ from experiments.errors import DatasetError
 from experiments.files import KnownFile
 from experiments.traces import TRACES
 
-
 _LISTS = "agreeing lists of ParlAI (tasks/*/build.py) and Hugging Face datasets (dataset_infos.json)"
 _COPY = "computed from a copy of the pinned revision, same size as there"
 

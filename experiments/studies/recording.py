@@ -18,9 +18,14 @@ from experiments.data import Corpus, conversation, gold_replies
 from experiments.data.scoring import answer_quality
 from experiments.errors import DatasetError
 from runtime import Engine, Message, Request, RequestError
+from runtime.errors import Refused
 
 Progress = Callable[[int, int], None]
 """Called with the questions that are recorded, and with all there are."""
+
+
+#: HTTP statuses that say something of one question; a wrong key or an unknown model concerns them all.
+_OF_THE_QUESTION = (400, 413, 422)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ class AnswerFile:
         self.path = path
         self.done: set[str] = set()
         try:
-            self._file: IO[str] = path.open("a+", encoding="utf-8", newline="\n")
+            self._file: IO[bytes] = path.open("ab+")
         except OSError as error:
             raise DatasetError(f"cannot write {path} ({error.strerror}); name another file") from error
         try:
@@ -107,7 +112,7 @@ class AnswerFile:
     def add(self, line: dict[str, object]) -> None:
         """Append a line, whole."""
         try:
-            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
             self._file.flush()
         except OSError as error:
             raise DatasetError(f"cannot write {self.path} ({error.strerror}); make room, and run it again") from error
@@ -121,14 +126,14 @@ class AnswerFile:
     def _take_up(self, header: dict[str, object]) -> None:
         self._file.seek(0)
         content = self._file.read()
-        whole = content[: content.rfind("\n") + 1]
+        whole = content[: content.rfind(b"\n") + 1]
         if whole != content:
             # What was killed while it wrote a line has not written it.
-            self._file.truncate(len(whole.encode()))
+            self._file.truncate(len(whole))
         if not whole:
             self.add(header)
             return
-        for number, text in enumerate(whole.split("\n")[:-1], 1):
+        for number, text in enumerate(whole.split(b"\n")[:-1], 1):
             try:
                 line = json.loads(text)
                 if number == 1:
@@ -147,8 +152,9 @@ class AnswerFile:
             raise DatasetError(f"{self.path}, line 1 is no header of {FORMAT}; name another file")
         for key in header:
             if found.get(key) != header[key]:
+                before, now = (str(each.get(key))[:200] for each in (found, header))
                 raise DatasetError(
-                    f"{self.path}, line 1: {key} is {str(found.get(key))[:200]}, and would be {str(header[key])[:200]}; "
+                    f"{self.path}, line 1: {key} is {before}, and would be {now}; "
                     "name another file, or ask as it was asked"
                 )
 
@@ -169,6 +175,7 @@ async def record_answers(
 
     Raises:
         EngineError: an engine fails.
+        Refused: an engine refuses not the question but whoever asks, or the model.
         DatasetError: the file cannot be written.
     """
     missing = [question for question in questions if question.id not in file.done]
@@ -178,7 +185,9 @@ async def record_answers(
     async def ask(question: GradedQuestion) -> dict[str, object] | str:
         async with gate:
             answers = await asyncio.gather(*(_answer(engine, question, max_tokens) for engine in engines))
-        refused = [f"{model}: {answer}" for model, answer in zip(models, answers, strict=True) if isinstance(answer, str)]
+        refused = [
+            f"{model}: {answer}" for model, answer in zip(models, answers, strict=True) if isinstance(answer, str)
+        ]
         if refused:
             return f"{question.id} is left out, refused by {'; '.join(refused)}"
         return {
@@ -210,17 +219,20 @@ async def _answer(engine: Engine, question: GradedQuestion, max_tokens: int) -> 
     try:
         completion = await engine.generate(request)
     except RequestError as error:
+        if isinstance(error, Refused) and error.status not in _OF_THE_QUESTION:
+            raise
         return str(error)
     score = answer_quality(completion.text, question.answers)
     return {
         "score": round(score or 0.0, 6),
         "input_tokens": completion.prompt_tokens,
         "output_tokens": completion.output_tokens,
-        "text": completion.text,
+        # A model may be cut off within a character, and half of one is no text.
+        "text": completion.text.encode(errors="replace").decode(),
     }
 
 
-def _hold(file: IO[str], path: Path) -> None:
+def _hold(file: IO[bytes], path: Path) -> None:
     with suppress(ImportError):
         import fcntl
 

@@ -1,7 +1,7 @@
 """`RequestTrace`: arrivals with the lengths of prompts and answers, and with the blocks that prompts share."""
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,12 +99,16 @@ class RequestTrace:
 
     def _check_blocks(self, blocks: tuple[Ints, ...]) -> None:
         if self.block < 1 or len(blocks) != len(self):
-            raise DatasetError(f"{self.title}: {len(blocks)} lists of blocks of {self.block} tokens for {len(self)} requests")
+            raise DatasetError(
+                f"{self.title}: {len(blocks)} lists of blocks of {self.block} tokens for {len(self)} requests"
+            )
         wanted = -(-self.prompt_tokens // self.block)
         found = np.fromiter(map(len, blocks), np.int64, len(blocks))
-        self._refuse(found != wanted, f"it has %s blocks of {self.block} tokens, which is not what its prompt fills", found)
+        self._refuse(
+            found != wanted, f"it has %s blocks of {self.block} tokens, which is not what its prompt fills", found
+        )
 
-    def _refuse(self, bad: Mask, why: str, values: Floats | Ints) -> None:
+    def _refuse(self, bad: Mask, why: str, values: NDArray[Any]) -> None:
         if bad.any():
             k = int(bad.argmax())
             raise DatasetError(f"{self.title}, request {k}: {why % values[k]}")
@@ -143,10 +147,12 @@ class RequestTrace:
         """
         if not (np.isfinite(rate) and rate > 0):
             raise DatasetError(f"{self.title} cannot arrive {rate:g} times as fast; give a positive number")
-        return self if rate == 1 else replace(self, title=f"{self.title}, {rate:g} times as fast", at_s=self.at_s / rate)
+        return (
+            self if rate == 1 else replace(self, title=f"{self.title}, {rate:g} times as fast", at_s=self.at_s / rate)
+        )
 
     def clipped(self, max_prompt: int) -> Self:
-        """Every prompt cut after `max_prompt` tokens, for engines with a short window; the trace itself if none is longer.
+        """Every prompt cut after `max_prompt` tokens, for short windows; the trace itself if none is longer.
 
         Raises:
             DatasetError: `max_prompt` is below 1.

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from experiments.answers.layouts.reading import (
     AnswersLayout,
     Once,
@@ -73,10 +75,10 @@ def _read(path: Path, content: bytes) -> AnswerTable:
         "",
         tuple(questions),
         models,
-        scores,  # type: ignore[arg-type]
-        read_prices(prices, models) if priced else None,  # type: ignore[arg-type]
+        np.array(scores),
+        np.array(read_prices(prices, models)) if priced else None,
         topics=() if None in topics else tuple(f"cluster {topic}" for topic in topics),
-        measured="by the authors of LLMRouter: right or wrong, or a share of right, as each question's benchmark has it; "
+        measured="by the authors of LLMRouter: right or wrong, or a share, as each question's benchmark has it; "
         + (f"list prices of {PRICES}" if priced else f"no prices: {PRICES} is not beside the file"),
     )
 

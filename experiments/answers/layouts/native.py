@@ -10,13 +10,14 @@ left out. So may either count of tokens, in all answers of a file or in none.
 """
 
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from experiments.answers.layouts.reading import AnswersLayout, Once, as_amount, as_count, as_score, by_model
-from experiments.answers.table import AnswerTable
+from experiments.answers.table import AnswerTable, Floats
 from experiments.errors import DatasetError
 from experiments.files import Record, json_records
 from experiments.files.content import decoded
@@ -29,7 +30,7 @@ _COUNTS = {"input_tokens": "inputs", "output_tokens": "outputs"}
 def header_of(
     models: Sequence[str],
     *,
-    prices: Sequence[Sequence[float]] | None = None,
+    prices: Sequence[Sequence[float]] | Floats | None = None,
     measured: str = "",
     licence: str = "",
     **more: object,
@@ -53,22 +54,19 @@ def write_answers(table: AnswerTable, path: str | Path) -> Path:
     """
     path = Path(path)
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".answers-", delete=False) as to:
-            try:
-                for line in _lines(table):
-                    to.write(json.dumps(line, ensure_ascii=False) + "\n")
-                to.flush()
-                os.replace(to.name, path)
-            except BaseException:
-                Path(to.name).unlink(missing_ok=True)
-                raise
+        # Beside the target, thus on its file system, so that the last step is one atomic rename.
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".answers-") as scratch:
+            part = Path(scratch) / "part"
+            lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in _lines(table))
+            part.write_text("".join(lines), encoding="utf-8", newline="\n")
+            part.replace(path)
     except OSError as error:
         raise DatasetError(f"cannot write {path} ({error.strerror}); name another file") from error
     return path
 
 
 def _lines(table: AnswerTable) -> Iterator[dict[str, object]]:
-    yield header_of(table.models, prices=table.prices, measured=table.measured, licence=table.licence)  # type: ignore[arg-type]
+    yield header_of(table.models, prices=table.prices, measured=table.measured, licence=table.licence)
     counts = {key: getattr(table, name) for key, name in _COUNTS.items() if getattr(table, name) is not None}
     for k, question in enumerate(table.questions):
         answers = {
@@ -123,13 +121,13 @@ def _read(path: Path, content: bytes) -> AnswerTable:
         "",
         tuple(questions),
         models,
-        scores,  # type: ignore[arg-type]
-        _prices(head, models),  # type: ignore[arg-type]
-        counts.get("output_tokens"),  # type: ignore[arg-type]
+        np.array(scores),
+        _prices(head, models),
+        np.array(counts["output_tokens"]) if "output_tokens" in counts else None,
         tuple(topic for topic in topics if topic is not None),
         str(head.get("measured") or ""),
         str(head.get("licence") or ""),
-        inputs=counts.get("input_tokens"),  # type: ignore[arg-type]
+        inputs=np.array(counts["input_tokens"]) if "input_tokens" in counts else None,
     )
 
 
@@ -142,7 +140,7 @@ def _models(head: Record) -> tuple[str, ...]:
     return tuple(given)
 
 
-def _prices(head: Record, models: Sequence[str]) -> list[list[float]] | None:
+def _prices(head: Record, models: Sequence[str]) -> Floats | None:
     if head.get("prices") is None:
         return None
     found = []
@@ -150,7 +148,7 @@ def _prices(head: Record, models: Sequence[str]) -> list[list[float]] | None:
         if not isinstance(pair, list) or len(pair) != 2:
             head.refuse(f"the prices of {model} are {str(pair)[:40]}; expected credits of an input and an output token")
         found.append([as_amount(head, f"a price of {model}", each) for each in pair])
-    return found
+    return np.array(found)
 
 
 ANSWERS = AnswersLayout(FORMAT, "not stated in the file", _recognises, _read)

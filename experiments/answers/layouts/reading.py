@@ -16,8 +16,6 @@ An answer of 500 tokens by a model of 70 billion parameters, at .90 dollars per 
 list price, .10 dollars per million, is 100 micro-units a token, so that no price is lost in rounding.
 """
 
-Found = tuple[Path, bytes]
-
 
 @dataclass(frozen=True, slots=True)
 class AnswersLayout:

@@ -100,9 +100,9 @@ def _read_file(path: Path, text: str) -> AnswerTable:
         "",
         tuple(questions),
         models,
-        scores,  # type: ignore[arg-type]
-        prices,  # type: ignore[arg-type]
-        outputs if answered else None,  # type: ignore[arg-type]
+        np.array(scores),
+        None if prices is None else np.array(prices),
+        np.array(outputs, np.int64) if answered else None,
         measured="by the authors of RouteLLM: right or wrong"
         + ("; lengths of answers: a token for every four bytes" if answered else "; answers were not kept")
         + ("; list prices of early 2024" if priced else "; no prices"),

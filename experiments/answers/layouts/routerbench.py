@@ -99,7 +99,7 @@ def _read(path: Path, content: bytes) -> AnswerTable:
         "",
         tuple(questions),
         models,
-        scores,  # type: ignore[arg-type]
+        np.array(scores),
         prices,
         lengths if answered else None,
         tuple(topics),
@@ -135,4 +135,4 @@ def _said(value: object) -> str:
     return "\n".join(map(str, value)) if isinstance(value, list) else str(value or "")
 
 
-ROUTERBENCH = AnswersLayout("RouterBench", "MIT", _recognises, _read)
+ROUTERBENCH = AnswersLayout("RouterBench", "not stated in the file", _recognises, _read)

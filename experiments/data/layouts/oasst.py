@@ -18,7 +18,8 @@ from experiments.errors import DatasetError
 
 def _replies(message: Json, role: str) -> list[Json]:
     """The replies that were not deleted, the best ranked first, those without a rank last."""
-    found = [each for each in message.peek("replies").some(10_000) if each.peek("deleted").value is not True]
+    given = message.at("replies").each() if message.has("replies") else ()
+    found = [each for each in given if each.peek("deleted").value is not True]
     for each in found:
         if each.at("role").text() != role:
             raise DatasetError(f"{each.where}: {each.peek('role').value!r} speaks, where {role!r} should, in turn")

@@ -22,9 +22,7 @@ def _read(path: Path, text: str) -> RequestTrace:
     columns = csv_columns(path, text)
     if _COLUMNS[0] not in columns.values:
         columns.refuse(0, f"the file has no column {_COLUMNS[0]}; its columns: {', '.join(columns.values)}")
-    return RequestTrace(
-        "", columns.stamps(_COLUMNS[0]), columns.counts(_COLUMNS[1], 1), columns.counts(_COLUMNS[2], 0)
-    )
+    return RequestTrace("", columns.stamps(_COLUMNS[0]), columns.counts(_COLUMNS[1], 1), columns.counts(_COLUMNS[2], 0))
 
 
 AZURE = TraceLayout("Azure LLM inference", "CC BY 4.0", _recognises, _read)
