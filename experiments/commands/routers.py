@@ -29,7 +29,9 @@ def routers(
     ] = "minilm",
     router: Annotated[
         list[str] | None,
-        typer.Option(help="knn, logistic, mf, router-dc, graph, gmt, or yours: mine:Router; repeatable.  [default: all]"),
+        typer.Option(
+            help="knn, logistic, mf, router-dc, graph, gmt, or yours: mine:Router; repeatable.  [default: all]"
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
@@ -43,11 +45,12 @@ def routers(
     """
     from rich.console import Console
 
-    from experiments.commands.output import progress_bar
+    from experiments.progress import progress_bar
     from experiments.studies.routing import study
+    from experiments.studies.routing.comparison import LEARNED
 
     # A name that does not exist is said before anything is read or fetched.
-    study.choose(router or (), study.LEARNED)
+    study.choose(router or (), LEARNED)
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("begin", total=None)
 

@@ -18,7 +18,17 @@ import numpy as np
 
 from experiments.answers import AnswerTable
 from experiments.errors import StudyError
-from experiments.routers.learned.router import Floats, Training, Users, Vectors, chances, check_fitted, torch_for, torch_seeded, training
+from experiments.routers.learned.router import (
+    Floats,
+    Training,
+    Users,
+    Vectors,
+    chances,
+    check_fitted,
+    torch_for,
+    torch_seeded,
+    training,
+)
 
 
 class GraphRouter:

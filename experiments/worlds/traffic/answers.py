@@ -78,7 +78,7 @@ class TableAnswers:
         self._table, self._rows, self._seed, self._output = table, rows, seed, output
         self._column = {name: k for k, name in enumerate(table.models)}
         lengths = "" if table.outputs is not None else f"; every answer taken to be {output} tokens long"
-        self.measured = f"quality: scores of {table.title}{lengths}"
+        self.measured = f"scores of {table.title}{lengths}"
 
     def quality(self, agent: SimulatedAgent, request: str) -> float:
         """The model's score on the question.

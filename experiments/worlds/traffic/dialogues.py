@@ -91,7 +91,7 @@ class DialogueTraffic:
 
     def engine(self, agent: SimulatedAgent) -> SimulatedEngine:
         """A simulated engine that answers as the agent does."""
-        return SimulatedEngine(agent.name, replying(self.answers, agent), agent.step_time, agent.shape)
+        return SimulatedEngine(agent.name, replying(self.answers, agent), agent.step_time, agent.shape, agent.model)
 
     async def hold(self, ask: Ask, progress: Progress = lambda: None) -> None:
         """Hold every conversation; one ends with its last turn, or with the first that is declined."""
