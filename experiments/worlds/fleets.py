@@ -68,8 +68,13 @@ class _Replies:
     seed: int
 
     def __call__(self, request: Request) -> str:
-        known = self.answers[request.id]
-        return known[0] if known and answers_right(self.agent, self.seed, request.id) else _WRONG
+        right, wrong = possible_replies(self.answers[request.id])
+        return right if answers_right(self.agent, self.seed, request.id) else wrong
+
+
+def possible_replies(recorded: Sequence[str]) -> tuple[str, str]:
+    """What an agent says that is right, and one that is wrong, given the recorded answers to a question."""
+    return recorded[0] if recorded else _WRONG, _WRONG
 
 
 def answers_right(agent: SimulatedAgent, seed: int, request: str) -> bool:

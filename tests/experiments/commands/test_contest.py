@@ -156,7 +156,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
 
 DIES = """
 import os
-from experiments.routers.plain import RoundRobin
+from experiments.routers.plain.spread import RoundRobin
 
 
 class Dies(RoundRobin):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments.errors import StudyError
-from experiments.routers.catalogue import INFORMED, PLAIN, SHOWN, Make, find_policy, make_own, policies
+from experiments.routers.catalogue import INFORMED, PEERS, PLAIN, SHOWN, UNPAID, Make, find_policy, make_own, policies
 from mechanisms import find_mechanism
 from runtime import POLICY_LAWS
 
@@ -22,7 +22,7 @@ def test_every_policy_keeps_every_law(name: str, law: Callable[..., int]) -> Non
 
 def test_every_policy_is_called_what_the_catalogue_calls_it() -> None:
     assert {name: make(0).name for name, make in KNOWN.items()} == {name: name for name in KNOWN}
-    assert set(KNOWN) == {"iemas", "paper-auction", *INFORMED, *PLAIN}
+    assert set(KNOWN) == {"iemas", "paper-auction", *INFORMED, *PLAIN, *PEERS, *UNPAID}
     assert set(SHOWN) <= set(KNOWN) and SHOWN[0] == "iemas" and "random" in SHOWN
 
 

@@ -26,7 +26,7 @@ SCORE = Score(
 )
 
 MINE = """
-from experiments.routers.plain import RoundRobin
+from experiments.routers.plain.spread import RoundRobin
 
 
 class Policy(RoundRobin):
