@@ -111,6 +111,15 @@ def test_a_table_says_where_answers_cannot_be_graded() -> None:
     assert "grade" not in caption and "loss\na request" not in headings
 
 
+def test_a_table_says_what_no_router_can_exceed_where_that_is_known() -> None:
+    world = World(("talks.json",), 1.0)
+    found = Contest((0, 1), {(world.name, "iemas", seed): SCORE for seed in (0, 1)})
+    assert "no router can exceed" not in str(tables(found, world, 250)[0].caption)
+    found.most = {(world.name, 0): (900.0, 100.0), (world.name, 1): (2000.0, 0.0), ("another", 0): (9.0,)}
+    assert "no router can exceed 1,500 credits" in str(tables(found, world, 250)[0].caption)
+    assert as_dict(found)["most"][0] == {"world": world.name, "seed": 0, "welfare": [900.0, 100.0]}  # type: ignore[index]
+
+
 def test_the_commands_of_the_page_are_commands(contest: Callable[..., Ran]) -> None:
     page = (Path(__file__).parents[3] / "docs" / "contests.md").read_text()
     commands = re.findall(
