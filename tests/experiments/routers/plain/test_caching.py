@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from experiments.routers.plain.caching import CacheAware
 from experiments.routers.plain.dynamo import Dynamo
 from runtime import Fleet, Job
@@ -64,7 +66,23 @@ def test_dynamo_leaves_sooner_for_prompts_that_are_to_be_computed_and_a_weight_o
     assert len({chosen(blind, asked(f"s{k}", TEXT, "fine", "and?")) for k in range(30)}) == 3
 
 
-def test_dynamo_counts_what_it_gives_out_within_a_round() -> None:
+def test_what_dynamo_gives_out_within_a_round_counts_as_what_is_to_be_computed() -> None:
+    made = warmed(2)
+    for count in range(9):
+        pinned = [
+            replace(asked(f"n{k}", f"{k} wholly different words altogether {k}"), refused=frozenset({0, 1}))
+            for k in range(count)
+        ]
+        [*before, last] = made.decide([*pinned, AGAIN], idle()).agents.tolist()
+        assert before == [2] * count
+        assert (last == 2) == (chosen_by(made, busy(made, 2, count, computing=True)) == 2)
+
+
+def chosen_by(made: Dynamo, fleet: Fleet) -> int:
+    return int(made.decide([AGAIN], fleet).agents[0])
+
+
+def test_dynamo_spreads_what_is_alike() -> None:
     made = attached(Dynamo())
     found = made.decide([asked(f"r{k}", f"{k}{k} words of the same length here") for k in range(9)], idle())
     assert sorted(found.agents.tolist()) == [0] * 3 + [1] * 3 + [2] * 3

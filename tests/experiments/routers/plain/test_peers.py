@@ -1,6 +1,7 @@
 """Each project's rule, by hand."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -53,6 +54,18 @@ def test_within_a_round_what_came_before_counts_and_to_decide_leaves_nothing_beh
         # Nobody has anything: the first goes to the first, the second to the next, the third where the first went.
         assert made.decide(offers, idle()).agents.tolist() == [0, 1, 0]
     assert made.decide([AGAIN], idle(inflight=[1, 0, 0])).agents.tolist() == [1]
+
+
+def test_who_was_given_a_prompt_in_this_round_had_it_last() -> None:
+    made = told(vllm_cache_aware(), 2)
+    elsewhere = replace(asked("u", TEXT), refused=frozenset({1, 2}))
+    assert made.decide([elsewhere, AGAIN], idle()).agents.tolist() == [0, 0]
+    assert chosen(made, AGAIN) == 2
+
+
+def test_text_that_was_given_out_in_this_round_is_in_the_tree() -> None:
+    offers = [asked(f"r{k}", f"{k}, unlike the others") for k in range(3)]
+    assert attached(sglang()).decide(offers, idle()).agents.tolist() == [0, 1, 2]
 
 
 def test_ray_looks_for_a_tenth_of_the_prompt_and_gives_up_affinity_above_a_difference_of_ten() -> None:

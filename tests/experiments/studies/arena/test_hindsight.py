@@ -70,6 +70,19 @@ def test_a_copy_of_a_conversation_may_find_all_of_it_in_the_cache() -> None:
     assert twice[0] == twice[1] > alone
 
 
+def test_where_there_is_no_room_for_all_of_an_answer_its_first_token_is_all_that_counts() -> None:
+    talk = Dialogue("a", "A quay.", (Turn("When?", ("at two o'clock, and again at four",)),) * 2, "test")
+    corpus = Corpus("made up", (talk,), "none", "a test", "0" * 64, "native")
+    length = len(encode_chat(conversation(talk, 0, ())))
+    tight = replace(SMALL, skill=1.0, shape=replace(SMALL.shape, max_model_len=length + 1), prices=TokenPrices(0, 0, 1))
+    cell = Cell("tight", (corpus,), 1.0, PRESETS["differing"], (tight,), max_tokens=16)
+    traffic = cell.workload(0)
+    roomy = hindsight(traffic, (replace(tight, shape=SMALL.shape),))
+    # One token at one credit, where all of it would be a dozen.
+    assert hindsight(replace(traffic, max_tokens=1), (tight,)) == hindsight(traffic, (tight,))
+    assert hindsight(traffic, (tight,))[0] > roomy[0] / 2 > 0
+
+
 def world(seed: int) -> Cell:
     """Conversations of a few turns, some alike, on some agents at some prices."""
     draw = random.Random(seed)
