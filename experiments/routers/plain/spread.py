@@ -44,8 +44,8 @@ def random(seed: int = 0) -> Policy:
 def least_loaded() -> Policy:
     """The agent with the fewest requests for its capacity, line included; of equals the first.
 
-    nginx's least_conn, AIBrix's least-request and LiteLLM's least-busy count requests as they are: the same where all
-    agents have one capacity.
+    nginx's least_conn with capacities for weights. AIBrix's least-request and LiteLLM's least-busy count requests as
+    they are: the same where all agents have one capacity.
     """
 
     def make(agents: Sequence[Agent]) -> Pick:

@@ -120,12 +120,13 @@ def test_a_table_says_what_no_router_can_exceed_where_that_is_known() -> None:
     assert as_dict(found)["most"][0] == {"world": world.name, "seed": 0, "welfare": [900.0, 100.0]}  # type: ignore[index]
 
 
-def test_the_commands_of_the_page_are_commands(contest: Callable[..., Ran]) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "contests.md").read_text()
+@pytest.mark.parametrize(("page", "count"), [("contests.md", 6), ("routers.md", 1)])
+def test_the_commands_of_the_pages_are_commands(page: str, count: int, contest: Callable[..., Ran]) -> None:
+    text = (Path(__file__).parents[3] / "docs" / page).read_text()
     commands = re.findall(
-        r"^```\n *(?:for [^\n]*\n *)?(iemas contest .*?)\n(?:done\n)?```", page, re.DOTALL | re.MULTILINE
+        r"^```\n *(?:for [^\n]*\n *)?(iemas contest .*?)\n(?:done\n)?```", text, re.DOTALL | re.MULTILINE
     )
-    assert len(commands) == 6
+    assert len(commands) == count
     for command in commands:
         _, _, *options = shlex.split(command.replace("\\\n", " ").replace("$name", "shipped"))
         code, _, err = contest(*options)
