@@ -54,6 +54,8 @@ class Dialogues:
         rate: dialogues that begin a second.
         dialogues, turns, context_words: cut each file.
         warm_up: the last dialogues of each file, which are kept out: agents have answered them before.
+        answers: a table with what models answered to these very turns (`iemas record answers` makes one); without,
+            answers are right as often as an assumed skill has it.
     """
 
     data: str | tuple[str, ...] = "shipped"
@@ -64,6 +66,7 @@ class Dialogues:
     max_tokens: int = 48
     think_time_s: float = 5.0
     warm_up: int = 0
+    answers: str | AnswerTable | None = None
 
     def __post_init__(self) -> None:
         _positive(self, "rate", "dialogues", "turns", "context_words", "max_tokens")
@@ -76,17 +79,25 @@ class Dialogues:
     @property
     def name(self) -> str:
         """Files and rate, and what differs from the defaults."""
-        return ", ".join(["+".join(map(_short, self.files)), f"{self.rate:g}/s", *_changed(self, "data", "rate")])
+        return ", ".join(
+            ["+".join(map(_short, self.files)), f"{self.rate:g}/s", *_changed(self, "data", "rate", "answers")]
+        )
 
     @property
     def sources(self) -> tuple[tuple[str, str], ...]:
         """The files."""
-        return tuple((name, corpus.sha256) for name, (corpus, _) in zip(self.files, self._read(), strict=True))
+        found = tuple((name, corpus.sha256) for name, (corpus, _) in zip(self.files, self._read(), strict=True))
+        return found if self.scores is None else (*found, (self.scores.title, self.scores.sha256))
 
     @property
     def training(self) -> None:
         """Nothing that a router could learn models' scores from."""
         return None
+
+    @property
+    def scores(self) -> AnswerTable | None:
+        """What models answered to these turns."""
+        return _table(self.answers) if isinstance(self.answers, str) else self.answers
 
     @property
     def held_out(self) -> tuple[Dialogue, ...]:
@@ -104,6 +115,7 @@ class Dialogues:
             preferences=bidders.draw,
             max_tokens=self.max_tokens,
             seed=seed,
+            table=self.scores,
         )
 
     def _read(self) -> list[tuple[Corpus, tuple[Dialogue, ...]]]:

@@ -1,7 +1,7 @@
 """`Cell`: what every policy of a study is put to, and the ways in which cells of one study differ."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 from experiments.errors import StudyError
@@ -9,7 +9,7 @@ from experiments.worlds.fleets import FLEET
 from experiments.worlds.presets import PRESETS, Preset
 from experiments.worlds.rooflines import table_fleet
 from experiments.worlds.traffic.agents import SimulatedAgent
-from experiments.worlds.workload import Questions, Trace, Workload
+from experiments.worlds.workload import Dialogues, Questions, Trace, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,9 @@ def usual_fleet(workload: Workload) -> tuple[SimulatedAgent, ...]:
         return table_fleet(workload.scored)
     if isinstance(workload, Trace):
         return trace_fleet(workload)
+    if isinstance(workload, Dialogues) and workload.scores is not None:
+        models = {"smollm2-135m-cpu": "smollm2-135m", "qwen2.5-0.5b-cpu": "qwen2.5-coder-0.5b"}
+        return tuple(replace(agent, model=models[agent.calibration]) for agent in FLEET)
     return FLEET
 
 

@@ -77,6 +77,7 @@ class _Market(_Strict):
 
 class _File(_Strict):
     name: str = ""
+    about: str = ""
     policies: list[str | dict[str, str]] = list(USUAL)
     seeds: int | str | list[int] = 5
     workload: dict[str, Any] | list[dict[str, Any]]

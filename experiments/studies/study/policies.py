@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.answers import AnswerTable
 from experiments.errors import StudyError
 from experiments.routers.catalogue import Make, find_policy, make_own, policies
 from experiments.studies.arena.rivals import everybody
 from experiments.studies.arena.warm_up import Lesson, lessons
 from experiments.studies.study.cell import Cell
-from experiments.studies.study.learned import LEARNED, is_learned, learned_policy, learned_skill
+from experiments.studies.study.learned import LEARNED, embed_before, is_learned, learned_policy, learned_skill
 from experiments.worlds.traffic.agents import SimulatedAgent
 from experiments.worlds.traffic.traffic import Traffic
 from experiments.worlds.workload import Dialogues
@@ -75,7 +76,7 @@ class Entrant:
         if not isinstance(self.policy, str):
             return _named(_made(self.policy), self.name)
         if is_learned(self.policy):
-            return _named(learned_policy(self.policy, _training(cell, self.policy), _called(cell)), self.name)
+            return _named(learned_policy(self.policy, *_tables(cell, self.policy), _called(cell)), self.name)
         return _named(find_policy(self.policy, self._known(cell, seed, load))(seed), self.name)
 
     def _known(self, cell: Cell, seed: int, load: Traffic) -> dict[str, Make]:
@@ -129,7 +130,7 @@ def forecaster(predictor: object, cell: Cell) -> Callable[[], Forecaster]:
     if predictor == "by-question":
         return lambda: Forecaster(PerQuestionSkill)
     if is_learned(predictor):
-        skill = learned_skill(predictor, _training(cell, predictor), _called(cell))
+        skill = learned_skill(predictor, *_tables(cell, predictor), _called(cell))
         return lambda: Forecaster(skill)
     if ":" in predictor:
         make_own(predictor, ("attach", "look", "note", "notice"), "forecaster (see runtime.policies.forecast)")
@@ -197,14 +198,29 @@ def _called(cell: Cell) -> dict[str, str]:
     return {f"simulated ({one.step_time.fitted_to})": one.answers_as for one in cell.fleet if not one.model}
 
 
-def _training(cell: Cell, name: str) -> Any:
+def embed_all(cells: Sequence[Cell], entrants: Sequence[Entrant], progress: Callable[[int, int], None]) -> None:
+    """What learned routers will look at is embedded once, before processes begin that would each do it."""
+    for cell in cells:
+        for one in entrants:
+            for name in (one.policy, one.predictor):
+                if isinstance(name, str) and is_learned(name):
+                    embed_before(name, *_tables(cell, name), progress)
+
+
+def _tables(cell: Cell, name: str) -> tuple[AnswerTable, tuple[str, ...]]:
+    """What a router learns from, and the questions that will be asked.
+
+    Raises:
+        StudyError: there is no table.
+    """
     table = cell.workload.training
     if table is None:
         raise StudyError(
             f"{name!r} learns from a table of scores, and {cell.workload.name} has none; "
             "use Questions, or a Trace with `answers`"
         )
-    return table
+    asked = getattr(cell.workload, "scored", None)
+    return table, () if asked is None else asked.questions
 
 
 @lru_cache(maxsize=1)

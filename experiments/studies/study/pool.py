@@ -149,7 +149,9 @@ def _in_processes(
 
 def _started(code: bytes) -> "subprocess.Popen[bytes]":
     paths = [str(_ROOT), *(path or str(Path.cwd()) for path in sys.path)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+    # A process a core: threads of their own would only be in each other's way.
+    threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    environment = {**threads, **os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
     process = subprocess.Popen(
         [sys.executable, "-m", "experiments.studies.study.worker"],
         stdin=subprocess.PIPE,

@@ -218,13 +218,13 @@ class StudyResult:
         return write_page(self, Path(path))
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data."""
+        """Plain data, ready for JSON: what is no number is null."""
         gains = [
             {"cell": cell, "of": self.policies[0], "over": name, **asdict(self.gain(name, cell=cell))}
             for cell in self.cells
             for name in self.policies[1:]
         ]
-        return {
+        found = {
             "format": FORMAT,
             "name": self.name,
             "simulated": True,
@@ -232,7 +232,7 @@ class StudyResult:
             "described": dict(self.described),
             "made": {**asdict(self.made), "seeds": list(self.made.seeds)},
             "audits": [dict(one) for one in self.audits],
-            "gains": _without_nan(gains),
+            "gains": gains,
             "runs": [
                 {
                     "cell": run.cell,
@@ -244,13 +244,15 @@ class StudyResult:
                 for run in self.runs
             ],
         }
+        made: dict[str, Any] = _without_nan(found)
+        return made
 
     def save(self, path: str | Path) -> Path:
         """Write a file that `load` and `iemas study diff` read; whole or not at all."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{path.name}.new")
-        beside.write_text(json.dumps(_without_nan(self.as_dict())) + "\n", encoding="utf-8")
+        beside.write_text(json.dumps(self.as_dict()) + "\n", encoding="utf-8")
         return beside.replace(path)
 
     @classmethod

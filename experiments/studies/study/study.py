@@ -9,7 +9,7 @@ from experiments.studies.study import kept as keeping
 from experiments.studies.study.cell import Cell, cells
 from experiments.studies.study.made import Made, made_here
 from experiments.studies.study.playing import REQUIRED, Measure, Played, Task, play
-from experiments.studies.study.policies import Entrant, entrants
+from experiments.studies.study.policies import Entrant, embed_all, entrants
 from experiments.studies.study.pool import run_all
 from experiments.studies.study.result import StudyResult
 from experiments.worlds.presets import Preset, find_preset
@@ -147,6 +147,8 @@ class Study:
             raise StudyError(f"no delay {self.delay!r}; there are: first-token, last-token")
         reports = self.audit()
         tasks = self._tasks()
+        with _Bar(None if progress is None else lambda done, total: None, "questions embedded") as tell:
+            embed_all(self.cells, self.entrants, tell)
         # Whoever cannot be made is to be found before the first run has taken its hour.
         for cell in self.cells:
             load = cell.workload.draw(cell.bidders, tasks[0].seed)
