@@ -365,7 +365,7 @@ class Dispatcher:
             error = EngineError(f"engine {self._agents[agent].name} gave up request {request.id}")
         if placed.live is not None and not waiting.answer.done():
             # Part of it was seen: nobody else can go on from there.
-            self._health.broke(agent, request.bidder, now)
+            self._health.broke(agent)
         elif isinstance(error, EngineError) and not waiting.answer.done():
             waiting.errors.append(f"{self._agents[agent].name}: {error}")
             if isinstance(error, Busy):

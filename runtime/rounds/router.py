@@ -153,8 +153,9 @@ class Router:
             self._expire,
         )
         self._loop_task = asyncio.create_task(self._rounds.run(), name="rounds")
-        probing = Probing(self.engines, self._health, self._wake.set)
-        self._probing = asyncio.create_task(probing.run(), name="probes") if askable(self.engines) else None
+        self._prober = Probing(self.engines, self._health, self._wake.set, self._dispatcher.vacate)
+        self._probing: asyncio.Task[None] | None = None
+        self._probe()
 
     async def stop(self) -> None:
         """Stop the rounds, cancel what is in flight without charging for it, and write what the books still lack.
@@ -206,8 +207,14 @@ class Router:
         self._agents.append(agent)
         self._health.join(askable=bool(askable([engine])))
         self._dispatcher.join()
+        self._probe()
         self._wake.set()
         return len(self._agents) - 1
+
+    def _probe(self) -> None:
+        """Ask engines how they are, once there are any that can be asked."""
+        if self._probing is None and askable(self.engines):
+            self._probing = asyncio.create_task(self._prober.run(), name="probes")
 
     async def retire(self, agent: int) -> None:
         """An engine takes no more requests, for good; returns once it is done with those that it has."""
