@@ -1,6 +1,7 @@
 """From decided to done: a line per agent, the engine's answer, the books.
 
-A request may break its neighbours, so that its last try is alone at its engine: what fails then is its own fault.
+A request may break its neighbours, so that its last try is alone at its engine, within bounds (`exclusive`): what fails
+then is its own fault.
 Whatever becomes of a request, its charge is held before it is dispatched and settled or released exactly once, and its
 bidder is told once.
 """
@@ -22,6 +23,7 @@ from runtime.engines.engine import Completion, Engine, Request
 from runtime.errors import Broken, Busy, EngineError, LedgerError, Refused, Unreachable
 from runtime.events import Abandoned, Decided, Declined, Dispatched, Event, Failed, FirstToken, Offer, Served
 from runtime.policies.policy import Agent, Job
+from runtime.rounds.exclusive import Exclusive
 from runtime.rounds.health import Health
 from runtime.rounds.records import RoundRules
 from runtime.rounds.relay import Live, Relayed
@@ -67,6 +69,8 @@ class Dispatcher:
         self._publish, self._give_back, self._wake = publish, give_back, wake
         self._lines: list[deque[Placed]] = [deque() for _ in engines]
         self._running: list[dict[int, Placed]] = [{} for _ in engines]
+        self._exclusive = [Exclusive() for _ in engines]
+        self._timers: dict[int, asyncio.TimerHandle] = {}
         self.stepped_s = np.full(len(engines), -np.inf)
         #: By engine, requests whose prompt was served as other tokens than were said before.
         self.mistokenised: dict[str, int] = {}
@@ -75,6 +79,7 @@ class Dispatcher:
         """One engine more, the last."""
         self._lines.append(deque())
         self._running.append({})
+        self._exclusive.append(Exclusive())
         self.stepped_s = np.append(self.stepped_s, -np.inf)
 
     def idle(self, agent: int) -> bool:
@@ -123,17 +128,35 @@ class Dispatcher:
         )
 
     def pump(self, agent: int) -> None:
-        """Dispatch from the line, in its order, as long as the engine may be given more."""
-        line, running = self._lines[agent], self._running[agent]
-        now = asyncio.get_running_loop().time()
-        while line and len(running) < self._agents[agent].slots and self._may_start(running):
-            head = line[0]
+        """Dispatch from the line, in its order, as long as the engine may be given more.
+
+        Whoever is to be alone, when nobody may be just now, is passed over.
+        """
+        line, running, exclusive = self._lines[agent], self._running[agent], self._exclusive[agent]
+        now, passed = asyncio.get_running_loop().time(), 0
+        exclusive.expire(now)
+        while len(line) > passed and len(running) < self._agents[agent].slots and self._may_start(running):
+            head = line[passed]
             if head.waiting.late(now):
                 self.withdraw(head.waiting, declined=f"{head.waiting.lateness()} in line")
-            elif (head.hold is not None and head.hold.pending) or (running and (head.alone or self._engaged(agent))):
-                return
+            elif head.hold is not None and head.hold.pending:
+                break
+            elif head.alone and not exclusive.begin(head, now) and not exclusive.held:
+                passed += 1
+            elif running and (head.alone or self._engaged(agent)):
+                break
             else:
-                self._send(line.popleft())
+                del line[passed]
+                self._send(head)
+        if passed or exclusive.held:
+            self._look_again(agent, exclusive.next_s)
+
+    def _look_again(self, agent: int, at_s: float) -> None:
+        """Pump when an agent need not be kept for anybody any more, or may be again."""
+        timer = self._timers.pop(agent, None)
+        if timer is not None:
+            timer.cancel()
+        self._timers[agent] = asyncio.get_running_loop().call_at(at_s, self.pump, agent)
 
     def withdraw(self, waiting: Waiting, *, declined: str | None = None, error: Exception | None = None) -> None:
         """Take a request back from its line or its engine: declined for a reason, failed, else cancelled."""
@@ -158,6 +181,8 @@ class Dispatcher:
 
     async def stop(self, error: EngineError) -> None:
         """Cancel everything, charging for nothing."""
+        for timer in self._timers.values():
+            timer.cancel()
         for line in self._lines:
             for placed in list(line):
                 self.withdraw(placed.waiting, error=error)
@@ -174,12 +199,13 @@ class Dispatcher:
         return depth is None or sum(placed.first_token_s is None for placed in running.values()) < depth
 
     def _engaged(self, agent: int) -> bool:
-        """Whether nobody may be served beside those whom it has: one is on its last try, or the engine is on trial."""
-        return self._health.on_trial(agent) or any(one.alone for one in self._running[agent].values())
+        """Whether nobody may be served beside those whom it has: it is kept for one on its last try, or on trial."""
+        return self._health.on_trial(agent) or self._exclusive[agent].held
 
     def _undo(self, placed: Placed) -> None:
         """Give back its place, and its charge."""
         placed.waiting.placed = None
+        self._exclusive[placed.agent].end(placed, asyncio.get_running_loop().time(), well=False)
         if placed.hold is not None:
             self._books.undo(placed.waiting.offer.request.id, placed.hold)
 
@@ -252,6 +278,9 @@ class Dispatcher:
         placed.first_token_s = now = asyncio.get_running_loop().time()
         self.stepped_s[placed.agent] = now
         self._health.began(placed.agent)
+        if placed.waiting.relayed is not None:
+            # Whatever breaks it now, it would not be tried again.
+            self._exclusive[placed.agent].end(placed, now, well=True)
         self._publish(FirstToken(now, placed.waiting.offer, placed.agent, placed.note))
         self.pump(placed.agent)
         self._wake()
@@ -278,6 +307,7 @@ class Dispatcher:
             retried = self._blame(placed, error or asyncio.CancelledError())
         else:
             waiting.placed = None
+            self._exclusive[agent].end(placed, served.at_s, well=True)
             self._books.settle(served.request.id, cost=served.cost, charge=served.charge, receipt=served.receipt)
             self._health.served(agent, waiting.failed_by, served.at_s)
             self._compare_tokens(waiting.offer, served)
@@ -341,6 +371,7 @@ class Dispatcher:
         """Settle what its bidder did not want to the end: they pay what the auction said."""
         waiting = placed.waiting
         waiting.placed = None
+        self._exclusive[placed.agent].end(placed, asyncio.get_running_loop().time(), well=False)
         measured = Completion("", 0, 0, 0, 0.0, 0.0) if placed.live is None else placed.live.completion()
         _, cost, receipt = self._settled(placed, measured, None)
         self._books.settle(waiting.offer.request.id, cost=cost, charge=placed.charge, receipt=receipt)
