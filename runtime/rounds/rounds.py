@@ -17,7 +17,7 @@ from mechanisms import Outcome
 from runtime.accounts.books import Books
 from runtime.errors import EngineError
 from runtime.events import Offer
-from runtime.policies.policy import WAITING, Agent, Decision, Fleet, Policy
+from runtime.policies.policy import WAITING, Agent, Decision, Fleet, Policy, Refusal
 from runtime.rounds.decisions import check_decision
 from runtime.rounds.dispatch import Dispatcher
 from runtime.rounds.health import Health
@@ -172,7 +172,7 @@ class Rounds:
             for i in map(int, np.argsort(positions, kind="stable")):
                 waiting, agent = batch[i], int(decision.agents[i])
                 if agent == UNSERVED:
-                    self._turn_away(waiting)
+                    self._turn_away(waiting, decision.refusals[i] if decision.refusals else None)
                 elif agent >= 0:
                     self._place(waiting, agent, decision, i, fleet)
         for agent in range(len(self._agents)):
@@ -186,12 +186,13 @@ class Rounds:
             for waiting in again:
                 self._turn_away(waiting)
 
-    def _turn_away(self, waiting: Waiting) -> None:
+    def _turn_away(self, waiting: Waiting, refusal: Refusal | None = None) -> None:
         """The policy wants no agent for it: that is an answer, unless it had one and was failed."""
         if waiting.errors:
             self._telling.give_up(waiting, waiting.failure())
         else:
-            self._telling.decline(waiting, "no agent costs less than the reported value", "too_low")
+            refusal = refusal or Refusal("no agent costs less than the reported value")
+            self._telling.decline(waiting, refusal.reason, refusal.code)
 
     def _place(self, waiting: Waiting, agent: int, decision: Decision, i: int, fleet: Fleet) -> None:
         predicted = decision.predicted[i] if decision.predicted else None
