@@ -126,7 +126,7 @@ class Health:
             state.out_until_s = float("-inf")
 
     def ailing(self, agent: int, now_s: float) -> bool:
-        """It was asked and is not well: as if a trial had failed, if one is due; whether it was in the market so far."""
+        """It was asked and is not well: as if a trial had failed, if one is due. Whether that is news."""
         state = self._states[agent]
         news = not state.unreachable
         if news or state.out_until_s <= now_s:

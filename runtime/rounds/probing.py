@@ -1,7 +1,8 @@
 """Asks engines that are left out, or in doubt, whether they are well, so that no request has to find out.
 
-One whose answer broke off is asked at once (`Health.broke`), and left out if it is not well. An engine that can say so (`healthy`) comes back on trial as soon as it does, and is left out for as long as it does
-not; one that cannot is tried with a request once its pause is over, as `Health` has it.
+One whose answer broke off is asked at once (`Health.broke`), and left out if it is not well. An engine that can say so
+(`healthy`) comes back on trial as soon as it does, and is left out for as long as it does not; one that cannot is tried
+with a request once its pause is over, as `Health` has it.
 """
 
 import asyncio

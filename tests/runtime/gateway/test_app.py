@@ -387,7 +387,8 @@ def test_an_event_is_sent_on_before_the_next_is_there() -> None:
     asyncio.run(story())
 
 
-def test_time_limits() -> None:
+def test_time_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.gateway.app._READING_S", 0.01)
     backend = Fake(_for_ever)
     assert error(ask(Gateway(limited(request_s=0.01, first_byte_s=0.01), backend))) == (504, "deadline_passed", "false")
     assert backend.withdrawn == 1
