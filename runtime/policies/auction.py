@@ -186,6 +186,7 @@ class Auction:
             feasible=outlook.possible[:, agents],
             bidders=np.array([players[offer.request.bidder] for offer in offers]),
         )
+
     def _fees(self, offers: Sequence[Offer], fleet: Fleet, outlook: Outlook) -> Floats:
         bidders = [offer.request.bidder for offer in offers]
         worths, delays = np.array([self._others.typical_without(bidder) for bidder in bidders]).T
