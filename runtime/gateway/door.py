@@ -123,8 +123,13 @@ class Inside:
         of_key = limits.requests if key is None else limits.requests_per_key
         if key is not None and key.known is not None and key.known.concurrency is not None:
             of_key = min(of_key, key.known.concurrency)
-        if self.requests >= limits.requests or self._by_key.get(name, 0) >= of_key:
-            raise queue_full()
+        if self.requests >= limits.requests:
+            raise queue_full(
+                f"{self.requests} requests of all clients are inside, the most that are taken ([limits] requests)"
+            )
+        if self._by_key.get(name, 0) >= of_key:
+            whose = "[limits] requests_per_key" if of_key == limits.requests_per_key else "its own concurrency"
+            raise queue_full(f"{of_key} requests of this key are inside, the most that it may have ({whose})")
         self.requests += 1
         self._by_key[name] = self._by_key.get(name, 0) + 1
         return _Place(self, name)

@@ -15,7 +15,7 @@ from runtime.gateway.backend import Answer, Asked
 from runtime.gateway.config import Fleet
 from runtime.gateway.passing import Passing, Words
 from runtime.gateway.pieces import answered, opening, pieces
-from runtime.gateway.problems import problem_of
+from runtime.gateway.problems import Problem, bid_too_low, problem_of
 from runtime.gateway.receipts import Receipts
 from runtime.hubs.assignment import ASSIGNMENTS
 from runtime.hubs.house import House
@@ -204,7 +204,7 @@ class Serving:
         except Refused as error:
             return Words(error.status, {"content-type": "application/json"}, error.body)
         if isinstance(told, Declined):
-            raise problem_of(told)
+            raise _explained(asked, told)
         return self._passing(asked, told)
 
     def _passing(self, asked: Asked, live: Live) -> Passing:
@@ -235,6 +235,17 @@ class Serving:
 def _hub_of(fleet: Fleet, name: str) -> int:
     """The number of the hub that an agent is in."""
     return next((h for h, members in enumerate(fleet.hubs.values()) if name in members), 0)
+
+
+def _explained(asked: Asked, declined: Declined) -> Problem:
+    """Why nobody serves it; where the client's own cap on the price is what lowered its worth, that is said."""
+    problem, stated = problem_of(declined), asked.stated
+    if declined.code == "too_low" and stated.capped:
+        return bid_too_low(
+            f"{declined.reason}; max_price lowers what it is worth to {stated.max_price:g} credits at quality 1: "
+            "raise it, or ask a cheaper model"
+        )
+    return problem
 
 
 def _choices(asked: Asked) -> int:

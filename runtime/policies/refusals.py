@@ -81,4 +81,5 @@ def _unhurried(reported: Preferences, terms: Faced, i: int, could: NDArray[np.in
     if reported.deadline == inf:
         return np.full(could.size, -inf)
     quality, latency = terms.outlook.quality[i, terms.places.agents[could]], terms.latency[i, could]
-    return reported.worth * quality - reported.delay_cost * latency + reported.stake
+    found: NDArray[np.float64] = reported.worth * quality - reported.delay_cost * latency + reported.stake
+    return found

@@ -20,7 +20,7 @@ from mechanisms.settlement import Settlement
 from runtime.accounts.books import Books
 from runtime.accounts.settling import settled
 from runtime.engines.engine import Completion, Engine, Request
-from runtime.errors import Broken, Busy, EngineError, LedgerError, Refused, Unreachable
+from runtime.errors import Broken, Busy, CutOff, EngineError, LedgerError, Refused, Stopped, Unreachable
 from runtime.events import Abandoned, Decided, Declined, Dispatched, Event, Failed, FirstToken, Offer, Served
 from runtime.policies.policy import Agent, Job
 from runtime.rounds.exclusive import Exclusive
@@ -314,7 +314,8 @@ class Dispatcher:
             self._publish(served)
             waiting.resolve(served)
         if placed.live is not None and not retried:
-            placed.live.end(None if served is not None or placed.live.hung_up else _as_broken(error))
+            told = waiting.told() or error
+            placed.live.end(None if served is not None or placed.live.hung_up else _as_broken(told))
             waiting.begin(placed.live)
         for j in np.flatnonzero(~self._health.alive(asyncio.get_running_loop().time())):
             self.vacate(int(j))
@@ -390,8 +391,7 @@ class Dispatcher:
         request = waiting.offer.request
         retried = False
         if waiting.answer.done():
-            told = None if waiting.answer.cancelled() else waiting.answer.exception()
-            error = told or EngineError(f"request {request.id} was cancelled")
+            error = waiting.told() or EngineError(f"request {request.id} was cancelled")
         elif isinstance(error, asyncio.CancelledError):
             error = EngineError(f"engine {self._agents[agent].name} gave up request {request.id}")
         if placed.live is not None and not waiting.answer.done():
@@ -457,4 +457,6 @@ def _job(placed: Placed) -> Job:
 
 def _as_broken(error: BaseException | None) -> Broken:
     """What the reader of an answer is told of its end."""
+    if isinstance(error, Stopped):
+        return CutOff("the gateway was stopped before the end of the answer; nothing is charged")
     return error if isinstance(error, Broken) else Broken(str(error) or "the answer was given up before its end")

@@ -13,7 +13,7 @@ from math import inf
 from prediction import Tokens
 from runtime.engines.call import Answer, Call, Usage
 from runtime.engines.request import Completion, Request
-from runtime.errors import Broken
+from runtime.errors import Broken, CutOff
 
 #: Bytes that an answer may be ahead of its reader; the engine waits beyond them.
 _AHEAD_BYTES = 16 << 20
@@ -189,7 +189,9 @@ class Live:
         except TimeoutError:
             self.hung_up = True
             # It may read on one day, and must not take what it has for the whole.
-            self._dropped = Broken("the answer was not read for too long, and is cut off here")
+            self._dropped = CutOff(
+                "the answer was not read for too long, and is cut off here; it is charged all the same"
+            )
             raise HungUp from None
 
     def _tell(self) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from allocation import UNSERVED
 from mechanisms import Outcome
 from runtime.accounts.books import Books
-from runtime.errors import EngineError
+from runtime.errors import EngineError, Left
 from runtime.events import Offer
 from runtime.policies.policy import WAITING, Agent, Decision, Fleet, Policy, Refusal
 from runtime.rounds.decisions import check_decision
@@ -163,7 +163,10 @@ class Rounds:
         return batch
 
     def _all_down(self, but: frozenset[int]) -> EngineError:
-        names = ", ".join(agent.name for j, agent in enumerate(self._agents) if j not in but)
+        named = {j: agent.name for j, agent in enumerate(self._agents) if j not in but}
+        names = ", ".join(named.values())
+        if all(self._health.retired(j) for j in named):
+            return Left(f"every engine that could serve it has left: {names}")
         return EngineError(f"every engine is down: {names}")
 
     def _carry_out(self, batch: Sequence[Waiting], decision: Decision, fleet: Fleet) -> None:

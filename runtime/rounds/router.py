@@ -14,7 +14,7 @@ from runtime.accounts.books import Books
 from runtime.accounts.ledger import Ledger
 from runtime.accounts.settling import require_per_request
 from runtime.engines.engine import Engine, EngineInfo, Request
-from runtime.errors import EngineError, RequestError, ServingError
+from runtime.errors import EngineError, RequestError, ServingError, Stopped
 from runtime.events import Arrived, Declined, Served, Subscriber
 from runtime.policies.policy import Agent, Policy
 from runtime.rounds.admission import admit, admit_relayed
@@ -171,7 +171,7 @@ class Router:
         for each in tasks:
             each.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        error = EngineError("the router was stopped")
+        error = Stopped("the router was stopped")
         self._rounds.fail_all(error)
         await self._dispatcher.stop(error)
         # Whoever's failure was retried in the meantime.
@@ -306,7 +306,7 @@ class Router:
 
     def _require_running(self) -> None:
         if self._loop_task is None:
-            raise EngineError("the router was stopped; await router.start() first")
+            raise Stopped("the router was stopped; await router.start() first")
 
     def _abandon(self, waiting: Waiting) -> None:
         """Its bidder does not listen any more; nothing, if that is because it was told."""

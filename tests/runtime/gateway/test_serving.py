@@ -139,10 +139,15 @@ def test_worth_less_than_its_cost_is_told_so() -> None:
     async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
         answer = await client.post(CHAT, json=ASK | {"iemas": {"worth": 0.0001}})
         path = f"/iemas/v1/receipts/{answer.headers['x-request-id']}"
-        return answer, (await client.get(path)).json()
+        capped = await client.post(CHAT, json=ASK | {"iemas": {"worth": 1000, "max_price": 0.0001}})
+        return answer, (await client.get(path)).json(), capped
 
-    answer, kept = visit(story, policy=Auction(find_mechanism("vcg")), events=events)
+    answer, kept, capped = visit(story, policy=Auction(find_mechanism("vcg")), events=events)
     assert (answer.status_code, answer.json()["error"]["code"]) == (402, "bid_too_low")
+    assert "report a higher worth" in answer.json()["error"]["message"]
+    assert (
+        capped.status_code == 402 and "max_price lowers what it is worth to 0.0001" in capped.json()["error"]["message"]
+    )
     assert answer.headers["x-should-retry"] == "false" and kept["status"] == "declined"
 
 

@@ -8,7 +8,6 @@ from allocation import UNSERVED
 from mechanisms import Preferences
 from tests.runtime.policies.test_auction import CHEAP, agent, auction, busy, fleet, offer, serve
 
-
 PATIENT = Preferences(10.0, 0.0)
 
 
