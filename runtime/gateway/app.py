@@ -324,7 +324,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 
 def _most_tokens(asked: Asked, raw: bytes) -> int:
     """What a request may come to at most, if a token has four bytes."""
-    return len(raw) // 4 + 1 + (asked.max_tokens or 0) * asked.body.n * asked.body.prompts
+    return len(raw) // 4 + 1 + (asked.max_tokens or 0) * asked.body.generated * asked.body.prompts
 
 
 def _tokens(receipt: Mapping[str, object] | None) -> int:

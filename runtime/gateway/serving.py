@@ -188,8 +188,9 @@ class Serving:
                 (),
                 asked.max_tokens or 1,
                 stream=body.stream,
-                choices=_choices(asked),
+                choices=_choices(asked, asked.body.generated),
                 key=asked.key,
+                least_tokens=asked.least_tokens,
             ),
             agents,
             pieces(body, adapter),
@@ -200,7 +201,9 @@ class Serving:
         )
         self._expect(asked, agents)
         try:
-            told = await self.house.relay(relayed, asked.stated.preferences, opening(body))
+            told = await self.house.relay(
+                relayed, asked.stated.preferences, opening(body) if len(self.house.routers) > 1 else b""
+            )
         except Refused as error:
             return Words(error.status, {"content-type": "application/json"}, error.body)
         if isinstance(told, Declined):
@@ -222,7 +225,7 @@ class Serving:
         view = View(
             model,
             body.stream,
-            _choices(asked),
+            _choices(asked, body.n),
             asked.max_tokens,
             body.cache_salt or "",
             body.has_tools,
@@ -248,6 +251,6 @@ def _explained(asked: Asked, declined: Declined) -> Problem:
     return problem
 
 
-def _choices(asked: Asked) -> int:
-    """How many answers are wanted; embeddings are none."""
-    return 0 if asked.max_tokens is None else asked.body.n * asked.body.prompts
+def _choices(asked: Asked, each: int) -> int:
+    """How many answers there are to all prompts, so many to each; embeddings are none."""
+    return 0 if asked.max_tokens is None else each * asked.body.prompts
