@@ -17,6 +17,7 @@ from runtime.gateway.passing import Passing, Words
 from runtime.gateway.pieces import answered, opening, pieces
 from runtime.gateway.problems import Problem, bid_too_low, problem_of
 from runtime.gateway.receipts import Receipts
+from runtime.gateway.warming import warm_up
 from runtime.hubs.assignment import ASSIGNMENTS
 from runtime.hubs.house import House
 from runtime.policies.policy import Policy
@@ -65,6 +66,7 @@ class Serving:
         self._joined: dict[int, Engine] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._engines = list(engines)
+        self._policy = policy
         numbers = {agent.name: j for j, agent in enumerate(fleet.agents)}
         self.house = House.of(
             engines,
@@ -80,13 +82,16 @@ class Serving:
         )
 
     async def start(self) -> None:
-        """Start the rounds.
+        """Start the rounds, once all that the first of them needs is loaded.
 
         Raises:
             EngineError: an engine does not come up.
         """
         await self.house.start()
         self._look()
+        spare = self._policy()
+        if all(router.policy is not spare for router in self.house.routers):
+            warm_up(spare, self.house.routers[0].agents)
 
     async def stop(self) -> None:
         """Stop the rounds; what is in flight breaks off and costs nothing. Engines that came later are stopped."""

@@ -96,6 +96,11 @@ class Router:
         """What the rounds add up to, so far."""
         return self._statistics
 
+    @property
+    def agents(self) -> tuple[Agent, ...]:
+        """The engines as the market sees them, once started."""
+        return tuple(self._agents)
+
     def alive(self) -> list[bool]:
         """Which agents are in the market; none before `start`."""
         if self._loop_task is None or self._loop is None:

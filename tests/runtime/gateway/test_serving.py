@@ -33,13 +33,14 @@ def visit(
     policy: Any = None,
     agents: Sequence[dict[str, Any]] = (SMALL, BIG),
     events: list[Event] | None = None,
+    policies: Callable[[], Any] | None = None,
     **tables: Any,
 ) -> Any:
     async def main() -> Any:
         own = engines or [sound("small"), sound("big")]
         made = fleet(*agents, **tables)
         seen = [] if events is None else events
-        serving = Serving(made, own, lambda: policy or Fixed(0), subscribers=[seen.append])
+        serving = Serving(made, own, policies or (lambda: policy or Fixed(0)), subscribers=[seen.append])
         async with running(own):
             await serving.start()
             transport = httpx.ASGITransport(Gateway(made, serving))
