@@ -25,8 +25,10 @@ from runtime.rounds.relay import Live, Relayed
 
 _log = logging.getLogger(__name__)
 
-#: Seconds between looks for what processes held that have ended.
-_TEND_S = 5.0
+#: Seconds between looks for what processes held that have ended, and at whether the books can be written.
+_TEND_S, _CHECK_S = 5.0, 1.0
+#: Looks in a row that say no until it is said: another process may hold a file for a moment.
+_NOES = 2
 
 
 class Serving:
@@ -67,6 +69,8 @@ class Serving:
         self._leaving: set[asyncio.Task[None]] = set()
         self._engines = list(engines)
         self._policy = policy
+        #: Times in a row that the books could not be written.
+        self._unwritten = 0
         numbers = {agent.name: j for j, agent in enumerate(fleet.agents)}
         self.house = House.of(
             engines,
@@ -163,19 +167,44 @@ class Serving:
         self._adapters = [frozenset(info.adapters) for info in self.house.infos]
 
     async def tend(self) -> None:
-        """Release what processes held that have ended: this gateway's last run, or another on the same books."""
+        """Look after the books until cancelled: whether they can be written, and what ended processes held.
+
+        That is released: it was held by this gateway's last run, or another on the same books.
+        """
+        looks = 0
         while True:
-            try:
-                count = await asyncio.to_thread(self.ledger.recover) if self.ledger.waits else self.ledger.recover()
-                if count:
-                    _log.warning("released %d charges of processes that have ended", count)
-            except LedgerError as error:
-                _log.warning("what ended processes held is looked for again later: %s", error)
-            await asyncio.sleep(_TEND_S)
+            await self._check_books()
+            if looks % round(_TEND_S / _CHECK_S) == 0:
+                await self._recover()
+            looks += 1
+            await asyncio.sleep(_CHECK_S)
+
+    async def _recover(self) -> None:
+        try:
+            count = await asyncio.to_thread(self.ledger.recover) if self.ledger.waits else self.ledger.recover()
+            if count:
+                _log.warning("released %d charges of processes that have ended", count)
+        except LedgerError as error:
+            _log.warning("what ended processes held is looked for again later: %s", error)
+
+    async def _check_books(self) -> None:
+        try:
+            if self.ledger.waits:
+                await asyncio.to_thread(self.ledger.check)
+            else:
+                self.ledger.check()
+        except LedgerError as error:
+            self._unwritten += 1
+            if self._unwritten == _NOES:
+                _log.error("the books cannot be written, so that nobody is served: %s", error)
+        else:
+            if self._unwritten >= _NOES:
+                _log.warning("the books can be written again")
+            self._unwritten = 0
 
     def ready(self) -> bool:
-        """Whether an agent is in the market."""
-        return any(self.house.alive())
+        """Whether an agent is in the market, and the books can be written."""
+        return self._unwritten < _NOES and any(self.house.alive())
 
     def receipt(self, name: str, bidder: str) -> Mapping[str, object] | None:
         """What a request came to; see `Backend`."""

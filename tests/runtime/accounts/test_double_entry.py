@@ -337,6 +337,13 @@ def test_a_server_that_is_not_there_is_an_error_with_its_name_and_without_its_pa
     assert "secret" not in str(told.value)
 
 
+def test_what_is_written_to_check_changes_nothing(where: str) -> None:
+    with Ledger(where) as ledger:
+        before = ledger._rows("SELECT * FROM writers", {})
+        ledger.check()
+        assert ledger._rows("SELECT * FROM writers", {}) == before
+
+
 def test_closed_books_are_written_no_more(where: str) -> None:
     books = Ledger(where)
     books.close()
