@@ -171,7 +171,7 @@ class Live:
             first_token_s=answer.first_token_s or 0.0,
             latency_s=answer.latency_s or 0.0,
             streamed=self._streamed,
-            finish_reason="stop" if answer.finished else "abort",
+            finish_reason=_end(answer) if answer.finished else "abort",
         )
 
     def receipt(self) -> tuple[Completion, int, int]:
@@ -202,3 +202,12 @@ class Live:
     async def _wait(self) -> None:
         self._waiter = asyncio.get_running_loop().create_future()
         await self._waiter
+
+
+#: Why answers end, in OpenAI's words; an engine's own are one, so that nobody can make up any number of them.
+_ENDS = ("stop", "length", "tool_calls", "function_call", "content_filter")
+
+
+def _end(answer: Answer) -> str:
+    end = getattr(answer, "end", None) or "stop"
+    return end if end in _ENDS else "other"

@@ -244,6 +244,19 @@ def test_books_that_cannot_be_written_are_no_readiness_but_the_process_lives(
     assert told == [(200, 200), (200, 503), (200, 200), (0, 200)], "one look is not enough"
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_why_an_answer_ended_is_the_engines_word(stream: bool) -> None:
+    events: list[Event] = []
+
+    async def story(client: httpx.AsyncClient, serving: Serving) -> None:
+        for most in (2, 64):
+            assert (await client.post(CHAT, json=RICH | {"stream": stream, "max_tokens": most})).status_code == 200
+
+    visit(story, events=events)
+    served = [event.completion.finish_reason for event in events if isinstance(event, Served)]
+    assert served == ["length", "stop"]
+
+
 def test_credits_are_exact() -> None:
     assert [credits(micros) for micros in (0, 1, 10**6, 1_230_000, -5)] == ["0", "0.000001", "1", "1.23", "-0.000005"]
 

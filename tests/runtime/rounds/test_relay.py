@@ -1,6 +1,7 @@
 """Answers that go through: begun once, read by whoever asked, paid for once."""
 
 import asyncio
+from math import inf
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from runtime.engines.call import Call
 from runtime.errors import Broken, FailedEverywhereError, Refused, RequestError
 from runtime.events import Abandoned, Declined, Failed, FirstToken
 from runtime.rounds.relay import Live
-from tests.runtime.rounds.relays import REFUSED, Fallible, asked, read, sound
+from tests.runtime.rounds.relays import REFUSED, Fallible, Wrapped, asked, read, sound
 from tests.runtime.rounds.stories import KEEN, Fixed, route
 from tests.runtime.rounds.test_deadlines import Never
 
@@ -133,6 +134,25 @@ def test_an_engine_whose_answer_breaks_off_and_that_is_not_well_is_left_out_unti
 
     told, _ = route(story, policy, [engine, sound("b")], slots=1)
     assert told == (1, False, 0)
+
+
+@pytest.mark.parametrize(("said", "told"), [("tool_calls", "tool_calls"), ("stop_77", "other"), (None, "stop")])
+def test_nobody_makes_up_reasons_for_an_end(said: str | None, told: str) -> None:
+    class Ends(Wrapped):
+        end = said
+
+    class Engine(Fallible):
+        async def open(self, call: Call, deadline: float = inf) -> Any:
+            return Ends(await super().open(call, deadline), 99)
+
+    policy = Fixed(0)
+
+    async def story(router: Router) -> None:
+        await read(await opened(router, "r"))
+
+    route(story, policy, [Engine("a", lambda call: None), sound("b")])
+    [served] = [event for event in policy.events if isinstance(event, Served)]
+    assert served.completion.finish_reason == told
 
 
 class Asked(Fallible):
