@@ -31,9 +31,10 @@ class View:
     """What of a call's body is looked at; the body itself is what is sent.
 
     `n` counts the choices of all prompts together. `max_tokens` is None where the client leaves it to the engine,
-    `salt` separates caches (vLLM's `cache_salt`), `include_usage` and `token_ids` say whether a stream was asked to report them. `messages` are the conversation's
-    texts: what is no text (images, calls of tools) is left out, and whoever is neither system nor assistant is a user.
-    `prompts` are those of /v1/completions, texts or token ids; `stop` are texts before which an answer ends.
+    `salt` separates caches (vLLM's `cache_salt`), `include_usage` and `token_ids` say whether a stream was asked to
+    report them. `messages` are the conversation's texts: what is no text (images, calls of tools) is left out, and
+    whoever is neither system nor assistant is a user. `prompts` are those of /v1/completions, texts or token ids;
+    `stop` are texts before which an answer ends.
     """
 
     model: str = ""
