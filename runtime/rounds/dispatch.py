@@ -7,7 +7,6 @@ bidder is told once.
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,27 +14,21 @@ from functools import partial
 
 import numpy as np
 
-from allocation import to_micros
 from mechanisms.settlement import Settlement
 from runtime.accounts.books import Books
-from runtime.accounts.settling import settled
-from runtime.engines.engine import Completion, Engine, Request
-from runtime.errors import Broken, Busy, CutOff, EngineError, LedgerError, Refused, Stopped, Unreachable
-from runtime.events import Abandoned, Decided, Declined, Dispatched, Event, Failed, FirstToken, Offer, Served
+from runtime.engines.engine import Completion, Engine
+from runtime.errors import Busy, EngineError, LedgerError, Refused, Unreachable
+from runtime.events import Abandoned, Decided, Declined, Dispatched, Event, Failed, FirstToken
 from runtime.policies.policy import Agent, Job
 from runtime.rounds.exclusive import Exclusive
 from runtime.rounds.health import Health
+from runtime.rounds.paying import Grade, Paying, compare_tokens
 from runtime.rounds.records import RoundRules
-from runtime.rounds.relay import Live, Relayed
+from runtime.rounds.relay import Live, Relayed, as_broken
 from runtime.rounds.waiting import Placed, Waiting
 
 #: What an engine answers that knows neither the path nor the model.
 _NOT_THE_CLIENTS = (404, 405)
-
-_log = logging.getLogger(__name__)
-
-#: Grades an answer in [0, 1], or None where there is nothing to grade it by.
-Grade = Callable[[Request, str], float | None]
 
 
 class Dispatcher:
@@ -65,7 +58,7 @@ class Dispatcher:
         wake: Callable[[], None],
     ) -> None:
         self._engines, self._agents, self._rules = engines, agents, rules
-        self._books, self._settlement, self._grade, self._health = books, settlement, grade, health
+        self._books, self._paying, self._health = books, Paying(agents, settlement, grade), health
         self._publish, self._give_back, self._wake = publish, give_back, wake
         self._lines: list[deque[Placed]] = [deque() for _ in engines]
         self._running: list[dict[int, Placed]] = [{} for _ in engines]
@@ -254,7 +247,7 @@ class Dispatcher:
             counted=len(waiting.offer.tokens[placed.agent]),
             most=self._most_tokens(placed, relayed),
             first_token=partial(self._started, placed),
-            final=partial(self._final, placed),
+            final=partial(self._paying.final, placed),
         )
 
         def begun() -> None:
@@ -295,7 +288,7 @@ class Dispatcher:
             if waiting.offer.request.stream:
                 self._started(placed)
             try:
-                served = self._served(placed, task.result())
+                served = self._paying.served(placed, task.result())
             except Exception as broken:
                 error = broken
         del self._running[agent][id(placed)]
@@ -310,12 +303,12 @@ class Dispatcher:
             self._exclusive[agent].end(placed, served.at_s, well=True)
             self._books.settle(served.request.id, cost=served.cost, charge=served.charge, receipt=served.receipt)
             self._health.served(agent, waiting.failed_by, served.at_s)
-            self._compare_tokens(waiting.offer, served)
+            compare_tokens(self._agents[agent].name, waiting.offer, served, self.mistokenised)
             self._publish(served)
             waiting.resolve(served)
         if placed.live is not None and not retried:
             told = waiting.told() or error
-            placed.live.end(None if served is not None or placed.live.hung_up else _as_broken(told))
+            placed.live.end(None if served is not None or placed.live.hung_up else as_broken(told))
             waiting.begin(placed.live)
         for j in np.flatnonzero(~self._health.alive(asyncio.get_running_loop().time())):
             self.vacate(int(j))
@@ -325,56 +318,13 @@ class Dispatcher:
         self.pump(agent)
         self._wake()
 
-    def _served(self, placed: Placed, completion: Completion) -> Served:
-        """What it costs whom."""
-        request = placed.waiting.offer.request
-        quality = None if placed.live is not None else self._grade(request, completion.text)
-        charge, micros, receipt = self._settled(placed, completion, quality)
-        assert placed.sent_s is not None
-        return Served(
-            at_s=asyncio.get_running_loop().time(),
-            offer=placed.waiting.offer,
-            agent=placed.agent,
-            completion=completion,
-            decided_s=placed.decided_s,
-            dispatched_s=placed.sent_s,
-            charge=charge,
-            cost=micros,
-            receipt=receipt,
-            quality=quality,
-            predicted=placed.predicted,
-            note=placed.note,
-            round=placed.round,
-        )
-
-    def _settled(self, placed: Placed, completion: Completion, quality: float | None) -> tuple[int, int, int]:
-        """Charge, measured cost and receipt, in micro-units."""
-        prices = self._agents[placed.agent].prices
-        cost = prices.cost(completion.prompt_tokens, completion.cached_tokens, completion.output_tokens)
-        micros = int(to_micros(cost, name="measured cost"))
-        if placed.predicted is None:
-            return placed.charge, micros, micros
-        charge, receipt = settled(
-            self._settlement,
-            charge=placed.charge,
-            predicted=int(to_micros(placed.predicted.cost, name="predicted cost")),
-            measured=micros,
-            chance=placed.predicted.quality,
-            quality=quality,
-        )
-        return charge, micros, receipt
-
-    def _final(self, placed: Placed, completion: Completion) -> tuple[int, int]:
-        charge, cost, _ = self._settled(placed, completion, None)
-        return charge, cost
-
     def _abandon(self, placed: Placed) -> None:
         """Settle what its bidder did not want to the end: they pay what the auction said."""
         waiting = placed.waiting
         waiting.placed = None
         self._exclusive[placed.agent].end(placed, asyncio.get_running_loop().time(), well=False)
         measured = Completion("", 0, 0, 0, 0.0, 0.0) if placed.live is None else placed.live.completion()
-        _, cost, receipt = self._settled(placed, measured, None)
+        _, cost, receipt = self._paying.settled(placed, measured)
         self._books.settle(waiting.offer.request.id, cost=cost, charge=placed.charge, receipt=receipt)
         now = asyncio.get_running_loop().time()
         self._publish(
@@ -433,30 +383,6 @@ class Dispatcher:
             self._publish(Failed(now, placed.waiting.offer, agent, error, retried=True, note=placed.note))
         self._give_back([placed.waiting for placed in line])
 
-    def _compare_tokens(self, offer: Offer, served: Served) -> None:
-        """Notice a tokenizer that is not the server's: what it says of a prompt's prefix, no cache will hold."""
-        said, seen = offer.tokens[served.agent], served.completion.token_ids[: served.completion.prompt_tokens]
-        if not seen or said == seen:
-            return
-        name = self._agents[served.agent].name
-        self.mistokenised[name] = count = self.mistokenised.get(name, 0) + 1
-        if count == 1:
-            _log.warning(
-                "engine %s served request %s as %d prompt tokens, not as the %d it had tokenised: cache hits cannot be "
-                "predicted there; look at its chat template",
-                name,
-                served.request.id,
-                len(seen),
-                len(said),
-            )
-
 
 def _job(placed: Placed) -> Job:
     return Job(placed.note, placed.sent_s, placed.first_token_s, placed.waiting.offer.request.stream)
-
-
-def _as_broken(error: BaseException | None) -> Broken:
-    """What the reader of an answer is told of its end."""
-    if isinstance(error, Stopped):
-        return CutOff("the gateway was stopped before the end of the answer; nothing is charged")
-    return error if isinstance(error, Broken) else Broken(str(error) or "the answer was given up before its end")

@@ -13,7 +13,7 @@ from math import inf
 from prediction import Tokens
 from runtime.engines.call import Answer, Call, Usage
 from runtime.engines.request import Completion, Request
-from runtime.errors import Broken, CutOff
+from runtime.errors import Broken, CutOff, Stopped
 
 #: Bytes that an answer may be ahead of its reader; the engine waits beyond them.
 _AHEAD_BYTES = 16 << 20
@@ -211,3 +211,10 @@ _ENDS = ("stop", "length", "tool_calls", "function_call", "content_filter")
 def _end(answer: Answer) -> str:
     end = getattr(answer, "end", None) or "stop"
     return end if end in _ENDS else "other"
+
+
+def as_broken(error: BaseException | None) -> Broken:
+    """What the reader of an answer is told of its end."""
+    if isinstance(error, Stopped):
+        return CutOff("the gateway was stopped before the end of the answer; nothing is charged")
+    return error if isinstance(error, Broken) else Broken(str(error) or "the answer was given up before its end")

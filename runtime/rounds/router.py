@@ -18,8 +18,9 @@ from runtime.errors import EngineError, RequestError, ServingError, Stopped
 from runtime.events import Arrived, Declined, Served, Subscriber
 from runtime.policies.policy import Agent, Policy
 from runtime.rounds.admission import admit, admit_relayed
-from runtime.rounds.dispatch import Dispatcher, Grade
+from runtime.rounds.dispatch import Dispatcher
 from runtime.rounds.health import Health
+from runtime.rounds.paying import Grade
 from runtime.rounds.probing import Probing, askable
 from runtime.rounds.queue import Queue
 from runtime.rounds.records import RoundRules, RoundStatistics
