@@ -16,6 +16,7 @@ from mechanisms import Outcome
 from prediction import TokenPrices
 from runtime.engines.engine import CacheContents, EngineInfo
 from runtime.events import Event, Offer, Prediction
+from runtime.policies.basis import Basis
 
 #: In `Decision.agents`: not decided, competes again in a later round. (`allocation.UNSERVED` is declined for good.)
 WAITING = -2
@@ -105,7 +106,7 @@ class Decision:
     `charges` (N,) micro-units, zero from a policy without prices. Requests of one agent join its line by `positions`
     (N,), in the order of the offers where that is None. `notes` go with each request into its events and `Job`;
     `predicted` is what the decision rested on, request by request; `outcome` is the auction's; `displaced` (N,) marks
-    who pays for displacing somebody else.
+    who pays for displacing somebody else; `basis` is what the auction's market was made of, for those who keep rounds.
     """
 
     agents: NDArray[np.int64]
@@ -115,6 +116,7 @@ class Decision:
     positions: NDArray[np.int64] | None = None
     notes: Sequence[object] = ()
     displaced: NDArray[np.bool_] | None = None
+    basis: Basis | None = None
 
 
 class Policy(Protocol):
