@@ -177,6 +177,14 @@ class AdminDoor(Section):
     key: Secret = Field(examples=['{ env = "IEMAS_ADMIN_KEY" }'])
 
 
+class KeptRounds(Section):
+    """How long rounds stay in the books, for `iemas ledger audit`."""
+
+    keep_days: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] = Field(
+        default=30.0, examples=["30"], description="0: rounds are not kept"
+    )
+
+
 class Server(Section):
     """Where clients find us, and where the books are."""
 
@@ -189,6 +197,15 @@ class Server(Section):
         default=None, examples=['"machine"'], description="the end of what entries in the books survive"
     )
     accounts: bool = Field(default=False, strict=True, examples=["true"], description="take keys of the books too")
+    rounds: KeptRounds = Field(
+        default=KeptRounds(), examples=["{ keep_days = 30 }"], description="rounds in the books"
+    )
+    menus: bool = Field(
+        default=True, strict=True, examples=["false"], description="receipts show the prices that their bidder faced"
+    )
+    salt_accounts: bool = Field(
+        default=False, strict=True, examples=["true"], description="no account shares cached prefixes with another"
+    )
     admin: AdminDoor | None = Field(
         default=None,
         examples=['{ port = 8081, key = { env = "IEMAS_ADMIN_KEY" } }'],

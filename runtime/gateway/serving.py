@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from math import inf
 
 from mechanisms.settlement import Settlement
 from runtime.accounts.ledger import Ledger
@@ -20,12 +23,15 @@ from runtime.gateway.receipts import Receipts
 from runtime.hubs.assignment import ASSIGNMENTS
 from runtime.hubs.house import House
 from runtime.policies.policy import Policy
+from runtime.rounds.kept import Keep
 from runtime.rounds.relay import Live, Relayed
 
 _log = logging.getLogger(__name__)
 
 #: Seconds between looks for what processes held that have ended.
 _TEND_S = 5.0
+#: Seconds between looks for rounds that were kept long enough.
+_FORGET_S, _DAY_S = 600.0, 86_400.0
 
 
 class Serving:
@@ -76,6 +82,7 @@ class Serving:
             subscribers=[self.receipts.notice, *subscribers],
             rounds=fleet.rounds.rules(gathers=getattr(policy(), "gathers", True)),
             settlement=settlement,
+            keep=Keep(_rules(fleet), in_books=fleet.server.rounds.keep_days > 0, told=self.receipts.decided),
             on_error=on_error,
         )
 
@@ -158,15 +165,34 @@ class Serving:
         self._adapters = [frozenset(info.adapters) for info in self.house.infos]
 
     async def tend(self) -> None:
-        """Release what processes held that have ended: this gateway's last run, or another on the same books."""
+        """Release what processes held that have ended: this gateway's last run, or another on the same books.
+
+        And drop rounds that were kept long enough.
+        """
+        forgotten_s = -inf
         while True:
+            if self.fleet.server.rounds.keep_days > 0 and time.time() - forgotten_s > _FORGET_S:
+                forgotten_s = time.time()
+                await self._forget(forgotten_s - self.fleet.server.rounds.keep_days * _DAY_S)
             try:
-                count = await asyncio.to_thread(self.ledger.recover) if self.ledger.waits else self.ledger.recover()
+                count = await self._of_books(self.ledger.recover)
                 if count:
                     _log.warning("released %d charges of processes that have ended", count)
             except LedgerError as error:
                 _log.warning("what ended processes held is looked for again later: %s", error)
             await asyncio.sleep(_TEND_S)
+
+    async def _forget(self, before_s: float) -> None:
+        """Drop the rounds before, some at a time."""
+        try:
+            while await self._of_books(partial(self.ledger.forget_rounds, before_s)):
+                await asyncio.sleep(0)
+        except LedgerError as error:
+            _log.warning("old rounds are dropped later: %s", error)
+
+    async def _of_books(self, ask: Callable[[], int]) -> int:
+        """What the books answer, without standing still for them."""
+        return await asyncio.to_thread(ask) if self.ledger.waits else ask()
 
     def ready(self) -> bool:
         """Whether an agent is in the market."""
@@ -235,6 +261,16 @@ class Serving:
 def _hub_of(fleet: Fleet, name: str) -> int:
     """The number of the hub that an agent is in."""
     return next((h for h, members in enumerate(fleet.hubs.values()) if name in members), 0)
+
+
+def _rules(fleet: Fleet) -> dict[str, object]:
+    """By which rules, and by which version of them, rounds are decided and settled."""
+    try:
+        release = version("iemas")
+    except PackageNotFoundError:
+        release = "unknown"
+    # Policies are made with seed 0: nothing is drawn as rounds are decided.
+    return {**fleet.auction.model_dump(), "seed": 0, "version": release}
 
 
 def _choices(asked: Asked) -> int:
