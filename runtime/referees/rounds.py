@@ -1,5 +1,7 @@
-"""One kept round, derived again: is the market what was stated and predicted, who got whom the best for all, and does
-each pay what the mechanism's own rule says?"""
+"""One kept round, derived again, by the mechanism's own rule.
+
+Is the market what was stated and predicted, is who got whom the best for all, does each pay what they must?
+"""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -48,11 +50,7 @@ def check_round(kept: Kept, mechanism: DirectMechanism, where: str) -> list[Faul
     except (CertificateError, MarketError) as error:
         found.append(("allocation", str(error)))
     else:
-        found += _compared(kept, auction, payments)
-    try:
-        found += _balance(kept, auction)
-    except (CertificateError, MarketError) as error:
-        found.append(("allocation", str(error)))
+        found += [*_compared(kept, auction, payments), *_balance(kept, auction)]
     return [Fault(check, where, said) for check, said in dict.fromkeys(found)]
 
 
@@ -120,7 +118,7 @@ def _placement(kept: Kept, auction: Auctioned) -> Iterator[tuple[str, str]]:
     """Who serves a request, and in which place, is what its column says."""
     columns = auction.allocation.agents
     if columns.size and not (columns.min() >= UNSERVED and columns.max() < auction.columns.size):
-        yield "allocation", f"requests are given to columns {columns.tolist()} of {auction.columns.size}"
+        # No optimum, as is told beside.
         return
     served = columns != UNSERVED
     agents = np.where(served, auction.columns[np.maximum(columns, 0)], UNSERVED) if auction.columns.size else columns
