@@ -344,6 +344,7 @@ class PatientBar:
             self._bar[0].stop()
 
     def __call__(self, done: int, total: int) -> None:
+        """So much is done."""
         now = self._clock()
         # What an earlier run has left is there at the first call, and says nothing about the rate.
         began, before = self._first = self._first or (now, done)

@@ -114,9 +114,10 @@ def audit_rounds(
     with _archive(ledger) as archive, PatientBar(Console(stderr=True)) as bar:
         verdict = audit(archive, since_s=since_s, misreports=sample_misreports, seed=seed, progress=bar)
     if not verdict.auctions and not verdict.faults:
+        kept = f"{verdict.rounds} rounds are kept in these books{'' if since is None else f' since {since}'}"
         raise StudyError(
-            f"{verdict.rounds} rounds are kept in these books{'' if since is None else f' since {since}'}, none of them "
-            "an auction; a verdict over nothing is none: keep rounds ([server] rounds), or look further back"
+            f"{kept}, none of them an auction; a verdict over nothing is none: keep rounds ([server] rounds), or look "
+            "further back"
         )
     if as_json:
         typer.echo(json.dumps(verdict.json(), indent=1))

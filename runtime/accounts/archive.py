@@ -1,4 +1,4 @@
-"""`Archive`: what books hold, to be read by whoever checks them: rounds as they were kept, entries, what they add up to.
+"""`Archive`: what books hold, for whoever checks them: rounds as they were kept, entries, what they add up to.
 
 Everything is read from one moment's books, however long it takes and whoever writes meanwhile.
 """

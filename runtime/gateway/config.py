@@ -197,9 +197,7 @@ class Server(Section):
         default=None, examples=['"machine"'], description="the end of what entries in the books survive"
     )
     accounts: bool = Field(default=False, strict=True, examples=["true"], description="take keys of the books too")
-    rounds: KeptRounds = Field(
-        default=KeptRounds(), examples=["{ keep_days = 30 }"], description="rounds in the books"
-    )
+    rounds: KeptRounds = Field(default=KeptRounds(), examples=["{ keep_days = 30 }"], description="rounds in the books")
     menus: bool = Field(
         default=True, strict=True, examples=["false"], description="receipts show the prices that their bidder faced"
     )

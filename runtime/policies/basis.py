@@ -22,8 +22,8 @@ class Basis:
 
     `columns` (C,) is the agent that each column of the market belongs to. `quality` and `service` (N, M) are chances
     and seconds, `start` (C,) the seconds before a column begins to serve; `costs` and `fees` (N, M) are micro-units,
-    fees being None where the mechanism knows of none; `possible` (N, M) who could serve at all. `chances` has, of each request with a deadline, the odds of keeping it by
-    column.
+    fees being None where the mechanism knows of none; `possible` (N, M) is who could serve at all. `chances` has, of
+    each request with a deadline, the odds of keeping it by column.
     """
 
     columns: NDArray[np.int64]

@@ -82,7 +82,8 @@ def _read(rows: Iterable[KeptRow], verdict: Verdict, whole: bool) -> Iterator[tu
             yield row, None
             continue
         if kept.at_s != row.at_s:
-            verdict.faults.append(Fault("record", where, f"it was decided at {kept.at_s}, and is kept as of {row.at_s}"))
+            said = f"it was decided at {kept.at_s}, and is kept as of {row.at_s}"
+            verdict.faults.append(Fault("record", where, said))
         verdict.requests += len(kept.requests)
         yield row, kept
 

@@ -141,5 +141,3 @@ def _allowed(entry: KeptEntry, decision: Decision, settlement: Any) -> set[tuple
     ended = {one(None), one(1.0), one(0.0)}
     # Who hung up pays what the auction said.
     return ended | {(decision.charge, one(None)[1])}
-
-

@@ -8,12 +8,15 @@ deadlines are not tried. Where values are kept and not what they follow from, th
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from allocation.money import MAX_AMOUNT, Money
 from mechanisms import DirectMechanism, Mechanism, Outcomes
 from mechanisms.mechanism import run_each
 from runtime.referees.kept import Auctioned, Kept
 from runtime.referees.verdict import Fault
+
+Requests = NDArray[np.intp]
 
 WORTHS = (0.0, 0.5, 0.8, 0.95, 1.05, 1.25, 2.0, 10.0)
 DELAYS = (0.0, 0.5, 1.0, 2.0)
@@ -39,11 +42,11 @@ def check_misreports(kept: Kept, mechanism: DirectMechanism, where: str) -> tupl
     return tried, faults
 
 
-def _tables(kept: Kept, auction: Auctioned, mine: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> tuple[Money, list[str]]:
+def _tables(kept: Kept, auction: Auctioned, mine: Requests) -> tuple[Money, list[str]]:
     """(1 + R, N, C) values: as stated, then under each report of the bidder whose requests are `mine`; the reports."""
     values, basis = auction.market.values, auction.basis
     if basis is None:
-        factors = [factor for factor in WORTHS]
+        factors = WORTHS
         tables = np.repeat(values[None], 1 + len(factors), axis=0)
         for k, factor in enumerate(factors, 1):
             tables[k, mine] = np.clip(np.rint(values[mine] * factor), -MAX_AMOUNT, MAX_AMOUNT).astype(np.int64)
@@ -69,7 +72,7 @@ def _run(mechanism: DirectMechanism, tables: Money, auction: Auctioned) -> Outco
     )
 
 
-def _utilities(auction: Auctioned, outcomes: Outcomes, mine: "np.ndarray[tuple[int], np.dtype[np.intp]]") -> Money:
+def _utilities(auction: Auctioned, outcomes: Outcomes, mine: Requests) -> Money:
     """(1 + R,) what the bidder has of it by the values that they stated."""
     agents = outcomes.agents[:, mine]
     worth = auction.market.values[mine[None], np.maximum(agents, 0)]

@@ -2,10 +2,10 @@
 
 The file is what `iemas ledger rounds --export ROUNDS.jsonl` writes. Of every round in it this derives again: its seal,
 and the seal before; the values, from what was stated and predicted; that the allocation is optimal, by its prices
-(feasible dual, complementary slackness: Shapley and Shubik 1971); what each bidder's presence costs the others, which is
-their charge (Clarke 1971): a bidder with one request by the lowest prices (Leonard 1983), one with several by solving
-the market without them; that the auctioneer does not lose and nobody pays beyond their value. Of the books: each hold
-was decided, each ended once, at what its settlement says.
+(feasible dual, complementary slackness: Shapley and Shubik 1971); what each bidder's presence costs the others, and
+that it is their charge (Clarke 1971): of a bidder with one request by the lowest prices (Leonard 1983), of one with
+several by solving the market without them; that the auctioneer does not lose and nobody pays beyond their value. Of the
+books: each hold was decided, each ended once, at what its settlement says.
 
 Charges of rules other than VCG, and optima that an allocator does not claim, are counted as left alone. Exit code 0 if
 nothing is wrong, 1 if something is, 2 for a file that holds no round, or is none.
@@ -26,6 +26,10 @@ MICROS, MAX_AMOUNT, MAX_PRICE, CERTAIN = 1_000_000, 2**40, 2**60, 1_000_000
 EXACT = (None, "min-cost-flow", "linear-program", "convex-program", "network-flow", "or-tools", "brute-force")
 #: Seconds for which a hold may have waited for the books, behind its round.
 BEHIND_S = 6.0
+MEMBERS = (
+    *("format", "round", "at_s", "rules", "agents", "requests", "bidders", "stated", "basis", "market"),
+    *("placed", "positions", "charges", "predicted"),
+)
 Table = list[list[int]]
 Weights = list[list[int | None]]
 Said = Iterator[tuple[str, str]]
@@ -62,9 +66,12 @@ class Round:
 
     def __init__(self, told: dict[str, Any]) -> None:
         market, basis = told["market"], told["basis"]
-        self.values, self.bidders, self.names = values_of(told), told["bidders"], told["requests"]
+        self.bidders, self.names = told["bidders"], told["requests"]
         n, c = len(self.names), len(market["capacities"])
         self.columns = list(range(c)) if basis is None else basis["columns"]
+        if not all(0 <= j < len(told["agents"]) for j in self.columns):
+            raise ValueError(f"columns are of agents {self.columns}; there are {len(told['agents'])}")
+        self.values = values_of(told)
         self.costs: Table = market["costs"] if basis is None else spread(basis["costs"], self.columns)
         fees = None if basis is None or basis["fees"] is None else spread(basis["fees"], self.columns)
         self.fees: Table = fees or [[0] * c for _ in range(n)]
@@ -301,9 +308,10 @@ def check_round(told: dict[str, Any], counts: dict[str, int]) -> Said:
     crc = zlib.crc32(b"".join(pack(f"<{len(row)}q", *row) for row in made.values))
     if crc != told["market"]["values_crc"]:
         yield "values", "what was stated and predicted makes other values than the market had"
-    yield from placement(told, made.columns)
     wrong = list(made.allocation())
     yield from wrong
+    if all(-1 <= k < len(made.columns) for k in made.agents):
+        yield from placement(told, made.columns)
     if wrong:
         return
     yield from made.balance()
@@ -344,6 +352,8 @@ def check(lines: Iterable[str]) -> tuple[dict[str, int], list[list[str]]]:
             first_s = one["at_s"] if first_s is None else min(first_s, one["at_s"])
             try:
                 told = json.loads(one["record"])
+                if missing := [name for name in MEMBERS if name not in told]:
+                    raise ValueError(f"{', '.join(missing)} is not there")
                 if told["format"] != FORMAT or told["at_s"] != one["at_s"]:
                     faults.append(["record", where, f"it is no {FORMAT!r}, or of another time"])
                 found = list(check_round(told, counts)) if told["market"] is not None else []

@@ -138,19 +138,21 @@ def _placement(kept: Kept, auction: Auctioned) -> Iterator[tuple[str, str]]:
 
 def _prediction(kept: Kept, auction: Auctioned) -> Iterator[tuple[str, str]]:
     """What was predicted of a request is what the market was made of."""
-    basis = auction.basis
+    basis, columns = auction.basis, auction.allocation.agents
+    if columns.size and not (columns.min() >= UNSERVED and columns.max() < auction.columns.size):
+        return
     for i, (predicted, agent) in enumerate(zip(kept.predicted, kept.placed, strict=True)):
         if basis is None or agent < 0 or agent >= len(kept.agents):
             continue
         if predicted is None:
             yield "prediction", f"nothing is predicted of request {kept.requests[i]}"
             continue
-        place = int(np.searchsorted(basis.columns, agent)) + (0 if kept.positions is None else int(kept.positions[i]))
+        place = int((basis.columns < agent).sum()) + (0 if kept.positions is None else int(kept.positions[i]))
         if not 0 <= place < basis.columns.size:
             continue
         latency, cost, quality = predicted
         expected = (basis.start[place] + basis.service[i, agent], basis.quality[i, agent])
-        if (latency, quality) != expected or not _money(cost) == basis.costs[i, agent]:
+        if (latency, quality) != expected or _money(cost) != basis.costs[i, agent]:
             yield (
                 "prediction",
                 f"of request {kept.requests[i]} {list(predicted)} was predicted; the market was made of "

@@ -7,10 +7,11 @@ from typing import Any
 
 from mechanisms import Preferences, find_mechanism
 from mechanisms.catalogue import find_settlement
-from runtime import Auction, Ledger, Policy, Router
+from runtime import Auction, Ledger, Policy, RoundRules, Router, running
+from runtime.engines.simulated.virtual_time import run
 from runtime.rounds.kept import Keep
-from tests.runtime.fleet import engine, request
-from tests.runtime.rounds.stories import breaking, route
+from tests.runtime.fleet import PRICES, engine, request
+from tests.runtime.rounds.stories import breaking
 
 RULES = {"policy": "iemas", "mechanism": "vcg", "allocator": None, "settlement": "on-prediction", "version": "test"}
 
@@ -38,14 +39,24 @@ def play(
         # One of the engines dies on the way: whose requests it had try the other.
         await asyncio.gather(router.submit(asked, preferences), return_exceptions=True)
 
-    async def story(router: Router) -> None:
-        await asyncio.gather(*(one(router, k) for k in range(requests)))
+    fleet = [engine("a", max_num_seqs=2), breaking("b", requests // 8), engine("c", max_num_seqs=2)]
 
-    fleet = [engine("a", max_num_seqs=2), breaking("b", requests // 4), engine("c", max_num_seqs=2)]
+    async def main(ledger: Ledger) -> None:
+        async with running(fleet):
+            router = Router(
+                fleet,
+                policy or Auction(mechanism),
+                [PRICES] * len(fleet),
+                rounds=RoundRules(window_s=0.05),
+                ledger=ledger,
+                keep=Keep(rules),
+                settlement=find_settlement(str(rules["settlement"])),
+                grade=lambda request, text: (None, 0.0, 1.0)[len(request.messages[0].content) % 3],
+            )
+            await router.start()
+            await asyncio.gather(*(one(router, k) for k in range(requests)))
+            await router.stop()
+
     with Ledger(where) as ledger:
-        options = {
-            "ledger": ledger,
-            "keep": Keep(rules),
-            "settlement": find_settlement(str(rules["settlement"])),
-        }
-        route(story, policy or Auction(mechanism), fleet, options, window_s=0.05)
+        # A thread writes where a write may wait, and no thread knows of virtual time.
+        run(main(ledger), virtual=not ledger.waits)
