@@ -1,11 +1,11 @@
 """A kept round, read strictly: whatever is not as `runtime.rounds.kept` writes it is an error that says where."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from allocation import Allocation, Market, MarketError
@@ -69,7 +69,7 @@ def read(record: str) -> Kept:
         RecordError: what is wrong with it.
     """
     try:
-        told = json.loads(record)
+        told = orjson.loads(record)
     except ValueError as error:
         raise RecordError(f"no JSON: {error}") from None
     if not isinstance(told, dict) or told.get("format") != FORMAT:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from allocation import UNSERVED, CertificateError, MarketError, to_micros
+from allocation import MICROS, UNSERVED, CertificateError, MarketError
 from mechanisms import DirectMechanism, Mechanism, MechanismError, Outcome, Payments
 from mechanisms.catalogue import find_mechanism
 from mechanisms.outcome import serving_costs
@@ -139,29 +139,24 @@ def _placement(kept: Kept, auction: Auctioned) -> Iterator[tuple[str, str]]:
 def _prediction(kept: Kept, auction: Auctioned) -> Iterator[tuple[str, str]]:
     """What was predicted of a request is what the market was made of."""
     basis, columns = auction.basis, auction.allocation.agents
-    if columns.size and not (columns.min() >= UNSERVED and columns.max() < auction.columns.size):
+    if basis is None or (columns.size and not (columns.min() >= UNSERVED and columns.max() < auction.columns.size)):
         return
-    for i, (predicted, agent) in enumerate(zip(kept.predicted, kept.placed, strict=True)):
-        if basis is None or agent < 0 or agent >= len(kept.agents):
-            continue
-        if predicted is None:
-            yield "prediction", f"nothing is predicted of request {kept.requests[i]}"
-            continue
-        place = int((basis.columns < agent).sum()) + (0 if kept.positions is None else int(kept.positions[i]))
-        if not 0 <= place < basis.columns.size:
-            continue
-        latency, cost, quality = predicted
-        expected = (basis.start[place] + basis.service[i, agent], basis.quality[i, agent])
-        if (latency, quality) != expected or _money(cost) != basis.costs[i, agent]:
-            yield (
-                "prediction",
-                f"of request {kept.requests[i]} {list(predicted)} was predicted; the market was made of "
-                f"{[float(expected[0]), int(basis.costs[i, agent]) / 1e6, float(expected[1])]}",
-            )
-
-
-def _money(credits: float) -> int | None:
-    try:
-        return int(to_micros(credits, name="cost"))
-    except MarketError:
-        return None
+    placed = np.flatnonzero((kept.placed >= 0) & (kept.placed < len(kept.agents)))
+    told = [kept.predicted[i] for i in placed.tolist()]
+    for i in [int(i) for i, one in zip(placed, told, strict=True) if one is None]:
+        yield "prediction", f"nothing is predicted of request {kept.requests[i]}"
+    given = np.array([one or (np.nan,) * 3 for one in told]).reshape(-1, 3)
+    agents = kept.placed[placed]
+    places = (basis.columns[None] < agents[:, None]).sum(axis=1)
+    places += 0 if kept.positions is None else kept.positions[placed]
+    somewhere = (places >= 0) & (places < basis.columns.size) & ~np.isnan(given[:, 0])
+    start = basis.start[np.where(somewhere, places, 0)] if basis.start.size else places
+    made = np.stack([start + basis.service[placed, agents], basis.quality[placed, agents]], axis=1)
+    costs = basis.costs[placed, agents]
+    wrong = (given[:, [0, 2]] != made).any(axis=1) | (np.rint(given[:, 1] * MICROS) != costs)
+    for k in np.flatnonzero(wrong & somewhere):
+        market = [float(made[k, 0]), int(costs[k]) / MICROS, float(made[k, 1])]
+        yield (
+            "prediction",
+            f"of request {kept.requests[placed[k]]} {given[k].tolist()} was predicted; the market was made of {market}",
+        )

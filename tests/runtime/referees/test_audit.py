@@ -99,7 +99,7 @@ def shift(told: Any, path: tuple[Any, ...], by: int) -> None:
     told[path[-1]] += by
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whichever_number_is_altered_the_audit_names_its_round(played: str, data: st.DataObject) -> None:
     with Archive(played) as books:
