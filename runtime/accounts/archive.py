@@ -145,7 +145,14 @@ class Archive:
         """Holds with their endings, each request's attempts in order; since (Unix time), or of some requests."""
         moved = MOVEMENTS.alias("charged"), MOVEMENTS.alias("received")
         held = [HOLDS.c.request, HOLDS.c.attempt]
-        query = select(HOLDS, ENDINGS.c["state", "charge", "cost", "receipt"], OPEN_HOLDS.c.attempt.label("open"))
+        query = select(
+            HOLDS,
+            ENDINGS.c.state,
+            ENDINGS.c.charge,
+            ENDINGS.c.cost,
+            ENDINGS.c.receipt,
+            OPEN_HOLDS.c.attempt.label("open"),
+        )
         for kind, movement in zip(("charge", "receipt"), moved, strict=True):
             query = query.add_columns(
                 movement.c.source.label(f"{kind}_from"),

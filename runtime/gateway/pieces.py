@@ -18,8 +18,8 @@ _INLINE = re.compile(rb'"url"[ \t\r\n]*:[ \t\r\n]*"data:[a-z]+/[a-z0-9.+-]+;base
 #: Pieces that an inline image or sound stands for, whatever its bytes.
 _INLINE_PIECES = 256
 _ANSWERED = re.compile(rb'"role"[ \t\r\n]*:[ \t\r\n]*"assistant"')
-#: Members that come before the conversation in every chat template, or keep caches apart.
-_BEFORE = ("cache_salt", "tools", "functions")
+#: Members that come before the conversation in every chat template.
+_BEFORE = ("tools", "functions")
 
 
 def pieces(body: Body, adapter: str = "") -> NDArray[np.uint32]:
@@ -33,6 +33,8 @@ def pieces(body: Body, adapter: str = "") -> NDArray[np.uint32]:
     if b'"data:' in text:
         text = _INLINE.sub(_digest, text)
     apart = [body.raw[one.start : one.end] for one in map(body.members.get, _BEFORE) if one is not None]
+    if body.cache_salt is not None:
+        apart.insert(0, body.cache_salt.encode("utf-8", "surrogatepass"))
     if apart or adapter:
         text = hashlib.blake2b(b"\0".join([adapter.encode(), *apart]), digest_size=2 * _WIDTH).digest() + text
     whole = len(text) // _WIDTH

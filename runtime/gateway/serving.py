@@ -8,6 +8,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from math import inf
 
+from mechanisms.catalogue import find_allocator
 from mechanisms.settlement import Settlement
 from runtime.accounts.ledger import Ledger
 from runtime.engines.call import Call, View
@@ -28,6 +29,8 @@ from runtime.rounds.relay import Live, Relayed
 
 _log = logging.getLogger(__name__)
 
+#: What a mechanism runs over where the file does not say.
+ALLOCATOR = "min-cost-flow"
 #: Seconds between looks for what processes held that have ended.
 _TEND_S = 5.0
 #: Seconds between looks for rounds that were kept long enough.
@@ -62,7 +65,7 @@ class Serving:
     ) -> None:
         self.fleet = fleet
         self.ledger = ledger or Ledger()
-        self.receipts = Receipts()
+        self.receipts = Receipts(menus=fleet.server.menus and _has_menus(fleet))
         self._expect = expect
         #: Agents by the house's numbers; those of the file by its own.
         self._names = [agent.name for agent in fleet.agents]
@@ -202,6 +205,10 @@ class Serving:
         """What a request came to; see `Backend`."""
         return self.receipts.find(name, bidder)
 
+    async def proof(self, name: str, bidder: str) -> Mapping[str, object] | None:
+        """What proves a price; see `Backend`."""
+        return await asyncio.to_thread(self.receipts.proof, name, bidder)
+
     async def submit(self, asked: Asked) -> Answer:
         """Have a request served; see `Backend`."""
         body = asked.body
@@ -261,6 +268,12 @@ class Serving:
 def _hub_of(fleet: Fleet, name: str) -> int:
     """The number of the hub that an agent is in."""
     return next((h for h, members in enumerate(fleet.hubs.values()) if name in members), 0)
+
+
+def _has_menus(fleet: Fleet) -> bool:
+    """Whether bidders choose from prices that others' reports have written, as under VCG over an optimum."""
+    names = fleet.auction
+    return names.mechanism == "vcg" and bool(getattr(find_allocator(names.allocator or ALLOCATOR), "exact", False))
 
 
 def _rules(fleet: Fleet) -> dict[str, object]:

@@ -17,7 +17,6 @@ Money is in micro-units, integers; what is a float is written so that the very s
 """
 
 import json
-import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +35,10 @@ FORMAT = "iemas round 1"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RoundMade:
-    """A round that was decided: the router's number of it, when (Unix time), for whom, among whom, and what."""
+    """A round that was decided: the router's number of it, when (Unix time), for whom, among whom, and what.
+
+    `record` is what the books keep of it, None where they do not.
+    """
 
     number: int
     at_s: float
@@ -44,6 +46,7 @@ class RoundMade:
     tries: Sequence[int]
     fleet: Fleet
     decision: Decision
+    record: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,6 @@ class Keep:
     rules: Mapping[str, object] = field(default_factory=dict)
     in_books: bool = True
     told: Callable[[RoundMade], None] = lambda made: None
-
-
-def made_now(number: int, offers: Sequence[Offer], tries: Sequence[int], fleet: Fleet, decision: Decision) -> RoundMade:
-    """A round, as of now."""
-    return RoundMade(number, time.time(), offers, tries, fleet, decision)
 
 
 def record_of(made: RoundMade, rules: Mapping[str, object]) -> str:

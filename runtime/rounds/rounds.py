@@ -21,7 +21,7 @@ from runtime.policies.policy import WAITING, Agent, Decision, Fleet, Policy
 from runtime.rounds.decisions import check_decision
 from runtime.rounds.dispatch import Dispatcher
 from runtime.rounds.health import Health
-from runtime.rounds.kept import Keep, made_now, record_of
+from runtime.rounds.kept import Keep, RoundMade, record_of
 from runtime.rounds.queue import Queue
 from runtime.rounds.records import RoundRules, RoundStatistics
 from runtime.rounds.telling import Telling
@@ -171,10 +171,11 @@ class Rounds:
 
     def _carry_out(self, batch: Sequence[Waiting], decision: Decision, fleet: Fleet) -> None:
         positions = np.arange(len(batch)) if decision.positions is None else np.asarray(decision.positions)
-        kept = self._kept(batch, decision, fleet)
-        with self._books.together() if len(batch) > 1 or kept is not None else nullcontext():
-            if kept is not None:
-                self._books.keep(*kept)
+        made = self._made(batch, decision, fleet)
+        kept = made is not None and made.record is not None
+        with self._books.together() if len(batch) > 1 or kept else nullcontext():
+            if made is not None and made.record is not None:
+                self._books.keep(made.record, made.at_s)
             for i in map(int, np.argsort(positions, kind="stable")):
                 waiting, agent = batch[i], int(decision.agents[i])
                 if agent == UNSERVED:
@@ -192,14 +193,16 @@ class Rounds:
             for waiting in again:
                 self._turn_away(waiting)
 
-    def _kept(self, batch: Sequence[Waiting], decision: Decision, fleet: Fleet) -> tuple[str, float] | None:
-        """Tell whoever wants to know of a round; what the books are to keep of it, and its time."""
+    def _made(self, batch: Sequence[Waiting], decision: Decision, fleet: Fleet) -> RoundMade | None:
+        """A round as it is kept and told, if anybody wants it."""
         if self._keep is None:
             return None
         offers, tries = [waiting.offer for waiting in batch], [len(waiting.errors) for waiting in batch]
-        made = made_now(self._statistics.rounds, offers, tries, fleet, decision)
+        made = RoundMade(self._statistics.rounds, time.time(), offers, tries, fleet, decision)
+        if self._keep.in_books:
+            made = replace(made, record=record_of(made, self._keep.rules))
         self._keep.told(made)
-        return (record_of(made, self._keep.rules), made.at_s) if self._keep.in_books else None
+        return made
 
     def _turn_away(self, waiting: Waiting) -> None:
         """The policy wants no agent for it: that is an answer, unless it had one and was failed."""
