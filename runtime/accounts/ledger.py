@@ -71,9 +71,11 @@ _KEEP = """
 INSERT INTO rounds (writer, at_s, before, seal, record)
 VALUES (CAST(:writer AS BIGINT), :at_s, :before, :seal, :record) ON CONFLICT (seal) DO NOTHING
 """
-#: The oldest alone, and not too many at once: nobody waits for it.
+#: The oldest alone, up to the first that stays, and few enough at once that nobody waits for it.
 _FORGET = """
-DELETE FROM rounds WHERE number IN (SELECT number FROM rounds WHERE at_s < :before_s ORDER BY number LIMIT 1000)
+WITH oldest AS (SELECT number, at_s FROM rounds ORDER BY number LIMIT 100)
+DELETE FROM rounds WHERE number IN (SELECT number FROM oldest
+    WHERE number < COALESCE((SELECT MIN(number) FROM oldest WHERE at_s >= :before_s), 9223372036854775807))
 """
 _TOTALS = """
 SELECT COUNT(*), COALESCE(SUM(e.charge), 0), COALESCE(SUM(e.cost), 0), COALESCE(SUM(e.receipt), 0)
@@ -222,7 +224,7 @@ class Ledger:
             self._seal = seal
 
     def forget_rounds(self, before_s: float) -> int:
-        """Drop rounds that were decided before (Unix time), the oldest first, 1,000 at most; returns how many."""
+        """Drop rounds that were decided before (Unix time), the oldest first, 100 at most; returns how many."""
         with self._mine:
             return self._database.change(_FORGET, {"before_s": before_s})
 

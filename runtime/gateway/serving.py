@@ -35,6 +35,8 @@ ALLOCATOR = "min-cost-flow"
 _TEND_S = 5.0
 #: Seconds between looks for rounds that were kept long enough.
 _FORGET_S, _DAY_S = 600.0, 86_400.0
+#: Seconds between droppings, in which requests are served.
+_BREATH_S = 0.02
 
 
 class Serving:
@@ -189,7 +191,7 @@ class Serving:
         """Drop the rounds before, some at a time."""
         try:
             while await self._of_books(partial(self.ledger.forget_rounds, before_s)):
-                await asyncio.sleep(0)
+                await asyncio.sleep(_BREATH_S)
         except LedgerError as error:
             _log.warning("old rounds are dropped later: %s", error)
 

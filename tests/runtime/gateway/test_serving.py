@@ -391,7 +391,7 @@ def test_rounds_are_dropped_once_they_are_old(tmp_path: Path) -> None:
     async def main(ledger: Ledger) -> None:
         serving = Serving(made, [sound("small")], lambda: Fixed(0), ledger=ledger)
         tending = asyncio.create_task(serving.tend())
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
         tending.cancel()
         await asyncio.gather(tending, return_exceptions=True)
 
