@@ -73,9 +73,11 @@ VALUES (CAST(:writer AS BIGINT), :at_s, :before, :seal, :record) ON CONFLICT (se
 """
 #: The oldest alone, up to the first that stays, and few enough at once that nobody waits for it.
 _FORGET = """
-WITH oldest AS (SELECT number, at_s FROM rounds ORDER BY number LIMIT 100)
-DELETE FROM rounds WHERE number IN (SELECT number FROM oldest
-    WHERE number < COALESCE((SELECT MIN(number) FROM oldest WHERE at_s >= :before_s), 9223372036854775807))
+DELETE FROM rounds WHERE number IN (
+    WITH oldest AS (SELECT number, at_s FROM rounds ORDER BY number LIMIT 100)
+    SELECT number FROM oldest
+    WHERE number < COALESCE((SELECT MIN(number) FROM oldest WHERE at_s >= :before_s), 9223372036854775807)
+)
 """
 _TOTALS = """
 SELECT COUNT(*), COALESCE(SUM(e.charge), 0), COALESCE(SUM(e.cost), 0), COALESCE(SUM(e.receipt), 0)
