@@ -154,15 +154,21 @@ def _since(when: str | None) -> float | None:
 
 
 def _export(archive: "Archive", file: Path, since_s: float | None, limit: int | None, as_json: bool) -> None:
+    from rich.console import Console
+
+    from experiments.commands.audit import PatientBar
     from experiments.errors import StudyError
     from runtime.referees.export import lines
 
-    count = 0
+    kept = archive.count(since_s)
+    total, count = kept if limit is None else min(kept, limit), 0
     try:
-        with file.open("w", encoding="utf-8") as target:
+        with file.open("w", encoding="utf-8") as target, PatientBar(Console(stderr=True)) as bar:
             for line in lines(archive, since_s, limit):
                 target.write(line + "\n")
-                count += '"record":' in line
+                if '"record":' in line:
+                    count += 1
+                    bar(count, total)
     except OSError as error:
         raise StudyError(f"cannot write to {file}: {error.strerror}; name another file with --export") from None
     told = {"file": str(file), "rounds": count}

@@ -404,6 +404,30 @@ def test_rounds_are_dropped_once_they_are_old(tmp_path: Path) -> None:
         assert [row.record for row in books.rounds()] == ['{"days":1}', '{"days":0}'] and books.dropped()
 
 
+def test_rounds_of_hubs_are_one_chain_of_their_gateway(tmp_path: Path) -> None:
+    made = fleet(SMALL, BIG, hubs={"near": ["small"], "far": ["big"]}, rounds={"assign": "bidder"})
+
+    async def main(ledger: Ledger) -> None:
+        engines = [sound("small"), sound("big")]
+        serving = Serving(made, engines, lambda: Auction(find_mechanism("vcg")), ledger=ledger)
+        async with running(engines):
+            await serving.start()
+            transport = httpx.ASGITransport(Gateway(made, serving))
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+                for model in ("tiny", "wide", "tiny", "wide"):
+                    answer = await client.post(CHAT, json=RICH | {"model": model})
+                    assert answer.status_code == 200
+            await serving.stop()
+
+    with Ledger(tmp_path / "books.db") as ledger:
+        asyncio.run(main(ledger))
+    with Archive(tmp_path / "books.db") as books:
+        agents = [json.loads(row.record)["agents"] for row in books.rounds()]
+        verdict = audit(books)
+    assert agents == [["small"], ["big"], ["small"], ["big"]]
+    assert verdict.faults == [] and (verdict.certified, verdict.settled) == (4, 4)
+
+
 @pytest.mark.parametrize("own", [{}, {"cache_salt": "mine"}, {"cache_salt": None}])
 def test_accounts_that_are_salted_share_no_prefix(monkeypatch: pytest.MonkeyPatch, own: dict[str, Any]) -> None:
     monkeypatch.setenv("ALICE", "sk-alice")

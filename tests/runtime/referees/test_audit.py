@@ -19,6 +19,7 @@ from runtime.referees import referee
 from runtime.referees.audit import audit
 from runtime.referees.export import lines
 from runtime.referees.verdict import Verdict
+from tests.runtime.accounts.test_double_entry import limit
 from tests.runtime.referees.played import RULES, play
 from tests.runtime.rounds.stories import Fixed
 
@@ -283,6 +284,16 @@ def test_a_mechanism_that_claims_no_optimum_is_run_again(tmp_path: Path) -> None
     assert {fault.check for fault in verdict.faults} <= {"deficit", "rationality"}
     with Archive(where) as books:
         assert referee.check(lines(books))[0]["left alone"] == verdict.rounds
+
+
+def test_who_could_not_pay_was_decided_and_not_held(where: str) -> None:
+    Ledger(where).close()
+    limit(where, "b1", 0)
+    play(where, requests=20)
+    verdict = verdict_of(where)
+    assert verdict.faults == [] and verdict.refused > 0
+    with Archive(where) as books:
+        assert all(entry.account != "b1" for entry in books.entries()) and second(books) == set()
 
 
 def test_rounds_without_an_auction_are_no_verdict(tmp_path: Path) -> None:
