@@ -130,10 +130,10 @@ class Auction:
         if not terms.places.agents.size:
             nobody = np.full(len(offers), UNSERVED)
             return Decision(nobody, np.zeros(len(offers), np.int64), notes=[None] * len(offers))
-        every = to_micros(terms.fees, name="fee")
-        basis = self._basis(offers, fleet, terms, every)
-        fees = every[:, basis.columns]
-        outcome = WithFees(self.mechanism, fees).run(_market(offers, basis))
+        basis = self._basis(offers, fleet, terms)
+        assert basis.fees is not None
+        fees = basis.fees[:, basis.columns]
+        outcome = WithFees(self.mechanism, fees).run(self._market(offers, basis))
         return self._decision(offers, terms, outcome, fees, basis)
 
     def terms(self, offers: Sequence[Offer], fleet: Fleet) -> Terms:
@@ -162,7 +162,7 @@ class Auction:
             if event.predicted is not None:
                 self.spent += max(event.predicted.cost - event.charge / MICROS, 0.0)
 
-    def _basis(self, offers: Sequence[Offer], fleet: Fleet, terms: Terms, fees: NDArray[np.int64]) -> Basis:
+    def _basis(self, offers: Sequence[Offer], fleet: Fleet, terms: Terms) -> Basis:
         """What the market is made of. Of reports it reads the deadline alone: the odds of keeping it are in here.
 
         Time that has passed is lost whatever is decided, so it enters the deadline alone.
@@ -179,9 +179,27 @@ class Auction:
             outlook.service,
             terms.start,
             to_micros(outlook.cost, name="cost"),
-            fees,
+            to_micros(terms.fees, name="fee"),
             outlook.possible,
             chances,
+        )
+
+    def _market(self, offers: Sequence[Offer], basis: Basis) -> Market:
+        """Values of places as bidders report them; the only place where reports are read.
+
+        A value is expected: the chance to be on time, times worth of a right answer less the delay from now on. An
+        answer that is a loss on time is the same loss when it is late: a later place is never worth more, as the order
+        in a line requires.
+        """
+        reports = [offer.preferences for offer in offers]
+        worth, delay, stake = np.array([(one.worth, one.delay_cost, one.stake) for one in reports]).T
+        players = {name: k for k, name in enumerate(dict.fromkeys(offer.request.bidder for offer in offers))}
+        return Market(
+            basis.values(worth, delay, stake),
+            basis.costs[:, basis.columns],
+            np.ones(basis.columns.size, np.int64),
+            feasible=basis.possible[:, basis.columns],
+            bidders=np.array([players[offer.request.bidder] for offer in offers]),
         )
 
     def _fees(self, offers: Sequence[Offer], fleet: Fleet, outlook: Outlook) -> Floats:
@@ -223,25 +241,6 @@ class Auction:
         return Decision(
             agents, charges, predicted, outcome, positions=ranks, notes=notes, displaced=displaced, basis=basis
         )
-
-
-def _market(offers: Sequence[Offer], basis: Basis) -> Market:
-    """Values of places as bidders report them; the only place where reports are read.
-
-    A value is expected: the chance to be on time, times worth of a right answer less the delay from now on. An answer
-    that is a loss on time is the same loss when it is late: a later place is never worth more, as the order in a line
-    requires.
-    """
-    reports = [offer.preferences for offer in offers]
-    worth, delay, stake = np.array([(one.worth, one.delay_cost, one.stake) for one in reports]).T
-    players = {name: k for k, name in enumerate(dict.fromkeys(offer.request.bidder for offer in offers))}
-    return Market(
-        basis.values(worth, delay, stake),
-        basis.costs[:, basis.columns],
-        np.ones(basis.columns.size, np.int64),
-        feasible=basis.possible[:, basis.columns],
-        bidders=np.array([players[offer.request.bidder] for offer in offers]),
-    )
 
 
 def _without_gaps(agents: NDArray[np.int64], ranks: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -19,6 +19,7 @@ from runtime.referees import referee
 from runtime.referees.audit import audit
 from runtime.referees.export import lines
 from runtime.referees.verdict import Verdict
+from tests.experiments.audits import mutants
 from tests.runtime.accounts.test_double_entry import limit
 from tests.runtime.referees.played import RULES, play
 from tests.runtime.rounds.stories import Fixed
@@ -284,6 +285,12 @@ def test_a_mechanism_that_claims_no_optimum_is_run_again(tmp_path: Path) -> None
     assert {fault.check for fault in verdict.faults} <= {"deficit", "rationality"}
     with Archive(where) as books:
         assert referee.check(lines(books))[0]["left alone"] == verdict.rounds
+
+
+def test_a_policy_whose_values_are_not_what_was_stated_and_predicted_is_found(tmp_path: Path) -> None:
+    where = str(tmp_path / "books.db")
+    play(where, requests=16, policy=mutants.Optimistic())
+    assert "values" in {fault.check for fault in verdict_of(where).faults}
 
 
 def test_who_could_not_pay_was_decided_and_not_held(where: str) -> None:
