@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands import accounts, data, fleet_servers, model, record
+from experiments.commands import accounts, data, fleet_servers, model, record, rounds
 from experiments.commands.audit import audit
 from experiments.commands.audit_policy import audit_policy
 from experiments.commands.calibrate import calibrate
@@ -47,6 +47,9 @@ app.add_typer(fleet_servers.app, name="fleet")
 app.add_typer(accounts.account_app, name="account")
 app.add_typer(accounts.key_app, name="key")
 app.add_typer(accounts.ledger_app, name="ledger")
+accounts.ledger_app.command("rounds")(rounds.list_rounds)
+accounts.ledger_app.command("show")(rounds.show_round)
+accounts.ledger_app.command("audit")(rounds.audit_rounds)
 
 
 def _print_version(asked: bool) -> None:

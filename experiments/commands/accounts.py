@@ -185,7 +185,7 @@ def balances(ledger: Books = "iemas.db", as_json: AsJson = False) -> None:
         typer.echo(json.dumps({"accounts": accounts, "held": held, "requests": told["requests"]}, indent=1))
         return
     rows = [(name, row["balance"], row["held"], _none(row["limit"])) for name, row in accounts.items()]
-    _table("Balances, in credits", ("account", "balance", "held", "may owe"), rows)
+    print_table("Balances, in credits", ("account", "balance", "held", "may owe"), rows)
     requests = told["requests"]
     typer.echo(
         f"{requests['settled']} requests settled, {requests['released']} released, {told['held']['requests']} held"
@@ -218,7 +218,7 @@ def statement(
         (line["at"][:19], line["kind"], line["request"], line["with"], line["amount"], line["balance"])
         for line in lines
     ]
-    _table(f"Account {name}, in credits", ("at (UTC)", "kind", "request", "with", "amount", "balance"), rows)
+    print_table(f"Account {name}, in credits", ("at (UTC)", "kind", "request", "with", "amount", "balance"), rows)
 
 
 def _holders(ledger: str, *, make: bool = False) -> Any:
@@ -286,7 +286,7 @@ def _tell_accounts(accounts: Sequence[dict[str, Any]], as_json: bool, *, one: bo
         (each["name"], each["balance"], each["held"], _none(each["limit"]), _shown(each["preferences"]))
         for each in told
     ]
-    _table("Accounts, in credits", ("account", "balance", "held", "may owe", "prefers"), rows)
+    print_table("Accounts, in credits", ("account", "balance", "held", "may owe", "prefers"), rows)
 
 
 def _key(key: dict[str, Any]) -> dict[str, Any]:
@@ -308,14 +308,15 @@ def _tell_keys(keys: Sequence[dict[str, Any]], as_json: bool, *, one: bool = Fal
         )
         for each in told
     ]
-    _table("Keys", ("key", "account", "state", "limits", "spent today"), rows)
+    print_table("Keys", ("key", "account", "state", "limits", "spent today"), rows)
 
 
 def _shown(figures: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in figures.items())
 
 
-def _table(title: str, names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def print_table(title: str, names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table, as wide as the terminal, or as a page where there is none."""
     from rich.console import Console
     from rich.table import Table
 

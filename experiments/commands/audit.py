@@ -212,7 +212,7 @@ def _answer(question: Question, time_limit_s: float) -> Answer:
     from experiments.commands.audit_child import answered_elsewhere
     from experiments.commands.question import answered
 
-    with _PatientBar(Console(stderr=True)) as bar:
+    with PatientBar(Console(stderr=True)) as bar:
         if question.foreign:
             return answered_elsewhere(question, bar, time_limit_s)
         # Whatever prints must not end up in the JSON.
@@ -324,7 +324,7 @@ def _umask() -> int:
     return mask
 
 
-class _PatientBar:
+class PatientBar:
     """A progress bar that shows itself only once the wait has become one."""
 
     def __init__(self, console: "Console", clock: Callable[[], float] = monotonic) -> None:
@@ -334,7 +334,7 @@ class _PatientBar:
         self._first: tuple[float, int] | None = None
         self._bar: tuple[Progress, TaskID] | None = None
 
-    def __enter__(self) -> "_PatientBar":
+    def __enter__(self) -> "PatientBar":
         return self
 
     def __exit__(
@@ -344,6 +344,7 @@ class _PatientBar:
             self._bar[0].stop()
 
     def __call__(self, done: int, total: int) -> None:
+        """So much is done."""
         now = self._clock()
         # What an earlier run has left is there at the first call, and says nothing about the rate.
         began, before = self._first = self._first or (now, done)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from experiments.commands.audit import _PatientBar
+from experiments.commands.audit import PatientBar
 
 if TYPE_CHECKING:
     from experiments.audits import LiveReport, PolicyReport
@@ -44,7 +44,7 @@ def audit_policy(
     from experiments import audits
 
     # Whatever the policy prints must not end up in the JSON.
-    with redirect_stdout(sys.stderr), _PatientBar(Console(stderr=True)) as bar:
+    with redirect_stdout(sys.stderr), PatientBar(Console(stderr=True)) as bar:
         policy = _found(name, mechanism, allocator)
         report: PolicyReport | LiveReport
         report = audits.probe_live(policy, triples=live) if live else audits.audit_policy(policy, progress=bar)

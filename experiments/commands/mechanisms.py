@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from experiments.commands.audit import _PatientBar
+from experiments.commands.audit import PatientBar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,7 +45,7 @@ def mechanisms(
 
     chosen = rows(rule, allocator, pairs)
     total, done = sum(row.steps for row in chosen), 0
-    with _PatientBar(Console(stderr=True)) as bar:
+    with PatientBar(Console(stderr=True)) as bar:
 
         def advance(steps: int) -> None:
             nonlocal done

@@ -75,6 +75,12 @@ class Books:
         write = partial(self._ledger.hold, request, bidder=bidder, agent=agent, charge=charge, key=key)
         return self._enter(Entry(f"hold {charge} for request {request}", write, now + _HOLD_WITHIN_S))
 
+    def keep(self, record: str, at_s: float) -> None:
+        """Keep a round; entered together with its holds (`together`), it is written with them."""
+        entry = Entry("a round's record", partial(self._ledger.keep, record, at_s))
+        entry.told = partial(self._tell, entry)
+        self._enter(entry)
+
     def undo(self, request: str, hold: Entry) -> None:
         """Release a charge that is held, or never hold it."""
         if hold.flying:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from runtime.accounts.database import Survives, connect
+from runtime.accounts.names import seal_of
 from runtime.errors import InsufficientError, LedgerError
 
 _DAY_S = 86_400
@@ -66,6 +67,18 @@ _RELEASED = """
 SELECT 1 FROM endings WHERE request = :request AND state = 'released'
     AND attempt = (SELECT MAX(attempt) FROM holds WHERE request = :request)
 """
+_KEEP = """
+INSERT INTO rounds (writer, at_s, before, seal, record)
+VALUES (CAST(:writer AS BIGINT), :at_s, :before, :seal, :record) ON CONFLICT (seal) DO NOTHING
+"""
+#: The oldest alone, up to the first that stays, and few enough at once that nobody waits for it.
+_FORGET = """
+DELETE FROM rounds WHERE number IN (
+    WITH oldest AS (SELECT number, at_s FROM rounds ORDER BY number LIMIT 100)
+    SELECT number FROM oldest
+    WHERE number < COALESCE((SELECT MIN(number) FROM oldest WHERE at_s >= :before_s), 9223372036854775807)
+)
+"""
 _TOTALS = """
 SELECT COUNT(*), COALESCE(SUM(e.charge), 0), COALESCE(SUM(e.cost), 0), COALESCE(SUM(e.receipt), 0)
 FROM endings e JOIN holds h ON h.request = e.request AND h.attempt = e.attempt WHERE e.state = 'settled'
@@ -114,6 +127,8 @@ class Ledger:
         #: Whether a write may wait, for a disk or a network: then a thread should do it.
         self.waits = self._database.waits
         self._known: set[str] = set()
+        #: Of the last round that was kept here; "" before the first.
+        self._seal = ""
         self._mine = RLock()
 
     def hold(
@@ -193,6 +208,28 @@ class Ledger:
             if self._database.change(_RELEASE, values) != 1:
                 self._unless_written(_RELEASED, values, _not_held(request))
 
+    def keep(self, record: str, at_s: float) -> None:
+        """Keep a round, sealed together with the round before it.
+
+        Args:
+            record: what it was decided from and came to, as JSON.
+            at_s: when it was decided (Unix time).
+
+        Raises:
+            LedgerBusyError: the books cannot be written just now.
+        """
+        with self._mine:
+            seal = seal_of(self._seal, record)
+            values = {"writer": self._database.writer, "at_s": at_s, "before": self._seal, "seal": seal}
+            # Who finds it there wrote it before, in a group whose commit nobody answered.
+            self._database.change(_KEEP, {**values, "record": record})
+            self._seal = seal
+
+    def forget_rounds(self, before_s: float) -> int:
+        """Drop rounds that were decided before (Unix time), the oldest first, 100 at most; returns how many."""
+        with self._mine:
+            return self._database.change(_FORGET, {"before_s": before_s})
+
     def recover(self) -> int:
         """Release what writers hold whose process has ended; returns how many charges that were.
 
@@ -245,12 +282,14 @@ class Ledger:
             LedgerBusyError: the books cannot be written just now.
         """
         with self._mine:
+            seal = self._seal
             try:
                 with self._database.together():
                     yield
             except BaseException:
-                # Accounts that were met inside are not there.
+                # Accounts that were met inside are not there, nor rounds that were kept.
                 self._known.clear()
+                self._seal = seal
                 raise
 
     def _rows(self, statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""How books are named, a path or a URL of PostgreSQL, and how keys are known: by their hash."""
+"""How books are named, a path or a URL of PostgreSQL; how keys are known and rounds sealed: by their hash."""
 
 import hashlib
 import re
@@ -28,3 +28,8 @@ def url_of(books: Path | str) -> str:
 def digest_of(key: str) -> bytes:
     """What is kept of a key."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def seal_of(before: str, record: str) -> str:
+    """The seal of a round's record that comes after one with the seal `before`, "" if it is the first."""
+    return hashlib.sha256(f"{before}\n{record}".encode()).hexdigest()

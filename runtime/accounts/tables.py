@@ -109,6 +109,17 @@ MOVEMENTS = Table(
     Column("note", Text),
     Column("at_s", Float, nullable=False),
 )
+ROUNDS = Table(
+    "rounds",
+    METADATA,
+    Column("number", BigInteger, primary_key=True),
+    Column("writer", BigInteger, ForeignKey("writers.number"), nullable=False),
+    Column("at_s", Float, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("seal", Text, nullable=False, unique=True),
+    Column("record", Text, nullable=False),
+    Index("rounds_at", "at_s"),
+)
 
 
 def engine_of(url: str) -> Engine:

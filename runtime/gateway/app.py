@@ -150,9 +150,13 @@ class Gateway:
             _check_method(method, "GET", "HEAD")
             key = await self._key(door, headers)
             name = unquote(path.removeprefix(RECEIPTS))
-            told = self._backend.receipt(name, LOCAL if key is None else key.bidder)
+            bidder = LOCAL if key is None else key.bidder
+            told = self._backend.receipt(name, bidder)
             if told is None:
                 raise Problem(404, f"no request {name[:80]!r} of yours is remembered", "receipt_not_found")
+            proof = await self._backend.proof(name, bidder)
+            if proof is not None:
+                told = {**told, "proof": proof}
             await began.whole(_json(json.dumps(told).encode()))
         elif path == "/iemas/v1/defaults":
             _check_method(method, "GET", "HEAD")

@@ -75,6 +75,10 @@ class Backend(Protocol):
         """What a request of this bidder came to, None if none of theirs is remembered under this name."""
         ...
 
+    async def proof(self, name: str, bidder: str) -> Mapping[str, object] | None:
+        """What proves this bidder the price of a request of theirs, None if there is nothing to show."""
+        ...
+
     async def submit(self, asked: Asked) -> Answer:
         """Have a request served; raises a `Problem` or a `ServingError` where nobody serves it."""
         ...

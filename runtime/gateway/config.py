@@ -181,6 +181,14 @@ class AdminDoor(Section):
 REFUSED = ("chat_template", "kv_transfer_params", "prompt_logprobs")
 
 
+class KeptRounds(Section):
+    """How long rounds stay in the books, for `iemas ledger audit`."""
+
+    keep_days: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] = Field(
+        default=30.0, examples=["30"], description="0: rounds are not kept"
+    )
+
+
 class Server(Section):
     """Where clients find us, and where the books are."""
 
@@ -197,6 +205,13 @@ class Server(Section):
         default=REFUSED,
         examples=['["chat_template", "prompt_logprobs"]'],
         description="members of a body that no client may use; `priority` never",
+    )
+    rounds: KeptRounds = Field(default=KeptRounds(), examples=["{ keep_days = 30 }"], description="rounds in the books")
+    menus: bool = Field(
+        default=True, strict=True, examples=["false"], description="receipts show the prices that their bidder faced"
+    )
+    salt_accounts: bool = Field(
+        default=False, strict=True, examples=["true"], description="no account shares cached prefixes with another"
     )
     admin: AdminDoor | None = Field(
         default=None,

@@ -15,7 +15,7 @@ from runtime.gateway.fleet_file import read_secret
 from runtime.gateway.models import Models
 from runtime.gateway.preferences import Defaults, state
 from runtime.gateway.problems import invalid, queue_full, unauthorised
-from runtime.gateway.splice import Body, read
+from runtime.gateway.splice import Body, read, salted
 
 EMBEDDINGS = "/v1/embeddings"
 #: Where what is asked lies, if not in `messages`.
@@ -40,6 +40,8 @@ class Door:
     limits: Limits
     keys: Mapping[bytes, Client]
     refuse: tuple[str, ...] = ()
+    #: Whether accounts share no cached prefixes.
+    salts: bool = False
 
     @classmethod
     def of(cls, fleet: Fleet) -> "Door":
@@ -54,7 +56,9 @@ class Door:
             if digest in keys:
                 raise ServingError(f"keys[{i}].key: it is the key of {keys[digest].name} too; give one of its own")
             keys[digest] = Client(key.name, key.bidder, digest, key.preferences.figures())
-        return cls(Models.of(fleet, int(time.time())), fleet.defaults(), fleet.limits, keys, fleet.server.refuse)
+        server = fleet.server
+        models = Models.of(fleet, int(time.time()))
+        return cls(models, fleet.defaults(), fleet.limits, keys, server.refuse, server.salt_accounts)
 
     def key(self, headers: Headers, stored: Mapping[bytes, Client] | None = None) -> Client | None:
         """Whose request it is; None where the gateway has no keys.
@@ -102,9 +106,12 @@ class Door:
         if body.min_tokens > max_tokens and not embeds:
             raise invalid(f"min_tokens is {body.min_tokens}; at most {max_tokens} are given (max_tokens)", "min_tokens")
         own = None if key is None else key.figures
+        bidder = LOCAL if key is None else key.bidder
+        if self.salts and not embeds:
+            body = salted(body, bidder)
         return Asked(
             id=f"req-{token_hex(12)}",
-            bidder=LOCAL if key is None else key.bidder,
+            bidder=bidder,
             path=path,
             body=body,
             agents=self.models.resolve(body.model, "embed" if embeds else "generate"),

@@ -24,8 +24,8 @@ _INLINE_PIECES = 256
 _ANSWERED = re.compile(rb'"role"[ \t\r\n]*:[ \t\r\n]*"assistant"')
 #: Members that come before the conversation in chat templates, in an order of ours, and those that come after it.
 _BEFORE, _AFTER = ("tools", "functions", "documents"), ("suffix", "chat_template_kwargs")
-#: Members that keep caches apart and are no text.
-_APART = ("cache_salt", "chat_template")
+#: Members that keep caches apart and are no text, beside the salt.
+_APART = ("chat_template",)
 
 
 def pieces(body: Body, adapter: str = "") -> NDArray[np.uint32]:
@@ -39,6 +39,9 @@ def pieces(body: Body, adapter: str = "") -> NDArray[np.uint32]:
     if b'"data:' in text:
         text = _INLINE.sub(_digest, text)
     apart = _named(body, _APART)
+    if body.cache_salt is not None:
+        # Of the body as it is sent: an account's own salt is not the client's.
+        apart += b"cache_salt\0" + body.cache_salt.encode("utf-8", "surrogatepass")
     if apart or adapter:
         apart = hashlib.blake2b(adapter.encode() + b"\0" + apart, digest_size=2 * _WIDTH).digest()
     text = apart + _named(body, _BEFORE) + text + _named(body, _AFTER)

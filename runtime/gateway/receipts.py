@@ -1,15 +1,25 @@
-"""What each request came to, for as long as it is remembered: the last some thousand, each for its bidder alone."""
+"""What each request came to, for as long as it is remembered: the last some thousand, each for its bidder alone.
+
+And what proves a price to who pays it, without anybody else's report: their own, the prices that they faced, and which
+of them is best for them.
+"""
 
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
+from math import isfinite
 
 from runtime.engines.request import Completion
 from runtime.events import Abandoned, Declined, Event, Failed, Served
 from runtime.gateway.backend import Asked
 from runtime.gateway.passing import Facts, Passing, credits, told
+from runtime.referees.menu import menu
+from runtime.rounds.kept import RoundMade
 
 _KEPT = 10_000
+#: Requests whose rounds are remembered, for their menus.
+_MENUS = 1000
 
 
 @dataclass(slots=True)
@@ -32,10 +42,16 @@ class _Ended:
 
 
 class Receipts:
-    """Receipts by request."""
+    """Receipts by request.
 
-    def __init__(self, kept: int = _KEPT) -> None:
-        self._kept = kept
+    Args:
+        kept: how many are remembered.
+        menus: whether rounds have menus, and who asks may see theirs.
+    """
+
+    def __init__(self, kept: int = _KEPT, *, menus: bool = False) -> None:
+        self._kept, self._menus = kept, menus
+        self._rounds: OrderedDict[str, tuple[RoundMade, int]] = OrderedDict()
         self._ended: OrderedDict[str, _Ended] = OrderedDict()
         self._open: dict[str, tuple[str, Passing]] = {}
 
@@ -62,6 +78,45 @@ class Receipts:
         self._ended[request.id] = ended
         if len(self._ended) > self._kept:
             self._ended.popitem(last=False)
+
+    def decided(self, made: RoundMade) -> None:
+        """Remember the round that decided on requests; of one that is decided again, the last."""
+        if not self._menus or made.decision.outcome is None:
+            return
+        for i, offer in enumerate(made.offers):
+            self._rounds[offer.request.id] = (made, i)
+            self._rounds.move_to_end(offer.request.id)
+        while len(self._rounds) > _MENUS:
+            self._rounds.popitem(last=False)
+
+    def proof(self, name: str, bidder: str) -> dict[str, object] | None:
+        """What proves a bidder their price; None if there is nothing that they may see. Takes milliseconds."""
+        found = self._rounds.get(name)
+        if found is None:
+            return None
+        made, i = found
+        offer = made.offers[i]
+        if offer.request.bidder != bidder:
+            return None
+        stated, prices = offer.preferences, menu(made, i)
+        told: dict[str, object] = {
+            "stated": {
+                "worth": stated.worth,
+                "delay_cost": stated.delay_cost,
+                "deadline_s": stated.deadline if isfinite(stated.deadline) else None,
+                "stake": stated.stake,
+            },
+            "charge": credits(int(made.decision.charges[i])),
+        }
+        if made.record is not None:
+            told["record_sha256"] = sha256(made.record.encode()).hexdigest()
+        if prices is None:
+            return told | {"menu": None, "why": "your requests of this round were one bidder: they share their charge"}
+        lines = [
+            {"agent": one.agent, "place": one.place, "value": credits(one.value), "price": credits(one.price)}
+            for one in prices.lines
+        ]
+        return told | {"menu": lines, "chosen": prices.chosen, "best": credits(prices.best)}
 
     def find(self, name: str, bidder: str) -> Mapping[str, object] | None:
         """A bidder's own receipt; None if there is none that they may see."""

@@ -2,9 +2,13 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from math import inf
 
+from mechanisms.catalogue import find_allocator
 from mechanisms.settlement import Settlement
 from runtime.accounts.ledger import Ledger
 from runtime.engines.call import Call, View
@@ -21,14 +25,21 @@ from runtime.gateway.warming import warm_up
 from runtime.hubs.assignment import ASSIGNMENTS
 from runtime.hubs.house import House
 from runtime.policies.policy import Policy
+from runtime.rounds.kept import Keep
 from runtime.rounds.relay import Live, Relayed
 
 _log = logging.getLogger(__name__)
 
+#: What a mechanism runs over where the file does not say.
+ALLOCATOR = "min-cost-flow"
 #: Seconds between looks for what processes held that have ended, and at whether the books can be written.
 _TEND_S, _CHECK_S = 5.0, 1.0
 #: Looks in a row that say no until it is said: another process may hold a file for a moment.
 _NOES = 2
+#: Seconds between looks for rounds that were kept long enough.
+_FORGET_S, _DAY_S = 600.0, 86_400.0
+#: Seconds between droppings, in which requests are served.
+_BREATH_S = 0.02
 
 
 class Serving:
@@ -59,7 +70,7 @@ class Serving:
     ) -> None:
         self.fleet = fleet
         self.ledger = ledger or Ledger()
-        self.receipts = Receipts()
+        self.receipts = Receipts(menus=fleet.server.menus and _has_menus(fleet))
         self._expect = expect
         #: Agents by the house's numbers; those of the file by its own.
         self._names = [agent.name for agent in fleet.agents]
@@ -82,6 +93,7 @@ class Serving:
             subscribers=[self.receipts.notice, *subscribers],
             rounds=fleet.rounds.rules(gathers=getattr(policy(), "gathers", True)),
             settlement=settlement,
+            keep=Keep(_rules(fleet), in_books=fleet.server.rounds.keep_days > 0, told=self.receipts.decided),
             on_error=on_error,
         )
 
@@ -169,11 +181,15 @@ class Serving:
     async def tend(self) -> None:
         """Look after the books until cancelled: whether they can be written, and what ended processes held.
 
-        That is released: it was held by this gateway's last run, or another on the same books.
+        That is released: it was held by this gateway's last run, or another on the same books. And rounds that were
+        kept long enough are dropped.
         """
-        looks = 0
+        looks, forgotten_s = 0, -inf
         while True:
             await self._check_books()
+            if self.fleet.server.rounds.keep_days > 0 and time.time() - forgotten_s > _FORGET_S:
+                forgotten_s = time.time()
+                await self._forget(forgotten_s - self.fleet.server.rounds.keep_days * _DAY_S)
             if looks % round(_TEND_S / _CHECK_S) == 0:
                 await self._recover()
             looks += 1
@@ -181,7 +197,7 @@ class Serving:
 
     async def _recover(self) -> None:
         try:
-            count = await asyncio.to_thread(self.ledger.recover) if self.ledger.waits else self.ledger.recover()
+            count = await self._of_books(self.ledger.recover)
             if count:
                 _log.warning("released %d charges of processes that have ended", count)
         except LedgerError as error:
@@ -202,6 +218,18 @@ class Serving:
                 _log.warning("the books can be written again")
             self._unwritten = 0
 
+    async def _forget(self, before_s: float) -> None:
+        """Drop the rounds before, some at a time."""
+        try:
+            while await self._of_books(partial(self.ledger.forget_rounds, before_s)):
+                await asyncio.sleep(_BREATH_S)
+        except LedgerError as error:
+            _log.warning("old rounds are dropped later: %s", error)
+
+    async def _of_books(self, ask: Callable[[], int]) -> int:
+        """What the books answer, without standing still for them."""
+        return await asyncio.to_thread(ask) if self.ledger.waits else ask()
+
     def ready(self) -> bool:
         """Whether an agent is in the market, and the books can be written."""
         return self._unwritten < _NOES and any(self.house.alive())
@@ -209,6 +237,10 @@ class Serving:
     def receipt(self, name: str, bidder: str) -> Mapping[str, object] | None:
         """What a request came to; see `Backend`."""
         return self.receipts.find(name, bidder)
+
+    async def proof(self, name: str, bidder: str) -> Mapping[str, object] | None:
+        """What proves a price; see `Backend`."""
+        return await asyncio.to_thread(self.receipts.proof, name, bidder)
 
     async def submit(self, asked: Asked) -> Answer:
         """Have a request served; see `Backend`."""
@@ -283,6 +315,22 @@ def _explained(asked: Asked, declined: Declined) -> Problem:
             "raise it, or ask a cheaper model"
         )
     return problem
+
+
+def _has_menus(fleet: Fleet) -> bool:
+    """Whether bidders choose from prices that others' reports have written, as under VCG over an optimum."""
+    names = fleet.auction
+    return names.mechanism == "vcg" and bool(getattr(find_allocator(names.allocator or ALLOCATOR), "exact", False))
+
+
+def _rules(fleet: Fleet) -> dict[str, object]:
+    """By which rules, and by which version of them, rounds are decided and settled."""
+    try:
+        release = version("iemas")
+    except PackageNotFoundError:
+        release = "unknown"
+    # Policies are made with seed 0: nothing is drawn as rounds are decided.
+    return {**fleet.auction.model_dump(), "seed": 0, "version": release}
 
 
 def _choices(asked: Asked, each: int) -> int:

@@ -9,16 +9,18 @@ a bidder did before has moved queues, caches and what was learnt.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation import MAX_AMOUNT, MICROS, UNSERVED, Market, to_micros
+from allocation import MICROS, UNSERVED, Market, to_micros
 from mechanisms import DirectMechanism, Outcome
 from mechanisms.positions import Positions
 from mechanisms.rules.fees import WithFees
 from runtime.errors import ServingError
 from runtime.events import Decided, Declined, Event, Offer, Prediction
+from runtime.policies.basis import Basis
 from runtime.policies.fees import Others, TrafficMeter, against_unserved, congestion, future
 from runtime.policies.forecast import Forecaster, Noted, Outlook
 from runtime.policies.policy import Agent, Decision, Fleet, Job
@@ -37,11 +39,13 @@ _PLACES = 16
 class Terms:
     """What every bidder of a round faces, computed before any report is read.
 
-    `latency` (N, C) is in seconds from now to the first token, by column of `places`; `fees` (N, M) in credits.
+    `latency` (N, C) is in seconds from now to the first token, by column of `places`, of which `start` (C,) pass before
+    the request is computed; `fees` (N, M) in credits.
     """
 
     outlook: Outlook
     places: Positions
+    start: Floats
     latency: Floats
     fees: Floats
 
@@ -127,10 +131,12 @@ class Auction:
         if not terms.places.agents.size:
             nobody = np.full(len(offers), UNSERVED)
             return Decision(nobody, np.zeros(len(offers), np.int64), notes=[None] * len(offers))
-        market = self._market(offers, fleet, terms)
-        fees = to_micros(terms.fees, name="fee")[:, terms.places.agents]
+        basis = self._basis(offers, fleet, terms)
+        assert basis.fees is not None
+        fees = basis.fees[:, basis.columns]
+        market = self._market(offers, basis)
         outcome = WithFees(self.mechanism, fees).run(market)
-        decision = self._decision(offers, terms, outcome, fees)
+        decision = self._decision(offers, terms, outcome, fees, basis)
         return replace(decision, refusals=refusals(offers, decision.agents, terms, market, fees))
 
     def terms(self, offers: Sequence[Offer], fleet: Fleet) -> Terms:
@@ -142,7 +148,7 @@ class Auction:
         places = Positions.of(np.minimum(able, max(_PLACES, -(-2 * n // m))))
         agents, ranks = places.agents, places.ranks
         start = np.maximum(outlook.start[agents] + ranks * mean[agents], outlook.slot_wait(agents, ranks))
-        return Terms(outlook, places, start + outlook.service[:, agents], self._fees(offers, fleet, outlook))
+        return Terms(outlook, places, start, start + outlook.service[:, agents], self._fees(offers, fleet, outlook))
 
     def notice(self, event: Event) -> None:
         """Learn. Reports become known to later rounds once their own has decided."""
@@ -159,31 +165,43 @@ class Auction:
             if event.predicted is not None:
                 self.spent += max(event.predicted.cost - event.charge / MICROS, 0.0)
 
-    def _market(self, offers: Sequence[Offer], fleet: Fleet, terms: Terms) -> Market:
+    def _basis(self, offers: Sequence[Offer], fleet: Fleet, terms: Terms) -> Basis:
+        """What the market is made of. Of reports it reads the deadline alone: the odds of keeping it are in here.
+
+        Time that has passed is lost whatever is decided, so it enters the deadline alone.
+        """
+        outlook = terms.outlook
+        chances = {
+            i: self.forecaster.intervals.chance_within(terms.latency[i], left)
+            for i, offer in enumerate(offers)
+            if isfinite(left := offer.preferences.deadline - (fleet.now_s - offer.arrived_s))
+        }
+        return Basis(
+            terms.places.agents,
+            outlook.quality,
+            outlook.service,
+            terms.start,
+            to_micros(outlook.cost, name="cost"),
+            to_micros(terms.fees, name="fee"),
+            outlook.possible,
+            chances,
+        )
+
+    def _market(self, offers: Sequence[Offer], basis: Basis) -> Market:
         """Values of places as bidders report them; the only place where reports are read.
 
-        A value is expected: the chance to be on time, times worth of a right answer less the delay from now on. Time
-        that has passed is lost whatever is decided, so it enters the deadline alone. An answer that is a loss on time
-        is the same loss when it is late: a later place is never worth more, as the order in a line requires.
+        A value is expected: the chance to be on time, times worth of a right answer less the delay from now on. An
+        answer that is a loss on time is the same loss when it is late: a later place is never worth more, as the order
+        in a line requires.
         """
-        outlook, agents = terms.outlook, terms.places.agents
         reports = [offer.preferences for offer in offers]
-        worth, delay, deadline, stake = np.array(
-            [(one.worth, one.delay_cost, one.deadline, one.stake) for one in reports]
-        ).T
-        values = worth[:, None] * outlook.quality[:, agents] - delay[:, None] * terms.latency
-        for i in map(int, np.flatnonzero(np.isfinite(deadline))):
-            left = float(deadline[i]) - (fleet.now_s - offers[i].arrived_s)
-            chance = self.forecaster.intervals.chance_within(terms.latency[i], left)
-            values[i] *= np.where(values[i] > 0, chance, 1.0)
-        values += stake[:, None]
-        limit = MAX_AMOUNT / MICROS
+        worth, delay, stake = np.array([(one.worth, one.delay_cost, one.stake) for one in reports]).T
         players = {name: k for k, name in enumerate(dict.fromkeys(offer.request.bidder for offer in offers))}
         return Market(
-            to_micros(np.clip(values, -limit, limit), name="value"),
-            to_micros(outlook.cost, name="cost")[:, agents],
-            np.ones(agents.size, np.int64),
-            feasible=outlook.possible[:, agents],
+            basis.values(worth, delay, stake),
+            basis.costs[:, basis.columns],
+            np.ones(basis.columns.size, np.int64),
+            feasible=basis.possible[:, basis.columns],
             bidders=np.array([players[offer.request.bidder] for offer in offers]),
         )
 
@@ -204,7 +222,9 @@ class Auction:
             fees = np.maximum(fees, -outlook.cost)
         return fees
 
-    def _decision(self, offers: Sequence[Offer], terms: Terms, outcome: Outcome, fees: NDArray[np.int64]) -> Decision:
+    def _decision(
+        self, offers: Sequence[Offer], terms: Terms, outcome: Outcome, fees: NDArray[np.int64], basis: Basis
+    ) -> Decision:
         columns = outcome.allocation.agents
         agents = terms.places.agent_of(columns)
         ranks = _without_gaps(agents, terms.places.rank_of(columns))
@@ -221,7 +241,9 @@ class Auction:
             asked = outcome.reported.costs[i, column] + fees[i, column]
             displaced[i] = outcome.payments.charges[i] > asked
         charges = outcome.payments.charges
-        return Decision(agents, charges, predicted, outcome, positions=ranks, notes=notes, displaced=displaced)
+        return Decision(
+            agents, charges, predicted, outcome, positions=ranks, notes=notes, displaced=displaced, basis=basis
+        )
 
 
 def _without_gaps(agents: NDArray[np.int64], ranks: NDArray[np.int64]) -> NDArray[np.int64]:

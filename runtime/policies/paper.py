@@ -1,15 +1,17 @@
 """`PaperAuction`: IEMAS as published. Predict every request on every agent, match, charge; who loses competes again."""
 
 from collections.abc import Callable, Sequence
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
 from allocation import MICROS, UNSERVED, Market, to_micros
 from mechanisms import DirectMechanism
-from prediction import RIGHT, Features, HoeffdingQoS, Measured, QoSModel
+from prediction import RIGHT, Features, HoeffdingQoS, Measured, QoS, QoSModel
 from runtime.events import Event, Offer, Prediction, Served
 from runtime.policies.affinity import Affinity
+from runtime.policies.basis import Basis
 from runtime.policies.policy import WAITING, Agent, Decision, Fleet
 
 
@@ -79,6 +81,7 @@ class PaperAuction:
             outcome,
             notes=rows,
             displaced=served & (outcome.payments.charges > market.take(market.costs, outcome.allocation)),
+            basis=_basis(offers, predicted, market),
         )
 
     def notice(self, event: Event) -> None:
@@ -102,6 +105,21 @@ class PaperAuction:
             slots=fleet.slots,
             backlog_tokens=_backlog(fleet),
         )
+
+
+def _basis(offers: Sequence[Offer], predicted: QoS, market: Market) -> Basis:
+    """What the market was made of: an answer is on time or it is not, and nothing comes on top of costs."""
+    deadlines = [offer.preferences.deadline for offer in offers]
+    return Basis(
+        np.arange(market.shape[1]),
+        predicted.quality,
+        predicted.latency,
+        np.zeros(market.shape[1]),
+        market.costs,
+        None,
+        np.ones(market.shape, bool) if market.feasible is None else market.feasible,
+        {i: np.where(predicted.latency[i] > most, 0.0, 1.0) for i, most in enumerate(deadlines) if isfinite(most)},
+    )
 
 
 def possible(offers: Sequence[Offer], fleet: Fleet) -> NDArray[np.bool_]:

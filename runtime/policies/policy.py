@@ -16,6 +16,7 @@ from mechanisms import Outcome
 from prediction import TokenPrices
 from runtime.engines.engine import CacheContents, EngineInfo
 from runtime.events import Event, Offer, Prediction
+from runtime.policies.basis import Basis
 
 #: In `Decision.agents`: not decided, competes again in a later round. (`allocation.UNSERVED` is declined for good.)
 WAITING = -2
@@ -105,7 +106,8 @@ class Decision:
     `charges` (N,) micro-units, zero from a policy without prices. Requests of one agent join its line by `positions`
     (N,), in the order of the offers where that is None. `notes` go with each request into its events and `Job`;
     `predicted` is what the decision rested on, request by request; `outcome` is the auction's; `displaced` (N,) marks
-    who pays for displacing somebody else; `refusals` say of each that is declined why, where the policy knows.
+    who pays for displacing somebody else; `refusals` say of each that is declined why, where the policy knows;
+    `basis` is what the auction's market was made of, for those who keep rounds.
     """
 
     agents: NDArray[np.int64]
@@ -116,6 +118,7 @@ class Decision:
     notes: Sequence[object] = ()
     displaced: NDArray[np.bool_] | None = None
     refusals: Sequence["Refusal | None"] = ()
+    basis: Basis | None = None
 
 
 @dataclass(frozen=True, slots=True)

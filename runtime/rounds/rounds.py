@@ -21,6 +21,7 @@ from runtime.policies.policy import WAITING, Agent, Decision, Fleet, Policy, Ref
 from runtime.rounds.decisions import check_decision
 from runtime.rounds.dispatch import Dispatcher
 from runtime.rounds.health import Health
+from runtime.rounds.kept import Keep, RoundMade, record_of
 from runtime.rounds.queue import Queue
 from runtime.rounds.records import RoundRules, RoundStatistics
 from runtime.rounds.telling import Telling
@@ -41,6 +42,7 @@ class Rounds:
         queue, books, health, dispatcher, statistics, telling: the router's.
         watch: sees every outcome of an auction, and may refuse it by raising.
         wake: is set whenever something changed that a round might wait for.
+        keep: what becomes of rounds; None, nothing.
         abandon: takes back a request whose bidder does not listen any more.
         expire: declines one that is late.
     """
@@ -57,6 +59,7 @@ class Rounds:
         statistics: RoundStatistics,
         telling: Telling,
         watch: Watch,
+        keep: Keep | None,
         wake: asyncio.Event,
         abandon: Callable[[Waiting], None],
         expire: Callable[[Waiting], None],
@@ -64,7 +67,7 @@ class Rounds:
         self._agents, self._policy, self._rules, self._queue = agents, policy, rules, queue
         self._books, self._health, self._dispatcher = books, health, dispatcher
         self._statistics, self._telling, self._watch, self._wake = statistics, telling, watch, wake
-        self._abandon, self._expire = abandon, expire
+        self._keep, self._abandon, self._expire = keep, abandon, expire
 
     def fail_all(self, error: EngineError) -> None:
         """Give up all that waits."""
@@ -171,7 +174,11 @@ class Rounds:
 
     def _carry_out(self, batch: Sequence[Waiting], decision: Decision, fleet: Fleet) -> None:
         positions = np.arange(len(batch)) if decision.positions is None else np.asarray(decision.positions)
-        with self._books.together() if len(batch) > 1 else nullcontext():
+        made = self._made(batch, decision, fleet)
+        kept = made is not None and made.record is not None
+        with self._books.together() if len(batch) > 1 or kept else nullcontext():
+            if made is not None and made.record is not None:
+                self._books.keep(made.record, made.at_s)
             for i in map(int, np.argsort(positions, kind="stable")):
                 waiting, agent = batch[i], int(decision.agents[i])
                 if agent == UNSERVED:
@@ -188,6 +195,17 @@ class Rounds:
             # Nothing in flight could change the answer.
             for waiting in again:
                 self._turn_away(waiting)
+
+    def _made(self, batch: Sequence[Waiting], decision: Decision, fleet: Fleet) -> RoundMade | None:
+        """A round as it is kept and told, if anybody wants it."""
+        if self._keep is None:
+            return None
+        offers, tries = [waiting.offer for waiting in batch], [len(waiting.errors) for waiting in batch]
+        made = RoundMade(self._statistics.rounds, time.time(), offers, tries, fleet, decision)
+        if self._keep.in_books:
+            made = replace(made, record=record_of(made, self._keep.rules))
+        self._keep.told(made)
+        return made
 
     def _turn_away(self, waiting: Waiting, refusal: Refusal | None = None) -> None:
         """The policy wants no agent for it: that is an answer, unless it had one and was failed."""

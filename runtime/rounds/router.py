@@ -20,6 +20,7 @@ from runtime.policies.policy import Agent, Policy
 from runtime.rounds.admission import admit, admit_relayed
 from runtime.rounds.dispatch import Dispatcher
 from runtime.rounds.health import Health
+from runtime.rounds.kept import Keep
 from runtime.rounds.paying import Grade
 from runtime.rounds.probing import Probing, askable
 from runtime.rounds.queue import Queue
@@ -46,6 +47,7 @@ class Router:
         settlement: turns what an auction decided into final charges and receipts; default: bidders pay as auctioned,
             agents receive their measured cost. Policies without an auction are settled so in any case.
         watch: sees every outcome of an auction, and may refuse it by raising.
+        keep: what becomes of rounds: kept in the ledger, told; None, nothing.
         subscribers: see every event, after the policy. An error of theirs, or of the policy's as it learns, is logged
             at once, given to `on_error` and raised by `stop`; it harms no request.
         on_error: gets such an error, and what could not be entered in the books.
@@ -66,6 +68,7 @@ class Router:
         grade: Grade | None = None,
         settlement: Settlement | None = None,
         watch: Watch | None = None,
+        keep: Keep | None = None,
         subscribers: Sequence[Subscriber] = (),
         on_error: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
@@ -84,6 +87,7 @@ class Router:
         require_per_request(self._settlement)
         self._grade = grade or (lambda request, text: None)
         self._watch = watch or (lambda outcome: None)
+        self._keep = keep
         self._telling = Telling((policy.notice, *subscribers), on_error)
         self._statistics = RoundStatistics()
         self._books = Books(self.ledger, self._telling.fail)
@@ -154,6 +158,7 @@ class Router:
             self._statistics,
             self._telling,
             self._watch,
+            self._keep,
             self._wake,
             self._abandon,
             self._expire,

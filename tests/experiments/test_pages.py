@@ -1,12 +1,14 @@
 """The pages of docs/ say what the code does: their code runs, their verdicts come out of a fresh audit."""
 
 import doctest
+import json
 import re
 import shlex
 import sys
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -14,6 +16,8 @@ from typer.testing import CliRunner
 from experiments.cli import app
 from experiments.studies.paper_verdicts import verdicts
 from experiments.traces.layouts.own import COLUMNS
+from runtime.gateway.receipts import Receipts
+from tests.runtime.referees.test_menu import made
 
 pytestmark = pytest.mark.usefixtures("replayed_here")
 
@@ -120,9 +124,24 @@ def test_the_page_on_workloads_prints_what_it_says(tmp_path: Path, monkeypatch: 
     assert [name for name in COLUMNS if f"`{name}`" not in page] == []
 
 
-def test_every_promise_about_money_names_a_test_that_is_there() -> None:
-    page = (DOCS / "money.md").read_text()
+def test_the_page_on_receipts_checks_a_receipt_that_a_gateway_gave() -> None:
+    names: dict[str, Any] = {}
+    [check] = blocks("receipts.md", "python")
+    exec(compile(check, "receipts.md", "exec"), names)
+    [shown] = blocks("receipts.md", "json")
+    assert names["holds"](json.loads(shown)["proof"])
+    receipts = Receipts(menus=True)
+    for seed in range(8):
+        receipts.decided(made(seed))
+        proof = receipts.proof("r0", "me")
+        assert proof is not None and names["holds"](proof)
+        assert not names["holds"]({**proof, "charge": "0.123457"})
+
+
+@pytest.mark.parametrize("name", ["money.md", "receipts.md"])
+def test_every_promise_about_money_names_a_test_that_is_there(name: str) -> None:
+    page = (DOCS / name).read_text()
     tests = "".join(file.read_text() for file in (DOCS.parent / "tests").rglob("test_*.py"))
     named = set(re.findall(r"`(test_\w+)`", page))
-    assert len(named) > 15
+    assert len(named) > (15 if name == "money.md" else 3)
     assert [name for name in sorted(named) if f"def {name}(" not in tests] == []

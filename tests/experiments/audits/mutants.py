@@ -9,7 +9,7 @@ from allocation import MICROS, Market, to_micros
 from mechanisms import find_mechanism
 from mechanisms.rules.fees import WithFees
 from runtime import Arrived, Auction, Decided, Decision, Event, Fleet, Offer
-from runtime.policies.auction import Terms
+from runtime.policies.basis import Basis
 from runtime.policies.forecast import Forecaster, Outlook
 from runtime.policies.skill import PooledSkill
 
@@ -39,9 +39,8 @@ class GreedyPosted(Plain):
 class Optimistic(Plain):
     """Counts a bonus of quality in values; what it predicts is honest."""
 
-    def _market(self, offers: Sequence[Offer], fleet: Fleet, terms: Terms) -> Market:
-        quality = np.minimum(terms.outlook.quality + 0.3, 1.0)
-        return super()._market(offers, fleet, replace(terms, outlook=replace(terms.outlook, quality=quality)))
+    def _market(self, offers: Sequence[Offer], basis: Basis) -> Market:
+        return super()._market(offers, replace(basis, quality=np.minimum(basis.quality + 0.3, 1.0)))
 
 
 class _Hopeful(PooledSkill):
@@ -69,7 +68,7 @@ class Recomputed(Plain):
 
     def decide(self, offers: Sequence[Offer], fleet: Fleet) -> Decision:
         terms = self.terms(offers, fleet)
-        market = self._market(offers, fleet, terms)
+        market = self._market(offers, self._basis(offers, fleet, terms))
 
         def fee(n: int) -> np.ndarray:  # type: ignore[type-arg]
             return np.full(market.shape, 3 * MICROS * (n - 1))
@@ -92,8 +91,9 @@ class Recomputed(Plain):
 
     def _decide(self, offers: Sequence[Offer], fleet: Fleet, fees: np.ndarray) -> Decision:  # type: ignore[type-arg]
         terms = self.terms(offers, fleet)
-        outcome = WithFees(self.mechanism, fees).run(self._market(offers, fleet, terms))
-        return self._decision(offers, terms, outcome, fees)
+        basis = self._basis(offers, fleet, terms)
+        outcome = WithFees(self.mechanism, fees).run(self._market(offers, basis))
+        return self._decision(offers, terms, outcome, fees, basis)
 
     def _fees(self, offers: Sequence[Offer], fleet: Fleet, outlook: Outlook) -> np.ndarray:  # type: ignore[type-arg]
         return np.full(outlook.service.shape, 3.0 * (len(offers) - 1))

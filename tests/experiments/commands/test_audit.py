@@ -5,7 +5,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from experiments.commands.audit import _PatientBar, audit
+from experiments.commands.audit import PatientBar, audit
 from mechanisms import MechanismError
 from proofs import AuditError, violation
 from proofs.replay import REPLAYED, main
@@ -192,7 +192,7 @@ def test_the_bar_waits_before_it_shows(capsys: pytest.CaptureFixture[str]) -> No
 
     times = iter([0.0, 1.0, 3.0, 4.0])
     console = Console(force_terminal=True, width=100)
-    with _PatientBar(console, clock=lambda: next(times)) as bar:
+    with PatientBar(console, clock=lambda: next(times)) as bar:
         bar(1, 8)
         assert capsys.readouterr().out == ""
         bar(3, 8)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from mechanisms import find_mechanism
 from runtime import Auction, EngineError, Event, Ledger, Served, running
+from runtime.accounts.archive import Archive
 from runtime.engines.call import Usage
 from runtime.engines.engine import EngineInfo
 from runtime.engines.vllm.kv_blocks import KvBlocks
@@ -20,6 +22,7 @@ from runtime.gateway.app import Gateway
 from runtime.gateway.passing import credits
 from runtime.gateway.serving import Serving
 from runtime.policies.forecast import Noted
+from runtime.referees.audit import audit
 from tests.runtime.engines.vllm.publisher import removed, stored
 from tests.runtime.gateway.fleets import BIG, SMALL, fleet
 from tests.runtime.rounds.relays import REFUSED, Fallible, sound
@@ -376,3 +379,130 @@ def test_an_engine_that_reports_impossible_figures_is_not_believed() -> None:
     lied = [event.completion for event in events if isinstance(event, Served) and event.agent == 0]
     assert lied and all((one.prompt_tokens, one.output_tokens) == (4096, 4) for one in lied)
     assert (policy.forecaster._ratio <= 4.0).all()
+
+
+def told_of(story: Callable[[httpx.AsyncClient, Serving], Coroutine[Any, Any, Any]], **tables: Any) -> Any:
+    return visit(story, policy=Auction(find_mechanism("vcg")), **tables)
+
+
+def test_a_receipt_proves_its_price_to_its_bidder_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALICE", "sk-alice")
+    monkeypatch.setenv("BOB", "sk-bob")
+    keys = [{"name": name, "key": {"env": name.upper()}} for name in ("alice", "bob")]
+
+    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
+        alice, bob = ({"authorization": f"Bearer sk-{name}"} for name in ("alice", "bob"))
+        answer = await client.post(CHAT, json=RICH, headers=alice)
+        name = answer.headers["x-request-id"]
+        path = f"/iemas/v1/receipts/{name}"
+        told = (await client.get(path, headers=alice)).json()
+        return told, (await client.get(path, headers=bob)).status_code, await serving.proof(name, "bob")
+
+    told, other, proof = told_of(story, keys=keys)
+    assert (other, proof) == (404, None)
+    shown = told["proof"]
+    got = shown["menu"][shown["chosen"]]
+    assert got["agent"] == told["agent"] and got["price"] == shown["charge"] == told["price"]
+    assert shown["stated"]["worth"] == 1000 and len(shown["record_sha256"]) == 64
+    gains = [float(line["value"]) - float(line["price"]) for line in shown["menu"]]
+    assert max(gains) == pytest.approx(float(shown["best"])) == pytest.approx(gains[shown["chosen"]])
+
+
+@pytest.mark.parametrize("tables", [{"server": {"menus": False}}, {"auction": {"mechanism": "pay-as-bid"}}])
+def test_no_menu_is_shown_where_none_is_wanted_or_true(tables: dict[str, Any]) -> None:
+    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
+        answer = await client.post(CHAT, json=RICH)
+        return (await client.get(f"/iemas/v1/receipts/{answer.headers['x-request-id']}")).json()
+
+    assert "proof" not in told_of(story, **tables)
+
+
+def test_rounds_are_kept_as_the_file_says_and_hold_up(tmp_path: Path) -> None:
+    for days in (30, 0):
+        engines = [sound("small"), sound("big")]
+        made = fleet(SMALL, BIG, server={"rounds": {"keep_days": days}})
+        where = tmp_path / f"{days}.db"
+
+        async def main(made: Any = made, engines: Any = engines, where: Path = where) -> None:
+            with Ledger(where) as ledger:
+                serving = Serving(made, engines, lambda: Auction(find_mechanism("vcg")), ledger=ledger)
+                async with running(engines):
+                    await serving.start()
+                    transport = httpx.ASGITransport(Gateway(made, serving))
+                    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+                        asked = [client.post(CHAT, json=RICH) for _ in range(6)]
+                        assert {answer.status_code for answer in await asyncio.gather(*asked)} == {200}
+                    await serving.stop()
+
+        asyncio.run(main())
+        with Archive(where) as books:
+            verdict = audit(books)
+        # Without rounds nothing can be said against what was settled, nor for it.
+        assert verdict.faults == [] and (verdict.certified > 0) == (days > 0)
+        assert verdict.settled == (6 if days else 0)
+
+
+def test_rounds_are_dropped_once_they_are_old(tmp_path: Path) -> None:
+    made = fleet(SMALL, server={"rounds": {"keep_days": 2}})
+
+    async def main(ledger: Ledger) -> None:
+        serving = Serving(made, [sound("small")], lambda: Fixed(0), ledger=ledger)
+        tending = asyncio.create_task(serving.tend())
+        await asyncio.sleep(0.1)
+        tending.cancel()
+        await asyncio.gather(tending, return_exceptions=True)
+
+    now = time.time()
+    with Ledger(tmp_path / "books.db") as ledger:
+        for days in (5, 3, 1, 0):
+            ledger.keep(f'{{"days":{days}}}', now - days * 86_400)
+        asyncio.run(main(ledger))
+    with Archive(tmp_path / "books.db") as books:
+        assert [row.record for row in books.rounds()] == ['{"days":1}', '{"days":0}'] and books.dropped()
+
+
+def test_rounds_of_hubs_are_one_chain_of_their_gateway(tmp_path: Path) -> None:
+    made = fleet(SMALL, BIG, hubs={"near": ["small"], "far": ["big"]}, rounds={"assign": "bidder"})
+
+    async def main(ledger: Ledger) -> None:
+        engines = [sound("small"), sound("big")]
+        serving = Serving(made, engines, lambda: Auction(find_mechanism("vcg")), ledger=ledger)
+        async with running(engines):
+            await serving.start()
+            transport = httpx.ASGITransport(Gateway(made, serving))
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+                for model in ("tiny", "wide", "tiny", "wide"):
+                    answer = await client.post(CHAT, json=RICH | {"model": model})
+                    assert answer.status_code == 200
+            await serving.stop()
+
+    with Ledger(tmp_path / "books.db") as ledger:
+        asyncio.run(main(ledger))
+    with Archive(tmp_path / "books.db") as books:
+        agents = [json.loads(row.record)["agents"] for row in books.rounds()]
+        verdict = audit(books)
+    assert agents == [["small"], ["big"], ["small"], ["big"]]
+    assert verdict.faults == [] and (verdict.certified, verdict.settled) == (4, 4)
+
+
+@pytest.mark.parametrize("own", [{}, {"cache_salt": "mine"}, {"cache_salt": None}])
+def test_accounts_that_are_salted_share_no_prefix(monkeypatch: pytest.MonkeyPatch, own: dict[str, Any]) -> None:
+    monkeypatch.setenv("ALICE", "sk-alice")
+    monkeypatch.setenv("BOB", "sk-bob")
+    keys = [{"name": name, "key": {"env": name.upper()}} for name in ("alice", "bob")]
+    engine, events = sound("small"), []
+
+    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
+        for name in ("alice", "bob", "alice"):
+            body = {**RICH, **own, "stream": True}
+            answer = await client.post(CHAT, json=body, headers={"authorization": f"Bearer sk-{name}"})
+            assert answer.status_code == 200
+
+    visit(story, [engine], agents=[SMALL], keys=keys, server={"salt_accounts": True}, events=events)
+    bodies = [json.loads(call.body) for call in engine.calls]
+    salts = [body["cache_salt"] for body in bodies]
+    assert salts[0] == salts[2] != salts[1] and all(len(salt) == 44 for salt in salts)
+    assert all(body["messages"] == RICH["messages"] and "iemas" not in body for body in bodies)
+    assert [call.view.salt for call in engine.calls] == salts
+    first = [list(event.offer.tokens[0])[:2] for event in events if isinstance(event, Served)]
+    assert first[0] == first[2] != first[1]

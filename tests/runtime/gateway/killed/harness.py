@@ -17,7 +17,9 @@ from typing import Any
 import httpx
 
 from runtime import Ledger
+from runtime.accounts.archive import Archive
 from runtime.accounts.holders import Holders
+from runtime.referees import audit as referees
 from tests.runtime.accounts.test_double_entry import check, query
 from tests.runtime.gateway.killed.nursery import POINTS
 
@@ -151,6 +153,10 @@ def audit(where: str, writer_from: int) -> None:
         " WHERE (e.request IS NULL) = (o.request IS NULL)"
     )
     assert query(where, unended) == []
+    with Archive(where) as books:
+        # Whatever was settled a round decided, and every round is what the rules say.
+        verdict = referees.audit(books)
+        assert verdict.faults == [], verdict.faults[:3]
 
 
 async def one_life(nursery: Nursery, where: str, keys: list[str], tally: Tally, point: str, rng: random.Random) -> None:
