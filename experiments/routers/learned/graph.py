@@ -42,10 +42,10 @@ class GraphRouter:
         self,
         hidden: int = 64,
         *,
-        epochs: int = 100,
+        epochs: int = 200,
         masks: int = 2,
         visible: float = 0.3,
-        rate: float = 3e-3,
+        rate: float = 1e-2,
         decay: float = 1e-2,
     ) -> None:
         if not min(hidden, epochs, masks, rate) > 0 or decay < 0 or not 0 < visible < 1:

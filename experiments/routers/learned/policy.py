@@ -165,7 +165,7 @@ class LearnedSkill:
 
     def predict(self, offers: Sequence[Offer]) -> Floats:
         """(N, M) expected scores in [0, 1]; changes nothing that is believed."""
-        foretold = np.array([self._scores.of(offer) for offer in offers]).reshape(len(offers), -1)
+        foretold = np.array([self._scores.of(offer) for offer in offers]).reshape(len(offers), self._above.size)
         moved: Floats = np.clip(foretold + self._above / (self._weight + self._graded), 0.0, 1.0)[:, self._columns]
         return moved
 

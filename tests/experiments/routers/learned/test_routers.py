@@ -173,7 +173,7 @@ def test_without_torch_the_remedy_is_named(make: Make, monkeypatch: pytest.Monke
 
 
 def test_smoothing_averages_over_the_most_alike() -> None:
-    vectors = np.array([[1, 0], [0.9, 0.1], [0, 1]], np.float32)
+    vectors = np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)
     scores = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
     np.testing.assert_allclose(smoothed(vectors, scores, 2)[0], [0.5, 0.0])
     np.testing.assert_allclose(smoothed(vectors, scores, 1), scores)
