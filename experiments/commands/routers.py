@@ -29,7 +29,9 @@ def routers(
     ] = "minilm",
     router: Annotated[
         list[str] | None,
-        typer.Option(help="knn, logistic, mf, router-dc, graph, gmt, or yours: mine:Router; repeatable.  [default: all]"),
+        typer.Option(
+            help="knn, logistic, mf, router-dc, graph, gmt, or yours: mine:Router; repeatable.  [default: all]"
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:

@@ -6,7 +6,8 @@ clusters, against one of its own; both losses are summed.
 
 What differs: the encoder stays frozen and only a linear head over its vectors is learnt, where the paper trains all of
 mDeBERTa; scores are first smoothed over a question's neighbours, since a linear head learns little from single rights
-and wrongs; only the best model is a positive, since several diluted it; temperatures divide both cosines; the steps are Adam's (Kingma and Ba 2015) with a rate that falls to nothing.
+and wrongs; only the best model is a positive, since three did worse; temperatures divide both cosines; the steps are
+Adam's (Kingma and Ba 2015) with a rate that falls to nothing.
 """
 
 import numpy as np

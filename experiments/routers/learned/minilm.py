@@ -101,7 +101,9 @@ class Encoder:
         x = _normed(self.words[tokens] + self.places[: tokens.shape[1]], self.norm)
         for layer in self.layers:
             x = _normed(x + self._attended(x, layer), layer.first_norm)
-            x = _normed(x + _gelu(x @ layer.wide + layer.wide_bias) @ layer.narrow + layer.narrow_bias, layer.second_norm)
+            x = _normed(
+                x + _gelu(x @ layer.wide + layer.wide_bias) @ layer.narrow + layer.narrow_bias, layer.second_norm
+            )
         mean = x.mean(axis=1)
         vectors: Floats = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), np.float32(1e-12))
         return vectors

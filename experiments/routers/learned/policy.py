@@ -152,7 +152,9 @@ class LearnedSkill:
         called: Mapping[str, str] | None = None,
     ) -> None:
         if not router.foretells:
-            raise StudyError(f"{router.name} ranks models and foretells no scores; fit Calibrated({router.name}) instead")
+            raise StudyError(
+                f"{router.name} ranks models and foretells no scores; fit Calibrated({router.name}) instead"
+            )
         if not weight > 0:
             raise StudyError(f"a prior that weighs {weight} answers; it must be positive")
         self._scores, self._weight = _Scores(router, embedder, called), weight

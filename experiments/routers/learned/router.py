@@ -1,4 +1,4 @@
-"""`QueryRouter`: learns from a table which model answers which question well. Its training data, its bounds, its words."""
+"""`QueryRouter`: learns from a table which model answers which question well; what all of them learn from."""
 
 import importlib
 from collections.abc import Iterator, Sequence

@@ -190,9 +190,7 @@ def _scored(torch: Any, head: Any, heads: int, users: Any, asked: Any, models: A
     return head["last"](head["drop"](risen)).squeeze(-1)
 
 
-def _exported(
-    torch: Any, head: Any, heads: int, of_question: Any, users: Any, models: Any
-) -> dict[str, Vectors]:
+def _exported(torch: Any, head: Any, heads: int, of_question: Any, users: Any, models: Any) -> dict[str, Vectors]:
     """The head with everything multiplied out that does not depend on the question."""
 
     def matrix(*chain: Any) -> tuple[Any, Any]:

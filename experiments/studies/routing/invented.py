@@ -1,4 +1,4 @@
-"""Invented tables: models whose chances depend on the topic, and users who have a taste; vectors without an embedder."""
+"""Invented tables: models whose chances depend on the topic, and users who have a taste; no embedder is needed."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,9 @@ def invented(
         StudyError: one of them is out of range.
     """
     if min(training, test, models, topics, size) < 1 or users < 0:
-        raise StudyError(f"no world of {models} models, {topics} topics, {users} users, {training} and {test} questions")
+        raise StudyError(
+            f"no world of {models} models, {topics} topics, {users} users, {training} and {test} questions"
+        )
     rng = np.random.default_rng(seed)
     count = training + test
     skill = rng.normal(scale=_TOPIC, size=(topics, models))

@@ -1,4 +1,4 @@
-"""The study behind `iemas routers`: which table, which vectors, which routers; users' tastes in a table of their own."""
+"""The study behind `iemas routers`: which table, which vectors, which routers; users with tastes beside it."""
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
@@ -120,7 +120,11 @@ def on_invented(
     users = _USERS if tastes else 0
     cases = [invented(users=users, seed=seed) for seed in range(fits)]
     who = f"{users} invented users with a taste each" if tastes else "invented topics"
-    return Compared(f"{who}: 400 to learn from, 200 to test on, 4 models, {fits} fits", tuple(compare(cases, chosen, progress)), left_out)
+    return Compared(
+        f"{who}: 400 to learn from, 200 to test on, 4 models, {fits} fits",
+        tuple(compare(cases, chosen, progress)),
+        left_out,
+    )
 
 
 def choose(names: Sequence[str], known: Mapping[str, Make]) -> tuple[dict[str, Make], tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""MiniLM without torch: the arithmetic against torch's own, the memory's bound, the files' checks. Nothing is downloaded."""
+"""MiniLM without torch: arithmetic against torch's own, the memory's bound, the files' checks. No download."""
 
 import importlib.util
 import sys

@@ -137,7 +137,9 @@ def test_skill_is_what_the_router_foretells_until_grades_say_otherwise() -> None
     skill = LearnedSkill(router, HashedNgrams(64), agents(), weight=10.0)
     one = asked("what is 41 plus 44?")
     [before] = skill.predict([one])
-    assert before.tolist() == pytest.approx(router.scores(HashedNgrams(64).embed("what is 41 plus 44?")[None])[0][[0, 1, 1]])
+    assert before.tolist() == pytest.approx(
+        router.scores(HashedNgrams(64).embed("what is 41 plus 44?")[None])[0][[0, 1, 1]]
+    )
     assert before[0] > 0.8 and before[1] < 0.2 and skill.predict([]).shape == (0, 3)
     doubt = skill.doubt()
     skill.learn(one, 0, None)
