@@ -2,6 +2,9 @@
 
 | sub-room | question |
 |---|---|
+| `files/` | files of data as such: read or refused, known by their bytes, found in the cache |
+| `answers/` | tables of what models scored on each question |
+| `traces/` | requests as they came: when, how long, which begin alike |
 | `data/` | dialogues: layouts, catalogue, fetching, the chats they become, how answers are scored |
 | `routers/` | routing without prices, to compare the auction with |
 | `worlds/` | who asks what of whom, and one run of it under one policy |

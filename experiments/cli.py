@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands import accounts, data, fleet_servers, model
+from experiments.commands import accounts, data, fleet_servers, model, record
 from experiments.commands.audit import audit
 from experiments.commands.audit_policy import audit_policy
 from experiments.commands.calibrate import calibrate
@@ -40,6 +40,7 @@ app.command()(routers)
 app.command()(top)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
+app.add_typer(record.app, name="record")
 app.add_typer(fleet_servers.app, name="fleet")
 app.add_typer(accounts.account_app, name="account")
 app.add_typer(accounts.key_app, name="key")

@@ -26,6 +26,8 @@ class AnswerTable:
         measured: one sentence: by whom, on what, judged how.
         licence: the source's.
         sha256: of the bytes that were read.
+        inputs: (Q, M) tokens that each model read; None where the source does not say.
+        layout: the format they were in.
 
     Raises:
         DatasetError: shapes differ, there is no question or no model, a model stands twice, a score is outside [0, 1].
@@ -41,6 +43,8 @@ class AnswerTable:
     measured: str = ""
     licence: str = ""
     sha256: str = ""
+    inputs: NDArray[np.int64] | None = None
+    layout: str = ""
 
     def __post_init__(self) -> None:
         size = (len(self.questions), len(self.models))
@@ -48,11 +52,11 @@ class AnswerTable:
             raise DatasetError(f"{self.title} has {size[0]} questions and {size[1]} models; there must be one of each")
         if len(set(self.models)) < size[1]:
             raise DatasetError(f"{self.title} has a model twice: {', '.join(self.models)}")
-        for name, wanted in (("scores", size), ("prices", (size[1], 2)), ("outputs", size)):
+        for name, wanted in (("scores", size), ("prices", (size[1], 2)), ("outputs", size), ("inputs", size)):
             found = getattr(self, name)
             if found is None:
                 continue
-            held = np.array(found, np.int64 if name == "outputs" else np.float64)
+            held = np.array(found, np.int64 if name in ("outputs", "inputs") else np.float64)
             held.flags.writeable = False
             object.__setattr__(self, name, held)
             if held.shape != wanted:
@@ -81,6 +85,7 @@ class AnswerTable:
             questions=tuple(self.questions[k] for k in chosen),
             scores=self.scores[chosen],
             outputs=None if self.outputs is None else self.outputs[chosen],
+            inputs=None if self.inputs is None else self.inputs[chosen],
             topics=tuple(self.topics[k] for k in chosen) if self.topics else (),
         )
 
@@ -100,6 +105,7 @@ class AnswerTable:
             scores=self.scores[:, at],
             prices=None if self.prices is None else self.prices[at],
             outputs=None if self.outputs is None else self.outputs[:, at],
+            inputs=None if self.inputs is None else self.inputs[:, at],
         )
 
     def split(self, training: int, test: int, seed: int = 0) -> tuple[Self, Self]:

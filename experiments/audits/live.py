@@ -21,7 +21,8 @@ from experiments.audits.reference import MICROS
 from experiments.audits.words import credits_of, of_type
 from experiments.data import Corpus, arrivals, load, locate
 from experiments.worlds.fleets import simulated_fleet
-from experiments.worlds.run import run_policy, workload
+from experiments.worlds.run import run_policy
+from experiments.worlds.traffic.dialogues import dialogue_traffic
 from mechanisms import DirectMechanism, Preferences, find_mechanism
 from proofs import AuditError, Status
 from runtime import (
@@ -143,7 +144,7 @@ def probe_live(
         if probe.tried >= triples:
             break
         count = sum(len(one.dialogues) for one in texts)
-        world = workload(
+        world = dialogue_traffic(
             texts,
             arrivals(count, rate_per_s=rate, think_time_s=1.0, seed=seed),
             bidders=bidders,
@@ -156,7 +157,7 @@ def probe_live(
 
 
 async def _serve(probe: "_Probe", world: Any, seed: int, slots: int) -> None:
-    engines, prices = simulated_fleet(world, seed=seed)
+    engines, prices = simulated_fleet(world)
     async with running(engines):
         with Ledger() as ledger:
             await run_policy(

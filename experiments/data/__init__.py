@@ -4,27 +4,35 @@
     corpus.title                               # 'data/shipped.json (14 dialogues, 117 turns)'
     conversation(corpus.dialogues[0], 0, [])   # the chat messages of the first turn
 
-`dialogue` holds the vocabulary, one module per layout reads it (`coqa`, `quac`, `hotpotqa`, `inscit`, `sgd`, `native`),
-`loading` recognises the layout by the content, `catalogue` knows the official files and their checksums, `fetch` gets
-them, `place` finds them, `workload` turns dialogues into chats and start times.
+`layouts` holds the vocabulary and a module for each format, `loading` recognises it by the content, `catalogue` knows
+the official files and their checksums, `fetch` gets them, `place` finds them, `chats` turns dialogues into chats,
+`arrivals` says when they begin. Imports `files`, and `answers` and `traces` for what it fetches.
 """
 
-from experiments.data.catalogue import KNOWN, OFFICIAL, SUBSETS, KnownFile
+from experiments.data.arrivals import Arrivals, AtTimes, Bursts, Closed, Poisson
+from experiments.data.catalogue import KNOWN, OFFERED, OFFICIAL, SUBSETS
 from experiments.data.chats import Schedule, arrivals, conversation, gold_replies
 from experiments.data.fetch import fetch
 from experiments.data.layouts.dialogue import UNANSWERABLE, Corpus, Dialogue, Turn
 from experiments.data.loading import SHIPPED, load, shipped
-from experiments.data.place import cache_folder, find_own, find_real, locate
+from experiments.data.place import find_own, find_real, locate
+from experiments.files import KnownFile, cache_folder
 
 __all__ = [
     "KNOWN",
+    "OFFERED",
     "OFFICIAL",
     "SHIPPED",
     "SUBSETS",
     "UNANSWERABLE",
+    "Arrivals",
+    "AtTimes",
+    "Bursts",
+    "Closed",
     "Corpus",
     "Dialogue",
     "KnownFile",
+    "Poisson",
     "Schedule",
     "Turn",
     "arrivals",

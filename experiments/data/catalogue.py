@@ -1,45 +1,27 @@
 """The real files that this project knows: where they come from, under which terms, and their checksums.
 
+Dialogues are listed here; tables of answers and traces in the rooms that read them.
+
 None of them is shipped. A checksum and a size say which bytes a published result was measured on; for every file they
 were taken from public lists or from a copy, as `checksum_from` records. Where nobody publishes one,
 `sha256` is None: the first download is trusted, recorded beside the file, and enforced from then on.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from experiments.answers import TABLES
 from experiments.data.layouts.coqa import COQA
 from experiments.data.layouts.hotpotqa import HOTPOTQA, HOTPOTQA_COLUMNS
 from experiments.data.layouts.inscit import INSCIT
+from experiments.data.layouts.mt_bench import MT_BENCH
 from experiments.data.layouts.mtrag import MTRAG
+from experiments.data.layouts.oasst import OASST
 from experiments.data.layouts.quac import QUAC
-from experiments.data.layouts.reading import Layout
 from experiments.data.layouts.sgd import SGD
 from experiments.data.layouts.taskmaster import TASKMASTER
 from experiments.errors import DatasetError
-
-
-@dataclass(frozen=True, slots=True)
-class KnownFile:
-    """One real file. `path` is its place under the cache folder and its name in reports; `size` is in bytes.
-
-    `url` is None for copies that circulate but that their publishers do not offer: such files are recognised where they
-    are found, not fetched.
-    """
-
-    name: str
-    path: str
-    layout: Layout
-    origin: str
-    url: str | None
-    sha256: str | None = None
-    size: int | None = None
-    checksum_from: str = "nobody publishes one: trusted on first use"
-
-    @property
-    def licence(self) -> str:
-        """The terms under which the file is published."""
-        return self.layout.licence
-
+from experiments.files import KnownFile
+from experiments.traces import TRACES
 
 _LISTS = "agreeing lists of ParlAI (tasks/*/build.py) and Hugging Face datasets (dataset_infos.json)"
 _COPY = "computed from a copy of the pinned revision, same size as there"
@@ -51,6 +33,8 @@ _RAW = "https://raw.githubusercontent.com"
 _INSCIT_REVISION = "a9b5645781ad7615e3043726b1421fae20e26a0e"
 _MTRAG_REVISION = "cc5b1d481b391181b89f7ced860308482e785463"
 _TASKMASTER_REVISION = "d92cb6af3005f1dc09c39e75e7daf4a04905e00b"
+_OASST_REVISION = "f1e6ed9526f5817531f3ab85441a40b3671ddccb"
+_FASTCHAT_REVISION = "0e6d3e4beaab66f4d3f93db72541a4abab8af28d"
 _SGD_REVISION = "83015913ce89528de6fd8a47f076298be0d59c84"
 _SGD = f"{_RAW}/google-research-datasets/dstc8-schema-guided-dialogue/{_SGD_REVISION}"
 
@@ -161,6 +145,26 @@ OFFICIAL: tuple[KnownFile, ...] = (
         1_607_931,
         _COPY,
     ),
+    KnownFile(
+        "oasst-en-100",
+        "oasst/en_100_tree.jsonl",
+        OASST,
+        f"100 English trees that Open-Assistant keeps for evaluation, revision {_OASST_REVISION[:8]}",
+        f"{_RAW}/LAION-AI/Open-Assistant/{_OASST_REVISION}/model/model_eval/manual/data/en_100_tree.jsonl",
+        "a27639214a5098bf9e1cc62a855c85c630b64ab48ee94655e7f6046438b0aedb",
+        979_838,
+        _COPY,
+    ),
+    KnownFile(
+        "mt-bench",
+        "mt_bench/question.jsonl",
+        MT_BENCH,
+        f"official MT-bench questions, FastChat revision {_FASTCHAT_REVISION[:8]}",
+        f"{_RAW}/lm-sys/FastChat/{_FASTCHAT_REVISION}/fastchat/llm_judge/data/mt_bench/question.jsonl",
+        "119565adbab82227089cefdb44c8d7e2cf04dc0a0ec233634c82e7d4e2a944f7",
+        48_929,
+        _COPY,
+    ),
     _sgd("dev", 1, "fe3a8ed9e160c15e20e7cfd16d03734b4473df0d3864f2ad687ea9eeee5eea52", 2_225_937),
     _sgd("dev", 2, "fcbc8ba411ed8b3e0b06dff31819dc366f6bc6d228e021053920365e11004b03", 2_507_250),
     _sgd("dev", 3, "5915cea36b77de920fbd66569333db2395626ec465ba23e2f0caa77fba2e5dae", 1_965_028),
@@ -195,10 +199,14 @@ SUBSETS: tuple[KnownFile, ...] = (
 """Parts of official files that others have published: real data, but too small to stand for the whole."""
 
 KNOWN: tuple[KnownFile, ...] = (*OFFICIAL, *SUBSETS)
+"""Dialogues: what `--data` takes."""
+
+OFFERED: tuple[KnownFile, ...] = (*OFFICIAL, *TABLES, *TRACES)
+"""Whatever `iemas data fetch` gets by name: dialogues, tables of answers, traces."""
 
 
 def known(sha256: str) -> KnownFile | None:
-    """The file with these bytes, if the catalogue knows it."""
+    """The dialogues with these bytes, if the catalogue knows them."""
     return next((file for file in KNOWN if file.sha256 == sha256), None)
 
 
@@ -208,8 +216,9 @@ def named(name: str) -> KnownFile:
     Raises:
         DatasetError: there is none; the message lists the names there are.
     """
-    for file in KNOWN:
+    every = (*OFFERED, *SUBSETS)
+    for file in every:
         if file.name == name:
             return file
-    names = ", ".join(file.name for file in KNOWN)
+    names = ", ".join(file.name for file in every)
     raise DatasetError(f"no data file is called {name!r}; choose one of {names}")

@@ -1,9 +1,9 @@
 """From dialogues to load: the messages of a turn, and when each dialogue begins."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from experiments.data.arrivals import Closed, Poisson
 from experiments.data.layouts.dialogue import UNANSWERABLE, Dialogue
 from experiments.errors import DatasetError
 from runtime.engines.engine import Message
@@ -81,12 +81,7 @@ def arrivals(dialogues: int, *, rate_per_s: float | None = None, think_time_s: f
     if dialogues < 0 or think_time_s < 0:
         raise ValueError(f"dialogues={dialogues} and think_time_s={think_time_s} must not be negative")
     if rate_per_s is None:
-        return Schedule((0.0,) * dialogues, think_time_s)
+        return Schedule(Closed().starts(dialogues, seed), think_time_s)
     if not rate_per_s > 0:
         raise ValueError(f"rate_per_s={rate_per_s} must be positive; leave it out for a closed loop")
-    source = random.Random(seed)
-    now, starts = 0.0, []
-    for _ in range(dialogues):
-        now += source.expovariate(rate_per_s)
-        starts.append(now)
-    return Schedule(tuple(starts), think_time_s)
+    return Schedule(Poisson(rate_per_s).starts(dialogues, seed), think_time_s)

@@ -6,10 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from experiments.data.catalogue import KnownFile, named
+from experiments.answers import load_answers
+from experiments.answers.layouts.llmrouter import read_prices
+from experiments.data.catalogue import named
 from experiments.data.loading import load
-from experiments.data.place import cache_folder, checksum, record_beside, recorded
 from experiments.errors import DatasetError
+from experiments.files import KnownFile, cache_folder, checksum, record_beside, recorded
+from experiments.files.known import Kind
+from experiments.traces import load_trace
 
 if TYPE_CHECKING:
     import httpx
@@ -36,14 +40,32 @@ def fetch(name: str, folder: str | Path | None = None, progress: Progress | None
 def obtain(file: KnownFile, folder: Path, progress: Progress | None = None) -> Path:
     """What `fetch` does, for a catalogue entry of your own."""
     target = folder / file.path
+    for other in file.beside:
+        obtain(other, folder)
     try:
-        if target.exists():
+        if file.parts:
+            _gather(file, folder, progress)
+            _accept(file, target, target, checksum(target))
+        elif target.exists():
             _accept(file, target, target, checksum(target))
         else:
             _get(file, target, progress)
     except OSError as error:
         raise DatasetError(f"cannot use the folder {folder} ({error}); choose another one") from error
     return target
+
+
+def _gather(file: KnownFile, folder: Path, progress: Progress | None) -> None:
+    """Every part of a folder; how far that is, is told in bytes of all."""
+    before = 0
+    for part in file.parts:
+
+        def count(done: int, total: int | None, before: int = before) -> None:
+            if progress is not None:
+                progress(before + done, file.size)
+
+        obtain(part, folder, count)
+        before += part.size or 0
 
 
 def _get(file: KnownFile, target: Path, progress: Progress | None) -> None:
@@ -94,16 +116,34 @@ def _drain(response: "httpx.Response", sink: IO[bytes], total: int | None, progr
     return digest.hexdigest()
 
 
+def _layout(file: KnownFile, path: Path) -> str:
+    """The layout that the file turns out to be in.
+
+    Raises:
+        DatasetError: it is not what it is meant to be.
+    """
+    match file.kind:
+        case Kind.DIALOGUES:
+            return load(path).layout
+        case Kind.ANSWERS:
+            return load_answers(path).layout
+        case Kind.TRACE:
+            return load_trace(path).layout
+        case Kind.PRICES:
+            read_prices(path)
+            return file.layout.name
+
+
 def _accept(file: KnownFile, path: Path, target: Path, found: str) -> None:
     """Raise unless the bytes at `path`, with SHA-256 `found`, may be called `target`; record a first sight."""
     expected = file.sha256 or recorded(target)
     if expected is not None and found != expected:
         promised = "the catalogue says" if file.sha256 else f"{record_beside(target)}, from the first time, says"
         remedy = f"delete {path} to fetch it again" if path == target else "nothing was kept; try again later"
-        size = path.stat().st_size
-        raise DatasetError(f"{file.name} has SHA-256 {found} ({size} bytes), but {promised} {expected}; {remedy}")
+        size = f" ({path.stat().st_size} bytes)" if path.is_file() else ""
+        raise DatasetError(f"{file.name} has SHA-256 {found}{size}, but {promised} {expected}; {remedy}")
     try:
-        layout = load(path).layout
+        layout = _layout(file, path)
     except DatasetError as error:
         sender = "what was put there by hand" if path == target else f"what {file.url} sent"
         raise DatasetError(f"{sender} is not {file.name}: {error}") from error

@@ -10,13 +10,16 @@ from experiments.data.layouts.coqa import COQA, COQA_COLUMNS
 from experiments.data.layouts.dialogue import Corpus, distinct
 from experiments.data.layouts.hotpotqa import HOTPOTQA, HOTPOTQA_COLUMNS
 from experiments.data.layouts.inscit import INSCIT
+from experiments.data.layouts.mt_bench import MT_BENCH
 from experiments.data.layouts.mtrag import MTRAG, MTRAG_ROWS
 from experiments.data.layouts.native import NATIVE
+from experiments.data.layouts.oasst import OASST
 from experiments.data.layouts.quac import QUAC, QUAC_COLUMNS
 from experiments.data.layouts.reading import Json, Layout, describe
 from experiments.data.layouts.sgd import SGD
 from experiments.data.layouts.taskmaster import TASKMASTER
 from experiments.errors import DatasetError
+from experiments.files.content import AGAIN, read_bytes
 
 LAYOUTS: tuple[Layout, ...] = (
     NATIVE,
@@ -31,13 +34,13 @@ LAYOUTS: tuple[Layout, ...] = (
     MTRAG_ROWS,
     SGD,
     TASKMASTER,
+    OASST,
+    MT_BENCH,
     CHATS,
 )
 
 SHIPPED = Path(__file__).with_name("shipped.json")
 """The dialogues written for this project, which come with it and need no download."""
-
-_AGAIN = "get the raw file again, for instance with `iemas data fetch`"
 
 
 def load(path: str | Path, *, context_words: int | None = None) -> Corpus:
@@ -51,7 +54,7 @@ def load(path: str | Path, *, context_words: int | None = None) -> Corpus:
             holds no dialogue; the message names the file, what was found in it and the remedy.
     """
     path = Path(path)
-    content = _read(path)
+    content = read_bytes(path)
     checksum = hashlib.sha256(content).hexdigest()
     raw = Json(_decode(path, content), path.name)
     layout, raw = _recognise(path, raw)
@@ -60,9 +63,9 @@ def load(path: str | Path, *, context_words: int | None = None) -> Corpus:
     except DatasetError:
         raise
     except (ValueError, TypeError) as error:
-        raise DatasetError(f"{path} breaks the layout {layout.name!r}: {error}; {_AGAIN}") from error
+        raise DatasetError(f"{path} breaks the layout {layout.name!r}: {error}; {AGAIN}") from error
     if not dialogues:
-        raise DatasetError(f"{path} is in the layout {layout.name!r} but holds no dialogue; {_AGAIN}")
+        raise DatasetError(f"{path} is in the layout {layout.name!r} but holds no dialogue; {AGAIN}")
     name, licence, origin = _identity(path, checksum, raw, layout)
     corpus = Corpus(name, dialogues, licence, origin, checksum, layout.name)
     return corpus if context_words is None else corpus.capped(context_words)
@@ -83,30 +86,14 @@ def _identity(path: Path, checksum: str, raw: Json, layout: Layout) -> tuple[str
     return f"{path.resolve().parent.name}/{path.name}", str(licence), str(origin)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise DatasetError(f"{path} does not exist; check the path, or see `iemas data list`") from error
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read ({error.strerror}); give the path of one JSON file") from error
-
-
 def _decode(path: Path, content: bytes) -> object:
-    start = content[:200].lstrip().lower()
-    if not start:
-        raise DatasetError(f"{path} is empty; {_AGAIN}")
-    if start.startswith(b"<"):
-        raise DatasetError(f"{path} is a web page, not JSON: a link's page was saved in place of its file; {_AGAIN}")
-    if start.startswith(b"version https://git-lfs"):
-        raise DatasetError(f"{path} is a Git LFS pointer, not the data it points to; run `git lfs pull` where it is")
     try:
         value: object = json.loads(content)
     except (ValueError, RecursionError) as error:
         lines = content.split(b"\n")
         if len(lines) > 1 and _is_json(lines[0]):
             return [_line(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
-        raise DatasetError(f"{path} is not whole JSON ({error}; {len(content)} bytes); {_AGAIN}") from error
+        raise DatasetError(f"{path} is not whole JSON ({error}; {len(content)} bytes); {AGAIN}") from error
     return value
 
 
@@ -121,7 +108,7 @@ def _line(path: Path, number: int, line: bytes) -> object:
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{path}, line {number} is not JSON ({error}); {_AGAIN}") from error
+        raise DatasetError(f"{path}, line {number} is not JSON ({error}); {AGAIN}") from error
 
 
 def _recognise(path: Path, raw: Json) -> tuple[Layout, Json]:

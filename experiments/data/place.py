@@ -1,22 +1,12 @@
-"""Where files lie: the cache folder, a checksum kept beside a file, and the real files that a folder holds."""
+"""Where dialogues lie: under a name, and among the files of a folder."""
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from experiments.data.catalogue import KNOWN, KnownFile, named
+from experiments.data.catalogue import KNOWN
 from experiments.data.loading import SHIPPED, load
 from experiments.errors import DatasetError
-from runtime.errors import ModelError
-from runtime.models.folder import cache_root
-
-
-def cache_folder() -> Path:
-    """Where fetched files go: `$IEMAS_CACHE/data`, or `~/.cache/iemas/data` where that is not set."""
-    try:
-        return cache_root() / "data"
-    except ModelError as error:
-        raise DatasetError(str(error)) from error
+from experiments.files import KnownFile, checksum, located, recorded
 
 
 def locate(name: str) -> Path:
@@ -25,17 +15,7 @@ def locate(name: str) -> Path:
     Raises:
         DatasetError: there is no such file; the message has how to get it.
     """
-    if name == "shipped":
-        return SHIPPED
-    if Path(name).exists():
-        return Path(name)
-    if any(file.name == name for file in KNOWN):
-        path = cache_folder() / named(name).path
-        if path.exists():
-            return path
-        raise DatasetError(f"{name} is not at {path}; get it with `iemas data fetch {name}`, or place it there by hand")
-    names = ", ".join(file.name for file in KNOWN)
-    raise DatasetError(f"{name!r} is neither a file nor a name; give a path, or one of shipped, {names}")
+    return located(name, KNOWN, {"shipped": SHIPPED})
 
 
 def find_real(folders: Iterable[str | Path]) -> list[Path]:
@@ -46,7 +26,7 @@ def find_real(folders: Iterable[str | Path]) -> list[Path]:
     """
     found: dict[str, Path] = {}
     for folder in folders:
-        for pattern in ("*.json", "*/*.json", "*/*/*.json"):
+        for pattern in (f"{'*/' * depth}*.{end}" for depth in range(3) for end in ("json", "jsonl")):
             for path in sorted(Path(folder).glob(pattern)):
                 file = _identify(path) if path.is_file() else None
                 if file is not None:
@@ -83,23 +63,6 @@ def find_own(folder: str | Path) -> tuple[list[Path], list[str]]:
         tried = "; ".join(remarks) or "there is no .json or .jsonl file in it"
         raise DatasetError(f"folder {folder} holds no dialogues: {tried}. docs/data.md has the layouts")
     return found, remarks
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def record_beside(path: Path) -> Path:
-    """The file that holds the recorded checksum of `path`, in the format that `sha256sum --check` reads."""
-    return path.with_name(path.name + ".sha256")
-
-
-def recorded(path: Path) -> str | None:
-    """The checksum recorded for `path` when it was first fetched, if it was."""
-    record = record_beside(path)
-    return record.read_text(encoding="utf-8").partition(" ")[0].strip() if record.exists() else None
 
 
 def _identify(path: Path) -> KnownFile | None:

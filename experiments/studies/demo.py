@@ -14,7 +14,9 @@ from experiments.routers.catalogue import SHOWN, find_policy, make_own, policies
 from experiments.studies.latency import Recorder, save
 from experiments.worlds.fleets import FLEET, PricedEngines, simulated_fleet
 from experiments.worlds.presets import Preset, find_preset
-from experiments.worlds.run import PolicyRun, Workload, run_policy, workload
+from experiments.worlds.run import PolicyRun, run_policy
+from experiments.worlds.traffic.dialogues import dialogue_traffic
+from experiments.worlds.traffic.traffic import Traffic
 from experiments.worlds.watch import Contradiction, Watched
 from mechanisms import DirectMechanism, find_mechanism, find_settlement
 from prediction import TokenPrices
@@ -104,7 +106,7 @@ def simulate(plan: Plan, report: Report, progress: Progress) -> StudyResult:
     for seed in plan.seeds:
         requests = make_workload(plan, corpora, seed)
         for policy in choose_policies(plan, report.subject.mechanism, seed):
-            engines, prices = simulated_fleet(requests, seed=seed)
+            engines, prices = simulated_fleet(requests)
             watched = _watched(plan, policy, seed, report)
             runs.append(run(_simulate(plan, policy, requests, engines, prices, seed, progress, watched), virtual=True))
             against += watched.audited(REQUIRED)
@@ -145,7 +147,7 @@ async def _serve_all(
 async def _simulate(
     plan: Plan,
     policy: Policy,
-    requests: Workload,
+    requests: Traffic,
     engines: Sequence[Engine],
     prices: Sequence[TokenPrices],
     seed: int,
@@ -159,7 +161,7 @@ async def _simulate(
 async def _serve(
     plan: Plan,
     policy: Policy,
-    requests: Workload,
+    requests: Traffic,
     engines: Sequence[Engine],
     prices: Sequence[TokenPrices],
     seed: int,
@@ -242,11 +244,11 @@ def find_files(plan: Plan) -> tuple[list[Path], list[str]]:
     return list(found), remarks
 
 
-def make_workload(plan: Plan, corpora: Sequence[Corpus], seed: int) -> Workload:
+def make_workload(plan: Plan, corpora: Sequence[Corpus], seed: int) -> Traffic:
     """Who talks about what, and when: the same for every policy."""
     dialogues = sum(len(corpus.dialogues) for corpus in corpora)
     schedule = arrivals(dialogues, rate_per_s=plan.rate, think_time_s=plan.think_time_s, seed=seed)
-    return workload(
+    return dialogue_traffic(
         corpora,
         schedule,
         bidders=plan.bidders or chosen_preset(plan).bidders,

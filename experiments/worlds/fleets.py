@@ -6,33 +6,16 @@ does with given skills, and is no claim about any model.
 """
 
 import asyncio
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from experiments.worlds.run import Workload, answers_of
+from experiments.worlds.traffic.agents import SimulatedAgent
+from experiments.worlds.traffic.traffic import Traffic
 from prediction import TokenPrices
-from runtime import Engine, EngineShape, Request, SimulatedEngine, calibration, running
+from runtime import Engine, EngineShape, running
 
 #: Engines and, in the same order, their price lists.
 PricedEngines = tuple[Sequence[Engine], Sequence[TokenPrices]]
-
-_WRONG = "I am not sure about that."
-
-
-@dataclass(frozen=True, slots=True)
-class SimulatedAgent:
-    """One engine of a simulated fleet.
-
-    `skill` is the assumed chance of a right answer; `prices` are credits per token.
-    """
-
-    name: str
-    calibration: str
-    shape: EngineShape
-    prices: TokenPrices
-    skill: float
 
 
 #: 512 MiB of float32 KV cache hold this many blocks of 32 tokens of either model, as vLLM reports them on a CPU.
@@ -49,33 +32,9 @@ FLEET = (
 )
 
 
-def simulated_fleet(
-    load: Workload, *, seed: int, fleet: tuple[SimulatedAgent, ...] = FLEET
-) -> tuple[list[SimulatedEngine], list[TokenPrices]]:
-    """Engines with empty caches and their price lists; seed, agent and request alone decide which answers are right."""
-    answers = answers_of(load)
-    engines = [
-        SimulatedEngine(agent.name, _Replies(agent, answers, seed), calibration(agent.calibration), agent.shape)
-        for agent in fleet
-    ]
-    return engines, [agent.prices for agent in fleet]
-
-
-@dataclass(frozen=True, slots=True)
-class _Replies:
-    agent: SimulatedAgent
-    answers: Mapping[str, tuple[str, ...]]
-    seed: int
-
-    def __call__(self, request: Request) -> str:
-        known = self.answers[request.id]
-        return known[0] if known and answers_right(self.agent, self.seed, request.id) else _WRONG
-
-
-def answers_right(agent: SimulatedAgent, seed: int, request: str) -> bool:
-    """Whether an agent is right about the request of this id: drawn by its skill, once and for all."""
-    draw = hashlib.blake2b(f"{seed}/{agent.name}/{request}".encode(), digest_size=8).digest()
-    return int.from_bytes(draw) < agent.skill * 2**64
+def simulated_fleet(load: Traffic, fleet: Sequence[SimulatedAgent] = FLEET) -> tuple[list[Engine], list[TokenPrices]]:
+    """Engines with empty caches and their price lists."""
+    return [load.engine(agent) for agent in fleet], [agent.prices for agent in fleet]
 
 
 def launched_fleet(models: Sequence[str], show: Callable[[str], None]) -> PricedEngines:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from experiments.cli import app
 from experiments.studies.paper_verdicts import verdicts
+from experiments.traces.layouts.own import COLUMNS
 
 pytestmark = pytest.mark.usefixtures("replayed_here")
 
@@ -101,6 +102,22 @@ def test_the_page_on_policies_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         done = CliRunner().invoke(app, [*arguments, *small])
         assert done.exit_code == 0, done.output
         assert ("cheap-enough" in done.output or "my_router:Cheap" in done.output) == ("CheapEnough" in command)
+
+
+def test_the_page_on_workloads_prints_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [requests] = blocks("workloads.md", "csv")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "requests.csv").write_text(requests)
+    monkeypatch.chdir(tmp_path / "docs")
+    names: dict[str, object] = {}
+    answers = blocks("workloads.md", "text")
+    for question, answer in zip(blocks("workloads.md", "python"), answers, strict=True):
+        printed = StringIO()
+        with redirect_stdout(printed):
+            exec(compile(question, "workloads.md", "exec"), names)
+        assert printed.getvalue() == answer
+    page = (DOCS / "workloads.md").read_text()
+    assert [name for name in COLUMNS if f"`{name}`" not in page] == []
 
 
 def test_every_promise_about_money_names_a_test_that_is_there() -> None:

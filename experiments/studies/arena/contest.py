@@ -25,8 +25,9 @@ from experiments.studies.arena.pairs import Difference, compare, normalised
 from experiments.studies.arena.play import DELAYS, Cell, Score, play
 from experiments.studies.arena.rivals import everybody, rivals
 from experiments.studies.arena.warm_up import lessons
-from experiments.worlds.fleets import FLEET, SimulatedAgent
+from experiments.worlds.fleets import FLEET
 from experiments.worlds.presets import find_preset
+from experiments.worlds.traffic.agents import SimulatedAgent
 
 #: Called with runs done and runs in all.
 Progress = Callable[[int, int], None]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from experiments.routers.catalogue import INFORMED, PLAIN, Make, policies
 from experiments.studies.arena.warm_up import Lesson, MakeQuality, taught
-from experiments.worlds.fleets import SimulatedAgent
+from experiments.worlds.traffic.agents import SimulatedAgent
 from mechanisms import find_mechanism
 from runtime import Auction, Offer
 from runtime.policies.forecast import Forecaster

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from experiments.data import Dialogue, conversation, gold_replies
 from experiments.errors import StudyError
-from experiments.worlds.fleets import SimulatedAgent, answers_right
+from experiments.worlds.traffic.agents import SimulatedAgent, drawn_right
 from mechanisms import Preferences
 from runtime import Agent, Offer, Request
 from runtime.policies.skill import PooledSkill, QualityModel
@@ -45,7 +45,7 @@ def lessons(dialogues: Sequence[Dialogue], fleet: Sequence[SimulatedAgent], seed
             messages = conversation(dialogue, turn, gold_replies(dialogue, turn))
             request = Request(name, "nobody", messages, 1, dialogue.id, turn)
             offer = Offer(request, _NOBODY, ((),) * len(fleet), turn)
-            made.append(Lesson(offer, tuple(answers_right(agent, seed, name) for agent in fleet)))
+            made.append(Lesson(offer, tuple(drawn_right(agent.skill, agent.name, seed, name) for agent in fleet)))
     return tuple(made)
 
 

@@ -5,28 +5,13 @@ models that were measured: those at the dear end of prices for the large one, th
 `experiments.worlds.fleets`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 
-from experiments.studies.replay.prompts import Prompt
 from experiments.worlds.fleets import FLEET
 from prediction import TokenPrices
-from runtime import (
-    Completion,
-    Decision,
-    EngineInfo,
-    EngineShape,
-    Event,
-    Fleet,
-    Message,
-    Offer,
-    Policy,
-    Request,
-    SimulatedEngine,
-    calibration,
-)
-from runtime.engines.call import Answer, Call
+from runtime import Decision, EngineShape, Event, Fleet, Offer, Policy, calibration
 from runtime.policies.policy import Agent
 from runtime.traces.records import Head
 
@@ -60,41 +45,6 @@ def stands(head: Head) -> list[Stand]:
         )
         found.append(Stand(agent.name, like.calibration, shape, TokenPrices(*agent.prices), like.skill))
     return found
-
-
-class Player:
-    """An engine that serves prompts by the ids of requests, which are all that a request's message holds."""
-
-    def __init__(self, stand: Stand, prompts: Mapping[str, Prompt]) -> None:
-        self.name, self._prompts = stand.name, prompts
-        self._engine = SimulatedEngine(stand.name, lambda request: "", calibration(stand.calibration), stand.shape)
-
-    async def start(self) -> EngineInfo:
-        """As the simulated engine."""
-        return await self._engine.start()
-
-    async def stop(self) -> None:
-        """As the simulated engine."""
-        await self._engine.stop()
-
-    async def tokenize(self, messages: Sequence[Message]) -> tuple[int, ...]:
-        """The prompt's tokens."""
-        return self._prompts[messages[0].content].tokens
-
-    async def generate(self, request: Request, first_token: Callable[[], None] | None = None) -> Completion:
-        """Compute the prompt and the recorded answer."""
-        prompt = self._prompts[request.id]
-        return await self._engine.generate_tokens(
-            prompt.tokens, prompt.answer, name=request.id, first_token=first_token
-        )
-
-    async def open(self, call: Call, deadline: float = float("inf")) -> Answer:
-        """Nobody asks for a replay over HTTP."""
-        raise NotImplementedError("a replay generates")
-
-    async def reset_cache(self) -> None:
-        """As the simulated engine."""
-        await self._engine.reset_cache()
 
 
 class Limited:

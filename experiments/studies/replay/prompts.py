@@ -5,22 +5,9 @@ have tokens in common exactly as far as they began alike, to a block. What an en
 of the conversation does, the first that begins with the whole prompt: in a cache, an answer is part of what comes next.
 """
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-
+from experiments.worlds.traffic.player import Prompt, tokens_named
 from runtime.traces.reading import Trace
 from runtime.traces.records import Recorded
-
-_IDS = 2**31 - 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """A request as a simulated engine takes it: tokens of the prompt and of the answer, at least one each."""
-
-    tokens: tuple[int, ...]
-    answer: tuple[int, ...]
 
 
 def prompts(trace: Trace) -> dict[str, Prompt]:
@@ -35,12 +22,12 @@ def prompts(trace: Trace) -> dict[str, Prompt]:
     following: dict[str, Recorded] = {}
     found: dict[str, Prompt] = {}
     for one in reversed(trace.requests):
-        tokens = [token for block in one.blocks for token in _tokens(block, width)]
+        tokens = [token for block in one.blocks for token in tokens_named(block, width)]
         rest = round((one.pieces - len(one.blocks) * trace.head.block) * ratio)
         after = following.get(one.blocks[-1]) if one.blocks else None
         coming = [] if after is None else built[after.id][len(tokens) :]
         output = min(one.measured.output if one.measured is not None else mean, one.max_tokens)
-        unseen = _tokens(f"{one.id}/rest", rest + max(output, 1))
+        unseen = tokens_named(f"{one.id}/rest", rest + max(output, 1))
         line = [*coming, *unseen[len(coming) :]][: rest + max(output, 1)]
         tokens += line[:rest]
         found[one.id] = Prompt(tuple(tokens or line[:1]), tuple(line[rest:] or unseen[:1]))
@@ -60,9 +47,3 @@ def tokens_per_piece(trace: Trace) -> float:
 def _mean_output(trace: Trace) -> int:
     outputs = [one.measured.output for one in trace.requests if one.measured is not None]
     return max(1, round(sum(outputs) / len(outputs))) if outputs else 32
-
-
-def _tokens(name: str, count: int) -> Sequence[int]:
-    """So many tokens that nobody else has."""
-    start = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())
-    return [(start + 7919 * k) % _IDS + 2**20 for k in range(count)]

@@ -16,10 +16,23 @@ import numpy as np
 from allocation import MICROS
 from experiments.routers.catalogue import Make, find_policy, policies
 from experiments.studies.arena.pairs import Difference, compare
-from experiments.studies.replay.engines import Limited, Player, Stand, stands
-from experiments.studies.replay.prompts import Prompt, prompts
+from experiments.studies.replay.engines import Limited, Stand, stands
+from experiments.studies.replay.prompts import prompts
+from experiments.worlds.traffic.player import Player, Prompt
 from mechanisms import Preferences, find_mechanism
-from runtime import Declined, Ledger, Message, Policy, Request, RoundRules, Router, Served, ServingError, running
+from runtime import (
+    Declined,
+    Ledger,
+    Message,
+    Policy,
+    Request,
+    RoundRules,
+    Router,
+    Served,
+    ServingError,
+    calibration,
+    running,
+)
 from runtime.engines.simulated.virtual_time import run
 from runtime.rounds.records import RoundStatistics
 from runtime.traces.reading import Trace
@@ -105,7 +118,7 @@ async def _play(
     head, ended = trace.head, Ended()
     everybody = set(range(len(agents)))
     barred = {one.id: frozenset(everybody - set(one.agents)) for one in trace.requests}
-    engines = [Player(stand, told) for stand in agents]
+    engines = [Player(stand.name, told, calibration(stand.calibration), stand.shape) for stand in agents]
     rules = RoundRules(head.window_s, head.max_batch, head.patience_s, None, head.depth)
     failures: list[BaseException] = []
     async with running(engines):

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments.commands.data import app
-from experiments.data import OFFICIAL
+from experiments.data import OFFERED
 from experiments.errors import DatasetError
 
 run = CliRunner().invoke
@@ -22,13 +22,13 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_list_names_every_official_file() -> None:
     result = run(app, ["list"])
     assert result.exit_code == 0
-    assert all(file.name in result.output for file in OFFICIAL)
+    assert all(file.name in result.output for file in OFFERED)
 
 
 def test_list_as_json_holds_urls_and_checksums() -> None:
     rows = json.loads(run(app, ["list", "--json"]).output)
-    assert [row["name"] for row in rows] == [file.name for file in OFFICIAL]
-    assert [row["sha256"] for row in rows] == [file.sha256 for file in OFFICIAL]
+    assert [row["name"] for row in rows] == [file.name for file in OFFERED]
+    assert [row["sha256"] for row in rows] == [file.sha256 for file in OFFERED]
     assert not any(row["fetched"] for row in rows)
 
 
@@ -38,6 +38,18 @@ def test_show_says_what_a_file_is() -> None:
     assert "14 dialogues, 117 turns" in result.output
     facts = json.loads(run(app, ["show", "shipped", "--json"]).output)
     assert (facts["layout"], facts["licence"], facts["turns"]) == ("iemas-dialogues/1", "Apache-2.0", 117)
+
+
+def test_show_knows_tables_and_traces(tmp_path: Path) -> None:
+    table, trace = tmp_path / "t.csv", tmp_path / "r.csv"
+    table.write_text("prompt,x,y\nOne?,True,False\nTwo?,False,True\nThree?,False,False\n")
+    facts = json.loads(run(app, ["show", str(table), "--json"]).output)
+    assert (facts["layout"], facts["questions"], facts["score_of_x"]) == ("RouteLLM", 3, 0.3333)
+    assert facts["score_of_the_best_of_each"] == 0.6667
+    trace.write_text("at_s,prompt_tokens,output_tokens\n0,10,1\n4,20,2\n")
+    facts = json.loads(run(app, ["show", str(trace), "--json"]).output)
+    assert (facts["requests"], facts["seconds"], facts["prompt_tokens,_mean"]) == (2, 4.0, 15.0)
+    assert "r.csv (2 requests)" in run(app, ["show", str(trace)]).output
 
 
 def test_errors_are_left_to_the_main_program() -> None:

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from experiments.answers import load_answers
+from experiments.answers.catalogue import TABLES
 from experiments.data import OFFICIAL, cache_folder, fetch, find_real, locate
-from experiments.data.catalogue import KNOWN, KnownFile, known, named
+from experiments.data.catalogue import KNOWN, OFFERED, known, named
 from experiments.data.fetch import obtain
 from experiments.data.layouts.native import NATIVE
-from experiments.data.place import record_beside, recorded
 from experiments.errors import DatasetError
+from experiments.files import KnownFile, checksum, record_beside, recorded
+from experiments.files.known import Kind
 
 CONTENT = json.dumps(
     {
@@ -39,7 +42,15 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Location", "/good.json")
             self.end_headers()
             return
-        body = {"/good.json": CONTENT, "/page.json": b"<html>", "/cut.json": CONTENT}.get(self.path)
+        body = {
+            "/good.json": CONTENT,
+            "/page.json": b"<html>",
+            "/cut.json": CONTENT,
+            "/scores.json": SCORES,
+            "/default_llm.json": PRICES,
+            "/one.csv": SUBJECT,
+            "/two.csv": SUBJECT,
+        }.get(self.path)
         self.send_response(200 if body else 404)
         self.send_header("Content-Length", str(len(body or b"")))
         self.end_headers()
@@ -164,11 +175,63 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 
 
 def test_the_catalogue_is_sound() -> None:
-    assert len({file.name for file in KNOWN}) == len({file.path for file in KNOWN}) == len(KNOWN)
-    assert all(file.url and file.url.startswith("http") for file in OFFICIAL)
+    every = (*KNOWN, *OFFERED[len(OFFICIAL) :])
+    assert len({file.name for file in every}) == len({file.path for file in every}) == len(every)
+    assert all(file.url and file.url.startswith("http") for file in OFFERED)
     for file in KNOWN:
         assert (file.sha256 is None) == (file.size is None) == ("first use" in file.checksum_from)
         assert file.sha256 is None or known(file.sha256) is file
+
+
+def test_the_tables_and_traces_of_the_catalogue_are_those_of_the_real_files(datasets: Path) -> None:
+    files = [each for file in OFFERED[len(OFFICIAL) :] for each in (file, *file.parts, *file.beside)]
+    assert {file.kind for file in files} == {Kind.ANSWERS, Kind.PRICES, Kind.TRACE}
+    for file in files:
+        path = datasets / ("traces" if file.kind is Kind.TRACE else "routing") / file.path
+        assert checksum(path) == file.sha256
+        assert file.parts or path.stat().st_size == file.size
+
+
+SCORES = b'[{"question": "One?", "scores": {"a": 1.0}}]'
+PRICES = b'{"a": {"input_price": 1, "output_price": 2}}'
+SUBJECT = b"prompt,x\nOne?,True\n"
+
+
+def table(url: str, name: str, content: bytes, kind: Kind = Kind.ANSWERS, **more: object) -> KnownFile:
+    sha256 = hashlib.sha256(content).hexdigest()
+    layout = TABLES[-1].layout if name.endswith("csv") else TABLES[0].layout
+    return KnownFile(name, f"t/{name}", layout, "a test", f"{url}/{name}", sha256, len(content), "", kind, **more)  # type: ignore[arg-type]
+
+
+def test_a_table_comes_with_the_file_beside_it(server: tuple[str, list[str]], tmp_path: Path) -> None:
+    url, asked = server
+    prices = table(url, "default_llm.json", PRICES, Kind.PRICES)
+    path = obtain(table(url, "scores.json", SCORES, beside=(prices,)), tmp_path)
+    assert left_in(tmp_path) == ["t/default_llm.json", "t/scores.json"]
+    found = load_answers(path).prices
+    assert found is not None and found.tolist() == [[0.001, 0.002]]
+    assert asked == ["/default_llm.json", "/scores.json"]
+
+
+def test_a_folder_is_fetched_part_by_part_and_only_what_is_missing(
+    server: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    url, asked = server
+    parts = tuple(table(url, f"{name}.csv", SUBJECT) for name in ("one", "two"))
+    listing = "".join(f"{part.sha256}  {part.name}\n" for part in parts)
+    folder = replace(
+        parts[0], name="t", path="t", sha256=hashlib.sha256(listing.encode()).hexdigest(), parts=parts, size=38
+    )
+    seen: list[tuple[int, int | None]] = []
+    path = obtain(folder, tmp_path, lambda done, total: seen.append((done, total)))
+    assert len(load_answers(path).questions) == 2
+    assert seen == [(19, 38), (38, 38)]
+    (path / "one.csv").unlink()
+    obtain(folder, tmp_path)
+    assert asked == ["/one.csv", "/two.csv", "/one.csv"]
+    (path / "three.csv").write_bytes(SUBJECT)
+    with pytest.raises(DatasetError, match=r"t has SHA-256 \w+, but the catalogue says"):
+        obtain(folder, tmp_path)
 
 
 def test_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

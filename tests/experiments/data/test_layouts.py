@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.data import UNANSWERABLE, Corpus, load
+from experiments.data import UNANSWERABLE, Corpus, Turn, load
 from experiments.errors import DatasetError
 
 
@@ -146,6 +146,40 @@ TASKMASTER = [
         ("b", None, [("assistant", "Hello!"), ("user", "Two, please."), ("assistant", "Sure.")]),
     )
 ]
+
+
+def message(role: str, text: str, *replies: dict[str, object], **more: object) -> dict[str, object]:
+    return {"role": role, "text": text, "deleted": False, "replies": list(replies), **more}
+
+
+OASST = [
+    {
+        "message_tree_id": "t",
+        "prompt": message(
+            "prompter",
+            "Who is Bo?",
+            message("assistant", "A dog.", rank=2),
+            message("assistant", "Bo?", message("prompter", "The cat.", message("assistant", "Ah."))),
+            message("assistant", "Gone.", rank=0, deleted=True),
+            message(
+                "assistant",
+                "A cat.",
+                message(
+                    "prompter",
+                    "Whose?",
+                    message("assistant", "No idea.", rank=1),
+                    message("assistant", "Ada's.", rank=0),
+                ),
+                message("prompter", "How old?"),
+                rank=1,
+            ),
+        ),
+    }
+]
+MT_BENCH = [
+    {"question_id": 81, "category": "writing", "turns": ["Write.", "Again."]},
+    {"question_id": 82, "category": "math", "turns": ["1 + 1?", "And 1?"], "reference": ["2", "3"]},
+]
 NATIVE = {
     "format": "iemas-dialogues/1",
     "licence": "Apache-2.0",
@@ -164,6 +198,8 @@ SAMPLES = {
     "MTRAG": MTRAG,
     "MTRAG, a row for each task": MTRAG_ROWS,
     "Taskmaster": TASKMASTER,
+    "OpenAssistant": OASST,
+    "MT-bench": MT_BENCH,
     "iemas-dialogues/1": NATIVE,
 }
 
@@ -260,6 +296,28 @@ def test_taskmaster_shares_its_scenarios_and_is_not_graded(tmp_path: Path) -> No
     assert corpus.graded_turns == 0
 
 
+def test_openassistant_makes_a_dialogue_of_every_question_that_nobody_goes_on_from(tmp_path: Path) -> None:
+    corpus = read(tmp_path, OASST)
+    assert [[(turn.question, turn.answers) for turn in dialogue.turns] for dialogue in corpus.dialogues] == [
+        [("Who is Bo?", ("A cat.",)), ("Whose?", ("Ada's.", "No idea."))],
+        [("Who is Bo?", ("A cat.",)), ("How old?", ())],
+        [("Who is Bo?", ("Bo?",)), ("The cat.", ("Ah.",))],
+    ]
+    assert (corpus.graded_turns, {dialogue.context for dialogue in corpus.dialogues}) == (0, {""})
+    alone = read(tmp_path, [{"message_tree_id": "t", "prompt": message("prompter", "?", message("assistant", "!"))}])
+    assert [dialogue.turns for dialogue in alone.dialogues] == [(Turn("?", ("!",)),)]
+
+
+def test_mt_bench_goes_on_from_references_where_there_are_some(tmp_path: Path) -> None:
+    corpus = read(tmp_path, MT_BENCH)
+    assert [[(turn.question, turn.answers) for turn in dialogue.turns] for dialogue in corpus.dialogues] == [
+        [("Write.", ()), ("Again.", ())],
+        [("1 + 1?", ("2",)), ("And 1?", ("3",))],
+    ]
+    assert corpus.graded_turns == 0
+    assert [dialogue.id for dialogue in corpus.dialogues] == ["mt-bench-81", "mt-bench-82"]
+
+
 def test_our_own_layout_states_its_licence_and_shares_its_preambles(tmp_path: Path) -> None:
     corpus = read(tmp_path, NATIVE)
     assert (corpus.licence, corpus.origin) == ("Apache-2.0", "a test")
@@ -307,7 +365,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="does not exist"):
         load(tmp_path / "absent.json")
-    with pytest.raises(DatasetError, match="one JSON file"):
+    with pytest.raises(DatasetError, match="one file"):
         load(tmp_path)
 
 
@@ -323,6 +381,12 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         ({**MTRAG, "documents": [BO]}, r"tasks\[1\].contexts\[0\] is not among the documents"),
         ([task(1, *ASKED[:2], passages=[], answer="")], r"\[0\].input has 2 utterances"),
         ([{**TASKMASTER[0], "utterances": [{"speaker": "nobody", "text": "?"}]}], r"utterances\[0\]: 'nobody' speaks"),
+        (
+            [{"message_tree_id": "t", "prompt": message("prompter", "?", message("prompter", "!"))}],
+            r"prompt.replies\[0\]: 'prompter' speaks, where 'assistant' should",
+        ),
+        ([{"message_tree_id": "t", "prompt": message("assistant", "!")}], "prompt: 'assistant' begins"),
+        ([{**MT_BENCH[1], "reference": ["2"]}], r"\[0\] has 1 references for 2 turns"),
         ({**NATIVE, "documents": {}}, "documents: expected an object with the key 'bo'"),
     ],
 )

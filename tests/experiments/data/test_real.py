@@ -6,7 +6,7 @@ import pytest
 
 from experiments.data import conversation, find_real, gold_replies, load
 from experiments.data.catalogue import known
-from experiments.data.place import checksum
+from experiments.files import checksum
 
 TITLES = {
     "coqa/coqa_one_real_dialogue.json": "coqa/coqa_one_real_dialogue.json (1 dialogue, 20 turns)",
@@ -25,6 +25,11 @@ TITLES = {
         "hotpotqa/hotpotqa_train_subset_hipporag.json (100 dialogues, 100 turns)"
     ),
 }
+#: Without documents, thus without contexts.
+BARE = {
+    "dialogues/oasst/en_100_tree.jsonl": "oasst/en_100_tree.jsonl (359 dialogues, 756 turns)",
+    "dialogues/mt_bench/question.jsonl": "mt_bench/question.jsonl (80 dialogues, 160 turns)",
+}
 
 
 @pytest.mark.parametrize("name", TITLES)
@@ -38,10 +43,26 @@ def test_a_real_file_loads_and_is_named_honestly(name: str, datasets: Path) -> N
         assert all(turn.question.strip() for turn in dialogue.turns)
 
 
+@pytest.mark.parametrize("name", BARE)
+def test_a_real_file_without_contexts(name: str, datasets: Path) -> None:
+    corpus = load(datasets / name)
+    assert (corpus.title, corpus.graded_turns) == (BARE[name], 0)
+    for dialogue in corpus.dialogues:
+        last = len(dialogue.turns) - 1
+        chat = conversation(dialogue, last, [turn.answers[0] if turn.answers else "" for turn in dialogue.turns[:last]])
+        assert len(chat) == 2 * last + 1
+        assert all(turn.question.strip() for turn in dialogue.turns)
+
+
+def test_branches_of_a_tree_begin_alike(datasets: Path) -> None:
+    corpus = load(datasets / "dialogues" / "oasst" / "en_100_tree.jsonl")
+    assert len({dialogue.turns[0].question for dialogue in corpus.dialogues}) == 100
+
+
 def test_they_are_found_and_the_retyped_dialogue_is_not_taken_for_one(datasets: Path) -> None:
     found = find_real([datasets])
     assert [known(checksum(path)) for path in found].count(None) == 0
-    assert {path.relative_to(datasets).as_posix() for path in found} == set(TITLES) - {
+    assert {path.relative_to(datasets).as_posix() for path in found} == {*TITLES, *BARE} - {
         "coqa/coqa_one_real_dialogue.json"
     }
 

@@ -9,7 +9,8 @@ from allocation import MICROS, to_micros
 from experiments.data import Corpus, Dialogue, Turn, arrivals
 from experiments.results.measures import averaged, measure, true_value
 from experiments.worlds.fleets import simulated_fleet
-from experiments.worlds.run import PolicyRun, Workload, run_policy, workload
+from experiments.worlds.run import PolicyRun, run_policy
+from experiments.worlds.traffic.dialogues import DialogueTraffic, dialogue_traffic
 from mechanisms import Preferences, find_mechanism
 from runtime import Declined, Event, Ledger, PaperAuction, Policy, RoundRules, Served, running
 from runtime.engines.simulated.virtual_time import run
@@ -29,9 +30,9 @@ def corpus(*, graded: bool = True, dialogues: int = 3) -> Corpus:
     return Corpus("made up", made, "none", "a test", "0" * 64, "native")
 
 
-def load(corpora: list[Corpus], seed: int = 0) -> Workload:
+def load(corpora: list[Corpus], seed: int = 0) -> DialogueTraffic:
     count = sum(len(one.dialogues) for one in corpora)
-    return workload(
+    return dialogue_traffic(
         corpora,
         arrivals(count, rate_per_s=0.5, think_time_s=1.0, seed=seed),
         bidders=2,
@@ -41,8 +42,8 @@ def load(corpora: list[Corpus], seed: int = 0) -> Workload:
     )
 
 
-def hold(policy: Policy, requests: Workload, books: Ledger | None = None, slots: int = 2) -> PolicyRun:
-    engines, prices = simulated_fleet(requests, seed=1)
+def hold(policy: Policy, requests: DialogueTraffic, books: Ledger | None = None, slots: int = 2) -> PolicyRun:
+    engines, prices = simulated_fleet(requests)
 
     async def main() -> PolicyRun:
         async with running(engines):
@@ -128,7 +129,7 @@ def test_ungraded_answers_make_no_claim_of_quality() -> None:
 
 
 def test_a_bidder_who_wants_nothing_is_declined_and_his_dialogue_ends() -> None:
-    requests = workload(
+    requests = dialogue_traffic(
         [corpus(dialogues=1)],
         arrivals(1, rate_per_s=1.0, think_time_s=1.0, seed=0),
         bidders=1,
@@ -152,7 +153,7 @@ def test_a_policy_that_cannot_learn_ends_the_study_and_says_why() -> None:
 
 
 def test_contested_is_the_share_of_requests_who_pay_for_displacing_somebody() -> None:
-    requests = workload(
+    requests = dialogue_traffic(
         [corpus(dialogues=40)],
         arrivals(40, rate_per_s=50.0, think_time_s=0.1, seed=0),
         bidders=40,

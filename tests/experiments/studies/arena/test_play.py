@@ -8,11 +8,13 @@ import pytest
 from allocation import MICROS
 from experiments.data import Corpus, Dialogue, Turn
 from experiments.errors import StudyError
-from experiments.studies.arena.play import Cell, Score, play, score
+from experiments.studies.arena.play import Cell, Score, play
 from experiments.studies.arena.rivals import rivals
 from experiments.worlds.fleets import FLEET, SMALL_PRICES
 from experiments.worlds.presets import PRESETS
-from experiments.worlds.run import Conversation, PolicyRun, Workload
+from experiments.worlds.run import PolicyRun
+from experiments.worlds.scores import Scoring
+from experiments.worlds.traffic.dialogues import Conversation, DialogueTraffic
 from mechanisms import Preferences
 from prediction import TokenPrices
 from runtime import Completion, Declined, Message, Offer, Prediction, Request, Served
@@ -27,7 +29,7 @@ def dialogue(name: str, *, graded: bool) -> Dialogue:
     return Dialogue(name, "A quay.", (Turn("When?", ("at two",)), Turn("Where?", ("there",))), "test", graded)
 
 
-LOAD = Workload(
+LOAD = DialogueTraffic(
     "made up",
     (
         Conversation("0000/a", dialogue("a", graded=True), "rich", RICH, 0.0),
@@ -65,6 +67,14 @@ RUN = PolicyRun(
     (),
     20.0,
 )
+
+
+def score(done: PolicyRun, load: DialogueTraffic, cell: Cell) -> Score:
+    talks = tuple(replace(one, preferences=done.preferences[one.bidder]) for one in load.conversations)
+    scoring = Scoring(DialogueTraffic(load.title, talks, load.think_time_s, load.max_tokens), cell.fleet)
+    for end in (*done.served, *done.declined):
+        scoring(end)
+    return scoring.score(done.statistics)
 
 
 def test_a_score_is_what_it_says() -> None:

@@ -14,7 +14,8 @@ from experiments.studies.arena import contest as contests
 from experiments.studies.arena.contest import World, contest
 from experiments.studies.arena.rivals import everybody
 from experiments.studies.arena.warm_up import lessons, taught
-from experiments.worlds.fleets import FLEET, answers_right
+from experiments.worlds.fleets import FLEET
+from experiments.worlds.traffic.agents import drawn_right
 from runtime import Agent, Auction, EngineInfo
 from runtime.policies.skill import PerQuestionSkill, PooledSkill
 
@@ -31,7 +32,7 @@ def test_every_agent_answers_every_turn_once_as_often_right_as_it_is_skilled() -
     assert right == pytest.approx([one.skill for one in FLEET], abs=0.1)
     assert [one.right for one in lessons(DIALOGUES, FLEET, 5)] == [one.right for one in taken]
     assert [one.right for one in lessons(DIALOGUES, FLEET, 6)] != [one.right for one in taken]
-    assert taken[1].right[2] == answers_right(FLEET[2], 5, "warm-up/d0/1")
+    assert taken[1].right[2] == drawn_right(FLEET[2].skill, FLEET[2].name, 5, "warm-up/d0/1")
     # The recorded dialogue goes on as it was recorded.
     assert [message.content for message in taken[1].offer.request.messages][1:] == ["When?", "at two", "Where?"]
 

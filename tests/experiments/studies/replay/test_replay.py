@@ -98,7 +98,7 @@ def test_a_model_is_served_by_those_who_have_it(trace: Trace, monkeypatch: pytes
     only = [one for one in trace.requests if one.agents == (1,)]
     assert len(only) == 3, "one conversation asked for the model of one agent"
     seen: dict[str, int] = {}
-    from experiments.studies.replay.engines import Player
+    from experiments.worlds.traffic.player import Player
 
     generate = Player.generate
 

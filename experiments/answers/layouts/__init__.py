@@ -1,0 +1,1 @@
+"""How tables of answers are laid out, one module each. Imports `table` and `experiments.files`."""

@@ -1,0 +1,21 @@
+"""Files of data as such: read or refused, known by their bytes, found in the cache. Imports `errors`."""
+
+from experiments.files.content import Record, json_records, read_bytes, read_text, table_rows, tokens_of
+from experiments.files.known import KnownFile, Terms
+from experiments.files.place import cache_folder, checksum, located, record_beside, recorded
+
+__all__ = [
+    "KnownFile",
+    "Record",
+    "Terms",
+    "cache_folder",
+    "checksum",
+    "json_records",
+    "located",
+    "read_bytes",
+    "read_text",
+    "record_beside",
+    "recorded",
+    "table_rows",
+    "tokens_of",
+]

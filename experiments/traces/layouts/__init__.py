@@ -1,0 +1,1 @@
+"""How traces are laid out, one module each. Imports `trace` and `experiments.files`."""

@@ -1,0 +1,220 @@
+"""Conversations whose turns wait for the answer before: dialogues, and questions, which are dialogues of one turn."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from experiments.answers import AnswerTable
+from experiments.data import Corpus, Dialogue, conversation
+from experiments.data.chats import Schedule
+from experiments.data.layouts.dialogue import Turn
+from experiments.worlds.traffic.agents import SimulatedAgent
+from experiments.worlds.traffic.answers import Answers, AssumedAnswers, TableAnswers, replying
+from experiments.worlds.traffic.traffic import Ask, Progress, conversation_of
+from mechanisms import Preferences
+from runtime import Declined, Request, SimulatedEngine
+
+#: Credits that bidders take a turn to cost.
+_TURN_COST = 2.0
+
+#: Draws a bidder's true preferences.
+Draw = Callable[[np.random.Generator], Preferences]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A dialogue and its bidder, with their true preferences and the time at which they begin (seconds)."""
+
+    name: str
+    dialogue: Dialogue
+    bidder: str
+    preferences: Preferences
+    starts_s: float
+
+
+# asyncio names a task after what it runs, and would write out all of it.
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class DialogueTraffic:
+    """Who talks about what, and when; `answers` is by the seed's assumed skills unless given."""
+
+    title: str
+    conversations: tuple[Conversation, ...]
+    think_time_s: float
+    max_tokens: int
+    seed: int = 0
+    given: Answers | None = None
+    answers: Answers = field(init=False)
+    _by_name: dict[str, Conversation] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {one.name: one for one in self.conversations})
+        assumed = AssumedAnswers(answers_of(self), answers_of(self, graded=True), self.seed)
+        object.__setattr__(self, "answers", self.given or assumed)
+
+    @property
+    def measured(self) -> str:
+        """Where the quality of answers comes from."""
+        return self.answers.measured
+
+    @property
+    def turns(self) -> int:
+        """Requests in all, if none is declined."""
+        return sum(len(one.dialogue.turns) for one in self.conversations)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Conversations, in order."""
+        return [one.name for one in self.conversations]
+
+    @property
+    def types(self) -> Mapping[str, Preferences]:
+        """Every bidder's true preferences."""
+        return {one.bidder: one.preferences for one in self.conversations}
+
+    def bidder(self, name: str) -> str:
+        """Whose a conversation is."""
+        return self._by_name[name].bidder
+
+    def graded(self, name: str) -> bool:
+        """Whether its answers can be graded."""
+        return self._by_name[name].dialogue.graded
+
+    def quality(self, agent: SimulatedAgent, request: str) -> float:
+        """The chance that an agent is right, 0 where nobody can tell."""
+        return self.answers.quality(agent, request)
+
+    def grade(self, request: Request, text: str) -> float | None:
+        """How right an answer is; None where nobody can tell."""
+        return self.answers.grade(request.id, text)
+
+    def engine(self, agent: SimulatedAgent) -> SimulatedEngine:
+        """A simulated engine that answers as the agent does."""
+        return SimulatedEngine(agent.name, replying(self.answers, agent), agent.step_time, agent.shape)
+
+    async def hold(self, ask: Ask, progress: Progress = lambda: None) -> None:
+        """Hold every conversation; one ends with its last turn, or with the first that is declined."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.TaskGroup() as talks:
+                # Only what has begun has a task: a long run is to stay small.
+                for one in sorted(self.conversations, key=lambda one: one.starts_s):
+                    await asyncio.sleep(max(began + one.starts_s - loop.time(), 0.0))
+                    talks.create_task(self._talk(one, ask, progress))
+        except* Exception as group:
+            raise group.exceptions[0] from None
+
+    async def _talk(self, one: Conversation, ask: Ask, progress: Progress) -> None:
+        replies: list[str] = []
+        for turn in range(len(one.dialogue.turns)):
+            messages = conversation(one.dialogue, turn, replies)
+            request = Request(request_id(one, turn), one.bidder, messages, self.max_tokens, one.dialogue.id, turn)
+            result = await ask(request, reported(one, turn))
+            progress()
+            if isinstance(result, Declined):
+                for _ in range(turn + 1, len(one.dialogue.turns)):
+                    progress()
+                return
+            replies.append(result.completion.text)
+            await asyncio.sleep(self.think_time_s)
+
+
+def dialogue_traffic(
+    corpora: Sequence[Corpus],
+    schedule: Schedule,
+    *,
+    bidders: int,
+    preferences: Draw,
+    max_tokens: int,
+    seed: int,
+) -> DialogueTraffic:
+    """Dialogues of several corpora in shuffled order, handed to bidders in turn; one preference per bidder.
+
+    Args:
+        corpora: their dialogues are used whole; cut them with `Corpus.first`.
+        schedule: one start per dialogue.
+        preferences: draws a bidder's true type.
+    """
+    rng = np.random.default_rng(seed)
+    types = [preferences(rng) for _ in range(bidders)]
+    dialogues = [dialogue for corpus in corpora for dialogue in corpus.dialogues]
+    order = rng.permutation(len(dialogues))
+    conversations = tuple(
+        Conversation(
+            f"{k:04d}/{dialogues[i].id}",
+            dialogues[i],
+            f"bidder-{k % bidders}",
+            types[k % bidders],
+            schedule.starts_s[k],
+        )
+        for k, i in enumerate(order)
+    )
+    title = ", ".join(corpus.title for corpus in corpora)
+    return DialogueTraffic(title, conversations, schedule.think_time_s, max_tokens, seed)
+
+
+def question_traffic(
+    table: AnswerTable,
+    starts_s: Sequence[float],
+    *,
+    bidders: int,
+    preferences: Draw,
+    max_tokens: int,
+    seed: int,
+    output: int = 64,
+) -> DialogueTraffic:
+    """Questions of a table, drawn without replacement as far as they last, each a conversation of one turn.
+
+    Args:
+        starts_s: when each is asked; as many as there are to ask.
+        output: tokens of an answer where the table keeps none.
+    """
+    rng = np.random.default_rng(seed)
+    types = [preferences(rng) for _ in range(bidders)]
+    size = len(table.questions)
+    rounds = -(-len(starts_s) // size)
+    drawn = np.concatenate([rng.permutation(size) for _ in range(rounds)])[: len(starts_s)]
+    owners = rng.integers(bidders, size=len(starts_s))
+    talks = tuple(
+        Conversation(
+            f"{k:06d}",
+            Dialogue(f"question-{row}", "", (Turn(table.questions[row]),), table.title, graded=True),
+            f"bidder-{owners[k]}",
+            types[owners[k]],
+            float(starts_s[k]),
+        )
+        for k, row in enumerate(drawn)
+    )
+    rows = {request_id(one, 0): int(row) for one, row in zip(talks, drawn, strict=True)}
+    title = f"{len(starts_s)} questions of {table.title}"
+    return DialogueTraffic(title, talks, 0.0, max_tokens, seed, TableAnswers(table, rows, seed, output))
+
+
+def reported(one: Conversation, turn: int) -> Preferences:
+    """What a truthful bidder says of a turn: their type, and what being declined would end.
+
+    Nobody knows what the rest of a conversation will bring; each later turn counts as half a right answer within a
+    second at `_TURN_COST` credits, or as nothing if that is a loss.
+    """
+    later = len(one.dialogue.turns) - turn - 1
+    each = one.preferences.worth / 2 - one.preferences.delay_cost - _TURN_COST
+    return replace(one.preferences, stake=later * max(each, 0.0) if one.dialogue.graded else 0.0)
+
+
+def answers_of(load: DialogueTraffic, *, graded: bool = False) -> dict[str, tuple[str, ...]]:
+    """Recorded answers by request id; with `graded`, none for dialogues whose answers are no ground to grade by."""
+    return {
+        request_id(one, turn): () if graded and not one.dialogue.graded else one.dialogue.turns[turn].answers
+        for one in load.conversations
+        for turn in range(len(one.dialogue.turns))
+    }
+
+
+def request_id(one: Conversation, turn: int) -> str:
+    """Of a turn of a conversation."""
+    return f"{one.name}/{turn}"
+
+
+__all__ = ["Conversation", "DialogueTraffic", "conversation_of", "dialogue_traffic", "question_traffic"]
