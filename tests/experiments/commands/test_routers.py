@@ -38,11 +38,11 @@ def test_a_table_is_split_and_compared(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("IEMAS_CACHE", str(tmp_path))
     questions = tuple((f"add {k} and {k + 1}", f"a poem on the sea, verse {k}")[k % 2] for k in range(60))
     table = AnswerTable("own.json", questions, ("sums", "verse"), np.eye(2)[np.arange(60) % 2])
-    monkeypatch.setattr(experiments.answers, "load_answers", {"own.json": table}.__getitem__, raising=False)
+    monkeypatch.setattr(experiments.answers, "load_answers", {"own.json": table}.__getitem__)
     small = ["--train", "40", "--test", "20", "--fits", "1", "--embedder", "hashed", "--router", "knn"]
     done = RUN.invoke(app, ["routers", "--table", "own.json", *small])
     assert done.exit_code == 0, done.output
-    assert "own.json: 40 to learn from, 20 to test on, 2 models, 1 fits" in done.stdout
+    assert "own.json: 40 to learn from, 20 to test on, 1 fit" in done.stdout
     refused = RUN.invoke(app, ["routers", "--table", "own.json", "--embedder", "hashed"])
     assert isinstance(refused.exception, StudyError) and "2500 to learn from" in str(refused.exception)
 
@@ -56,7 +56,7 @@ def test_a_table_is_split_and_compared(monkeypatch: pytest.MonkeyPatch, tmp_path
     ],
 )
 def test_what_does_not_exist_is_named(arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(experiments.answers, "load_answers", lambda name: None, raising=False)
+    monkeypatch.setattr(experiments.answers, "load_answers", lambda name: None)
     done = RUN.invoke(app, ["routers", *arguments])
     assert done.exit_code != 0 and message in str(done.exception)
 

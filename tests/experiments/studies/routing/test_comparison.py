@@ -109,7 +109,7 @@ def test_a_table_is_embedded_and_compared(tmp_path: object, monkeypatch: pytest.
     questions = tuple((f"add {k} and {k + 1}", f"a poem on the sea, verse {k}")[k % 2] for k in range(120))
     table = AnswerTable("own", questions, ("sums", "verse"), np.eye(2)[topics])
     found = on_table(table, Hashed(), training=80, test=40, fits=2, routers=["knn", "logistic"])
-    assert found.about == "own: 80 to learn from, 40 to test on, 2 models, 2 fits"
+    assert found.about == "own: 80 to learn from, 40 to test on, 2 fits"
     rows = {row.router: row for row in found.rows}
     assert rows["logistic"].value == rows["oracle"].value == 1.0 and rows["logistic"].better
     with pytest.raises(StudyError, match="no 1 splits into 100"):
