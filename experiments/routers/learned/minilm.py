@@ -137,8 +137,8 @@ def _normed(x: Floats, norm: tuple[Floats, Floats]) -> Floats:
 def _gelu(x: Floats) -> Floats:
     """x times the normal distribution function at x, which is max(x, 0) - |x| times its tail beyond |x|.
 
-    The tail is a polynomial times exp(-x²/2), right to 7.5e-8 (Hastings 1955; Abramowitz and Stegun 1964, 7.1.26): numpy
-    computes that four times as fast as scipy does the error function.
+    The tail is a polynomial times exp(-x²/2), right to 7.5e-8 (Hastings 1955; Abramowitz and Stegun 1964, 7.1.26);
+    numpy computes that several times as fast as scipy does the error function.
     """
     size = np.abs(x)
     t = np.float32(1) / (np.float32(1) + _TAIL_SCALE * size)

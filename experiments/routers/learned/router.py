@@ -83,8 +83,10 @@ def training(vectors: Vectors, table: AnswerTable, users: Users = None) -> Train
 
 
 def check_fitted(router: QueryRouter) -> None:
-    """Raises:
-    StudyError: the router has learnt from no table yet.
+    """Refuse to go on with a router that has learnt from no table.
+
+    Raises:
+        StudyError: it has not.
     """
     if not router.models:
         raise StudyError(f"{router.name} has learnt nothing yet; call `fit` first")

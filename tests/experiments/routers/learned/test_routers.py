@@ -1,9 +1,11 @@
 """Routers on invented questions: each beats a die by far, comes near who knows the chances, owes nothing to order."""
 
 import importlib.util
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -37,6 +39,14 @@ REFERENCES = [pytest.param(make, id=make.name) for make in (BestSingle, RandomRo
 LEARN, TEST = invented(300, 200, seed=5)
 
 
+@cache
+def learnt(make: Make) -> QueryRouter:
+    """Fitted once for all tests that only ask it."""
+    router = make()
+    router.fit(LEARN.vectors, LEARN.table, seed=3)
+    return router
+
+
 def value(router: QueryRouter, vectors: Vectors, table: AnswerTable, users: Users = None) -> float:
     scores = router.scores(vectors, users)
     assert scores.shape == table.scores.shape
@@ -51,9 +61,7 @@ def reached(router: QueryRouter) -> float:
 
 @pytest.mark.parametrize("make", LEARNED)
 def test_a_router_finds_who_knows_which_topic(make: Make) -> None:
-    router, single = make(), BestSingle()
-    for one in (router, single):
-        one.fit(LEARN.vectors, LEARN.table)
+    router, single = learnt(make), learnt(BestSingle)
     assert reached(router) > 0.6 > reached(single) + 0.2
     if router.foretells:
         scores = router.scores(TEST.vectors)
@@ -79,8 +87,7 @@ def test_references_are_where_they_belong() -> None:
 def test_neither_the_order_of_questions_nor_that_of_models_is_learnt(make: Make) -> None:
     rows = np.random.default_rng(1).permutation(len(LEARN.table.questions))
     models = tuple(LEARN.table.models[k] for k in (2, 0, 3, 1))
-    one, other = make(), make()
-    one.fit(LEARN.vectors, LEARN.table, seed=3)
+    one, other = learnt(make), make()
     other.fit(LEARN.vectors[rows], LEARN.table.rows(rows).only(models), seed=3)
     assert other.models == models
     asked = LEARN.vectors[:40]
@@ -95,8 +102,7 @@ def test_neither_the_order_of_questions_nor_that_of_models_is_learnt(make: Make)
 
 @pytest.mark.parametrize("make", LEARNED)
 def test_a_question_is_scored_the_same_alone_and_among_others(make: Make) -> None:
-    router = make()
-    router.fit(LEARN.vectors, LEARN.table)
+    router = learnt(make)
     together = router.scores(TEST.vectors)
     alone = np.concatenate([router.scores(TEST.vectors[k : k + 1]) for k in range(20)])
     np.testing.assert_allclose(alone, together[:20], atol=1e-5)
@@ -170,6 +176,24 @@ def test_without_torch_the_remedy_is_named(make: Make, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(StudyError, match=r"trained with torch.*iemas\[baselines\]"):
         make().fit(LEARN.vectors, LEARN.table)
+
+
+def test_torch_is_imported_by_those_alone_who_are_trained_with_it() -> None:
+    told = """
+import sys
+from experiments.routers.learned import contrastive, embedding, graph, users
+from experiments.studies.routing import comparison, study
+from experiments.studies.routing.invented import invented
+learn, test = invented(40, 10)
+for name in set(comparison.LEARNED) - comparison.WITH_TORCH:
+    router = comparison.LEARNED[name]()
+    router.fit(learn.vectors, learn.table)
+    router.scores(test.vectors)
+study.choose([], comparison.LEARNED)
+assert not {"torch", "sklearn", "tokenizers"} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def test_smoothing_averages_over_the_most_alike() -> None:
