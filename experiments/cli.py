@@ -20,6 +20,7 @@ from experiments.commands.replay import replay
 from experiments.commands.routers import routers
 from experiments.commands.serve import serve
 from experiments.commands.streams import harden
+from experiments.commands.study import study
 from experiments.commands.top import top
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app = typer.Typer(
     help="Truthful auctions for routing LLM requests: audit a mechanism, then serve with it.",
 )
 app.command()(demo)
+app.command()(study)
 app.command()(contest)
 app.command()(audit)
 app.command()(audit_policy)

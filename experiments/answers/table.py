@@ -28,6 +28,7 @@ class AnswerTable:
         sha256: of the bytes that were read.
         inputs: (Q, M) tokens that each model read; None where the source does not say.
         layout: the format they were in.
+        ids: what each question is called, `dialogue/turn` for a turn of a dialogue; empty where the source has none.
 
     Raises:
         DatasetError: shapes differ, there is no question or no model, a model stands twice, a score is outside [0, 1].
@@ -45,6 +46,7 @@ class AnswerTable:
     sha256: str = ""
     inputs: NDArray[np.int64] | None = None
     layout: str = ""
+    ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         size = (len(self.questions), len(self.models))
@@ -67,6 +69,8 @@ class AnswerTable:
                 raise DatasetError(f"{self.title}: {name} of row {row} are {held[row].tolist()}, out of range")
         if self.topics and len(self.topics) != size[0]:
             raise DatasetError(f"{self.title} has {len(self.topics)} topics for {size[0]} questions")
+        if self.ids and (len(self.ids) != size[0] or len(set(self.ids)) < size[0]):
+            raise DatasetError(f"{self.title} has {len(set(self.ids))} ids for {size[0]} questions")
 
     @property
     def best_single(self) -> int:
@@ -87,6 +91,7 @@ class AnswerTable:
             outputs=None if self.outputs is None else self.outputs[chosen],
             inputs=None if self.inputs is None else self.inputs[chosen],
             topics=tuple(self.topics[k] for k in chosen) if self.topics else (),
+            ids=tuple(self.ids[k] for k in chosen) if self.ids else (),
         )
 
     def only(self, models: tuple[str, ...]) -> Self:

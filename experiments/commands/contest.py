@@ -75,7 +75,7 @@ def contest(
     """
     from rich.console import Console
 
-    from experiments.commands.output import progress_bar
+    from experiments.progress import progress_bar
     from experiments.studies.arena import contest as arena
     from experiments.studies.arena.table import across, as_dict, decile_tables, tables
 

@@ -106,8 +106,9 @@ def demo(
     """
     from rich.console import Console
 
-    from experiments.commands.output import OutputFolder, progress_bar
+    from experiments.commands.output import OutputFolder
     from experiments.errors import AuditRefusedError, ContradictionError
+    from experiments.progress import progress_bar
     from experiments.reports.html import write_report
     from experiments.reports.terminal import audit_table, policy_tables
     from experiments.studies.demo import Plan, check, examine, find_files, serve, simulate

@@ -1,21 +1,14 @@
-"""An output folder of a run: made once its checks passed, held by one run at a time, cleared of results of another.
-
-And the bar that shows how far a run is.
-"""
+"""An output folder of a run: made once its checks passed, held by one run at a time, cleared of results of another."""
 
 import errno
 import os
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, Self
 
 from experiments.data.catalogue import KNOWN
 from experiments.errors import StudyError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress
 
 #: What a run writes into its folder, and nobody must find there when it did not end well.
 RESULTS = ("report.html", "results.json", "requests.jsonl")
@@ -111,11 +104,3 @@ def _locked(file: IO[str]) -> bool:
     except OSError:
         return False
     return True
-
-
-def progress_bar(console: "Console") -> "Progress":
-    """What is being done, how much of it is, and when it will be."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True)

@@ -72,8 +72,8 @@ def answers(
     from rich.console import Console
 
     from experiments.answers import load_answers
-    from experiments.commands.output import progress_bar
     from experiments.data import load, locate
+    from experiments.progress import progress_bar
     from experiments.studies.recording import AnswerFile, graded_questions, recording_header
 
     corpus = load(locate(data))

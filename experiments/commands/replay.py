@@ -30,7 +30,7 @@ def replay(
     """
     from rich.console import Console
 
-    from experiments.commands.output import progress_bar
+    from experiments.progress import progress_bar
     from experiments.studies.replay.runs import replay as play
     from experiments.studies.replay.table import as_dict, recorded_line, tables
     from runtime.traces.reading import read_trace

@@ -44,7 +44,7 @@ def routers(
     """
     from rich.console import Console
 
-    from experiments.commands.output import progress_bar
+    from experiments.progress import progress_bar
     from experiments.studies.routing import study
     from experiments.studies.routing.comparison import LEARNED
 

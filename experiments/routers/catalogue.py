@@ -3,8 +3,13 @@
 from collections.abc import Callable, Sequence
 
 from experiments.errors import StudyError
-from experiments.routers.informed import CMu, DecliningCacheAware, Tiers, greedy, posted
-from experiments.routers.plain import CacheAware, baselines, best_single, sticky_best
+from experiments.routers.informed import CMu, DecliningCacheAware, LlmD, Tiers, flow, greedy, posted
+from experiments.routers.plain.caching import CacheAware
+from experiments.routers.plain.classes import BestMeasured, best_class_least_load, best_single, cheapest
+from experiments.routers.plain.dynamo import Dynamo
+from experiments.routers.plain.hashing import consistent_hashing, sticky, sticky_best
+from experiments.routers.plain.peers import production_stack, ray_prefix, sglang, vllm_cache_aware
+from experiments.routers.plain.spread import RoundRobin, least_loaded, power_of_two, random
 from mechanisms import DirectMechanism, MechanismError, load_object
 from runtime import Auction, PaperAuction, Policy
 from runtime.policies.forecast import Forecaster
@@ -17,9 +22,14 @@ AUCTIONS = ("iemas", "paper-auction")
 #: Routers that see neither reports nor forecasts.
 PLAIN = (
     "cache-aware", "sticky", "cache-aware-best", "sticky-best", "best-single", "random", "round-robin", "least-loaded",
+    "power-of-two", "consistent-hashing", "cheapest", "best-class-least-load", "best-measured-least-load",
 )  # fmt: skip
+#: Routers of other projects, under their names and with their defaults; `llm-d` forecasts.
+PEERS = ("vllm-cache-aware", "sglang", "ray-prefix", "production-stack", "dynamo", "llm-d")
 #: Rivals with the auction's forecasts.
 INFORMED = ("c-mu", "tiers", "greedy", "posted", "cache-aware-declining")
+#: The auction's own matching, for nothing.
+UNPAID = ("flow",)
 #: Whom a demonstration shows.
 SHOWN = (
     "iemas", "paper-auction", "c-mu", "greedy", "cache-aware-declining", "cache-aware", "sticky", "cache-aware-best",
@@ -34,25 +44,35 @@ def policies(mechanism: DirectMechanism, forecaster: Callable[[], Forecaster] = 
         mechanism: of the auctions.
         forecaster: what the auction and its informed rivals know.
     """
-    names = [policy.name for policy in baselines()]
-
-    def plain(name: str) -> Make:
-        return lambda seed: baselines(seed)[names.index(name)]
-
-    made: dict[str, Make] = {
+    return {
         "iemas": lambda seed: Auction(mechanism, forecaster),
         "paper-auction": lambda seed: PaperAuction(mechanism),
         "c-mu": lambda seed: CMu(forecaster),
         "tiers": lambda seed: Tiers(forecaster),
         "greedy": lambda seed: greedy(forecaster),
         "posted": lambda seed: posted(forecaster),
+        "flow": lambda seed: flow(forecaster),
         "cache-aware-declining": lambda seed: DecliningCacheAware(forecaster),
         "cache-aware": lambda seed: CacheAware(),
         "cache-aware-best": lambda seed: CacheAware(best=True, name="cache-aware-best"),
+        "sticky": lambda seed: sticky(),
         "sticky-best": lambda seed: sticky_best(),
+        "consistent-hashing": lambda seed: consistent_hashing(),
+        "cheapest": lambda seed: cheapest(),
         "best-single": lambda seed: best_single(),
+        "best-class-least-load": lambda seed: best_class_least_load(),
+        "best-measured-least-load": lambda seed: BestMeasured(),
+        "random": random,
+        "round-robin": lambda seed: RoundRobin(),
+        "least-loaded": lambda seed: least_loaded(),
+        "power-of-two": power_of_two,
+        "vllm-cache-aware": lambda seed: vllm_cache_aware(),
+        "sglang": lambda seed: sglang(),
+        "ray-prefix": ray_prefix,
+        "production-stack": production_stack,
+        "dynamo": lambda seed: Dynamo(seed=seed),
+        "llm-d": lambda seed: LlmD(forecaster, seed=seed),
     }
-    return made | {name: plain(name) for name in names if name not in made}
 
 
 def find_policy(name: str, known: dict[str, Make]) -> Make:

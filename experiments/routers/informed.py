@@ -11,8 +11,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation import UNSERVED, Greedy
-from experiments.routers.plain import prefer, rendezvous
+from allocation import UNSERVED, Greedy, MinCostFlow
+from experiments.routers.plain.caching import prefer
+from experiments.routers.plain.hashing import rendezvous
+from experiments.routers.plain.picking import drawn
 from mechanisms import FirstCome, Mechanism, PostedPrice
 from runtime import WAITING, Agent, Arrived, Auction, Decision, Event, Fleet, Offer, Prediction
 from runtime.policies.forecast import Forecaster, Outlook
@@ -137,7 +139,7 @@ class Tiers(Informed):
 class DecliningCacheAware(Informed):
     """Cache-aware routing that declines what is worth less there than it costs, by the auction's forecasts.
 
-    As `plain.CacheAware` it prefers the agent that holds most of the prompt unless loads are out of balance.
+    As `caching.CacheAware` it prefers the agent that holds most of the prompt unless loads are out of balance.
     """
 
     name = "cache-aware-declining"
@@ -156,6 +158,67 @@ class DecliningCacheAware(Informed):
                 agents[i] = j
                 load[j] += 1
         return agents
+
+
+class LlmD(Informed):
+    """The least predicted time to the first token, among agents that hold the prompt where there are such.
+
+    llm-d's predicted-latency routing behind its prefix-cache-affinity filter: agents that hold a share `affinity` of
+    the prompt are kept and all others dropped, unless nobody does, unless the best of them is `penalty_s` slower than
+    the best other one, and but for a share `explore` of requests, drawn by the seed and the request's id. It predicts
+    by XGBoost, trained anew every half hour; this by the auction's own forecasts. It weighs predicted time per token
+    too, and draws by the scores; this takes the least time to the first token.
+    """
+
+    name = "llm-d"
+    gathers = False
+
+    def __init__(
+        self,
+        forecaster: Callable[[], Forecaster] = Forecaster,
+        *,
+        affinity: float = 0.8,
+        penalty_s: float = 18.0,
+        explore: float = 0.01,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(forecaster)
+        self._affinity, self._penalty_s, self._explore, self._seed = affinity, penalty_s, explore, seed
+
+    def choose(self, offers: Sequence[Offer], fleet: Fleet, outlook: Outlook) -> NDArray[np.int64]:
+        """(N,) agents; `UNSERVED` where nobody can."""
+        extra = np.zeros(len(fleet.agents))
+        agents = np.full(len(offers), UNSERVED)
+        for i, offer in enumerate(offers):
+            able = np.flatnonzero(outlook.possible[i])
+            if not able.size:
+                continue
+            first = outlook.latency[i] + extra
+            holds = outlook.cached[i, able] >= self._affinity * outlook.prompt[i, able]
+            kept, others = able[holds], able[~holds]
+            tries = drawn(f"{self._seed}/{offer.request.id}") < self._explore * 2**64
+            late = kept.size and others.size and first[kept].min() > first[others].min() + self._penalty_s
+            among = kept if kept.size and not tries and not late else able
+            agents[i] = among[first[among].argmin()]
+            extra[agents[i]] += outlook.service[i, agents[i]]
+        return agents
+
+
+class Unpaid(Auction):
+    """An auction whose matching is carried out and whose charges are not: nobody pays, and reports are believed."""
+
+    def decide(self, offers: Sequence[Offer], fleet: Fleet) -> Decision:
+        """As the auction would, for nothing."""
+        decided = super().decide(offers, fleet)
+        return replace(decided, charges=np.zeros(len(offers), np.int64), outcome=None, displaced=None)
+
+
+def flow(forecaster: Callable[[], Forecaster] = Forecaster) -> Auction:
+    """The exact matching of greatest welfare, on the auction's own weights, without payments.
+
+    Where all report the truth it serves whom the auction serves: what the auction has over it is that they do.
+    """
+    return Unpaid(Mechanism(MinCostFlow(), PostedPrice()), forecaster, "flow")
 
 
 def posted(forecaster: Callable[[], Forecaster] = Forecaster) -> Auction:

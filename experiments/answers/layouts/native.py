@@ -77,6 +77,7 @@ def _lines(table: AnswerTable) -> Iterator[dict[str, object]]:
             for m, model in enumerate(table.models)
         }
         yield {
+            **({"id": table.ids[k]} if table.ids else {}),
             "question": question,
             **({"topic": table.topics[k]} if table.topics else {}),
             "answers": answers,
@@ -94,12 +95,16 @@ def _read(path: Path, content: bytes) -> AnswerTable:
         head.refuse(f"format is {head.get('format')!r}; this reads {FORMAT}")
     models = _models(head)
     ids = Once("the question with the id")
+    called: list[str] = []
     questions, topics, scores = [], [], []
     counts: dict[str, list[list[int]]] = {}
     for record in records:
         questions.append(record.text("question"))
         if record.get("id") is not None:
             ids.check(record, record.text("id"))
+            called.append(record.text("id"))
+        if len(called) not in (0, len(questions)):
+            record.refuse("ids are in some of the lines up to this one, and not in all; give all or none")
         topics.append(record.text("topic") if record.get("topic") is not None else None)
         answers = [Record(path, record.line, given) for given in by_model(record, models, record.at("answers"))]
         named = list(zip(models, answers, strict=True))
@@ -128,6 +133,7 @@ def _read(path: Path, content: bytes) -> AnswerTable:
         str(head.get("measured") or ""),
         str(head.get("licence") or ""),
         inputs=np.array(counts["input_tokens"]) if "input_tokens" in counts else None,
+        ids=tuple(called),
     )
 
 

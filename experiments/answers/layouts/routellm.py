@@ -6,8 +6,9 @@ Ong et al., "RouteLLM: Learning to Route LLMs with Preference Data", 2024. Where
 so are the lengths of the answers, as `tokens_of` counts: a token for every four bytes. Of a folder (MMLU) each file's
 name is the topic of its questions. The MMLU files hold some questions twice, as MMLU does; all are kept.
 
-Prices are the list prices of early 2024: 10 and 30 dollars per million tokens, in and out, for gpt-4-1106-preview
-(OpenAI), .60 for both of Mixtral (Together AI). A table with another model has none.
+Prices are list prices in dollars per million tokens, for the files state none: 10 in and 30 out for gpt-4-1106-preview
+(OpenAI, early 2024), .60 for both of Mixtral (as the price list of LLMRouter has it, 2025). A table with another model
+has no prices.
 """
 
 from pathlib import Path
@@ -21,7 +22,7 @@ from experiments.files import Record, read_text, table_rows, tokens_of
 from experiments.files.content import AGAIN, decoded
 
 LIST_PRICES = {"mistralai/Mixtral-8x7B-Instruct-v0.1": (0.60, 0.60), "gpt-4-1106-preview": (10.0, 30.0)}
-"""Dollars per million tokens, in and out, in early 2024."""
+"""Dollars per million tokens, in and out; the docstring of this module has whose and when."""
 
 _PROMPT, _RESPONSE = "prompt", "_response"
 _WORDS = {"True", "False"}
@@ -105,7 +106,7 @@ def _read_file(path: Path, text: str) -> AnswerTable:
         np.array(outputs, np.int64) if answered else None,
         measured="by the authors of RouteLLM: right or wrong"
         + ("; lengths of answers: a token for every four bytes" if answered else "; answers were not kept")
-        + ("; list prices of early 2024" if priced else "; no prices"),
+        + ("; list prices: OpenAI early 2024, Mixtral 2025" if priced else "; no prices"),
     )
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from experiments.data import Corpus, Dialogue, load, locate
 from experiments.errors import DatasetError, StudyError
 from experiments.routers.catalogue import find_policy
+from experiments.studies.arena.hindsight import hindsight
 from experiments.studies.arena.pairs import Difference, compare, normalised
 from experiments.studies.arena.play import DELAYS, Cell, Score, play
 from experiments.studies.arena.rivals import everybody, rivals
@@ -104,11 +105,15 @@ Key = tuple[str, str, str, int]
 
 @dataclass(slots=True)
 class Contest:
-    """Scores by world, policy and seed; `delay` is one of `play.DELAYS`, until when waits count in what is compared."""
+    """Scores by world, policy and seed; `delay` is one of `play.DELAYS`, until when waits count in what is compared.
+
+    `most` is what no router could exceed (`hindsight`), by world and seed: welfare by conversation.
+    """
 
     seeds: tuple[int, ...]
     scores: dict[tuple[str, str, int], Score] = field(default_factory=dict)
     delay: str = DELAYS[0]
+    most: dict[tuple[str, int], tuple[float, ...]] = field(default_factory=dict)
 
     def of(self, world: str, policy: str) -> list[Score]:
         """A policy's scores in a world, one a seed.
@@ -202,6 +207,7 @@ def contest(
         progress(len(found.scores), len(tasks))
     # As asked, not as they came.
     found.scores = {key: found.scores[key] for key in ((world.name, policy, seed) for world, policy, seed in tasks)}
+    found.most = {(world.name, seed): _most(world, seed) for world in dict.fromkeys(worlds) for seed in found.seeds}
     return found
 
 
@@ -264,6 +270,11 @@ def commit() -> str:
 def _play(world: World, policy: str, seed: int) -> Score:
     cell = world.cell()
     return play(find_policy(policy, everybody(cell.fleet, lessons(cell.warm_up, cell.fleet, seed))), cell, seed)
+
+
+def _most(world: World, seed: int) -> tuple[float, ...]:
+    cell = world.cell()
+    return hindsight(cell.workload(seed), cell.fleet, cell.preset.prices)
 
 
 def _written(number: float) -> str:

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from experiments.routers.catalogue import INFORMED, PLAIN, Make, policies
+from experiments.routers.catalogue import INFORMED, Make, policies
+from experiments.studies.arena.told import oracle, oracle_of_times
 from experiments.studies.arena.warm_up import Lesson, MakeQuality, taught
 from experiments.worlds.traffic.agents import SimulatedAgent
 from mechanisms import find_mechanism
-from runtime import Auction, Offer
+from runtime import Auction
 from runtime.policies.forecast import Forecaster
 from runtime.policies.skill import PooledSkill
+
+#: Plain routers that play when nobody is named.
+_USUAL = ("cache-aware", "sticky", "cache-aware-best", "sticky-best", "best-single", "random")
 
 
 def rivals(fleet: Sequence[SimulatedAgent], warm_up: Sequence[Lesson] = ()) -> dict[str, Make]:
@@ -20,7 +21,7 @@ def rivals(fleet: Sequence[SimulatedAgent], warm_up: Sequence[Lesson] = ()) -> d
     Args:
         warm_up: what the auction and its informed rivals have learnt of the agents before.
     """
-    names = ("iemas", "paper-auction", *INFORMED, *PLAIN[:6])
+    names = ("iemas", "paper-auction", *INFORMED, *_USUAL)
     known = policies(find_mechanism("vcg"), _warm(warm_up))
     found = {name: known[name] for name in names}
     found["oracle"] = lambda seed: Auction(find_mechanism("vcg"), oracle(fleet), name="oracle")
@@ -28,8 +29,12 @@ def rivals(fleet: Sequence[SimulatedAgent], warm_up: Sequence[Lesson] = ()) -> d
 
 
 def everybody(fleet: Sequence[SimulatedAgent], warm_up: Sequence[Lesson] = ()) -> dict[str, Make]:
-    """Whoever may play by name: all policies that ship, the oracle, the ablations."""
-    return {**policies(find_mechanism("vcg"), _warm(warm_up)), **rivals(fleet, warm_up), **ablations(warm_up)}
+    """Whoever may play by name: all policies that ship, the oracles, the ablations."""
+    found = {**policies(find_mechanism("vcg"), _warm(warm_up)), **rivals(fleet, warm_up)}
+    found["oracle of times"] = lambda seed: Auction(
+        find_mechanism("vcg"), oracle_of_times(fleet), name="oracle of times"
+    )
+    return {**found, **ablations(warm_up)}
 
 
 def ablations(warm_up: Sequence[Lesson] = ()) -> dict[str, Make]:
@@ -52,27 +57,3 @@ def unpriced(warm_up: Sequence[Lesson] = ()) -> Callable[[], Forecaster]:
 
 def _warm(warm_up: Sequence[Lesson], quality: MakeQuality = PooledSkill) -> Callable[[], Forecaster]:
     return lambda: Forecaster(taught(warm_up, quality))
-
-
-def oracle(fleet: Sequence[SimulatedAgent]) -> Callable[[], Forecaster]:
-    """A forecaster that is told each agent's true skill."""
-    skills = np.array([agent.skill for agent in fleet])
-    return lambda: Forecaster(lambda agents: Told(skills))
-
-
-class Told:
-    """A quality model that knows."""
-
-    def __init__(self, skills: NDArray[np.float64]) -> None:
-        self._skills = skills
-
-    def predict(self, offers: Sequence[Offer]) -> NDArray[np.float64]:
-        """(N, M) the true chances."""
-        return np.broadcast_to(self._skills, (len(offers), self._skills.size))
-
-    def doubt(self) -> NDArray[np.float64]:
-        """(M,) none."""
-        return np.zeros(self._skills.size)
-
-    def learn(self, offer: Offer, agent: int, right: bool | None) -> None:
-        """Nothing to learn."""

@@ -29,6 +29,10 @@ _FIGURES = (
     ("surplus", "surplus", "credits", 1, 0),
 )
 _CAPTION = "0: random routing, 1: the best that anybody reached at each seed"
+_MOST = (
+    "no router can exceed {most:,.0f} credits: each request at the agent best for it, nobody else there, caches as "
+    "warm as they can be"
+)
 _LAST = "waits are judged to the last token; bidders report, and decisions forecast, waits to the first"
 _UNGRADED = (
     "of {share:.0f} % of requests nobody can grade the answer: they count by delay and cost alone, and declining them "
@@ -52,7 +56,7 @@ def tables(found: Contest, world: World, width: int) -> "list[Table]":
     headings += [("median", "a dialogue")]
     headings += [(heading, unit) for _, heading, unit, _, _ in _FIGURES]
     headings += [("bidders'", "credits"), ("welfare", _other(found).replace("-", " "))]
-    caption, share = [_CAPTION], _ungraded(found, world.name)
+    caption, share = [_CAPTION, *_most(found, world.name)], _ungraded(found, world.name)
     caption += [_LAST] if found.delay == "last-token" else []
     if share:
         caption += ["loss: credits of delay and cost a request", _UNGRADED.format(share=100 * share)]
@@ -111,7 +115,8 @@ def as_dict(found: Contest) -> dict[str, object]:
         for (world, policy, seed), score in found.scores.items()
     ]
     told = {"seeds": list(found.seeds), "simulated": True, "delay": found.delay}
-    return {**told, "gains": gains, "by_worth": by_worth, "scores": scores}
+    most = [{"world": world, "seed": seed, "welfare": list(each)} for (world, seed), each in found.most.items()]
+    return {**told, "gains": gains, "by_worth": by_worth, "most": most, "scores": scores}
 
 
 def _heroes_first(found: Contest, world: str) -> list[str]:
@@ -147,6 +152,12 @@ def _ungraded(found: Contest, world: str) -> float:
     """The share of requests that nobody can grade."""
     scores: list[Score] = [score for (name, _, _), score in found.scores.items() if name == world]
     return sum(score.ungraded for score in scores) / max(sum(score.served + score.declined for score in scores), 1)
+
+
+def _most(found: Contest, world: str) -> list[str]:
+    """What no router can exceed, on average over seeds, where it is known."""
+    totals = [sum(each) for (name, _), each in found.most.items() if name == world]
+    return [_MOST.format(most=float(np.mean(totals)))] if totals else []
 
 
 def _other(found: Contest) -> str:

@@ -4,7 +4,7 @@ An engine without a model can only be right or wrong: which, is drawn once for e
 policy meets the same answers. With a table the chance is the model's score on that very question.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -56,12 +56,17 @@ class AssumedAnswers:
 
     def reply(self, agent: SimulatedAgent, request: str) -> str:
         """The recorded answer, or that it is not known."""
-        known = self.recorded[request]
-        return known[0] if known and drawn_right(agent.skill, agent.name, self.seed, request) else _WRONG
+        right, wrong = possible_replies(self.recorded[request])
+        return right if drawn_right(agent.skill, agent.name, self.seed, request) else wrong
 
     def grade(self, request: str, text: str) -> float | None:
         """Token F1 against the best gold answer."""
         return answer_quality(text, self.gold[request])
+
+
+def possible_replies(recorded: Sequence[str]) -> tuple[str, str]:
+    """What an agent of an assumed skill says that is right, and one that is wrong, given the recorded answers."""
+    return recorded[0] if recorded else _WRONG, _WRONG
 
 
 class TableAnswers:
@@ -78,7 +83,7 @@ class TableAnswers:
         self._table, self._rows, self._seed, self._output = table, rows, seed, output
         self._column = {name: k for k, name in enumerate(table.models)}
         lengths = "" if table.outputs is not None else f"; every answer taken to be {output} tokens long"
-        self.measured = f"quality: scores of {table.title}{lengths}"
+        self.measured = f"scores of {table.title}{lengths}"
 
     def quality(self, agent: SimulatedAgent, request: str) -> float:
         """The model's score on the question.

@@ -10,6 +10,7 @@ from experiments.answers import AnswerTable
 from experiments.data import Corpus, Dialogue, conversation
 from experiments.data.chats import Schedule
 from experiments.data.layouts.dialogue import Turn
+from experiments.errors import StudyError
 from experiments.worlds.traffic.agents import SimulatedAgent
 from experiments.worlds.traffic.answers import Answers, AssumedAnswers, TableAnswers, replying
 from experiments.worlds.traffic.traffic import Ask, Progress, conversation_of
@@ -91,7 +92,7 @@ class DialogueTraffic:
 
     def engine(self, agent: SimulatedAgent) -> SimulatedEngine:
         """A simulated engine that answers as the agent does."""
-        return SimulatedEngine(agent.name, replying(self.answers, agent), agent.step_time, agent.shape)
+        return SimulatedEngine(agent.name, replying(self.answers, agent), agent.step_time, agent.shape, agent.model)
 
     async def hold(self, ask: Ask, progress: Progress = lambda: None) -> None:
         """Hold every conversation; one ends with its last turn, or with the first that is declined."""
@@ -129,6 +130,7 @@ def dialogue_traffic(
     preferences: Draw,
     max_tokens: int,
     seed: int,
+    table: AnswerTable | None = None,
 ) -> DialogueTraffic:
     """Dialogues of several corpora in shuffled order, handed to bidders in turn; one preference per bidder.
 
@@ -136,6 +138,10 @@ def dialogue_traffic(
         corpora: their dialogues are used whole; cut them with `Corpus.first`.
         schedule: one start per dialogue.
         preferences: draws a bidder's true type.
+        table: what models answered to every turn; its ids are `dialogue/turn`.
+
+    Raises:
+        StudyError: the table lacks a turn.
     """
     rng = np.random.default_rng(seed)
     types = [preferences(rng) for _ in range(bidders)]
@@ -152,7 +158,22 @@ def dialogue_traffic(
         for k, i in enumerate(order)
     )
     title = ", ".join(corpus.title for corpus in corpora)
-    return DialogueTraffic(title, conversations, schedule.think_time_s, max_tokens, seed)
+    answers = None if table is None else TableAnswers(table, _rows(conversations, table), seed)
+    return DialogueTraffic(title, conversations, schedule.think_time_s, max_tokens, seed, answers)
+
+
+def _rows(conversations: Sequence[Conversation], table: AnswerTable) -> dict[str, int]:
+    place = {name: k for k, name in enumerate(table.ids)}
+    rows = {}
+    for one in conversations:
+        for turn in range(len(one.dialogue.turns)):
+            name = f"{one.dialogue.id}/{turn}"
+            if name not in place:
+                raise StudyError(
+                    f"{table.title} has no answers to turn {name!r}; record them with `iemas record answers`"
+                )
+            rows[request_id(one, turn)] = place[name]
+    return rows
 
 
 def question_traffic(

@@ -32,9 +32,10 @@ class Player:
         step_time: StepTime,
         shape: EngineShape,
         said: Callable[[str], str] = lambda request: "",
+        model: str = "",
     ) -> None:
         self.name, self._prompts, self._said = name, prompts, said
-        self._engine = SimulatedEngine(name, lambda request: "", step_time, shape)
+        self._engine = SimulatedEngine(name, lambda request: "", step_time, shape, model)
 
     async def start(self) -> EngineInfo:
         """As the simulated engine."""

@@ -65,10 +65,14 @@ class SimulatedEngine:
         reply: the answer's text for a request; must be a pure function, or runs do not repeat.
         step_time: durations, fitted to a real engine.
         shape: sizes of the cache and of a step.
+        model: what it says it serves; default: what its speed was fitted to. Agents of one model are taken to answer
+            alike.
     """
 
-    def __init__(self, name: str, reply: Reply, step_time: StepTime, shape: EngineShape | None = None) -> None:
-        self.name = name
+    def __init__(
+        self, name: str, reply: Reply, step_time: StepTime, shape: EngineShape | None = None, model: str = ""
+    ) -> None:
+        self.name, self._model = name, model
         self.shape = shape or EngineShape()
         self.step_time = step_time
         self._reply = reply
@@ -87,7 +91,7 @@ class SimulatedEngine:
             self._last_arrival = float("-inf")
             self._worker = asyncio.create_task(self._serve(), name=f"engine {self.name}")
         return EngineInfo(
-            model=f"simulated ({self.step_time.fitted_to})",
+            model=self._model or f"simulated ({self.step_time.fitted_to})",
             block_size=self.shape.block_size,
             cache_blocks=self.shape.cache_blocks,
             max_model_len=self.shape.max_model_len,

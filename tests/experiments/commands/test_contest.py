@@ -111,12 +111,22 @@ def test_a_table_says_where_answers_cannot_be_graded() -> None:
     assert "grade" not in caption and "loss\na request" not in headings
 
 
-def test_the_commands_of_the_page_are_commands(contest: Callable[..., Ran]) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "contests.md").read_text()
+def test_a_table_says_what_no_router_can_exceed_where_that_is_known() -> None:
+    world = World(("talks.json",), 1.0)
+    found = Contest((0, 1), {(world.name, "iemas", seed): SCORE for seed in (0, 1)})
+    assert "no router can exceed" not in str(tables(found, world, 250)[0].caption)
+    found.most = {(world.name, 0): (900.0, 100.0), (world.name, 1): (2000.0, 0.0), ("another", 0): (9.0,)}
+    assert "no router can exceed 1,500 credits" in str(tables(found, world, 250)[0].caption)
+    assert as_dict(found)["most"][0] == {"world": world.name, "seed": 0, "welfare": [900.0, 100.0]}  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("page", "count"), [("contests.md", 6), ("routers.md", 1)])
+def test_the_commands_of_the_pages_are_commands(page: str, count: int, contest: Callable[..., Ran]) -> None:
+    text = (Path(__file__).parents[3] / "docs" / page).read_text()
     commands = re.findall(
-        r"^```\n *(?:for [^\n]*\n *)?(iemas contest .*?)\n(?:done\n)?```", page, re.DOTALL | re.MULTILINE
+        r"^```\n *(?:for [^\n]*\n *)?(iemas contest .*?)\n(?:done\n)?```", text, re.DOTALL | re.MULTILINE
     )
-    assert len(commands) == 6
+    assert len(commands) == count
     for command in commands:
         _, _, *options = shlex.split(command.replace("\\\n", " ").replace("$name", "shipped"))
         code, _, err = contest(*options)
@@ -156,7 +166,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
 
 DIES = """
 import os
-from experiments.routers.plain import RoundRobin
+from experiments.routers.plain.spread import RoundRobin
 
 
 class Dies(RoundRobin):

@@ -13,7 +13,7 @@ from experiments.cli import main
 MINE = """
 import numpy as np
 
-from experiments.routers.plain import RoundRobin
+from experiments.routers.plain.spread import RoundRobin
 from mechanisms import Preferences
 from runtime.policies.forecast import Forecaster
 

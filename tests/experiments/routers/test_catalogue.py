@@ -1,5 +1,6 @@
 """The catalogue of policies: each passes what `runtime.check_policy` asks, and yours are found by name."""
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.errors import StudyError
-from experiments.routers.catalogue import INFORMED, PLAIN, SHOWN, Make, find_policy, make_own, policies
+from experiments.routers.catalogue import INFORMED, PEERS, PLAIN, SHOWN, UNPAID, Make, find_policy, make_own, policies
 from mechanisms import find_mechanism
 from runtime import POLICY_LAWS
 
@@ -22,8 +23,16 @@ def test_every_policy_keeps_every_law(name: str, law: Callable[..., int]) -> Non
 
 def test_every_policy_is_called_what_the_catalogue_calls_it() -> None:
     assert {name: make(0).name for name, make in KNOWN.items()} == {name: name for name in KNOWN}
-    assert set(KNOWN) == {"iemas", "paper-auction", *INFORMED, *PLAIN}
+    assert set(KNOWN) == {"iemas", "paper-auction", *INFORMED, *PLAIN, *PEERS, *UNPAID}
     assert set(SHOWN) <= set(KNOWN) and SHOWN[0] == "iemas" and "random" in SHOWN
+
+
+def test_the_page_on_routers_has_everyone_who_may_play_and_nobody_else() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "routers.md").read_text()
+    described = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    assert len(described) == len(set(described)) and set(described) == {*KNOWN, "oracle", "oracle of times"}
+    measured = page.partition("## All of them")[2]
+    assert set(re.findall(r"^\| ([a-z][a-z -]*) \| [\d,]+, \d+ % \|", measured, re.MULTILINE)) == set(described)
 
 
 MINE = """

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from allocation import UNSERVED
-from experiments.routers.informed import CMu, DecliningCacheAware, Informed, Tiers, greedy, net_values, posted
+from experiments.routers.informed import (
+    CMu,
+    DecliningCacheAware,
+    Informed,
+    LlmD,
+    Tiers,
+    flow,
+    greedy,
+    net_values,
+    posted,
+)
 from mechanisms import Preferences, find_mechanism
 from prediction import TokenPrices
 from runtime import WAITING, Arrived, Auction, Fleet, Job, Offer
@@ -179,3 +189,42 @@ def test_greedy_and_posted_are_the_auction_with_another_mechanism() -> None:
         asked_for = outcome.reported.take(outcome.reported.costs, outcome.allocation)
         assert (outcome.payments.charges >= asked_for).all() and outcome.surplus >= 0
         assert not decided.displaced.any()  # type: ignore[union-attr]
+
+
+def test_llm_d_takes_the_least_wait_and_counts_what_it_has_given_out() -> None:
+    outlook = foresight([[1.0, 1.5]] * 3, start=[0.2, 0.0], possible=[[True, True]] * 2 + [[False, False]])
+    made = attached(LlmD(explore=0.0))
+    assert made.choose(asked((1.0, 0.0), (1.0, 0.0), (1.0, 0.0)), fleet(AGENTS), outlook).tolist() == [0, 1, UNSERVED]
+
+
+def test_llm_d_stays_where_four_fifths_of_the_prompt_are_until_that_takes_too_much_longer() -> None:
+    made = attached(LlmD(explore=0.0, penalty_s=5.0))
+
+    def where(cached: int, wait: float) -> int:
+        outlook = foresight([[wait, 1.0]], cached=[[cached, 0]])
+        return int(made.choose(asked((1.0, 0.0)), fleet(AGENTS), outlook)[0])
+
+    assert where(80, 4.0) == 0 and where(79, 4.0) == 1
+    assert where(80, 5.9) == 0 and where(80, 6.1) == 1
+    assert where(79, 0.5) == 0
+
+
+def test_llm_d_explores_as_often_as_it_says_and_the_same_requests_each_time() -> None:
+    offers = asked(*[(1.0, 0.0)] * 400)
+    outlook = foresight([[1e-9, 0.0]] * 400, cached=[[90, 0]] * 400)
+    made = attached(LlmD(explore=0.1))
+    first, again = (made.choose(offers, fleet(AGENTS), outlook) for _ in range(2))
+    assert first.tolist() == again.tolist() and 20 < first.sum() < 60
+    assert attached(LlmD(explore=0.1, seed=1)).choose(offers, fleet(AGENTS), outlook).tolist() != first.tolist()
+    assert not attached(LlmD(explore=0.0)).choose(offers, fleet(AGENTS), outlook).any()
+
+
+def test_flow_serves_whom_the_auction_serves_for_nothing() -> None:
+    offers = [offer(f"r{k}", f"question {k}", preferences=Preferences(50.0 - 7 * k, 1.0 + k)) for k in range(8)]
+    free, paid = flow(), Auction(find_mechanism("vcg"))
+    for auction in (free, paid):
+        auction.attach(AGENTS)
+    theirs, ours = paid.decide(offers, fleet(AGENTS)), free.decide(offers, fleet(AGENTS))
+    assert ours.agents.tolist() == theirs.agents.tolist()
+    assert ours.outcome is None and not ours.charges.any() and theirs.charges.any()
+    assert ours.predicted == theirs.predicted and ours.notes == theirs.notes

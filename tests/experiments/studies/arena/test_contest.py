@@ -26,7 +26,7 @@ SCORE = Score(
 )
 
 MINE = """
-from experiments.routers.plain import RoundRobin
+from experiments.routers.plain.spread import RoundRobin
 
 
 class Policy(RoundRobin):
@@ -54,6 +54,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
             yield task, SCORE
 
     monkeypatch.setattr(contests, "_played", play)
+    monkeypatch.setattr(contests, "_most", lambda world, seed: (float(seed),))
     return asked
 
 

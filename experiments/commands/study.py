@@ -1,0 +1,141 @@
+"""`iemas study`: a study of a file or one that ships; and what changed between two results."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from experiments.studies.study.diff import Diff
+
+#: A pipe has no width of its own, and the table needs some.
+_PIPE_WIDTH = 190
+
+
+def study(
+    name: Annotated[
+        str, typer.Argument(help="A file of yours, study.toml, or a study that ships (`list` names them).")
+    ],
+    results: Annotated[list[Path] | None, typer.Argument(help="After `diff`: two files result.json.")] = None,
+    seeds: Annotated[str | None, typer.Option(help='How many, or which: "0..9".  [default: as the study says]')] = None,
+    policy: Annotated[
+        list[str] | None, typer.Option(help="Instead of the study's: iemas, iemas+knn, mine:Policy; repeatable.")
+    ] = None,
+    workers: Annotated[str | None, typer.Option(help="Processes, or `ray`.  [default: as many as cores]")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of result.json, report.html and runs.jsonl, which is gone on from.  [runs/NAME]"),
+    ] = None,
+    despite_audit: Annotated[
+        bool, typer.Option("--despite-audit", help="Run a mechanism whose audit failed, and say so.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Run a study: every policy in every cell at every seed, mechanisms audited first, differences with intervals.
+
+    Stop it and start it again as you like: finished runs are kept. `iemas study list` shows the studies that ship,
+    `iemas study diff A B` what changed from one result.json to another.
+
+    Example: iemas study quality --seeds 0..9
+    """
+    if name == "list":
+        _list(as_json)
+    elif name == "diff":
+        _diff(results or [], as_json)
+    elif results:
+        raise typer.BadParameter(f"{results[0]}: one study at a time; two results go after `diff`")
+    else:
+        _run(name, seeds, policy, workers, out, despite_audit, as_json)
+
+
+def _run(
+    name: str,
+    seeds: str | None,
+    policy: list[str] | None,
+    workers: str | None,
+    out: Path | None,
+    despite_audit: bool,
+    as_json: bool,
+) -> None:
+    from dataclasses import replace
+
+    from experiments.errors import StudyError
+    from experiments.studies.study.file import read_study, seeds_of
+
+    made = read_study(name)
+    changed: dict[str, object] = {}
+    if seeds is not None:
+        changed["seeds"] = seeds_of(int(seeds) if seeds.isdigit() else seeds)
+    if policy:
+        changed["policies"] = policy
+    if despite_audit:
+        changed["despite_audit"] = True
+    made = replace(made, **changed) if changed else made  # type: ignore[arg-type]
+    if workers is not None and workers != "ray" and not workers.isdigit():
+        raise StudyError(f"--workers {workers}: expected a number of processes, or `ray`")
+    folder = out or Path("runs") / made.name
+    count = int(workers) if workers is not None and workers.isdigit() else workers
+    found = made.run(workers=count, kept=folder / "runs.jsonl")
+    found.save(folder / "result.json")
+    page = found.report(folder / "report.html")
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=1))
+        return
+    from rich.console import Console
+
+    from experiments.studies.study.tables import tables
+
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    for table in tables(found, console.width):
+        console.print(table)
+    console.print(f"{page} shows it with plots; {folder / 'result.json'} is for `iemas study diff`.", highlight=False)
+
+
+def _list(as_json: bool) -> None:
+    import tomllib
+
+    from experiments.studies.study.file import SHIPPED
+
+    known = {path.stem: path.read_text(encoding="utf-8") for path in sorted(SHIPPED.glob("*.toml"))}
+    told = {name: tomllib.loads(text).get("about", "") for name, text in known.items()}
+    if as_json:
+        typer.echo(json.dumps(told, indent=1))
+        return
+    for name, about in told.items():
+        typer.echo(f"{name:18} {about}")
+
+
+def _diff(results: list[Path], as_json: bool) -> None:
+    from experiments.errors import StudyError
+    from experiments.studies.study.diff import diff
+    from experiments.studies.study.result import StudyResult
+
+    if len(results) != 2:
+        raise StudyError(f"diff takes two files result.json; found {len(results)}")
+    found = diff(*(StudyResult.load(path) for path in results))
+    if as_json:
+        typer.echo(json.dumps(_plain(found), indent=1))
+        return
+    for one in found.changed:
+        said = "the same" if one.alike else str(one.gain)
+        typer.echo(f"{one.cell}: {one.policy}: {said}")
+    for word, places in (("only in the first", found.gone), ("only in the second", found.new)):
+        for cell, policy in places:
+            typer.echo(f"{cell}: {policy}: {word}")
+    for what, before, after in found.made:
+        typer.echo(f"{what}: {before} -> {after}")
+
+
+def _plain(found: "Diff") -> dict[str, object]:
+    from dataclasses import asdict
+
+    return {
+        "changed": [
+            {"cell": one.cell, "policy": one.policy, "alike": one.alike, **asdict(one.gain)} for one in found.changed
+        ],
+        "only_first": [list(place) for place in found.gone],
+        "only_second": [list(place) for place in found.new],
+        "made": [list(one) for one in found.made],
+    }

@@ -1,0 +1,99 @@
+"""A study as plots: bars with intervals, or lines along an axis of the study."""
+
+from math import isnan
+from typing import TYPE_CHECKING
+
+from experiments.errors import StudyError
+from experiments.reports.charts.figures import blank
+from experiments.reports.charts.palette import NEUTRAL, looks
+from experiments.studies.study.result import StudyResult, figures_of
+from experiments.studies.study.tables import COLUMNS
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+_TITLES = {figure: f"{heading}, {unit}" if unit else heading for figure, heading, unit, *_ in COLUMNS}
+_TITLES |= {"welfare": "welfare, credits", "gain": "gain in welfare over it, %"}
+
+
+def drawn(result: StudyResult, figure: str = "welfare", x: str | None = None) -> "go.Figure":
+    """One figure by policy.
+
+    Args:
+        figure: any of the study's, or `gain`: what the first policy gains over each other.
+        x: an axis of the study; default the first that has numbers, else bars.
+
+    Raises:
+        StudyError: there is no such figure or axis.
+    """
+    known = [*figures_of(result), "gain"]
+    if figure not in known:
+        raise StudyError(f"no figure {figure!r}; there are: {', '.join(known)}")
+    axes = list(dict.fromkeys(name for run in result.runs for name in run.axes))
+    if x is not None and x not in axes:
+        raise StudyError(f"no axis {x!r}; this study varies {', '.join(axes) or 'nothing'}")
+    if x is not None or len(result.cells) > 1:
+        return _lines(result, figure, x or axes[0])
+    return _bars(result, figure)
+
+
+def _bars(result: StudyResult, figure: str) -> "go.Figure":
+    cell = result.cells[0]
+    names = [name for name in result.policies if figure != "gain" or name != result.policies[0]]
+    colours = looks(result.policies)
+    middle, low, high = zip(*(_value(result, figure, name, cell) for name in names), strict=True)
+    made = blank(90 + 34 * len(names), simulated=True, x=_TITLES.get(figure, figure), showlegend=False)
+    made.add_bar(
+        x=middle,
+        y=names,
+        orientation="h",
+        marker={"color": [colours[name].colour for name in names]},
+        error_x=_error(middle, low, high),
+    )
+    made.update_yaxes(autorange="reversed")
+    return made
+
+
+def _lines(result: StudyResult, figure: str, x: str) -> "go.Figure":
+    values = {run.cell: run.axes.get(x) for run in result.runs}
+    cells = [cell for cell in result.cells if values[cell] is not None]
+    colours = looks(result.policies)
+    made = blank(420, simulated=True, x=x, y=_TITLES.get(figure, figure))
+    if figure == "gain":
+        made.add_hline(y=0, line={"color": NEUTRAL, "width": 1})
+    for name in result.policies:
+        if figure == "gain" and name == result.policies[0]:
+            continue
+        middle, low, high = zip(*(_value(result, figure, name, cell) for cell in cells), strict=True)
+        look = colours[name]
+        made.add_scatter(
+            x=[values[cell] for cell in cells],
+            y=middle,
+            name=name,
+            mode="lines+markers",
+            line={"color": look.colour, "dash": look.dash},
+            marker={"symbol": look.symbol, "size": 8},
+            error_y=_error(middle, low, high),
+        )
+    return made
+
+
+def _value(result: StudyResult, figure: str, policy: str, cell: str) -> tuple[float, float, float]:
+    if figure == "gain":
+        gain = result.gain(policy, cell=cell)
+        return 100 * gain.share, 100 * gain.low, 100 * gain.high
+    low, high = result.interval(policy, figure, cell)
+    return result.mean(policy, figure, cell), low, high
+
+
+def _error(middle: tuple[float, ...], low: tuple[float, ...], high: tuple[float, ...]) -> dict[str, object]:
+    reach = [(0.0, 0.0) if isnan(lo) else (at - lo, hi - at) for at, lo, hi in zip(middle, low, high, strict=True)]
+    return {
+        "type": "data",
+        "symmetric": False,
+        "arrayminus": [max(down, 0.0) for down, _ in reach],
+        "array": [max(up, 0.0) for _, up in reach],
+        "color": NEUTRAL,
+        "thickness": 1.4,
+        "width": 4,
+    }

@@ -1,0 +1,110 @@
+"""One run of a study: a cell, an entrant, a seed."""
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from allocation import MICROS
+from experiments.errors import StudyError
+from experiments.studies.study.cell import Cell
+from experiments.studies.study.policies import Entrant
+from experiments.worlds.fleets import simulated_fleet
+from experiments.worlds.run import Held, hold_traffic
+from experiments.worlds.scores import Score, Scoring
+from experiments.worlds.traffic.traffic import Traffic
+from experiments.worlds.watch import Contradiction, Watched
+from runtime import Declined, Ledger, Served, running
+from runtime.engines.simulated.virtual_time import run
+
+#: Adds figures of yours to a run: sees every end, and is asked at last.
+Measure = Callable[[Traffic], "Measuring"]
+
+#: What an audit must have found of a mechanism before it is run at scale.
+REQUIRED = ("truthful", "individually-rational", "no-deficit")
+
+
+class Measuring:
+    """A measure of one run: subclass or imitate it."""
+
+    def __call__(self, end: Served | Declined) -> None:
+        """One request has ended."""
+
+    def figures(self) -> Mapping[str, float]:
+        """What it came to, by name."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A run to do. `insisted`: go on although what is served contradicts the audit."""
+
+    cell: Cell
+    entrant: Entrant
+    seed: int
+    insisted: bool = False
+    measures: tuple[Measure, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """As errors name it."""
+        return f"{self.entrant.name} in {self.cell.name} at seed {self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What a run came to: its score, figures of yours, and what contradicted the audit."""
+
+    score: Score
+    figures: Mapping[str, float] = field(default_factory=dict)
+    contradictions: tuple[Contradiction, ...] = ()
+    measured: str = ""
+    python: str = platform.python_version()
+
+
+def play(task: Task) -> Played:
+    """Run it, in virtual time.
+
+    Raises:
+        StudyError: the policy or the traffic cannot be made.
+        ContradictionError: what is served contradicts the audit, and nobody insisted.
+    """
+    cell = task.cell
+    load = cell.workload.draw(cell.bidders, task.seed)
+    policy = task.entrant.make(cell, task.seed, load)
+    scoring = Scoring(load, cell.fleet)
+    measuring = [measure(load) for measure in task.measures]
+    watched = None
+    if task.entrant.auctions and policy.name == task.entrant.name:
+        budget = round(getattr(policy, "budget", 0) * MICROS)
+        watched = Watched(policy.name, task.seed, task.entrant.found_mechanism(), task.insisted, budget)
+
+    def ended(end: Served | Declined) -> None:
+        scoring(end)
+        for each in measuring:
+            each(end)
+
+    async def hold() -> Held:
+        engines, lists = simulated_fleet(load, cell.fleet)
+        prices = lists if cell.bidders.prices is None else [cell.bidders.prices] * len(engines)
+        async with running(engines):
+            with Ledger() as ledger:
+                return await hold_traffic(
+                    policy,
+                    load,
+                    engines,
+                    prices,
+                    rounds=cell.bidders.rounds(cell.slots),
+                    ledger=ledger,
+                    ended=ended,
+                    watch=watched,
+                )
+
+    held = run(hold(), virtual=True)
+    figures: dict[str, float] = {}
+    for each in measuring:
+        for name, value in each.figures().items():
+            if name in figures:
+                raise StudyError(f"two measures give a figure called {name!r}; give each a name of its own")
+            figures[name] = float(value)
+    found = () if watched is None else watched.audited(REQUIRED)
+    return Played(scoring.score(held.statistics, held.seconds), figures, found, load.measured)
