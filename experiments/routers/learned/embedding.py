@@ -91,7 +91,7 @@ class MiniLM:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(_LONGEST)
         self._remembered = Remembered[Vector](memory)
-        self._alone = _one_thread()
+        self._alone = one_thread()
 
     @property
     def size(self) -> int:
@@ -206,11 +206,11 @@ def _digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _one_thread() -> Callable[[], AbstractContextManager[object]]:
-    """What holds numpy's matrix products to one thread, if `threadpoolctl` is there.
+def one_thread() -> Callable[[], AbstractContextManager[object]]:
+    """What holds numpy's matrix products to one thread, if `threadpoolctl` is there; made once, it takes microseconds.
 
-    A text is too small to share out: on a busy machine threads that wait for each other spin, and cost five times the
-    CPU.
+    Questions and tables are too small to share out: on a busy machine threads that wait for each other spin, and cost
+    five times the CPU.
     """
     try:
         from threadpoolctl import ThreadpoolController
