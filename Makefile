@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint vllm test-vllm demo-vllm bench bench-policies bench-gateway clean
+.PHONY: demo test test-slow lint vllm test-vllm demo-vllm bench bench-policies bench-gateway clean
 
 demo: .venv/core
 	$(BIN)/iemas demo
 
 test: .venv/test
 	$(BIN)/pytest -p no:benchmark --numprocesses auto --maxprocesses 4
+
+# What starts processes, kills them, or takes long.
+test-slow: .venv/test
+	$(BIN)/pytest -p no:benchmark -m slow --numprocesses auto --maxprocesses 4
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -50,6 +50,14 @@ class Busy(EngineError):
         self.retry_after_s = retry_after_s
 
 
+class Stopped(EngineError):
+    """We are being stopped, so that nobody serves a request any more."""
+
+
+class Left(EngineError):
+    """The agents that could have served a request were taken out of the fleet while it waited."""
+
+
 class FailedEverywhereError(EngineError):
     """A request that failed on each of the agents it was tried on: likely the cause itself, and not to be tried on."""
 
@@ -67,6 +75,10 @@ class Broken(EngineError):
         super().__init__(message)
         self.status = status
         self.body = body
+
+
+class CutOff(Broken):
+    """An answer that we ended ourselves, before its engine did; the message is for who reads it."""
 
 
 class ModelError(ServingError):

@@ -55,6 +55,9 @@ def run(folder: Path, *options: str, module: bool = True) -> "subprocess.Complet
     return subprocess.run([*command, *options], cwd=folder, env=environment, capture_output=True, text=True)
 
 
+#: Each starts a pytest of its own.
+pytestmark = pytest.mark.slow
+
 MODES = ("prepend", "append", "importlib")
 
 CASES: list[tuple[str, Callable[[Path], Path], str, bool]] = [

@@ -62,21 +62,28 @@ def _run(
     from dataclasses import replace
 
     from experiments.errors import StudyError
+    from experiments.studies.findings.catalogue import QUESTIONS
     from experiments.studies.study.file import read_study, seeds_of
 
+    if workers is not None and workers != "ray" and not workers.isdigit():
+        raise StudyError(f"--workers {workers}: expected a number of processes, or `ray`")
+    count = int(workers) if workers is not None and workers.isdigit() else workers
+    drawn = None if seeds is None else seeds_of(int(seeds) if seeds.isdigit() else seeds)
+    if name in QUESTIONS:
+        if policy or despite_audit:
+            raise StudyError(f"{name} is a question of its own: it takes no --policy and no --despite-audit")
+        _answer(name, drawn, count, out, as_json)
+        return
     made = read_study(name)
     changed: dict[str, object] = {}
-    if seeds is not None:
-        changed["seeds"] = seeds_of(int(seeds) if seeds.isdigit() else seeds)
+    if drawn is not None:
+        changed["seeds"] = drawn
     if policy:
         changed["policies"] = policy
     if despite_audit:
         changed["despite_audit"] = True
     made = replace(made, **changed) if changed else made  # type: ignore[arg-type]
-    if workers is not None and workers != "ray" and not workers.isdigit():
-        raise StudyError(f"--workers {workers}: expected a number of processes, or `ray`")
     folder = out or Path("runs") / made.name
-    count = int(workers) if workers is not None and workers.isdigit() else workers
     found = made.run(workers=count, kept=folder / "runs.jsonl")
     found.save(folder / "result.json")
     page = found.report(folder / "report.html")
@@ -93,13 +100,39 @@ def _run(
     console.print(f"{page} shows it with plots; {folder / 'result.json'} is for `iemas study diff`.", highlight=False)
 
 
+def _answer(name: str, seeds: list[int] | None, workers: int | str | None, out: Path | None, as_json: bool) -> None:
+    from rich.console import Console
+
+    from experiments.progress import progress_bar
+    from experiments.studies.findings.catalogue import QUESTIONS, find_question
+
+    run = find_question(name)
+    chosen = list(range(QUESTIONS[name].seeds)) if seeds is None else seeds
+    with progress_bar(Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=None)
+        found = run(
+            seeds=chosen,
+            workers=workers,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    path = found.save((out or Path("runs") / name) / "exhibit.json")
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=1))
+        return
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    console.print(found.table(console.width), highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{path} has it as JSON.", highlight=False)
+
+
 def _list(as_json: bool) -> None:
     import tomllib
 
+    from experiments.studies.findings.catalogue import QUESTIONS
     from experiments.studies.study.file import SHIPPED
 
     known = {path.stem: path.read_text(encoding="utf-8") for path in sorted(SHIPPED.glob("*.toml"))}
     told = {name: tomllib.loads(text).get("about", "") for name, text in known.items()}
+    told |= {name: question.about for name, question in QUESTIONS.items()}
     if as_json:
         typer.echo(json.dumps(told, indent=1))
         return

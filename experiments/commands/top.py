@@ -44,14 +44,15 @@ def top(
                 typer.echo(json.dumps(state))
                 sys.stdout.flush()
             else:
-                console.print(shown(url, state))
+                console.print(shown(url, state, console.width))
             if once:
                 return
         return
-    with Live(console=Console(), auto_refresh=False, screen=sys.stdout.isatty()) as live:
+    screen = Console()
+    with Live(console=screen, auto_refresh=False, screen=sys.stdout.isatty()) as live:
         try:
             for state in states(url, os.environ.get(key_env)):
-                live.update(shown(url, state), refresh=True)
+                live.update(shown(url, state, screen.width), refresh=True)
         except KeyboardInterrupt:
             return
 
@@ -97,8 +98,13 @@ def _events(pieces: Iterator[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))
 
 
-def shown(url: str, state: dict[str, Any]) -> "Group":
-    """One screen."""
+#: Figures of an agent, and those that a terminal of fewer columns than `_WIDE` goes without.
+_FIGURES = ("running", "in line", "served", "failed", "KV hit", "first token", "error", "price", "charges")
+_WIDE, _SPARED = 104, ("failed", "error", "charges")
+
+
+def shown(url: str, state: dict[str, Any], width: int = _PIPE_WIDTH) -> "Group":
+    """One screen of so many columns."""
     from rich import box
     from rich.console import Group
     from rich.table import Table
@@ -129,16 +135,26 @@ def shown(url: str, state: dict[str, Any]) -> "Group":
         factor = 100 if unit == "%" else 1
         told = "-" if last is None else f"{factor * last:,.4g} {unit}"
         course.add_row(Text(name, "dim"), told, Text(line(seen), "cyan"))
+    kept = [heading for heading in _FIGURES if width >= _WIDE or heading not in _SPARED]
+    rows = [_figures(one) for one in state["agents"]]
     agents = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    agents.add_column("agent")
-    for heading in ("running", "in line", "served", "failed", "KV hit", "first token", "error", "price", "charges"):
-        agents.add_column(heading, justify="right")
-    for one in state["agents"]:
+    needed = {heading: max(len(heading), *(len(row[heading]) for row in rows), 0) for heading in kept}
+    # A name may be cut short, a figure may not.
+    room = width - sum(needed.values()) - 2 * len(needed) - 4
+    agents.add_column("agent", no_wrap=True, overflow="ellipsis", max_width=max(room, 8))
+    for heading in kept:
+        agents.add_column(heading, justify="right", no_wrap=True, min_width=needed[heading])
+    for one, row in zip(state["agents"], rows, strict=True):
         up = Text.assemble(("● ", "green" if one["up"] else "red"), one["name"], ("" if one["up"] else " out", "red"))
-        figures = [f"{one[name]:,}" for name in ("running", "waiting", "served", "failed")]
-        figures += [_percent(one["hit"]), _plain(one["wait"], " s"), _percent(one["latency_error"])]
-        agents.add_row(up, *figures, _plain(one["price"]), _plain(one["charges"]))
+        agents.add_row(up, *(row[heading] for heading in kept))
     return Group(head, Text(f"declined: {declined}", "dim"), Text(), course, agents)
+
+
+def _figures(one: dict[str, Any]) -> dict[str, str]:
+    """An agent's figures by their headings."""
+    counts = [f"{one[name]:,}" for name in ("running", "waiting", "served", "failed")]
+    measured = [_percent(one["hit"]), _plain(one["wait"], " s"), _percent(one["latency_error"])]
+    return dict(zip(_FIGURES, [*counts, *measured, _plain(one["price"]), _plain(one["charges"])], strict=True))
 
 
 def line(values: list[float | None]) -> str:

@@ -30,9 +30,11 @@ _ROLES: Mapping[object, Role] = {"system": "system", "developer": "system", "ass
 class View:
     """What of a call's body is looked at; the body itself is what is sent.
 
-    `max_tokens` is None where the client leaves it to the engine, `salt` separates caches (vLLM's `cache_salt`),
-    `include_usage` and `token_ids` say whether a stream was asked to report them. `messages` are the conversation's
-    texts: what is no text (images, calls of tools) is left out, and whoever is neither system nor assistant is a user.
+    `n` counts the choices of all prompts together. `max_tokens` is None where the client leaves it to the engine,
+    `salt` separates caches (vLLM's `cache_salt`), `include_usage` and `token_ids` say whether a stream was asked to
+    report them. `messages` are the conversation's texts: what is no text (images, calls of tools) is left out, and
+    whoever is neither system nor assistant is a user. `prompts` are those of /v1/completions, texts or token ids;
+    `stop` are texts before which an answer ends.
     """
 
     model: str = ""
@@ -44,6 +46,8 @@ class View:
     include_usage: bool = False
     token_ids: bool = False
     messages: tuple[Message, ...] = ()
+    prompts: tuple[str | tuple[int, ...], ...] = ()
+    stop: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, body: bytes) -> Self:
@@ -63,16 +67,19 @@ class View:
             raise RequestError(f"the body is JSON of type {type(asked).__name__}; send an object")
         options = _field(asked, "stream_options", dict, {})
         most = "max_completion_tokens" if asked.get("max_completion_tokens") is not None else "max_tokens"
+        prompts = _prompts(asked)
         return cls(
             model=_field(asked, "model", str, ""),
             stream=_field(asked, "stream", bool, False),
-            n=_number(asked, "n", _MOST_CHOICES) or 1,
+            n=(_number(asked, "n", _MOST_CHOICES) or 1) * max(len(prompts), 1),
             max_tokens=_number(asked, most, 1 << 31),
             salt=_field(asked, "cache_salt", str, ""),
             has_tools=bool(asked.get("tools") or asked.get("functions")),
             include_usage=_field(options, "include_usage", bool, False),
             token_ids=_field(asked, "return_token_ids", bool, False),
             messages=_conversation(asked),
+            prompts=prompts,
+            stop=_stops(asked),
         )
 
     @property
@@ -104,8 +111,9 @@ class Answer(Protocol):
 
     Iterate once. `first_token_s` and `latency_s` are seconds from dispatch to the first token and to the last so far,
     None before there is one; `usage` counts on until the engine reports; `finished` says that every choice ended and
-    the mark of the end was seen. Iteration raises `Broken` when the engine breaks off, and has then closed itself, as
-    it has when the task that iterates is cancelled in it. Whoever stops earlier calls `aclose`, which ends iteration.
+    the mark of the end was seen. An answer may also have `end`, why its first choice ended. Iteration
+    raises `Broken` when the engine breaks off, and has then closed itself, as it has when the task that iterates is
+    cancelled in it. Whoever stops earlier calls `aclose`, which ends iteration.
     """
 
     status: int
@@ -240,6 +248,29 @@ def _conversation(asked: Mapping[str, Any]) -> tuple[Message, ...]:
     if not all(isinstance(message, dict) for message in told):
         raise RequestError("messages holds what is no object")
     return tuple(Message(_role(message.get("role")), _text(message.get("content"))) for message in told)
+
+
+def _prompts(asked: Mapping[str, Any]) -> tuple[str | tuple[int, ...], ...]:
+    """A list of token ids is one prompt, any other list one for each of its members."""
+    prompt = None if "messages" in asked else asked.get("prompt")
+    if prompt is None:
+        return ()
+    some = prompt if isinstance(prompt, list) and not all(map(_is_token, prompt)) else [prompt]
+    if not all(isinstance(one, str) or (isinstance(one, list) and all(map(_is_token, one))) for one in some):
+        raise RequestError("prompt must be a text, token ids, or a list of such")
+    return tuple(one if isinstance(one, str) else tuple(one) for one in some)
+
+
+def _is_token(one: object) -> bool:
+    return isinstance(one, int) and not isinstance(one, bool) and one >= 0
+
+
+def _stops(asked: Mapping[str, Any]) -> tuple[str, ...]:
+    stop = asked.get("stop")
+    some = [] if stop is None else stop if isinstance(stop, list) else [stop]
+    if not all(isinstance(one, str) and one for one in some):
+        raise RequestError("stop must be a text that is not empty, or a list of such")
+    return tuple(some)
 
 
 def _role(role: object) -> Role:

@@ -92,8 +92,8 @@ class Engine(Protocol):
     reached, `Busy` when it takes no more for now, another `EngineError` when it fails this request, and `RequestError`
     (`open`: `Refused`) when the request itself cannot be served. What breaks after `open` breaks in the `Answer`.
 
-    An engine may also have `async def healthy(self) -> bool`: it is asked while it is left out, and says whether it
-    could serve again.
+    An engine may also have `async def healthy(self) -> bool`: it is asked while it is left out, and when an answer
+    of it broke off, and says whether it could serve.
     """
 
     name: str

@@ -20,8 +20,9 @@ class Request:
 
     `messages` is the whole conversation so far, ending with the new message of role `user`. `dialogue` and `turn` say
     where it came from; nothing in the auction trusts them (a client could claim any). `stream` says that the answer is
-    seen token by token, `choices` how many answers are wanted, each of `max_tokens` at most; 0 where there are none,
-    as of embeddings. `key` names the bidder's key whose spending the books count; nothing else reads it.
+    seen token by token, `choices` how many answers are wanted, each of `max_tokens` at most and
+    `least_tokens` at least; 0 where there are none, as of embeddings. `key` names the bidder's key whose spending the
+    books count; nothing else reads it.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Request:
     stream: bool = True
     choices: int = 1
     key: str | None = None
+    least_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ from runtime.metrics.feed import Feed, Listener
 from runtime.metrics.tally import Tally
 
 _PAGE = "/iemas/page/"
+#: Of a scope: whose key opened it, where there are keys.
+LISTENER = "iemas.bidder"
 _KINDS = {
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
@@ -96,9 +98,9 @@ class _Events:
             await send({"type": "http.response.start", "status": 200, "headers": _EVENT_STREAM})
             await send({"type": "http.response.body", "body": b""})
             return
-        listener = self._feed.join()
+        listener = self._feed.join(scope.get(LISTENER) or (scope.get("client") or ("",))[0])
         if listener is None:
-            told = no_room("too many listen already, or the gateway is being stopped").response()
+            told = no_room("too many listen already, of yours or in all, or the gateway is being stopped").response()
             await send({"type": "http.response.start", "status": told.status, "headers": list(told.headers)})
             await send({"type": "http.response.body", "body": told.body})
             return

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from runtime.accounts.names import PREFIX
-from runtime.gateway.admin import Admin, check_local
+from runtime.gateway.admin import LISTENER, Admin, check_local
 from runtime.gateway.backend import Answer, Asked, Backend
 from runtime.gateway.clients import Client, Keyring, Metering
 from runtime.gateway.config import Fleet, Limits
@@ -159,8 +159,9 @@ class Gateway:
             await self._key(door, headers)
             await began.whole(_json(door.published()))
         elif self._admin is not None and path in self._admin.paths:
-            if path not in self._admin.open:
-                await self._key(door, headers)
+            key = None if path in self._admin.open else await self._key(door, headers)
+            if key is not None:
+                scope[LISTENER] = key.bidder
             await self._admin(scope, receive, began.handed_over())
         else:
             raise unknown_path(path[:200])
@@ -323,7 +324,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 
 def _most_tokens(asked: Asked, raw: bytes) -> int:
     """What a request may come to at most, if a token has four bytes."""
-    return len(raw) // 4 + 1 + (asked.max_tokens or 0) * asked.body.n * asked.body.prompts
+    return len(raw) // 4 + 1 + (asked.max_tokens or 0) * asked.body.generated * asked.body.prompts
 
 
 def _tokens(receipt: Mapping[str, object] | None) -> int:

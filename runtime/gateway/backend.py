@@ -21,6 +21,7 @@ class Asked:
         stated: what it is worth, and who said so.
         max_tokens: the bound on each answer's tokens, the operator's where the client gave none; None where the answer
             has no tokens, as embeddings have none.
+        least_tokens: those that each answer is made to have.
         headers: those of the client's that an engine may see.
         key: the name of its key, where the books hold it and count what it spends.
     """
@@ -34,6 +35,7 @@ class Asked:
     max_tokens: int | None
     headers: Mapping[str, str]
     key: str | None = None
+    least_tokens: int = 0
 
     def bytes_for(self, model: str | None) -> bytes:
         """The body for an engine that calls the model so."""

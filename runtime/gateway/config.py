@@ -177,6 +177,10 @@ class AdminDoor(Section):
     key: Secret = Field(examples=['{ env = "IEMAS_ADMIN_KEY" }'])
 
 
+#: Members of a body that no client may use by default: what they cost is not in any forecast, or not the client's.
+REFUSED = ("chat_template", "kv_transfer_params", "prompt_logprobs")
+
+
 class Server(Section):
     """Where clients find us, and where the books are."""
 
@@ -189,6 +193,11 @@ class Server(Section):
         default=None, examples=['"machine"'], description="the end of what entries in the books survive"
     )
     accounts: bool = Field(default=False, strict=True, examples=["true"], description="take keys of the books too")
+    refuse: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,64}$")], ...] = Field(
+        default=REFUSED,
+        examples=['["chat_template", "prompt_logprobs"]'],
+        description="members of a body that no client may use; `priority` never",
+    )
     admin: AdminDoor | None = Field(
         default=None,
         examples=['{ port = 8081, key = { env = "IEMAS_ADMIN_KEY" } }'],

@@ -15,7 +15,7 @@ from runtime.gateway.fleet_file import read_secret
 from runtime.gateway.models import Models
 from runtime.gateway.preferences import Defaults, state
 from runtime.gateway.problems import invalid, queue_full, unauthorised
-from runtime.gateway.splice import read
+from runtime.gateway.splice import Body, read
 
 EMBEDDINGS = "/v1/embeddings"
 #: Where what is asked lies, if not in `messages`.
@@ -39,6 +39,7 @@ class Door:
     defaults: Defaults
     limits: Limits
     keys: Mapping[bytes, Client]
+    refuse: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, fleet: Fleet) -> "Door":
@@ -53,7 +54,7 @@ class Door:
             if digest in keys:
                 raise ServingError(f"keys[{i}].key: it is the key of {keys[digest].name} too; give one of its own")
             keys[digest] = Client(key.name, key.bidder, digest, key.preferences.figures())
-        return cls(Models.of(fleet, int(time.time())), fleet.defaults(), fleet.limits, keys)
+        return cls(Models.of(fleet, int(time.time())), fleet.defaults(), fleet.limits, keys, fleet.server.refuse)
 
     def key(self, headers: Headers, stored: Mapping[bytes, Client] | None = None) -> Client | None:
         """Whose request it is; None where the gateway has no keys.
@@ -85,13 +86,21 @@ class Door:
             Problem: 400, 404, 413.
         """
         body = read(raw, limit=self.limits.body_bytes, asks=ASKS.get(path, "messages"))
-        if body.n * body.prompts > self.limits.choices:
-            many = f"{body.n} answers to {body.prompts} prompts" if body.prompts > 1 else f"n is {body.n}"
-            raise invalid(f"{many}; at most {self.limits.choices} answers are given at once", "n")
+        self._refuse(body)
+        if body.generated * body.prompts > self.limits.choices:
+            of = "n" if body.generated == body.n else "best_of"
+            many = (
+                f"{body.generated} answers to {body.prompts} prompts"
+                if body.prompts > 1
+                else f"{of} is {body.generated}"
+            )
+            raise invalid(f"{many}; at most {self.limits.choices} answers are given at once", of)
         embeds = path == EMBEDDINGS
         max_tokens = self.limits.default_max_tokens if body.max_tokens is None else body.max_tokens
         if max_tokens > self.limits.max_tokens and not embeds:
             raise invalid(f"max_tokens is {max_tokens}; ask for at most {self.limits.max_tokens}", "max_tokens")
+        if body.min_tokens > max_tokens and not embeds:
+            raise invalid(f"min_tokens is {body.min_tokens}; at most {max_tokens} are given (max_tokens)", "min_tokens")
         own = None if key is None else key.figures
         return Asked(
             id=f"req-{token_hex(12)}",
@@ -103,7 +112,16 @@ class Door:
             max_tokens=None if embeds else max_tokens,
             headers={name: text for name, text in headers if name in _PASSED},
             key=None if key is None or key.known is None else key.name,
+            least_tokens=0 if embeds else max_tokens if body.ignore_eos else body.min_tokens,
         )
+
+    def _refuse(self, body: Body) -> None:
+        """What no client may use: a place in an engine's queue is what the auction gives, and nobody else."""
+        if body.priority:
+            raise invalid("priority is nothing that clients may choose; say what it is worth in `iemas`", "priority")
+        for name in self.refuse:
+            if name in body.given:
+                raise invalid(f"{name} is not taken here; leave it out, or ask the operator ([server] refuse)", name)
 
 
 class Inside:
@@ -123,8 +141,13 @@ class Inside:
         of_key = limits.requests if key is None else limits.requests_per_key
         if key is not None and key.known is not None and key.known.concurrency is not None:
             of_key = min(of_key, key.known.concurrency)
-        if self.requests >= limits.requests or self._by_key.get(name, 0) >= of_key:
-            raise queue_full()
+        if self.requests >= limits.requests:
+            raise queue_full(
+                f"{self.requests} requests of all clients are inside, the most that are taken ([limits] requests)"
+            )
+        if self._by_key.get(name, 0) >= of_key:
+            whose = "[limits] requests_per_key" if of_key == limits.requests_per_key else "its own concurrency"
+            raise queue_full(f"{of_key} requests of this key are inside, the most that it may have ({whose})")
         self.requests += 1
         self._by_key[name] = self._by_key.get(name, 0) + 1
         return _Place(self, name)

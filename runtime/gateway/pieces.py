@@ -7,8 +7,12 @@ round: its death would be everybody's, and its milliseconds too. What a model co
 
 import hashlib
 import re
+from collections.abc import Sequence
+from itertools import takewhile
+from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from runtime.gateway.splice import Body
@@ -18,8 +22,10 @@ _INLINE = re.compile(rb'"url"[ \t\r\n]*:[ \t\r\n]*"data:[a-z]+/[a-z0-9.+-]+;base
 #: Pieces that an inline image or sound stands for, whatever its bytes.
 _INLINE_PIECES = 256
 _ANSWERED = re.compile(rb'"role"[ \t\r\n]*:[ \t\r\n]*"assistant"')
-#: Members that come before the conversation in every chat template, or keep caches apart.
-_BEFORE = ("cache_salt", "tools", "functions")
+#: Members that come before the conversation in chat templates, in an order of ours, and those that come after it.
+_BEFORE, _AFTER = ("tools", "functions", "documents"), ("suffix", "chat_template_kwargs")
+#: Members that keep caches apart and are no text.
+_APART = ("cache_salt", "chat_template")
 
 
 def pieces(body: Body, adapter: str = "") -> NDArray[np.uint32]:
@@ -32,11 +38,18 @@ def pieces(body: Body, adapter: str = "") -> NDArray[np.uint32]:
     text = bytes(body.text)
     if b'"data:' in text:
         text = _INLINE.sub(_digest, text)
-    apart = [body.raw[one.start : one.end] for one in map(body.members.get, _BEFORE) if one is not None]
+    apart = _named(body, _APART)
     if apart or adapter:
-        text = hashlib.blake2b(b"\0".join([adapter.encode(), *apart]), digest_size=2 * _WIDTH).digest() + text
+        apart = hashlib.blake2b(adapter.encode() + b"\0" + apart, digest_size=2 * _WIDTH).digest()
+    text = apart + _named(body, _BEFORE) + text + _named(body, _AFTER)
     whole = len(text) // _WIDTH
     return np.frombuffer(text, "<u4", max(whole, 1)) if whole else np.zeros(1, np.uint32)
+
+
+def _named(body: Body, names: Sequence[str]) -> bytes:
+    """Members with their names, as they came: what comes in one of them is not what comes in another."""
+    members = [body.members[name] for name in names if name in body.given]
+    return b"".join(b"%s\0%s\0" % (one.name.encode(), body.raw[one.start : one.end]) for one in members)
 
 
 def answered(body: Body) -> int:
@@ -45,10 +58,22 @@ def answered(body: Body) -> int:
 
 
 def opening(body: Body) -> bytes:
-    """How a conversation begins, up to a model's first answer: the same in all its turns."""
-    text = bytes(body.text)
-    first = _ANSWERED.search(text)
-    return (text if first is None else text[: first.start()]).rstrip(b" \t\r\n[]{},")
+    """How a conversation begins, up to a model's first answer: the same in all its turns, however it is spaced."""
+    asked = orjson.loads(body.text) if body.text else None
+    if isinstance(asked, list):
+        asked = list(takewhile(lambda one: not (isinstance(one, dict) and one.get("role") == "assistant"), asked))
+    return orjson.dumps(_unspaced(asked), option=orjson.OPT_SORT_KEYS)
+
+
+def _unspaced(value: Any) -> Any:
+    """The same with one space wherever a text has any."""
+    if isinstance(value, str):
+        return " ".join(value.split())
+    if isinstance(value, list):
+        return [_unspaced(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _unspaced(one) for key, one in value.items()}
+    return value
 
 
 def _digest(found: re.Match[bytes]) -> bytes:

@@ -43,12 +43,13 @@ class Stated:
     """A request's preferences, and where each figure comes from.
 
     `sources` names for each figure that somebody stated `body`, `header`, `service_tier`, `key` or `operator`;
-    `max_price` is the client's cap on the charge, None without one.
+    `max_price` is the client's cap on the charge, None without one; `capped` says that it lowered worth or stake.
     """
 
     preferences: Preferences
     sources: Mapping[str, str]
     max_price: float | None = None
+    capped: bool = False
 
     @property
     def source(self) -> str:
@@ -112,14 +113,15 @@ def state(
     said = {name: layers[layer][name] for name, layer in sources.items()}
     cap = said.get("max_price")
     worth, stake = said["worth"], said.get("stake", 0.0)
-    if cap is not None and worth + stake > cap:
+    capped = cap is not None and worth + stake > cap
+    if cap is not None and capped:
         worth = min(worth, cap)
         stake = min(stake, cap - worth)
     preferences = Preferences(worth, said["delay_cost"], said.get("deadline_s", inf), stake)
     if max(worth + stake, _PRICED_S * said["delay_cost"]) > _MOST:
         told = f"worth and stake, or an hour of delay_cost, come to more than {_MOST:,.0f} credits; rescale"
         raise invalid(told, "iemas")
-    return Stated(preferences, sources, cap)
+    return Stated(preferences, sources, cap, capped)
 
 
 def check_figures(figures: Mapping[str, object], where: str = "iemas") -> dict[str, float]:

@@ -12,13 +12,16 @@ from math import ceil
 from runtime.errors import (
     Broken,
     Busy,
+    CutOff,
     EngineError,
     FailedEverywhereError,
     InsufficientError,
     LedgerBusyError,
     LedgerError,
+    Left,
     RequestError,
     ServingError,
+    Stopped,
 )
 from runtime.events import Declined
 
@@ -128,9 +131,9 @@ def too_large(limit: int) -> Problem:
     return Problem(413, f"the body has more than {limit} bytes, the most that is taken here", "body_too_large")
 
 
-def queue_full(retry_after_s: float = 1.0) -> Problem:
-    """429: too many wait already."""
-    message = "too many requests wait already; try again in a moment"
+def queue_full(message: str = "too many requests wait already", retry_after_s: float = 1.0) -> Problem:
+    """429: too many are inside already; the message says by which limit."""
+    message = f"{message}; wait until one has ended, or try again in a moment"
     return Problem(429, message, "queue_full", "rate_limit_error", retry=True, retry_after_s=retry_after_s)
 
 
@@ -186,8 +189,14 @@ def problem_of(outcome: BaseException | Declined) -> Problem:
         case FailedEverywhereError():
             # Likely the cause itself: its client must not try on.
             return Problem(502, "the request failed wherever it was tried", "engine_failed", "server_error")
+        case CutOff():
+            return broken_off(str(outcome))
         case Broken():
             return broken_off()
+        case Stopped():
+            return no_room("the gateway is being stopped; ask another, or again in a moment")
+        case Left():
+            return no_room("the agents that serve this model were taken out of the fleet; see /v1/models for others")
         case EngineError():
             return no_room("no agent can be reached just now")
         case TimeoutError():
@@ -209,5 +218,5 @@ def _declined(declined: Declined) -> Problem:
     if declined.code == "too_low":
         return bid_too_low(f"{declined.reason}; report a higher worth, or ask a cheaper model")
     if declined.code == "late":
-        return too_late(f"{declined.reason} before anybody could answer; allow more time or report a higher worth")
+        return too_late(f"{declined.reason}; allow more time, or ask for an agent with less to do")
     return no_room(declined.reason)

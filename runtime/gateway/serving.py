@@ -15,8 +15,9 @@ from runtime.gateway.backend import Answer, Asked
 from runtime.gateway.config import Fleet
 from runtime.gateway.passing import Passing, Words
 from runtime.gateway.pieces import answered, opening, pieces
-from runtime.gateway.problems import problem_of
+from runtime.gateway.problems import Problem, bid_too_low, problem_of
 from runtime.gateway.receipts import Receipts
+from runtime.gateway.warming import warm_up
 from runtime.hubs.assignment import ASSIGNMENTS
 from runtime.hubs.house import House
 from runtime.policies.policy import Policy
@@ -24,8 +25,10 @@ from runtime.rounds.relay import Live, Relayed
 
 _log = logging.getLogger(__name__)
 
-#: Seconds between looks for what processes held that have ended.
-_TEND_S = 5.0
+#: Seconds between looks for what processes held that have ended, and at whether the books can be written.
+_TEND_S, _CHECK_S = 5.0, 1.0
+#: Looks in a row that say no until it is said: another process may hold a file for a moment.
+_NOES = 2
 
 
 class Serving:
@@ -65,6 +68,9 @@ class Serving:
         self._joined: dict[int, Engine] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._engines = list(engines)
+        self._policy = policy
+        #: Times in a row that the books could not be written.
+        self._unwritten = 0
         numbers = {agent.name: j for j, agent in enumerate(fleet.agents)}
         self.house = House.of(
             engines,
@@ -80,13 +86,16 @@ class Serving:
         )
 
     async def start(self) -> None:
-        """Start the rounds.
+        """Start the rounds, once all that the first of them needs is loaded.
 
         Raises:
             EngineError: an engine does not come up.
         """
         await self.house.start()
         self._look()
+        spare = self._policy()
+        if all(router.policy is not spare for router in self.house.routers):
+            warm_up(spare, self.house.routers[0].agents)
 
     async def stop(self) -> None:
         """Stop the rounds; what is in flight breaks off and costs nothing. Engines that came later are stopped."""
@@ -158,19 +167,44 @@ class Serving:
         self._adapters = [frozenset(info.adapters) for info in self.house.infos]
 
     async def tend(self) -> None:
-        """Release what processes held that have ended: this gateway's last run, or another on the same books."""
+        """Look after the books until cancelled: whether they can be written, and what ended processes held.
+
+        That is released: it was held by this gateway's last run, or another on the same books.
+        """
+        looks = 0
         while True:
-            try:
-                count = await asyncio.to_thread(self.ledger.recover) if self.ledger.waits else self.ledger.recover()
-                if count:
-                    _log.warning("released %d charges of processes that have ended", count)
-            except LedgerError as error:
-                _log.warning("what ended processes held is looked for again later: %s", error)
-            await asyncio.sleep(_TEND_S)
+            await self._check_books()
+            if looks % round(_TEND_S / _CHECK_S) == 0:
+                await self._recover()
+            looks += 1
+            await asyncio.sleep(_CHECK_S)
+
+    async def _recover(self) -> None:
+        try:
+            count = await asyncio.to_thread(self.ledger.recover) if self.ledger.waits else self.ledger.recover()
+            if count:
+                _log.warning("released %d charges of processes that have ended", count)
+        except LedgerError as error:
+            _log.warning("what ended processes held is looked for again later: %s", error)
+
+    async def _check_books(self) -> None:
+        try:
+            if self.ledger.waits:
+                await asyncio.to_thread(self.ledger.check)
+            else:
+                self.ledger.check()
+        except LedgerError as error:
+            self._unwritten += 1
+            if self._unwritten == _NOES:
+                _log.error("the books cannot be written, so that nobody is served: %s", error)
+        else:
+            if self._unwritten >= _NOES:
+                _log.warning("the books can be written again")
+            self._unwritten = 0
 
     def ready(self) -> bool:
-        """Whether an agent is in the market."""
-        return any(self.house.alive())
+        """Whether an agent is in the market, and the books can be written."""
+        return self._unwritten < _NOES and any(self.house.alive())
 
     def receipt(self, name: str, bidder: str) -> Mapping[str, object] | None:
         """What a request came to; see `Backend`."""
@@ -188,8 +222,9 @@ class Serving:
                 (),
                 asked.max_tokens or 1,
                 stream=body.stream,
-                choices=_choices(asked),
+                choices=_choices(asked, asked.body.generated),
                 key=asked.key,
+                least_tokens=asked.least_tokens,
             ),
             agents,
             pieces(body, adapter),
@@ -200,11 +235,13 @@ class Serving:
         )
         self._expect(asked, agents)
         try:
-            told = await self.house.relay(relayed, asked.stated.preferences, opening(body))
+            told = await self.house.relay(
+                relayed, asked.stated.preferences, opening(body) if len(self.house.routers) > 1 else b""
+            )
         except Refused as error:
             return Words(error.status, {"content-type": "application/json"}, error.body)
         if isinstance(told, Declined):
-            raise problem_of(told)
+            raise _explained(asked, told)
         return self._passing(asked, told)
 
     def _passing(self, asked: Asked, live: Live) -> Passing:
@@ -222,7 +259,7 @@ class Serving:
         view = View(
             model,
             body.stream,
-            _choices(asked),
+            _choices(asked, body.n),
             asked.max_tokens,
             body.cache_salt or "",
             body.has_tools,
@@ -237,6 +274,17 @@ def _hub_of(fleet: Fleet, name: str) -> int:
     return next((h for h, members in enumerate(fleet.hubs.values()) if name in members), 0)
 
 
-def _choices(asked: Asked) -> int:
-    """How many answers are wanted; embeddings are none."""
-    return 0 if asked.max_tokens is None else asked.body.n * asked.body.prompts
+def _explained(asked: Asked, declined: Declined) -> Problem:
+    """Why nobody serves it; where the client's own cap on the price is what lowered its worth, that is said."""
+    problem, stated = problem_of(declined), asked.stated
+    if declined.code == "too_low" and stated.capped:
+        return bid_too_low(
+            f"{declined.reason}; max_price lowers what it is worth to {stated.max_price:g} credits at quality 1: "
+            "raise it, or ask a cheaper model"
+        )
+    return problem
+
+
+def _choices(asked: Asked, each: int) -> int:
+    """How many answers there are to all prompts, so many to each; embeddings are none."""
+    return 0 if asked.max_tokens is None else each * asked.body.prompts

@@ -52,8 +52,13 @@ class Body:
         stream: whether the answer is asked for as events.
         hides_usage: whether the client asked for no usage of its stream; the event that tells it is for us alone.
         n: how many answers to each prompt.
+        generated: how many are generated for each, of which `n` are sent (`best_of`).
         prompts: how many prompts; 1 but for lists of prompts to /v1/completions.
         max_tokens: the bound on an answer's tokens, None where the client gives none.
+        min_tokens: the least tokens of an answer that the client asks for.
+        ignore_eos: whether every answer is to be as long as it may.
+        priority: whether it asks to be put before others in an engine's queue.
+        given: the members that are not null.
         cache_salt: who may share cached prefixes, None for everybody.
         has_tools: whether functions are offered.
         service_tier: as the client named it.
@@ -73,8 +78,13 @@ class Body:
     stream: bool
     hides_usage: bool
     n: int
+    generated: int
     prompts: int
     max_tokens: int | None
+    min_tokens: int
+    ignore_eos: bool
+    priority: bool
+    given: frozenset[str]
     cache_salt: str | None
     has_tools: bool
     service_tier: str | None
@@ -139,15 +149,21 @@ def read(raw: bytes, *, limit: int | None = None, asks: str = "messages") -> Bod
         hides_usage = wanted is not None
         edits = sorted([*edits, *(wanted or ())])
     counts = [_count(found, name) for name in ("max_completion_tokens", "max_tokens")]
+    n = _count(found, "n") or 1
     return Body(
         raw=raw,
         members=members,
         model=_model(found),
         stream=stream,
         hides_usage=hides_usage,
-        n=_count(found, "n") or 1,
+        n=n,
+        generated=max(n, _count(found, "best_of") or 1),
         prompts=_prompts(found.get("prompt")) if asks == "prompt" else 1,
         max_tokens=max((count for count in counts if count is not None), default=None),
+        min_tokens=_count(found, "min_tokens", least=0) or 0,
+        ignore_eos=_flag(found, "ignore_eos"),
+        priority=found.get("priority") not in (None, 0),
+        given=frozenset(name for name, value in found.items() if value is not None),
         cache_salt=_text(found, "cache_salt"),
         has_tools=bool(found.get("tools") or found.get("functions")),
         service_tier=_text(found, "service_tier"),
@@ -313,12 +329,12 @@ def _flag(found: Mapping[str, Any], name: str, param: str | None = None) -> bool
     return value is True
 
 
-def _count(found: Mapping[str, Any], name: str) -> int | None:
+def _count(found: Mapping[str, Any], name: str, least: int = 1) -> int | None:
     value = found.get(name)
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise invalid(f"{name} is {_shown(value)}; send an integer of at least 1", name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise invalid(f"{name} is {_shown(value)}; send an integer of at least {least}", name)
     return value
 
 

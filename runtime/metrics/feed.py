@@ -26,12 +26,15 @@ _REMEMBERED = 300
 #: Messages that a listener may be behind, and listeners that there may be.
 _BEHIND = 16
 MOST_LISTENERS = 64
+#: Of them, those that one bidder may have, or one address where there are no keys.
+MOST_OF_ONE = 16
 
 
 class Listener:
     """Server-sent events for one who listens; ends when they are let go or the gateway stops."""
 
-    def __init__(self, first: bytes) -> None:
+    def __init__(self, first: bytes, whose: str = "") -> None:
+        self.whose = whose
         self._queue: asyncio.Queue[bytes] = asyncio.Queue(_BEHIND)
         self._queue.put_nowait(first)
         #: Set once there is nothing more to come.
@@ -80,13 +83,15 @@ class Feed:
         """How many listen."""
         return len(self._listeners)
 
-    def join(self) -> Listener | None:
-        """Listen from now on; None if too many do, or the gateway is being stopped."""
+    def join(self, whose: str = "") -> Listener | None:
+        """Listen from now on, for somebody; None if too many do, or the gateway is being stopped."""
         if self._stopped or len(self._listeners) >= MOST_LISTENERS:
+            return None
+        if sum(one.whose == whose for one in self._listeners) >= MOST_OF_ONE:
             return None
         self._begin()
         now = {"history": list(self._points), **self._state()}
-        listener = Listener(_message("hello", now))
+        listener = Listener(_message("hello", now), whose)
         self._listeners.add(listener)
         return listener
 

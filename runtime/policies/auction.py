@@ -8,7 +8,7 @@ a bidder did before has moved queues, caches and what was learnt.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from runtime.events import Decided, Declined, Event, Offer, Prediction
 from runtime.policies.fees import Others, TrafficMeter, against_unserved, congestion, future
 from runtime.policies.forecast import Forecaster, Noted, Outlook
 from runtime.policies.policy import Agent, Decision, Fleet, Job
+from runtime.policies.refusals import refusals
 
 Floats = NDArray[np.float64]
 
@@ -129,7 +130,8 @@ class Auction:
         market = self._market(offers, fleet, terms)
         fees = to_micros(terms.fees, name="fee")[:, terms.places.agents]
         outcome = WithFees(self.mechanism, fees).run(market)
-        return self._decision(offers, terms, outcome, fees)
+        decision = self._decision(offers, terms, outcome, fees)
+        return replace(decision, refusals=refusals(offers, decision.agents, terms, market, fees))
 
     def terms(self, offers: Sequence[Offer], fleet: Fleet) -> Terms:
         """Forecasts, places and fees of a round. Reads no preferences of `offers`."""

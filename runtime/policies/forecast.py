@@ -127,7 +127,8 @@ class Forecaster:
         limits = np.array([offer.request.max_tokens for offer in offers])
         latency = self.queue.predict([_state(fleet, j) for j in range(len(self.agents))], prompt, cached, fleet.now_s)
         choices = np.array([offer.request.choices for offer in offers])
-        output = self.lengths.predict(limits) * choices[:, None]
+        least = np.array([min(offer.request.least_tokens, offer.request.max_tokens) for offer in offers])
+        output = np.maximum(self.lengths.predict(limits), least[:, None]) * choices[:, None]
         fresh, held, out = self.prices.T
         ratio = self._ratio
         cost = (fresh * (prompt - cached) + held * cached) * ratio + out * output
@@ -193,7 +194,8 @@ class Forecaster:
         self._prompts[agent] += 1
         found = min(max(completion.prompt_tokens / max(note.prompt, 1), 1 / _MOST_RATIO), _MOST_RATIO)
         self._ratio[agent] += (found - self._ratio[agent]) / min(self._prompts[agent] + _FIRST_RATIO, _RATIO_MEMORY)
-        if event.offer.request.choices:
+        if event.offer.request.choices and not event.offer.request.least_tokens:
+            # An answer that was made to be long says nothing of others.
             self.lengths.learn(event.agent, -(-event.completion.output_tokens // event.offer.request.choices))
         stays = self._stays[event.agent]
         self._stays[event.agent] += (event.completion.latency_s - stays) * (_SMOOTHING if stays else 1.0)

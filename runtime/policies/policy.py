@@ -7,7 +7,7 @@ events.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +105,7 @@ class Decision:
     `charges` (N,) micro-units, zero from a policy without prices. Requests of one agent join its line by `positions`
     (N,), in the order of the offers where that is None. `notes` go with each request into its events and `Job`;
     `predicted` is what the decision rested on, request by request; `outcome` is the auction's; `displaced` (N,) marks
-    who pays for displacing somebody else.
+    who pays for displacing somebody else; `refusals` say of each that is declined why, where the policy knows.
     """
 
     agents: NDArray[np.int64]
@@ -115,6 +115,15 @@ class Decision:
     positions: NDArray[np.int64] | None = None
     notes: Sequence[object] = ()
     displaced: NDArray[np.bool_] | None = None
+    refusals: Sequence["Refusal | None"] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is declined, in words for its bidder and one for programs, as `Declined` has them."""
+
+    reason: str
+    code: Literal["too_low", "late"] = "too_low"
 
 
 class Policy(Protocol):

@@ -17,7 +17,7 @@ def check_decision(decision: Decision, offers: int, agents: int) -> None:
     for name, array in arrays.items():
         if array is not None and np.shape(array) != (offers,):
             raise ServingError(f"the policy's {name} have shape {np.shape(array)}; expected ({offers},)")
-    for name, some in {"predicted": decision.predicted, "notes": decision.notes}.items():
+    for name, some in {"predicted": decision.predicted, "notes": decision.notes, "refusals": decision.refusals}.items():
         if len(some) not in (0, offers):
             raise ServingError(f"the policy gave {len(some)} {name}; expected {offers}, or none")
     chosen = np.asarray(decision.agents).tolist()

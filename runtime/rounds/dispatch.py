@@ -1,12 +1,12 @@
 """From decided to done: a line per agent, the engine's answer, the books.
 
-A request may break its neighbours, so that its last try is alone at its engine: what fails then is its own fault.
+A request may break its neighbours, so that its last try is alone at its engine, within bounds (`exclusive`): what fails
+then is its own fault.
 Whatever becomes of a request, its charge is held before it is dispatched and settled or released exactly once, and its
 bidder is told once.
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,26 +14,21 @@ from functools import partial
 
 import numpy as np
 
-from allocation import to_micros
 from mechanisms.settlement import Settlement
 from runtime.accounts.books import Books
-from runtime.accounts.settling import settled
-from runtime.engines.engine import Completion, Engine, Request
-from runtime.errors import Broken, Busy, EngineError, LedgerError, Refused, Unreachable
-from runtime.events import Abandoned, Decided, Declined, Dispatched, Event, Failed, FirstToken, Offer, Served
+from runtime.engines.engine import Completion, Engine
+from runtime.errors import Busy, EngineError, LedgerError, Refused, Unreachable
+from runtime.events import Abandoned, Decided, Declined, Dispatched, Event, Failed, FirstToken
 from runtime.policies.policy import Agent, Job
+from runtime.rounds.exclusive import Exclusive
 from runtime.rounds.health import Health
+from runtime.rounds.paying import Grade, Paying, compare_tokens
 from runtime.rounds.records import RoundRules
-from runtime.rounds.relay import Live, Relayed
+from runtime.rounds.relay import Live, Relayed, as_broken
 from runtime.rounds.waiting import Placed, Waiting
 
 #: What an engine answers that knows neither the path nor the model.
 _NOT_THE_CLIENTS = (404, 405)
-
-_log = logging.getLogger(__name__)
-
-#: Grades an answer in [0, 1], or None where there is nothing to grade it by.
-Grade = Callable[[Request, str], float | None]
 
 
 class Dispatcher:
@@ -63,10 +58,12 @@ class Dispatcher:
         wake: Callable[[], None],
     ) -> None:
         self._engines, self._agents, self._rules = engines, agents, rules
-        self._books, self._settlement, self._grade, self._health = books, settlement, grade, health
+        self._books, self._paying, self._health = books, Paying(agents, settlement, grade), health
         self._publish, self._give_back, self._wake = publish, give_back, wake
         self._lines: list[deque[Placed]] = [deque() for _ in engines]
         self._running: list[dict[int, Placed]] = [{} for _ in engines]
+        self._exclusive = [Exclusive() for _ in engines]
+        self._timers: dict[int, asyncio.TimerHandle] = {}
         self.stepped_s = np.full(len(engines), -np.inf)
         #: By engine, requests whose prompt was served as other tokens than were said before.
         self.mistokenised: dict[str, int] = {}
@@ -75,6 +72,7 @@ class Dispatcher:
         """One engine more, the last."""
         self._lines.append(deque())
         self._running.append({})
+        self._exclusive.append(Exclusive())
         self.stepped_s = np.append(self.stepped_s, -np.inf)
 
     def idle(self, agent: int) -> bool:
@@ -123,17 +121,35 @@ class Dispatcher:
         )
 
     def pump(self, agent: int) -> None:
-        """Dispatch from the line, in its order, as long as the engine may be given more."""
-        line, running = self._lines[agent], self._running[agent]
-        now = asyncio.get_running_loop().time()
-        while line and len(running) < self._agents[agent].slots and self._may_start(running):
-            head = line[0]
+        """Dispatch from the line, in its order, as long as the engine may be given more.
+
+        Whoever is to be alone, when nobody may be just now, is passed over.
+        """
+        line, running, exclusive = self._lines[agent], self._running[agent], self._exclusive[agent]
+        now, passed = asyncio.get_running_loop().time(), 0
+        exclusive.expire(now)
+        while len(line) > passed and len(running) < self._agents[agent].slots and self._may_start(running):
+            head = line[passed]
             if head.waiting.late(now):
                 self.withdraw(head.waiting, declined=f"{head.waiting.lateness()} in line")
-            elif (head.hold is not None and head.hold.pending) or (running and (head.alone or self._engaged(agent))):
-                return
+            elif head.hold is not None and head.hold.pending:
+                break
+            elif head.alone and not exclusive.begin(head, now) and not exclusive.held:
+                passed += 1
+            elif running and (head.alone or self._engaged(agent)):
+                break
             else:
-                self._send(line.popleft())
+                del line[passed]
+                self._send(head)
+        if passed or exclusive.held:
+            self._look_again(agent, exclusive.next_s)
+
+    def _look_again(self, agent: int, at_s: float) -> None:
+        """Pump when an agent need not be kept for anybody any more, or may be again."""
+        timer = self._timers.pop(agent, None)
+        if timer is not None:
+            timer.cancel()
+        self._timers[agent] = asyncio.get_running_loop().call_at(at_s, self.pump, agent)
 
     def withdraw(self, waiting: Waiting, *, declined: str | None = None, error: Exception | None = None) -> None:
         """Take a request back from its line or its engine: declined for a reason, failed, else cancelled."""
@@ -158,6 +174,8 @@ class Dispatcher:
 
     async def stop(self, error: EngineError) -> None:
         """Cancel everything, charging for nothing."""
+        for timer in self._timers.values():
+            timer.cancel()
         for line in self._lines:
             for placed in list(line):
                 self.withdraw(placed.waiting, error=error)
@@ -174,12 +192,13 @@ class Dispatcher:
         return depth is None or sum(placed.first_token_s is None for placed in running.values()) < depth
 
     def _engaged(self, agent: int) -> bool:
-        """Whether nobody may be served beside those whom it has: one is on its last try, or the engine is on trial."""
-        return self._health.on_trial(agent) or any(one.alone for one in self._running[agent].values())
+        """Whether nobody may be served beside those whom it has: it is kept for one on its last try, or on trial."""
+        return self._health.on_trial(agent) or self._exclusive[agent].held
 
     def _undo(self, placed: Placed) -> None:
         """Give back its place, and its charge."""
         placed.waiting.placed = None
+        self._exclusive[placed.agent].end(placed, asyncio.get_running_loop().time(), well=False)
         if placed.hold is not None:
             self._books.undo(placed.waiting.offer.request.id, placed.hold)
 
@@ -228,7 +247,7 @@ class Dispatcher:
             counted=len(waiting.offer.tokens[placed.agent]),
             most=self._most_tokens(placed, relayed),
             first_token=partial(self._started, placed),
-            final=partial(self._final, placed),
+            final=partial(self._paying.final, placed),
         )
 
         def begun() -> None:
@@ -252,6 +271,9 @@ class Dispatcher:
         placed.first_token_s = now = asyncio.get_running_loop().time()
         self.stepped_s[placed.agent] = now
         self._health.began(placed.agent)
+        if placed.waiting.relayed is not None:
+            # Whatever breaks it now, it would not be tried again.
+            self._exclusive[placed.agent].end(placed, now, well=True)
         self._publish(FirstToken(now, placed.waiting.offer, placed.agent, placed.note))
         self.pump(placed.agent)
         self._wake()
@@ -266,7 +288,7 @@ class Dispatcher:
             if waiting.offer.request.stream:
                 self._started(placed)
             try:
-                served = self._served(placed, task.result())
+                served = self._paying.served(placed, task.result())
             except Exception as broken:
                 error = broken
         del self._running[agent][id(placed)]
@@ -278,13 +300,15 @@ class Dispatcher:
             retried = self._blame(placed, error or asyncio.CancelledError())
         else:
             waiting.placed = None
+            self._exclusive[agent].end(placed, served.at_s, well=True)
             self._books.settle(served.request.id, cost=served.cost, charge=served.charge, receipt=served.receipt)
             self._health.served(agent, waiting.failed_by, served.at_s)
-            self._compare_tokens(waiting.offer, served)
+            compare_tokens(self._agents[agent].name, waiting.offer, served, self.mistokenised)
             self._publish(served)
             waiting.resolve(served)
         if placed.live is not None and not retried:
-            placed.live.end(None if served is not None or placed.live.hung_up else _as_broken(error))
+            told = waiting.told() or error
+            placed.live.end(None if served is not None or placed.live.hung_up else as_broken(told))
             waiting.begin(placed.live)
         for j in np.flatnonzero(~self._health.alive(asyncio.get_running_loop().time())):
             self.vacate(int(j))
@@ -294,55 +318,13 @@ class Dispatcher:
         self.pump(agent)
         self._wake()
 
-    def _served(self, placed: Placed, completion: Completion) -> Served:
-        """What it costs whom."""
-        request = placed.waiting.offer.request
-        quality = None if placed.live is not None else self._grade(request, completion.text)
-        charge, micros, receipt = self._settled(placed, completion, quality)
-        assert placed.sent_s is not None
-        return Served(
-            at_s=asyncio.get_running_loop().time(),
-            offer=placed.waiting.offer,
-            agent=placed.agent,
-            completion=completion,
-            decided_s=placed.decided_s,
-            dispatched_s=placed.sent_s,
-            charge=charge,
-            cost=micros,
-            receipt=receipt,
-            quality=quality,
-            predicted=placed.predicted,
-            note=placed.note,
-            round=placed.round,
-        )
-
-    def _settled(self, placed: Placed, completion: Completion, quality: float | None) -> tuple[int, int, int]:
-        """Charge, measured cost and receipt, in micro-units."""
-        prices = self._agents[placed.agent].prices
-        cost = prices.cost(completion.prompt_tokens, completion.cached_tokens, completion.output_tokens)
-        micros = int(to_micros(cost, name="measured cost"))
-        if placed.predicted is None:
-            return placed.charge, micros, micros
-        charge, receipt = settled(
-            self._settlement,
-            charge=placed.charge,
-            predicted=int(to_micros(placed.predicted.cost, name="predicted cost")),
-            measured=micros,
-            chance=placed.predicted.quality,
-            quality=quality,
-        )
-        return charge, micros, receipt
-
-    def _final(self, placed: Placed, completion: Completion) -> tuple[int, int]:
-        charge, cost, _ = self._settled(placed, completion, None)
-        return charge, cost
-
     def _abandon(self, placed: Placed) -> None:
         """Settle what its bidder did not want to the end: they pay what the auction said."""
         waiting = placed.waiting
         waiting.placed = None
+        self._exclusive[placed.agent].end(placed, asyncio.get_running_loop().time(), well=False)
         measured = Completion("", 0, 0, 0, 0.0, 0.0) if placed.live is None else placed.live.completion()
-        _, cost, receipt = self._settled(placed, measured, None)
+        _, cost, receipt = self._paying.settled(placed, measured)
         self._books.settle(waiting.offer.request.id, cost=cost, charge=placed.charge, receipt=receipt)
         now = asyncio.get_running_loop().time()
         self._publish(
@@ -359,13 +341,12 @@ class Dispatcher:
         request = waiting.offer.request
         retried = False
         if waiting.answer.done():
-            told = None if waiting.answer.cancelled() else waiting.answer.exception()
-            error = told or EngineError(f"request {request.id} was cancelled")
+            error = waiting.told() or EngineError(f"request {request.id} was cancelled")
         elif isinstance(error, asyncio.CancelledError):
             error = EngineError(f"engine {self._agents[agent].name} gave up request {request.id}")
         if placed.live is not None and not waiting.answer.done():
             # Part of it was seen: nobody else can go on from there.
-            self._health.broke(agent, request.bidder, now)
+            self._health.broke(agent)
         elif isinstance(error, EngineError) and not waiting.answer.done():
             waiting.errors.append(f"{self._agents[agent].name}: {error}")
             if isinstance(error, Busy):
@@ -402,28 +383,6 @@ class Dispatcher:
             self._publish(Failed(now, placed.waiting.offer, agent, error, retried=True, note=placed.note))
         self._give_back([placed.waiting for placed in line])
 
-    def _compare_tokens(self, offer: Offer, served: Served) -> None:
-        """Notice a tokenizer that is not the server's: what it says of a prompt's prefix, no cache will hold."""
-        said, seen = offer.tokens[served.agent], served.completion.token_ids[: served.completion.prompt_tokens]
-        if not seen or said == seen:
-            return
-        name = self._agents[served.agent].name
-        self.mistokenised[name] = count = self.mistokenised.get(name, 0) + 1
-        if count == 1:
-            _log.warning(
-                "engine %s served request %s as %d prompt tokens, not as the %d it had tokenised: cache hits cannot be "
-                "predicted there; look at its chat template",
-                name,
-                served.request.id,
-                len(seen),
-                len(said),
-            )
-
 
 def _job(placed: Placed) -> Job:
     return Job(placed.note, placed.sent_s, placed.first_token_s, placed.waiting.offer.request.stream)
-
-
-def _as_broken(error: BaseException | None) -> Broken:
-    """What the reader of an answer is told of its end."""
-    return error if isinstance(error, Broken) else Broken(str(error) or "the answer was given up before its end")

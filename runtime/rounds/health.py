@@ -1,14 +1,15 @@
 """Whose fault was it? Engines that fail requests which others serve are left out for a while; bad requests fail alone.
 
-A failure counts against an engine once its request was served elsewhere, at once if the engine says it is down; an
-answer that breaks off in the middle, which nobody else can go on with, once another bidder's does so too. A
+A failure counts against an engine once its request was served elsewhere, at once if the engine says it is down. Of an
+answer that breaks off in the middle, which nobody else can go on with, nobody knows whether the request was the cause,
+however many bidders it happens to: they may be one. So the engine is asked, and only what it says counts. A
 request that fails wherever it is tried has only itself to blame. An engine that is left out is tried again after a
 pause, with one request at a time until it produces a token; the pause doubles as long as it goes on failing, and one
 answer makes good for all. A busy one is let alone for as long as it asks for, which counts against nobody.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +33,6 @@ class _State:
     out_until_s: float = float("-inf")
     #: Times it was left out since it last produced a token.
     outs: int = 0
-    #: Whose answers broke off since it last served one.
-    broken: set[str] = field(default_factory=set)
     #: Whether it could not be reached: asking it tells when that is over.
     unreachable: bool = False
     since_s: float = 0.0
@@ -46,6 +45,8 @@ class Health:
     def __init__(self, agents: int, askable: Iterable[int] = ()) -> None:
         self._states = [_State() for _ in range(agents)]
         self._askable = frozenset(askable)
+        #: Asks an engine how it is, now; `Probing` puts itself here.
+        self.ask: Callable[[int], None] = lambda agent: None
 
     def join(self, *, askable: bool) -> None:
         """One engine more."""
@@ -124,24 +125,23 @@ class Health:
             state.unreachable = False
             state.out_until_s = float("-inf")
 
-    def ailing(self, agent: int, now_s: float) -> None:
-        """It was asked and is not well: as if a trial had failed, if one is due."""
+    def ailing(self, agent: int, now_s: float) -> bool:
+        """It was asked and is not well: as if a trial had failed, if one is due. Whether that is news."""
         state = self._states[agent]
-        if state.unreachable and state.out_until_s <= now_s:
+        news = not state.unreachable
+        if news or state.out_until_s <= now_s:
             self.down(agent, now_s, unreachable=True)
+        return news
 
     def busy(self, agent: int, pause_s: float, now_s: float) -> None:
         """It takes no more for so many seconds."""
         state = self._states[agent]
         state.out_until_s = max(state.out_until_s, now_s + min(max(pause_s, _BUSY_PAUSE_S), _LONGEST_PAUSE_S))
 
-    def broke(self, agent: int, bidder: str, now_s: float) -> None:
-        """An answer of it broke off: it is left out once that has happened to several bidders in a row."""
-        state = self._states[agent]
-        state.broken.add(bidder)
-        if len(state.broken) >= _BLAMES or state.outs:
-            state.broken.clear()
-            self.down(agent, now_s)
+    def broke(self, agent: int) -> None:
+        """An answer of it broke off: it is asked how it is, if it can be."""
+        if agent in self._askable and not self._states[agent].retired:
+            self.ask(agent)
 
     def served(self, agent: int, failed_before: Sequence[int], now_s: float) -> None:
         """It answered a request; those that had failed the same one are to blame."""

@@ -13,7 +13,7 @@ from math import inf
 from prediction import Tokens
 from runtime.engines.call import Answer, Call, Usage
 from runtime.engines.request import Completion, Request
-from runtime.errors import Broken
+from runtime.errors import Broken, CutOff, Stopped
 
 #: Bytes that an answer may be ahead of its reader; the engine waits beyond them.
 _AHEAD_BYTES = 16 << 20
@@ -171,7 +171,7 @@ class Live:
             first_token_s=answer.first_token_s or 0.0,
             latency_s=answer.latency_s or 0.0,
             streamed=self._streamed,
-            finish_reason="stop" if answer.finished else "abort",
+            finish_reason=_end(answer) if answer.finished else "abort",
         )
 
     def receipt(self) -> tuple[Completion, int, int]:
@@ -189,7 +189,9 @@ class Live:
         except TimeoutError:
             self.hung_up = True
             # It may read on one day, and must not take what it has for the whole.
-            self._dropped = Broken("the answer was not read for too long, and is cut off here")
+            self._dropped = CutOff(
+                "the answer was not read for too long, and is cut off here; it is charged all the same"
+            )
             raise HungUp from None
 
     def _tell(self) -> None:
@@ -200,3 +202,19 @@ class Live:
     async def _wait(self) -> None:
         self._waiter = asyncio.get_running_loop().create_future()
         await self._waiter
+
+
+#: Why answers end, in OpenAI's words; an engine's own are one, so that nobody can make up any number of them.
+_ENDS = ("stop", "length", "tool_calls", "function_call", "content_filter")
+
+
+def _end(answer: Answer) -> str:
+    end = getattr(answer, "end", None) or "stop"
+    return end if end in _ENDS else "other"
+
+
+def as_broken(error: BaseException | None) -> Broken:
+    """What the reader of an answer is told of its end."""
+    if isinstance(error, Stopped):
+        return CutOff("the gateway was stopped before the end of the answer; nothing is charged")
+    return error if isinstance(error, Broken) else Broken(str(error) or "the answer was given up before its end")

@@ -15,9 +15,9 @@ import numpy as np
 from allocation import UNSERVED
 from mechanisms import Outcome
 from runtime.accounts.books import Books
-from runtime.errors import EngineError
+from runtime.errors import EngineError, Left
 from runtime.events import Offer
-from runtime.policies.policy import WAITING, Agent, Decision, Fleet, Policy
+from runtime.policies.policy import WAITING, Agent, Decision, Fleet, Policy, Refusal
 from runtime.rounds.decisions import check_decision
 from runtime.rounds.dispatch import Dispatcher
 from runtime.rounds.health import Health
@@ -163,7 +163,10 @@ class Rounds:
         return batch
 
     def _all_down(self, but: frozenset[int]) -> EngineError:
-        names = ", ".join(agent.name for j, agent in enumerate(self._agents) if j not in but)
+        named = {j: agent.name for j, agent in enumerate(self._agents) if j not in but}
+        names = ", ".join(named.values())
+        if all(self._health.retired(j) for j in named):
+            return Left(f"every engine that could serve it has left: {names}")
         return EngineError(f"every engine is down: {names}")
 
     def _carry_out(self, batch: Sequence[Waiting], decision: Decision, fleet: Fleet) -> None:
@@ -172,7 +175,7 @@ class Rounds:
             for i in map(int, np.argsort(positions, kind="stable")):
                 waiting, agent = batch[i], int(decision.agents[i])
                 if agent == UNSERVED:
-                    self._turn_away(waiting)
+                    self._turn_away(waiting, decision.refusals[i] if decision.refusals else None)
                 elif agent >= 0:
                     self._place(waiting, agent, decision, i, fleet)
         for agent in range(len(self._agents)):
@@ -186,12 +189,13 @@ class Rounds:
             for waiting in again:
                 self._turn_away(waiting)
 
-    def _turn_away(self, waiting: Waiting) -> None:
+    def _turn_away(self, waiting: Waiting, refusal: Refusal | None = None) -> None:
         """The policy wants no agent for it: that is an answer, unless it had one and was failed."""
         if waiting.errors:
             self._telling.give_up(waiting, waiting.failure())
         else:
-            self._telling.decline(waiting, "no agent costs less than the reported value", "too_low")
+            refusal = refusal or Refusal("no agent costs less than the reported value")
+            self._telling.decline(waiting, refusal.reason, refusal.code)
 
     def _place(self, waiting: Waiting, agent: int, decision: Decision, i: int, fleet: Fleet) -> None:
         predicted = decision.predicted[i] if decision.predicted else None

@@ -14,12 +14,13 @@ from runtime.accounts.books import Books
 from runtime.accounts.ledger import Ledger
 from runtime.accounts.settling import require_per_request
 from runtime.engines.engine import Engine, EngineInfo, Request
-from runtime.errors import EngineError, RequestError, ServingError
+from runtime.errors import EngineError, RequestError, ServingError, Stopped
 from runtime.events import Arrived, Declined, Served, Subscriber
 from runtime.policies.policy import Agent, Policy
 from runtime.rounds.admission import admit, admit_relayed
-from runtime.rounds.dispatch import Dispatcher, Grade
+from runtime.rounds.dispatch import Dispatcher
 from runtime.rounds.health import Health
+from runtime.rounds.paying import Grade
 from runtime.rounds.probing import Probing, askable
 from runtime.rounds.queue import Queue
 from runtime.rounds.records import RoundRules, RoundStatistics
@@ -96,6 +97,11 @@ class Router:
         """What the rounds add up to, so far."""
         return self._statistics
 
+    @property
+    def agents(self) -> tuple[Agent, ...]:
+        """The engines as the market sees them, once started."""
+        return tuple(self._agents)
+
     def alive(self) -> list[bool]:
         """Which agents are in the market; none before `start`."""
         if self._loop_task is None or self._loop is None:
@@ -153,8 +159,9 @@ class Router:
             self._expire,
         )
         self._loop_task = asyncio.create_task(self._rounds.run(), name="rounds")
-        probing = Probing(self.engines, self._health, self._wake.set)
-        self._probing = asyncio.create_task(probing.run(), name="probes") if askable(self.engines) else None
+        self._prober = Probing(self.engines, self._health, self._wake.set, self._dispatcher.vacate)
+        self._probing: asyncio.Task[None] | None = None
+        self._probe()
 
     async def stop(self) -> None:
         """Stop the rounds, cancel what is in flight without charging for it, and write what the books still lack.
@@ -170,7 +177,7 @@ class Router:
         for each in tasks:
             each.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        error = EngineError("the router was stopped")
+        error = Stopped("the router was stopped")
         self._rounds.fail_all(error)
         await self._dispatcher.stop(error)
         # Whoever's failure was retried in the meantime.
@@ -206,8 +213,14 @@ class Router:
         self._agents.append(agent)
         self._health.join(askable=bool(askable([engine])))
         self._dispatcher.join()
+        self._probe()
         self._wake.set()
         return len(self._agents) - 1
+
+    def _probe(self) -> None:
+        """Ask engines how they are, once there are any that can be asked."""
+        if self._probing is None and askable(self.engines):
+            self._probing = asyncio.create_task(self._prober.run(), name="probes")
 
     async def retire(self, agent: int) -> None:
         """An engine takes no more requests, for good; returns once it is done with those that it has."""
@@ -299,7 +312,7 @@ class Router:
 
     def _require_running(self) -> None:
         if self._loop_task is None:
-            raise EngineError("the router was stopped; await router.start() first")
+            raise Stopped("the router was stopped; await router.start() first")
 
     def _abandon(self, waiting: Waiting) -> None:
         """Its bidder does not listen any more; nothing, if that is because it was told."""

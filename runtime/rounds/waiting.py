@@ -84,6 +84,11 @@ class Waiting:
             if not self.begun.done():
                 self.begun.set_exception(error)
 
+    def told(self) -> BaseException | None:
+        """The error that the bidder was told, if any."""
+        done = self.answer.done() and not self.answer.cancelled()
+        return self.answer.exception() if done else None
+
     def close(self) -> None:
         """Nothing will be timed any more."""
         if self.timer is not None:

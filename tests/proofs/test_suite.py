@@ -92,7 +92,7 @@ def test_each_fault_is_refuted_where_it_shows_and_not_on_the_kind_grid(how: str)
             for how in ("missing cost", "cost counted twice", "one micro-unit less", "price of the next agent")
         ),
         *(
-            Mechanism(Misread(how), VCG())
+            pytest.param(Mechanism(Misread(how), VCG()), marks=pytest.mark.slow)
             for how in ("no costs", "last agent forgotten", "first request forgotten", "agents by index, not by worth")
         ),
     ],

@@ -5,6 +5,7 @@ models that were measured: those at the dear end of prices for the large one, th
 `experiments.worlds.fleets`.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
@@ -28,12 +29,15 @@ class Stand:
 
 
 def stands(head: Head) -> list[Stand]:
-    """One for each agent."""
+    """One for each agent; one that left and came back was another from then on, and is called so."""
     fresh = [agent.prices[0] for agent in head.agents]
     middle = sqrt(max(fresh) * min(fresh))
     known = {f"simulated ({calibration(one.calibration).fitted_to})": one for one in FLEET}
-    found = []
+    found, seen = [], Counter[str]()
     for agent in head.agents:
+        seen[agent.name] += 1
+        # No agent's own name has a bracket.
+        name = agent.name if seen[agent.name] == 1 else f"{agent.name} ({seen[agent.name]})"
         by_price = FLEET[-1] if max(fresh) > min(fresh) and agent.prices[0] > middle else FLEET[0]
         like = known.get(agent.model, by_price)
         shape = EngineShape(
@@ -43,7 +47,7 @@ def stands(head: Head) -> list[Stand]:
             max_num_batched_tokens=like.shape.max_num_batched_tokens,
             max_model_len=agent.max_model_len,
         )
-        found.append(Stand(agent.name, like.calibration, shape, TokenPrices(*agent.prices), like.skill))
+        found.append(Stand(name, like.calibration, shape, TokenPrices(*agent.prices), like.skill))
     return found
 
 

@@ -99,6 +99,11 @@ class OpenAIAnswer:
         """Whether every choice ended and the mark of the end was seen."""
         return self._tally.done and self._tally.ended
 
+    @property
+    def end(self) -> str | None:
+        """Why the first choice ended, in the engine's word; None before it has."""
+        return self._tally.ends.get(0)
+
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 

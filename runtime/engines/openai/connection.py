@@ -122,6 +122,22 @@ class Connection:
             if response is not None:
                 response.close()
 
+    async def status(self, path: str, within_s: float) -> int:
+        """The status that a page is answered with, whatever it is; nothing is followed.
+
+        Raises:
+            EngineError: there is no answer, or none in time.
+        """
+        try:
+            async with asyncio.timeout(within_s):
+                response = await self._send("GET", path, None, {})
+                response.close()
+                return response.status
+        except aiohttp.ClientError as error:
+            self._fail(error)
+        except TimeoutError:
+            raise EngineError(f"{self.url}{path} has not answered in time") from None
+
     async def fetch_object(self, method: str, path: str, question: object = None) -> dict[str, Any]:
         """A page that is a JSON object; other errors as `fetch`.
 

@@ -109,14 +109,14 @@ class OpenAIEngine:
             return self._info
 
     async def healthy(self) -> bool:
-        """Whether the server answers, with anything that is no failure of its own, within seconds."""
+        """Whether the server answers, with anything that is no failure of its own, within seconds.
+
+        Not every server has such a page, or shows it to everybody: 404, 401, 429 and a redirect are answers too.
+        """
         try:
-            await self._connection.fetch("GET", "/health", within_s=_HEALTHY_S)
-        except Refused:
-            return True
+            return await self._connection.status("/health", _HEALTHY_S) < 500
         except EngineError:
             return False
-        return True
 
     async def stop(self) -> None:
         """Hang up."""

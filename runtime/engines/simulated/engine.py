@@ -20,7 +20,7 @@ from runtime.engines.simulated.block_cache import BlockCache
 from runtime.engines.simulated.sequences import FirstToken, RunningSequence
 from runtime.engines.simulated.step_time import StepTime
 from runtime.engines.simulated.streaming import SimulatedAnswer, refused
-from runtime.engines.simulated.tokens import END, VOCABULARY, answer_pieces, cut_answer, encode_chat
+from runtime.engines.simulated.tokens import END, VOCABULARY, cut_answer, encode, encode_chat, stopped_pieces
 from runtime.errors import EngineError, RequestError, Unreachable
 
 Reply = Callable[[Request], str]
@@ -143,10 +143,10 @@ class SimulatedEngine:
     async def open(self, call: Call, deadline: float = inf) -> Answer:
         """Queue a call; its tokens come as events at the moments they are computed. See `Engine.open`.
 
-        Choices (`n`) are sequences of their own, as in vLLM, and all say the same.
+        Choices (`n`) are sequences of their own, as in vLLM, and all to one prompt say the same.
 
         Raises:
-            Refused: the prompt leaves no space for one token of answer, or there is none.
+            Refused: a prompt leaves no space for one token of answer, or there is none.
             Unreachable: the engine is not running.
             EngineError: the deadline passed.
         """
@@ -154,21 +154,12 @@ class SimulatedEngine:
             raise Unreachable(f"engine {self.name} is not running; start it first", sent=False)
         view, loop = call.view, asyncio.get_running_loop()
         try:
-            messages = view.messages or View.read(call.body).messages
-            prompt = encode_chat(messages)
-            if not messages:
-                raise RequestError(f"request {call.id} has no messages")
-            limit = self._answer_limit(call.id, prompt, 1 if view.max_tokens is None else view.max_tokens)
+            read = view if view.messages else View.read(call.body)
+            prompts, sequences = max(len(read.prompts), 1), self._sequences(call, read, loop)
         except RequestError as error:
             raise refused(error) from error
-        most = limit if view.max_tokens is None else min(limit, view.max_tokens)
-        pieces, ids = answer_pieces(self._reply(Request(call.id, call.bidder, messages, most)), most)
-        began = loop.time()
-        sequences = [
-            RunningSequence(prompt, ids, next(self._tickets), began, loop.create_future(), salt=view.salt)
-            for _ in range(view.n)
-        ]
-        answer = SimulatedAnswer(call, self.name, sequences, pieces, began, deadline, self._forget)
+        each = len(sequences) // prompts
+        answer = SimulatedAnswer(call, self.name, sequences, each, loop.time(), deadline, self._forget)
         try:
             async with asyncio.timeout_at(None if deadline == inf else deadline):
                 await self._queue_up(sequences)
@@ -181,6 +172,40 @@ class SimulatedEngine:
             await answer.aclose()
             raise
         return answer
+
+    def _sequences(self, call: Call, read: View, loop: asyncio.AbstractEventLoop) -> list[RunningSequence]:
+        """One for each choice, those of a prompt side by side.
+
+        Raises:
+            RequestError: a prompt leaves no space for one token of answer, or there is none.
+        """
+        view, sequences = call.view, []
+        asked: list[tuple[tuple[int, ...], tuple[Message, ...]]]
+        if read.prompts:
+            asked = [(_ids(one), (Message("user", one if isinstance(one, str) else ""),)) for one in read.prompts]
+        else:
+            asked = [(encode_chat(read.messages), read.messages)]
+        if not all(messages and prompt for prompt, messages in asked):
+            raise RequestError(f"request {call.id} has no messages, or a prompt that is empty")
+        for prompt, messages in asked:
+            limit = self._answer_limit(call.id, prompt, 1 if view.max_tokens is None else view.max_tokens)
+            most = limit if view.max_tokens is None else min(limit, view.max_tokens)
+            text = self._reply(Request(call.id, call.bidder, messages, most))
+            pieces, ids, stopped = stopped_pieces(text, most, read.stop)
+            sequences += [
+                RunningSequence(
+                    prompt,
+                    ids,
+                    next(self._tickets),
+                    loop.time(),
+                    loop.create_future(),
+                    salt=view.salt,
+                    pieces=pieces,
+                    stopped=stopped,
+                )
+                for _ in range(max(view.n // len(asked), 1))
+            ]
+        return sequences
 
     async def generate_tokens(
         self,
@@ -339,3 +364,8 @@ class SimulatedEngine:
                 token_ids=one.prompt + one.answer,
             )
         )
+
+
+def _ids(prompt: str | tuple[int, ...]) -> tuple[int, ...]:
+    """A prompt of /v1/completions as tokens: no template is around it."""
+    return encode(prompt) if isinstance(prompt, str) else prompt

@@ -17,7 +17,8 @@ EachToken = Callable[[float], None]
 class RunningSequence:
     """A prompt and the tokens that are to follow it, as far as they were computed.
 
-    `arrived` and `first_token` are moments on the loop's clock; `cached` is what its first admission found.
+    `arrived` and `first_token` are moments on the loop's clock; `cached` is what its first admission found. `pieces`
+    are the texts of the answer's tokens; `stopped` says that a text before which it was to end came.
     """
 
     prompt: tuple[int, ...]
@@ -33,11 +34,13 @@ class RunningSequence:
     produced: int = 0
     first_token: float = 0.0
     cached: int | None = None
+    pieces: tuple[str, ...] = ()
+    stopped: bool = False
 
     @property
     def end(self) -> str:
         """Why it ends."""
-        return "stop" if self.answer[-1] == END else "length"
+        return "stop" if self.stopped or self.answer[-1] == END else "length"
 
     @property
     def tokens(self) -> tuple[int, ...]:

@@ -14,6 +14,8 @@ from runtime.engines.request import Completion
 from runtime.engines.simulated.sequences import RunningSequence
 from runtime.errors import Broken, Refused, RequestError
 
+COMPLETIONS = "/v1/completions"
+
 
 class SimulatedAnswer:
     """An `Answer` made of sequences that a scheduler runs; it listens to their tokens.
@@ -21,8 +23,8 @@ class SimulatedAnswer:
     Args:
         call: what was asked.
         name: the engine's.
-        sequences: one for each choice.
-        pieces: the text of each token, the same for every choice.
+        sequences: one for each choice, those of a prompt side by side.
+        each: how many choices a prompt has.
         began_s: when the call was sent, on the loop's clock.
         deadline_s: when it is given up.
         forget: takes a sequence from the scheduler, finished or not; harmless if that was done.
@@ -35,14 +37,15 @@ class SimulatedAnswer:
         call: Call,
         name: str,
         sequences: Sequence[RunningSequence],
-        pieces: Sequence[str],
+        each: int,
         began_s: float,
         deadline_s: float,
         forget: Callable[[RunningSequence], None],
     ) -> None:
         kind = "text/event-stream; charset=utf-8" if call.view.stream else "application/json"
         self.headers: Mapping[str, str] = {"content-type": kind}
-        self._call, self._name, self._sequences, self._pieces = call, name, sequences, pieces
+        self._call, self._name, self._sequences = call, name, sequences
+        self._each, self._chats = each, call.path != COMPLETIONS
         self._began_s, self._deadline_s, self._forget = began_s, deadline_s, forget
         #: As OpenAI has it, in Unix time; the loop's clock may be virtual.
         self._created = int(time.time())
@@ -60,9 +63,11 @@ class SimulatedAnswer:
         """Tokens, counted so far or, once all are there, reported."""
         if self._first_s is None:
             return None
-        first = self._sequences[0]
+        firsts = self._sequences[:: self._each]
         output = sum(one.produced for one in self._sequences)
-        return Usage(len(first.prompt), first.cached, output, reported=self._computed)
+        cached = [one.cached for one in firsts if one.cached is not None]
+        prompt = sum(len(one.prompt) for one in firsts)
+        return Usage(prompt, sum(cached) if cached else None, output, reported=self._computed)
 
     @property
     def first_token_s(self) -> float | None:
@@ -78,6 +83,12 @@ class SimulatedAnswer:
     def finished(self) -> bool:
         """Whether all of it was given out."""
         return self._sent
+
+    @property
+    def end(self) -> str | None:
+        """Why the first choice ended; None before it has."""
+        first = self._sequences[0]
+        return first.end if first.produced == len(first.answer) else None
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -151,11 +162,13 @@ class SimulatedAnswer:
             return
         view = self._call.view
         k = one.produced - 1
-        if k == 0:
+        if k == 0 and self._chats:
             start = _choice(index, {"role": "assistant", "content": ""})
             ids = {"prompt_token_ids": one.prompt} if view.token_ids else {}
             self._send({"choices": [start], **ids})
-        choice = _choice(index, {"content": self._pieces[k]}, one.end if one.produced == len(one.answer) else None)
+        end = one.end if one.produced == len(one.answer) else None
+        text = one.pieces[k]
+        choice = _choice(index, {"content": text}, end) if self._chats else _completed(index, text, end)
         if view.token_ids:
             choice["token_ids"] = [one.answer[k]]
         self._send({"choices": [choice]})
@@ -166,24 +179,28 @@ class SimulatedAnswer:
         self._news.set()
 
     def _send(self, fields: Mapping[str, Any]) -> None:
-        self._events.append(b"data: " + _compact({**self._frame("chat.completion.chunk"), **fields}) + b"\n\n")
+        self._events.append(b"data: " + _compact({**self._frame(".chunk"), **fields}) + b"\n\n")
 
-    def _frame(self, kind: str) -> dict[str, Any]:
-        created = self._created
-        return {"id": f"chatcmpl-{self._call.id}", "object": kind, "created": created, "model": self._call.view.model}
+    def _frame(self, part: str = "") -> dict[str, Any]:
+        kind, prefix = (f"chat.completion{part}", "chatcmpl") if self._chats else ("text_completion", "cmpl")
+        name = f"{prefix}-{self._call.id}"
+        return {"id": name, "object": kind, "created": self._created, "model": self._call.view.model}
 
     def _body(self) -> dict[str, Any]:
-        message = {"role": "assistant", "content": "".join(self._pieces)}
-        choices: list[dict[str, Any]] = [
-            {"index": index, "message": message, "logprobs": None, "finish_reason": one.end}
-            for index, one in enumerate(self._sequences)
-        ]
+        choices: list[dict[str, Any]] = []
+        for index, one in enumerate(self._sequences):
+            text = "".join(one.pieces)
+            if self._chats:
+                message = {"role": "assistant", "content": text}
+                choices.append({"index": index, "message": message, "logprobs": None, "finish_reason": one.end})
+            else:
+                choices.append(_completed(index, text, one.end))
         ids: dict[str, Any] = {}
         if self._call.view.token_ids:
             ids = {"prompt_token_ids": self._sequences[0].prompt}
             for choice, one in zip(choices, self._sequences, strict=True):
                 choice["token_ids"] = one.answer
-        return {**self._frame("chat.completion"), "choices": choices, "usage": self._counts(), **ids}
+        return {**self._frame(), "choices": choices, "usage": self._counts(), **ids}
 
     def _counts(self) -> dict[str, Any]:
         usage = self.usage
@@ -204,6 +221,10 @@ def refused(error: RequestError) -> Refused:
 
 def _choice(index: int, delta: Mapping[str, str], end: str | None = None) -> dict[str, Any]:
     return {"index": index, "delta": delta, "logprobs": None, "finish_reason": end}
+
+
+def _completed(index: int, text: str, end: str | None) -> dict[str, Any]:
+    return {"index": index, "text": text, "logprobs": None, "finish_reason": end}
 
 
 def _failed(one: RunningSequence) -> bool:

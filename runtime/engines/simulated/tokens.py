@@ -49,5 +49,22 @@ def answer_pieces(text: str, limit: int) -> tuple[tuple[str, ...], tuple[int, ..
     return pieces[:limit], ids[:limit]
 
 
+def stopped_pieces(text: str, limit: int, stops: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...], bool]:
+    """The same where the answer ends before the first of some texts, and whether it did.
+
+    As in vLLM, the tokens of that text are generated, and not shown.
+    """
+    found = [(at, at + len(stop)) for stop in stops if (at := text.find(stop)) >= 0]
+    if not found:
+        return *answer_pieces(text, limit), False
+    at, end = min(found)
+    whole = _PIECE.findall(text[:end])
+    ids, shown, length = tuple(map(_token, whole[:limit])), [], 0
+    for piece in whole[:limit]:
+        shown.append(piece[: max(at - length, 0)])
+        length += len(piece)
+    return tuple(shown), ids, len(whole) <= limit
+
+
 def _token(piece: str) -> int:
     return _RESERVED + zlib.crc32(piece.encode()) % (2**31 - _RESERVED)

@@ -81,7 +81,7 @@ function buildCharts() {
       scales: { x: { time: true }, y: { range: (u, low, high) => [0, spec.top || Math.max((high || 0) * 1.1, 1e-6)] } },
       axes: [{ ...axis, size: 28, space: 90, values: (u, ticks) => ticks.map(clock) }, { ...axis, size: 58, values: (u, ticks) => ticks.map(spec.show) }],
       series: [{}, ...spec.lines.map(([label], k) => ({
-        label, stroke: colour(SERIES[k]), width: 1.75, spanGaps: true, points: { show: false },
+        label, stroke: colour(SERIES[k]), width: 1.75, spanGaps: true, points: { show: false, size: 4, fill: colour(SERIES[k]), filter: lonely },
         fill: k === 0 && spec.lines.length === 1 ? `${colour(SERIES[0])}22` : undefined,
       }))],
       hooks: { setCursor: [(u) => legendAt(u.cursor.idx)] },
@@ -89,6 +89,12 @@ function buildCharts() {
     return { spec, plot, values, place };
   });
   draw();
+}
+
+// A figure that was measured neither a second before nor a second after is a dot: no line would show it.
+function lonely(u, k) {
+  const values = u.data[k], there = (at) => values[at] !== null && values[at] !== undefined;
+  return values.flatMap((_, at) => there(at) && !there(at - 1) && !there(at + 1) ? [at] : []);
 }
 
 function legendAt(index) {

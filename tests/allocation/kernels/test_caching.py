@@ -28,6 +28,7 @@ def run(code: str, folder: Path, **environment: str) -> "subprocess.CompletedPro
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("elsewhere", [True, False])
 def test_an_edit_of_an_inlined_function_is_seen(tmp_path: Path, elsewhere: bool) -> None:
     shutil.copytree(REPOSITORY / "allocation", tmp_path / "allocation", ignore=shutil.ignore_patterns("__pycache__"))
@@ -53,6 +54,7 @@ def test_where_nothing_can_be_written_kernels_are_compiled_and_it_is_said_once(t
     assert done.stderr.count("set NUMBA_CACHE_DIR") == 1 and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_compiling_is_said_once_per_cache_and_not_once_per_process(tmp_path: Path) -> None:
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     code = "from allocation.kernels.compile.loading import kernels; kernels('paths.tiny')"

@@ -116,6 +116,7 @@ def test_a_worker_that_is_ended_is_no_verdict(rule: str, how: str) -> None:
     assert f"a worker process died, {how}: " in message(audit(f"foreign:{rule}", *ONE, "--workers", "2"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_what_never_returns_is_stopped(workers: str) -> None:
     began = time.monotonic()
@@ -123,6 +124,7 @@ def test_what_never_returns_is_stopped(workers: str) -> None:
     assert "did not move on for 4 s; --time-limit SECONDS" in said and time.monotonic() - began < 60
 
 
+@pytest.mark.slow
 def test_what_is_slow_but_moves_on_is_not_stopped() -> None:
     few = ("--bidders", "1", "--agents", "1", "--values", "0..9", "--property", "no-deficit")
     assert audit("foreign:Slow", *few, "--time-limit", "2.5").exit_code == 0
@@ -149,6 +151,7 @@ def test_what_returns_something_else_is_told_so(asked: list[str], what: str) -> 
     assert what in message(audit(*asked, *ONE))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "asked",
     [
@@ -172,6 +175,7 @@ def test_ctrl_c_is_130_at_once_and_leaves_nobody(asked: list[str]) -> None:
     assert time.monotonic() - began < 10 and not children_here()
 
 
+@pytest.mark.slow
 def test_a_parent_that_is_killed_leaves_nobody() -> None:
     process = started("foreign:Hangs", *ONE, "--workers", "2")
     until = time.monotonic() + 60

@@ -50,6 +50,7 @@ def test_what_holds_is_a_table_and_exit_code_0() -> None:
     assert "truthful-in-expectation" in done.stdout and "2 bidders x 1 agent" in done.stdout
 
 
+@pytest.mark.slow
 def test_what_is_refuted_is_shown_with_its_expression_and_replays() -> None:
     done = audit("./lots.py:Dear", *ONE, "--property", "truthful-in-expectation", "--save", "found.json")
     assert done.exit_code == 1 and "REFUTED" in done.stdout and "in expectation" in done.stdout

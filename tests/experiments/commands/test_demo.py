@@ -122,6 +122,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_of_a_report() -> None:
     assert left(Path("o")) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX systems have them")
 def test_an_interrupted_run_leaves_no_older_report(tmp_path: Path) -> None:
     assert demo(*QUICK, "--out", "o").exit_code == 0

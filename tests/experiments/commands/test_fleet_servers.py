@@ -61,6 +61,7 @@ def iemas(*words: Any) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.slow
 def test_servers_run_on_are_shown_started_anew_and_taken_down(file: Path) -> None:
     up = iemas("up", file, "--json")
     assert up.returncode == 0, up.stderr
@@ -90,6 +91,7 @@ def test_servers_run_on_are_shown_started_anew_and_taken_down(file: Path) -> Non
     assert (file.parent / ".fleet.toml.up" / "one.log").exists()
 
 
+@pytest.mark.slow
 def test_servers_end_with_their_keeper_however_it_ends(file: Path) -> None:
     told = json.loads(iemas("up", file, "--json").stdout)
     os.kill(told["keeper"], signal.SIGKILL)
@@ -99,6 +101,7 @@ def test_servers_end_with_their_keeper_however_it_ends(file: Path) -> None:
     assert json.loads(iemas("up", file, "--json").stdout)["up"]
 
 
+@pytest.mark.slow
 def test_what_does_not_come_up_takes_all_down(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IEMAS_VLLM_PYTHON", str(program(tmp_path, "print('no such flag'); sys.exit(3)")))
     up = iemas("up", file)
@@ -114,6 +117,7 @@ def test_a_fleet_that_launches_nothing_has_nothing_to_bring_up(tmp_path: Path) -
     assert CliRunner().invoke(app, ["fleet", "status", str(file), "--json"]).exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_gateway_uses_what_is_up(file: Path) -> None:
     from experiments.commands.serve import kept_up
     from runtime.gateway.fleet_file import load_fleet

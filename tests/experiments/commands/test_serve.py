@@ -97,6 +97,7 @@ def test_a_fleet_is_served_until_sigterm_which_lets_requests_end(tmp_path: Path)
         assert (tmp_path / "iemas.db").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_breaks_off_what_is_streamed_with_an_event(tmp_path: Path) -> None:
     with serving(tmp_path) as gateway:
         with gateway.asked(stream=True) as answer:
@@ -107,6 +108,7 @@ def test_ctrl_c_breaks_off_what_is_streamed_with_an_event(tmp_path: Path) -> Non
         assert json.loads(events[-1][6:])["error"]["code"] == "engine_failed"
 
 
+@pytest.mark.slow
 def test_sighup_takes_over_what_may_change_and_nothing_of_a_bad_file(tmp_path: Path) -> None:
     with serving(tmp_path) as gateway:
         for text, words in (
@@ -138,6 +140,7 @@ def test_a_taken_port_and_a_faulty_file_are_one_line(tmp_path: Path) -> None:
     assert result.exit_code == 2 and "agents[0]" in result.output
 
 
+@pytest.mark.slow
 def test_the_example_of_a_simulated_fleet_can_be_served(tmp_path: Path) -> None:
     docs = Path(__file__).parents[3] / "docs" / "simulated.toml"
     text = docs.read_text().replace("/tmp/iemas-simulated.db", str(tmp_path / "books.db"))
@@ -148,6 +151,7 @@ def test_the_example_of_a_simulated_fleet_can_be_served(tmp_path: Path) -> None:
         assert gateway.ask(model="small", max_tokens=3)[0] == 200
 
 
+@pytest.mark.slow
 def test_a_refuted_mechanism_does_not_serve_unless_it_is_told_to(tmp_path: Path) -> None:
     file = tmp_path / "fleet.toml"
     file.write_text(FLEET.format(port=8080, worth=1.0) + '[auction]\nmechanism = "pay-as-bid"\n')

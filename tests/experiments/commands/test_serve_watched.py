@@ -38,6 +38,7 @@ def serving(folder: Path, *options: str) -> Iterator[Running]:
         process.communicate()
 
 
+@pytest.mark.slow
 def test_log_trace_and_metrics_of_a_process_that_a_listener_does_not_keep(tmp_path: Path) -> None:
     log, trace = tmp_path / "requests.log", tmp_path / "trace.jsonl"
     with (
@@ -63,6 +64,7 @@ def test_log_trace_and_metrics_of_a_process_that_a_listener_does_not_keep(tmp_pa
     assert ran.exit_code == 0 and "2 requests, simulated" in ran.stdout
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_leaves_a_trace(tmp_path: Path) -> None:
     trace = tmp_path / "trace.jsonl"
     with serving(tmp_path, "--record", str(trace), "--record-text", "--log-requests", "-") as gateway:

@@ -38,6 +38,7 @@ def test_a_reader_that_leaves_changes_no_verdict() -> None:
         assert (found, wrong) == (code, b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
 def test_no_encoding_ends_a_run(encoding: str, tmp_path: Path) -> None:
     quick = ("--data", "shipped", "--dialogues", "2", "--turns", "2", "--seeds", "1", "--out", str(tmp_path / "o"))

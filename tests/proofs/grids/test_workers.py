@@ -72,6 +72,7 @@ def test_findings_do_not_depend_on_who_runs_the_mechanism(mechanism: Dice | Mech
     assert found(mechanism, Processes(2)) == expected
 
 
+@pytest.mark.slow
 def test_a_ray_cluster_finds_the_same() -> None:
     pytest.importorskip("ray", reason="install the extra to run this: iemas[ray]")
     assert found(Dice(1), RayCluster()) == found(Dice(1), Serial())
@@ -249,6 +250,7 @@ class Slow:
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_processes_and_keeps_what_was_run(tmp_path: Path) -> None:
     (tmp_path / "slow_rules.py").write_text(SLOW)
     command = [sys.executable, "-c", "from experiments.cli import main; main()", "audit", "slow_rules:Slow"]

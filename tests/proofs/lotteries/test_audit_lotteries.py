@@ -61,6 +61,7 @@ def plain_worst(mechanism: Mixture, grid: Grid) -> Fraction:
     return max(gains)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.tuples(*[st.integers(1, 5)] * 3), st.sampled_from([Grid(2, 1, (0, 1, 3)), Grid(1, 2, (0, 2, 3), costs=1)]))
 def test_the_worst_gain_is_that_of_every_pair(weights: tuple[int, int, int], grid: Grid) -> None:

@@ -102,6 +102,7 @@ class Fickle:
         return Allocation(Greedy().allocate(turned).agents[::-1])
 
 
+@pytest.mark.slow
 def test_an_object_that_has_such_ties_is_refuted() -> None:
     fickle = Mechanism(Fickle(), VCG())
     finding = found(fickle, Reals(3, 2), IndividuallyRational())["individually-rational"]
@@ -145,6 +146,7 @@ def test_a_second_solver_agrees() -> None:
     assert all("z3 and cvc5 agree" in finding.note for finding in findings.values())
 
 
+@pytest.mark.slow
 def test_a_solver_without_time_leaves_the_question_open() -> None:
     finding = found(EXACT, Reals(4, 3), Truthful(), engine=Symbolic(timeout_s=0.02))["truthful"]
     assert finding.status is Status.UNKNOWN and "did not decide within 0.02 s" in finding.note

@@ -231,7 +231,7 @@ def try_to_hold(where: str, name: str, calls: int, threads: int, begin: Any, fou
         begin.wait(60)
 
 
-@pytest.mark.parametrize("calls", [8, 64, 1000])
+@pytest.mark.parametrize("calls", [8, 64, pytest.param(1000, marks=pytest.mark.slow)])
 def test_a_budget_for_one_is_spent_once_by_many_at_once(where: str, calls: int) -> None:
     limit(where, "b", 9)
     context, processes = multiprocessing.get_context("spawn"), 4
@@ -335,6 +335,13 @@ def test_a_server_that_is_not_there_is_an_error_with_its_name_and_without_its_pa
     with pytest.raises(LedgerError, match=r"cannot keep books in postgresql://u:\*\*\*@127.0.0.1:9/x") as told:
         Ledger("postgresql://u:secret@127.0.0.1:9/x")
     assert "secret" not in str(told.value)
+
+
+def test_what_is_written_to_check_changes_nothing(where: str) -> None:
+    with Ledger(where) as ledger:
+        before = ledger._rows("SELECT * FROM writers", {})
+        ledger.check()
+        assert ledger._rows("SELECT * FROM writers", {}) == before
 
 
 def test_closed_books_are_written_no_more(where: str) -> None:

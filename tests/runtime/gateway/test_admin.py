@@ -8,8 +8,9 @@ import pytest
 
 from runtime.gateway.app import Gateway
 from runtime.gateway.watching import Watching
+from runtime.metrics.feed import MOST_OF_ONE
 from tests.runtime.gateway.fleets import fleet
-from tests.runtime.gateway.simulated import ask
+from tests.runtime.gateway.simulated import Asked, ask
 from tests.runtime.gateway.test_app import Fake
 
 HOST = ((b"host", b"localhost:8080"),)
@@ -58,3 +59,29 @@ def test_with_keys_a_key_is_needed(tmp_path: Path) -> None:
 
 def test_without_an_admin_there_are_no_such_paths() -> None:
     assert look(Gateway(fleet(), Fake()))[0] == 404
+
+
+def test_one_account_listens_in_so_many_places_however_many_keys_it_has(tmp_path: Path) -> None:
+    keys = []
+    for name in ("mallory-1", "mallory-2", "alice"):
+        (tmp_path / name).write_text(name)
+        keys.append({"name": name, "account": name.partition("-")[0], "key": {"file": str(tmp_path / name)}})
+    app = gateway(keys=keys)
+
+    def bearer(name: str) -> tuple[tuple[bytes, bytes], ...]:
+        return (*HOST, (b"authorization", f"Bearer {name}".encode()))
+
+    async def story() -> list[int]:
+        names = [f"mallory-{k % 2 + 1}" for k in range(MOST_OF_ONE + 3)] + ["alice"]
+        answers = [Asked() for _ in names]
+        asked = [
+            asyncio.create_task(ask(app, "/iemas/v1/events", headers=bearer(name), seen=answer))
+            for name, answer in zip(names, answers, strict=True)
+        ]
+        while not all(answer.status for answer in answers):
+            await asyncio.sleep(0)
+        app.drain()
+        await asyncio.gather(*asked)
+        return [answer.status for answer in answers]
+
+    assert asyncio.run(story()) == [200] * MOST_OF_ONE + [503] * 3 + [200]

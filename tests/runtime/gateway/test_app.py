@@ -387,7 +387,8 @@ def test_an_event_is_sent_on_before_the_next_is_there() -> None:
     asyncio.run(story())
 
 
-def test_time_limits() -> None:
+def test_time_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.gateway.app._READING_S", 0.01)
     backend = Fake(_for_ever)
     assert error(ask(Gateway(limited(request_s=0.01, first_byte_s=0.01), backend))) == (504, "deadline_passed", "false")
     assert backend.withdrawn == 1
@@ -412,6 +413,7 @@ def test_more_than_the_limit_inside_is_429() -> None:
         last = Client()
         await asyncio.wait_for(last.call(app), 5)
         headers = dict(last.sent[0]["headers"])
+        assert b"3 requests of all clients are inside" in last.sent[1]["body"]
         assert last.sent[0]["status"] == 429 and headers[b"x-should-retry"] == b"true" and b"retry-after-ms" in headers
         for client in clients:
             client.hang_up()
@@ -439,6 +441,8 @@ def test_a_key_has_a_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
             await asyncio.sleep(0)
         await asyncio.wait_for(second.call(app), 5)
         assert second.sent[0]["status"] == 429
+        assert b"1 requests of this key are inside" in second.sent[1]["body"]
+        assert b"[limits] requests_per_key" in second.sent[1]["body"]
         calls.append(other.call(app))
         while len(backend.asked) < 5:
             await asyncio.sleep(0)

@@ -114,7 +114,7 @@ def test_a_key_of_the_file_goes_on_beside_them(tmp_path: Path, monkeypatch: pyte
     visit(str(tmp_path / "books"), story, keys=[{"name": "alice", "key": {"env": "ALICE_KEY"}}])
 
 
-@pytest.mark.parametrize("calls", [8, 64, 1000])
+@pytest.mark.parametrize("calls", [8, 64, pytest.param(1000, marks=pytest.mark.slow)])
 def test_calls_at_once_with_budget_for_one_are_served_once(tmp_path: Path, calls: int) -> None:
     async def story(client: httpx.AsyncClient, holders: Holders) -> list[httpx.Response]:
         holders.create_account("alice")

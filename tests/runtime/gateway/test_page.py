@@ -79,6 +79,23 @@ PAINTED = """(() => {
 
 
 @in_a_browser
+def test_a_figure_that_was_measured_once_is_seen(tmp_path: Path) -> None:
+    """One request a minute is charged a price in one second of it: a line needs two."""
+
+    async def story(page: Page, url: str, app: Any, watching: Any) -> None:
+        await page.send("Page.navigate", url=url)
+        await page.until(LIVE)
+        assert (await ask(app, CHAT, chat("the sea", stream=True, iemas={"worth": 5000}))).status == 200
+        await page.until("points.filter((one) => one.price !== null && one.price !== undefined).length === 1")
+        await page.until("points.length > 2 && points[points.length - 1].price == null")
+        await page.until(PAINTED.replace("#charts canvas", "#charts section:nth-child(4) canvas"))
+        found = await page.run("JSON.stringify(lonely({data: [[], [1, null, 2, 3, null, 0, null, null, 5]]}, 1))")
+        assert found == "[0,5,8]"
+
+    shown(tmp_path, story)
+
+
+@in_a_browser
 def test_it_asks_for_a_key_and_sends_it_as_a_header(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("sesame\n")
 

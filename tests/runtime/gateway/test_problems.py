@@ -20,10 +20,11 @@ from runtime import (
     Router,
     Served,
 )
-from runtime.errors import LedgerBusyError
+from runtime.errors import Broken, CutOff, LedgerBusyError, Left, Stopped
 from runtime.gateway import problems
 from runtime.gateway.problems import Problem, passed_on, problem_of
 from tests.runtime.fleet import engine, request
+from tests.runtime.rounds.relays import asked, read, sound
 from tests.runtime.rounds.stories import KEEN, Fixed, faulty, route
 
 EVERY = [
@@ -98,6 +99,53 @@ def test_errors_of_ours(error: BaseException, status: int, code: str, retry: boo
     problem = problem_of(error)
     assert (problem.status, problem.code, problem.retry) == (status, code, retry)
     assert b"secret" not in problem.body()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (Stopped("the router was stopped"), 503, "the gateway is being stopped"),
+        (Left("every engine that could serve it has left: secret"), 503, "taken out of the fleet"),
+        (CutOff("the answer was not read for too long; it is charged all the same"), 502, "charged all the same"),
+        (Broken("secret broke off"), 502, "the engine broke off; nothing is charged"),
+    ],
+)
+def test_what_happened_is_said_and_not_that_nobody_can_be_reached(error: EngineError, status: int, words: str) -> None:
+    problem = problem_of(error)
+    assert problem.status == status and words in str(problem) and "secret" not in str(problem)
+    assert "reached" not in str(problem)
+
+
+def test_a_router_that_is_stopped_and_agents_that_leave_say_so() -> None:
+    async def stopped(router: Router) -> list[BaseException]:
+        live = await router.relay(asked("r"), KEEN)
+        waiting = asyncio.create_task(router.relay(asked("s", agents=[0]), KEEN))
+        await asyncio.sleep(0.015)
+        await router.stop()
+        with pytest.raises(CutOff) as cut:
+            await read(live)
+        found = await asyncio.gather(waiting, return_exceptions=True)
+        with pytest.raises(Stopped) as late:
+            await router.relay(asked("t"), KEEN)
+        return [cut.value, *found, late.value]  # type: ignore[list-item]
+
+    (cut, waited, late), _ = route(stopped, Fixed(0), [sound("a"), sound("b")], slots=1)
+    assert "nothing is charged" in str(problem_of(cut))
+    assert {str(problem_of(one)) for one in (waited, late)} == {str(problem_of(Stopped("")))}
+
+    async def left(router: Router) -> BaseException:
+        live = await router.relay(asked("r", agents=[0]), KEEN)
+        waiting = asyncio.create_task(router.relay(asked("s", agents=[0]), KEEN))
+        await asyncio.sleep(0.015)
+        leaving = asyncio.create_task(router.retire(0))
+        await read(live)
+        await leaving
+        with pytest.raises(Left) as caught:
+            await waiting
+        return caught.value
+
+    told, _ = route(left, Fixed(0), [sound("a"), sound("b")], slots=1)
+    assert "taken out of the fleet" in str(problem_of(told))
 
 
 def test_a_busy_engines_time_is_told() -> None:

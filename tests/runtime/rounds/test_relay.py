@@ -1,6 +1,7 @@
 """Answers that go through: begun once, read by whoever asked, paid for once."""
 
 import asyncio
+from math import inf
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from runtime.engines.call import Call
 from runtime.errors import Broken, FailedEverywhereError, Refused, RequestError
 from runtime.events import Abandoned, Declined, Failed, FirstToken
 from runtime.rounds.relay import Live
-from tests.runtime.rounds.relays import REFUSED, Fallible, asked, read, sound
+from tests.runtime.rounds.relays import REFUSED, Fallible, Wrapped, asked, read, sound
 from tests.runtime.rounds.stories import KEEN, Fixed, route
 from tests.runtime.rounds.test_deadlines import Never
 
@@ -85,29 +86,84 @@ def test_after_the_first_event_nobody_else_is_tried_and_nothing_is_charged() -> 
         live = await opened(router, "r")
         with pytest.raises(Broken):
             await read(live)
-        again = await opened(router, "s")
-        with pytest.raises(Broken):
-            await read(again)
-        # Two bidders' answers broke off in a row: the engine is left out for a while.
-        return (await opened(router, "t")).agent
+        return len(engines[1].calls), live.agent
 
     engines = [Fallible("a", lambda call: 2), sound("b")]
-    agent, router = route(story, policy, engines)
-    assert agent == 1 and len(engines[0].calls) == 2
-    assert ended(policy)[:2] == ["Failed", "Failed"] and router.ledger.totals().entries == 0
+    told, router = route(story, policy, engines)
+    assert told == (0, 0) and len(engines[0].calls) == 1
+    assert ended(policy) == ["Failed"] and router.ledger.totals().entries == 0
 
 
-def test_one_bidder_whose_answers_break_off_drives_no_engine_out() -> None:
+@pytest.mark.parametrize("able", [True, False])
+def test_bidders_whose_answers_break_off_drive_no_engine_out_that_is_well(able: bool) -> None:
+    """However many they are: they may be one, who knows what breaks an answer."""
     policy = Fixed(0)
+    made = Asked if able else Fallible
+    engine = made("a", lambda call: 2 if call.bidder.startswith("mallory") else None)
 
     async def story(router: Router) -> Any:
-        for k in range(5):
+        alive = []
+        for k in range(12):
             with pytest.raises(Broken):
-                await read(await opened(router, f"r{k}", bidder="mallory"))
-        return (await opened(router, "good")).agent
+                await read(await opened(router, f"r{k}", bidder=f"mallory{k % 3}"))
+            await asyncio.sleep(0.01)
+            alive.append(router.alive()[0])
+        return alive, (await opened(router, "good")).agent
 
-    agent, _ = route(story, policy, [Fallible("a", lambda call: 2 if call.bidder == "mallory" else None), sound("b")])
-    assert agent == 0
+    (alive, agent), _ = route(story, policy, [engine, sound("b")])
+    assert all(alive) and agent == 0
+    assert not able or engine.asked == 12
+
+
+def test_an_engine_whose_answer_breaks_off_and_that_is_not_well_is_left_out_until_it_is() -> None:
+    """One answer is enough, and whoever stands in its line goes elsewhere."""
+    policy = Fixed(0)
+    engine = Asked("a", lambda call: 2 if call.id == "r" else None)
+    engine.well = False
+
+    async def story(router: Router) -> Any:
+        live = await opened(router, "r")
+        waiting = asyncio.create_task(opened(router, "s"))
+        with pytest.raises(Broken):
+            await read(live)
+        other = (await waiting).agent
+        alive = router.alive()[0]
+        engine.well = True
+        await asyncio.sleep(1.0)
+        return other, alive, (await opened(router, "t")).agent
+
+    told, _ = route(story, policy, [engine, sound("b")], slots=1)
+    assert told == (1, False, 0)
+
+
+@pytest.mark.parametrize(("said", "told"), [("tool_calls", "tool_calls"), ("stop_77", "other"), (None, "stop")])
+def test_nobody_makes_up_reasons_for_an_end(said: str | None, told: str) -> None:
+    class Ends(Wrapped):
+        end = said
+
+    class Engine(Fallible):
+        async def open(self, call: Call, deadline: float = inf) -> Any:
+            return Ends(await super().open(call, deadline), 99)
+
+    policy = Fixed(0)
+
+    async def story(router: Router) -> None:
+        await read(await opened(router, "r"))
+
+    route(story, policy, [Engine("a", lambda call: None), sound("b")])
+    [served] = [event for event in policy.events if isinstance(event, Served)]
+    assert served.completion.finish_reason == told
+
+
+class Asked(Fallible):
+    """Says how it is."""
+
+    well = True
+    asked = 0
+
+    async def healthy(self) -> bool:
+        self.asked += 1
+        return self.well
 
 
 def test_hanging_up_pays_what_the_auction_said_once_the_answer_began() -> None:

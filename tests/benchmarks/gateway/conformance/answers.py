@@ -145,9 +145,9 @@ async def _(s: Subject) -> None:
     equal({name: told.get(name) for name in fields}, fields, "fields at the engine")
 
 
-@check("vLLM's own fields get through: top_k, guided_regex, priority, cache_salt")
+@check("vLLM's own fields get through: top_k, guided_regex, min_p, cache_salt")
 async def _(s: Subject) -> None:
-    fields: dict[str, Any] = {"top_k": 5, "guided_regex": "a+", "priority": 3, "cache_salt": "salt", "ignore_eos": True}
+    fields: dict[str, Any] = {"top_k": 5, "guided_regex": "a+", "min_p": 0.1, "cache_salt": "salt", "ignore_eos": True}
     _, seen = await s.sent(s.body(**fields))
     told = json.loads(seen.body)
     equal({name: told.get(name) for name in fields}, fields, "fields at the engine")

@@ -198,6 +198,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals and process groups as POSIX systems have them")
 @pytest.mark.parametrize("everybody", [False, True], ids=["the parent alone", "all of its group"])
 def test_ctrl_c_leaves_no_process_and_keeps_what_was_played(tmp_path: Path, everybody: bool) -> None:

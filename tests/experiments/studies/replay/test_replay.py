@@ -15,11 +15,14 @@ from experiments.studies.replay.engines import stands
 from experiments.studies.replay.prompts import prompts, tokens_per_piece
 from experiments.studies.replay.runs import recorded_figures, replay
 from experiments.studies.replay.table import as_dict, tables
+from runtime import EngineShape, SimulatedEngine
 from runtime.gateway.app import Gateway
+from runtime.gateway.config import Fleet
+from runtime.gateway.serving import Serving
 from runtime.gateway.watching import Watching
 from runtime.traces.reading import Trace, read_trace
 from tests.runtime.gateway.fleets import fleet
-from tests.runtime.gateway.simulated import CHAT, ask, chat, told
+from tests.runtime.gateway.simulated import CHAT, STEP, Reading, ask, chat, told
 
 CHEAP = {"fresh": 0.001, "cached": 0.0001, "output": 0.002}
 DEAR = {"fresh": 0.002, "cached": 0.0002, "output": 0.004}
@@ -141,3 +144,38 @@ def test_the_command(trace: Trace, tmp_path: Path) -> None:
     assert ran.exit_code == 0 and "was cut off" in ran.stderr and "14 requests, simulated" in ran.stdout
     with pytest.raises(StudyError, match="no policy 'psychic'"):
         replay(trace, ["psychic"])
+
+
+def test_an_agent_that_left_and_came_back_is_played_as_two(tmp_path: Path) -> None:
+    path = tmp_path / "trace.jsonl"
+    both, alone = fleet(*AGENTS), fleet(AGENTS[1])
+
+    def make(made: Fleet, j: int) -> SimulatedEngine:
+        return Reading(made.agents[j].name, lambda request: "yes", STEP, EngineShape(block_size=4, cache_blocks=512))
+
+    class Coming(Watching):
+        """Has the serving at hand, for agents to come and go."""
+
+        def look_at(self, serving: Serving) -> None:
+            self.serving = serving
+            super().look_at(serving)
+
+    async def story(app: Gateway, watching: Any) -> None:
+        for k, made in enumerate((None, alone, both)):
+            if made is not None:
+                take_over = await watching.serving.adopt(made, make)
+                app.adopt(made)
+                take_over()
+                await asyncio.sleep(1.0)
+            answer = await ask(app, CHAT, chat(f"who is there {k} " * 20, iemas={"worth": 50}))
+            assert answer.status == 200
+        watching.close()
+
+    told(both, story, make=lambda made: Coming(made, record=path))
+    trace = read_trace(path)
+    assert [agent.name for agent in trace.head.agents] == ["small", "big", "small"]
+    assert [one.agents for one in trace.requests] == [(0, 1), (1,), (1, 2)]
+    found = replay(trace, ["iemas", "round-robin"])
+    assert [one.name for one in found.agents] == ["small", "big", "small (2)"]
+    ran = CliRunner().invoke(command, ["replay", str(path), "--policy", "iemas"])
+    assert ran.exit_code == 0 and "3 requests" in ran.stdout

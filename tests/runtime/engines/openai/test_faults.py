@@ -292,6 +292,31 @@ def test_an_engine_adds_its_name_and_loses_nothing() -> None:
     with_engine(story, [MODELS, "next"], refusal, [response(429, WORDS, "Retry-After: 7"), "next"], refusal)
 
 
+@pytest.mark.parametrize(
+    ("status", "well"),
+    [(200, True), (204, True), (302, True), (307, True), (401, True), (403, True), (404, True), (429, True),
+     (500, False), (502, False), (503, False)],
+)  # fmt: skip
+def test_a_server_is_well_that_answers_anything_but_a_failure_of_its_own(status: int, well: bool) -> None:
+    """Behind a proxy, `/health` may lead elsewhere, want a key of its own, or be asked too often."""
+
+    async def story(engine: OpenAIEngine) -> None:
+        await engine.start()
+        assert await engine.healthy() == well
+
+    with_engine(story, [MODELS, "next"], [response(status, b"", "Location: http://elsewhere.invalid/"), "next"])
+
+
+def test_a_server_that_is_gone_or_silent_is_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.engines.openai.engine._HEALTHY_S", 0.05)
+
+    async def story(engine: OpenAIEngine) -> None:
+        await engine.start()
+        assert not await engine.healthy() and not await engine.healthy()
+
+    with_engine(story, [MODELS, "next"], ["reset"], ["wait"])
+
+
 def test_generate_sees_nothing_of_a_broken_answer_and_says_that_it_may_go_elsewhere() -> None:
     async def story(engine: OpenAIEngine) -> None:
         await engine.start()

@@ -27,6 +27,7 @@ from runtime import (
     running,
 )
 from runtime.engines.call import chat_call
+from runtime.engines.simulated.tokens import encode
 from runtime.engines.simulated.virtual_time import run
 from runtime.engines.sse import event_data
 from tests.runtime.fleet import engine, request
@@ -266,3 +267,98 @@ def test_stopping_breaks_what_is_under_way() -> None:
         assert one.in_flight == 0
 
     run(main(), virtual=True)
+
+
+def completion(stream: bool = True, **fields: Any) -> Call:
+    body = json.dumps({"model": "m", "stream": stream, **fields}).encode()
+    return Call("r", body, View.read(body), "alice", "/v1/completions")
+
+
+PROMPTS: list[tuple[Any, int]] = [
+    ("what is it", 1),
+    (["what is it"], 1),
+    (["what is it", "and why"], 2),
+    ([5, 6, 7], 1),
+    ([[5, 6, 7], [8, 9], [10]], 3),
+]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(("prompt", "count"), PROMPTS)
+def test_a_completion_is_one_and_has_a_choice_for_every_prompt(prompt: Any, count: int, stream: bool) -> None:
+    async def story(one: SimulatedEngine) -> None:
+        asked = completion(stream, prompt=prompt, n=2, max_tokens=8, stream_options={"include_usage": True})
+        answer = await one.open(asked)
+        events = [event async for event in answer]
+        chunks = [json.loads(event.removeprefix(b"data: ")) for event in events if b"[DONE]" not in event]
+        texts = [""] * 2 * count
+        for chunk in chunks:
+            assert chunk["object"] == "text_completion" and chunk["id"] == "cmpl-r"
+            for choice in chunk["choices"]:
+                assert "message" not in choice and "delta" not in choice
+                texts[choice["index"]] += choice["text"]
+        assert texts == ["yes indeed"] * 2 * count and answer.finished
+        tokens = sum(len(part) for part in one_each(prompt))
+        assert chunks[-1]["usage"]["prompt_tokens"] == tokens
+        assert chunks[-1]["usage"]["completion_tokens"] == 3 * 2 * count
+
+    with_engine(story)
+
+
+def one_each(prompt: Any) -> list[tuple[int, ...]]:
+    """The tokens of each prompt, no template around them."""
+    if isinstance(prompt, str):
+        return [encode(prompt)]
+    if isinstance(prompt[0], int):
+        return [tuple(prompt)]
+    return [one for each in prompt for one in one_each(each)]
+
+
+@pytest.mark.parametrize("prompt", ["", [], [""], [[]], [True], [-1], [1.5], {}, [["a"]], [1, "a"]])
+def test_prompts_that_are_none_are_refused(prompt: Any) -> None:
+    async def story(one: SimulatedEngine) -> None:
+        body = json.dumps({"model": "m", "prompt": prompt}).encode()
+        with pytest.raises(Refused):
+            await one.open(Call("r", body, View("m"), "alice", "/v1/completions"))
+
+    with_engine(story)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("chats", [True, False])
+@pytest.mark.parametrize(
+    ("stop", "most", "text", "tokens", "end"),
+    [
+        ("three", 9, "one two ", 3, "stop"),
+        (["four", " two"], 9, "one", 2, "stop"),
+        ("one", 9, "", 1, "stop"),
+        ("wo th", 9, "one t", 3, "stop"),
+        ("three", 2, "one two", 2, "length"),
+        ("five", 9, "one two three", 4, "stop"),
+        (None, 3, "one two three", 3, "length"),
+        ([], 9, "one two three", 4, "stop"),
+    ],
+)
+def test_an_answer_ends_before_the_first_of_its_stops(
+    stop: Any, most: int, text: str, tokens: int, end: str, chats: bool, stream: bool
+) -> None:
+    async def story(one: SimulatedEngine) -> None:
+        asked = (call if chats else completion)(
+            stream, stop=stop, max_tokens=most, **({} if chats else {"prompt": "x"})
+        )
+        answer = await one.open(asked)
+        done = await collect(answer)
+        assert (done.text, done.output_tokens, done.finish_reason) == (text, tokens, end)
+        assert answer.end == end  # type: ignore[attr-defined]
+
+    with_engine(story, reply=lambda request: "one two three")
+
+
+@pytest.mark.parametrize("stop", ["", [""], [1], {}, 5])
+def test_stops_that_are_none_are_refused(stop: Any) -> None:
+    async def story(one: SimulatedEngine) -> None:
+        body = json.dumps({"model": "m", "prompt": "x", "stop": stop}).encode()
+        with pytest.raises(Refused, match="stop"):
+            await one.open(Call("r", body, View("m"), "alice", "/v1/completions"))
+
+    with_engine(story)

@@ -17,7 +17,10 @@ from runtime.accounts.holders import Holders
 from tests.runtime.gateway.killed.harness import FLEET, WHENEVER, Nursery, audit, run
 from tests.runtime.gateway.killed.nursery import POINTS
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="processes are forked and killed as POSIX systems do")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name != "posix", reason="processes are forked and killed as POSIX systems do"),
+]
 
 
 @pytest.mark.parametrize("where, kills", [("sqlite", 16), ("postgresql", 4)], indirect=["where"])
