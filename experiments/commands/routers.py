@@ -1,6 +1,5 @@
 """`iemas routers`: learned routers beside the best single model, on a table of answers."""
 
-import importlib
 import json
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -60,7 +59,9 @@ def routers(
         if table is None:
             first = study.on_invented(fits=fits, routers=router or (), progress=progress)
         else:
-            answers = importlib.import_module("experiments.answers").load_answers(table)
+            from experiments.answers import load_answers
+
+            answers = load_answers(table)
             found = study.find_embedder(embedder, lambda doing, part: progress(doing, round(100 * part), 100))
             sizes = {"training": train, "test": test, "fits": fits}
             first = study.on_table(answers, found, **sizes, routers=router or (), progress=progress)
@@ -70,6 +71,7 @@ def routers(
         return
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     for one in (first, second):
+        console.print(one.about, markup=False, highlight=False)
         console.print(_printed(one))
         for remark in one.left_out:
             console.print(remark, markup=False)
@@ -80,7 +82,7 @@ def _printed(compared: "Compared") -> "Table":
     from rich.table import Table
 
     columns = ("router", "value", "over best-single", "picks the best", "training, CPU s", "decision, us")
-    table = Table(title=compared.about, box=box.SIMPLE, title_justify="left")
+    table = Table(box=box.SIMPLE)
     for column in columns:
         table.add_column(column, justify="left" if column == "router" else "right", no_wrap=True)
     for row in compared.rows:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from experiments.cli import app
 from experiments.studies.paper_verdicts import verdicts
+from experiments.studies.routing.comparison import LEARNED, PERSONAL
 from experiments.traces.layouts.own import COLUMNS
 from runtime.gateway.receipts import Receipts
 from tests.runtime.referees.test_menu import made
@@ -122,6 +123,20 @@ def test_the_page_on_workloads_prints_what_it_says(tmp_path: Path, monkeypatch: 
         assert printed.getvalue() == answer
     page = (DOCS / "workloads.md").read_text()
     assert [name for name in COLUMNS if f"`{name}`" not in page] == []
+
+
+def test_the_page_on_learned_routers_prints_what_it_says() -> None:
+    [question], [answer] = blocks("learned-routers.md", "python"), blocks("learned-routers.md", "text")
+    printed = StringIO()
+    with redirect_stdout(printed):
+        exec(compile(question, "learned-routers.md", "exec"), {})
+    assert printed.getvalue() == answer
+    page = (DOCS / "learned-routers.md").read_text()
+    assert [name for name in (*LEARNED, *PERSONAL) if f"| {name} |" not in page] == []
+    commands = re.findall(r"^iemas .*|(?<=`)iemas [^`\n]*", page, re.MULTILINE)
+    assert len(commands) == 3
+    for command in commands:
+        assert CliRunner().invoke(app, [*shlex.split(command)[1:], "--help"]).exit_code == 0
 
 
 def test_the_page_on_receipts_checks_a_receipt_that_a_gateway_gave() -> None:

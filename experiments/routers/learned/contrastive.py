@@ -6,7 +6,8 @@ clusters, against one of its own; both losses are summed.
 
 What differs: the encoder stays frozen and only a linear head over its vectors is learnt, where the paper trains all of
 mDeBERTa; scores are first smoothed over a question's neighbours, since a linear head learns little from single rights
-and wrongs; temperatures divide both cosines; the steps are Adam's (Kingma and Ba 2015) with a rate that falls to nothing.
+and wrongs; only the best model is a positive, since three did worse; temperatures divide both cosines; the steps are
+Adam's (Kingma and Ba 2015) with a rate that falls to nothing.
 """
 
 import numpy as np
@@ -30,7 +31,7 @@ class RouterDC:
     Args:
         size: length of the vectors compared.
         neighbours: questions over which a score is smoothed, itself among them; 1 for none.
-        best, worst: models of a question that are positives, and negatives.
+        best, worst: how many models of a question are positives, and negatives.
         steps, batch, rate: of the optimiser.
         temperature: that cosines are divided by.
         others: questions of other clusters that one is contrasted with.
@@ -47,8 +48,8 @@ class RouterDC:
         self,
         size: int = 128,
         *,
-        neighbours: int = 20,
-        best: int = 3,
+        neighbours: int = 40,
+        best: int = 1,
         worst: int = 3,
         steps: int = 1000,
         batch: int = 64,

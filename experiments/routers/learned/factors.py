@@ -32,7 +32,7 @@ class MFRouter:
     name = "mf"
     foretells = False
 
-    def __init__(self, rank: int = 64, penalty: float = 1e-3) -> None:
+    def __init__(self, rank: int = 64, penalty: float = 3e-2) -> None:
         if rank < 1 or not penalty > 0:
             raise StudyError(f"rank {rank} at penalty {penalty}; both must be positive")
         self.models: tuple[str, ...] = ()

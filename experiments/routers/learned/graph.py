@@ -5,11 +5,11 @@ neighbours; a share of the edges is visible in each step and the others are fore
 the mean of the product of the question's vector before the convolutions and the model's after them, so that a new
 question needs no edges.
 
-What differs: there are no tasks, no costs and no descriptions of models, whose first vectors are learnt; an edge's score
-scales the message that passes it, and both are given; what is foretold is the score itself, a fraction, by its log
-loss, not only which model is best; convolutions are matrix products over the whole graph, in torch, which trains alone:
-what is kept are the question's projection and the models' last vectors, and since the score is linear in the former,
-one (D, M) matrix.
+What differs: there are no tasks, no costs and no descriptions of models, whose first vectors are learnt; an edge's
+score shares its message between two linear maps, one of what went well and one of what did not; what is foretold is the
+score itself, a fraction, by its log loss, not only which model is best; convolutions are matrix products over the whole
+graph, in torch, which trains alone. What is kept are the question's projection and the models' last vectors, and since
+the score's log-odds are linear in the question, one (D, M) matrix.
 """
 
 from typing import Any
@@ -55,7 +55,7 @@ class GraphRouter:
         epochs: int = 100,
         masks: int = 2,
         visible: float = 0.3,
-        rate: float = 3e-3,
+        rate: float = 1e-2,
         decay: float = 1e-2,
     ) -> None:
         if not min(hidden, epochs, masks, rate) > 0 or decay < 0 or not 0 < visible < 1:

@@ -22,7 +22,7 @@ class LogisticRouter:
 
     foretells = True
 
-    def __init__(self, ridge: float = 3e-4, *, with_users: bool = False) -> None:
+    def __init__(self, ridge: float = 3e-3, *, with_users: bool = False) -> None:
         if not ridge > 0:
             raise StudyError(f"a ridge penalty of {ridge}; it must be positive")
         self.name = "logistic + user" if with_users else "logistic"

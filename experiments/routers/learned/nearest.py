@@ -23,7 +23,7 @@ class KNN:
 
     foretells = True
 
-    def __init__(self, k: int = 20, components: int = 64) -> None:
+    def __init__(self, k: int = 40, components: int = 64) -> None:
         if k < 1 or components < 1:
             raise StudyError(f"{k} neighbours in {components} components; both must be at least 1")
         self.name = f"knn-{k}"

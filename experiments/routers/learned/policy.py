@@ -41,7 +41,7 @@ class _Scores:
             if name not in self._router.models:
                 raise StudyError(
                     f"{self._router.name} has not learnt what {name!r} answers, which {agent.name} serves; it knows "
-                    f"{', '.join(self._router.models)}: say which of them it is with `called`, or fit on a table with it"
+                    f"{', '.join(self._router.models)}: say with `called` which of them it is, or fit on a table of it"
                 )
             found.append(self._router.models.index(name))
         return np.array(found, np.intp)
@@ -167,7 +167,7 @@ class LearnedSkill:
 
     def predict(self, offers: Sequence[Offer]) -> Floats:
         """(N, M) expected scores in [0, 1]; changes nothing that is believed."""
-        foretold = np.array([self._scores.of(offer) for offer in offers]).reshape(len(offers), -1)
+        foretold = np.array([self._scores.of(offer) for offer in offers]).reshape(len(offers), self._above.size)
         moved: Floats = np.clip(foretold + self._above / (self._weight + self._graded), 0.0, 1.0)[:, self._columns]
         return moved
 

@@ -1,4 +1,4 @@
-"""`QueryRouter`: learns from a table which model answers which question well. Its training data, its bounds, its words."""
+"""`QueryRouter`: learns from a table which model answers which question well; what all of them learn from."""
 
 import importlib
 from collections.abc import Iterator, Sequence
@@ -83,8 +83,10 @@ def training(vectors: Vectors, table: AnswerTable, users: Users = None) -> Train
 
 
 def check_fitted(router: QueryRouter) -> None:
-    """Raises:
-    StudyError: the router has learnt from no table yet.
+    """Refuse to go on with a router that has learnt from no table.
+
+    Raises:
+        StudyError: it has not.
     """
     if not router.models:
         raise StudyError(f"{router.name} has learnt nothing yet; call `fit` first")

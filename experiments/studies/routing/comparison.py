@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from experiments.answers import AnswerTable
 from experiments.errors import StudyError
 from experiments.routers.learned.contrastive import RouterDC
+from experiments.routers.learned.embedding import one_thread
 from experiments.routers.learned.factors import MFRouter
 from experiments.routers.learned.graph import GraphRouter
 from experiments.routers.learned.logistic import LogisticRouter
@@ -151,16 +152,18 @@ def compare(
 
 def _tested(name: str, router: QueryRouter, case: Case, seed: int) -> _Tested:
     learn, test = case
-    start = time.process_time()
     # The oracle alone is shown what it is tested on.
     shown = test if name == "oracle" else learn
-    router.fit(shown.vectors, shown.table, users=shown.users, seed=seed)
-    training_s = time.process_time() - start
-    scores = np.asarray(router.scores(test.vectors, test.users))
+    with one_thread()():
+        start = time.process_time()
+        router.fit(shown.vectors, shown.table, users=shown.users, seed=seed)
+        training_s = time.process_time() - start
+        scores = np.asarray(router.scores(test.vectors, test.users))
+        decision_us = _decision_us(router, test)
     if scores.shape != test.table.scores.shape or not np.isfinite(scores).all():
         raise StudyError(f"{name} scores {scores.shape}, expected finite ones of {test.table.scores.shape}")
     picked = test.table.scores[np.arange(len(scores)), scores.argmax(axis=1)]
-    return _Tested(picked, picked >= test.table.scores.max(axis=1), training_s, _decision_us(router, test))
+    return _Tested(picked, picked >= test.table.scores.max(axis=1), training_s, decision_us)
 
 
 def _decision_us(router: QueryRouter, test: Asked) -> float:

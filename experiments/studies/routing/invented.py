@@ -1,4 +1,4 @@
-"""Invented tables: models whose chances depend on the topic, and users who have a taste; vectors without an embedder."""
+"""Invented tables: models whose chances depend on the topic, and users who have a taste; no embedder is needed."""
 
 import numpy as np
 from numpy.typing import NDArray

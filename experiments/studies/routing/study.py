@@ -1,4 +1,4 @@
-"""The study behind `iemas routers`: which table, which vectors, which routers; users' tastes in a table of their own."""
+"""The study behind `iemas routers`: which table, which vectors, which routers; users with tastes beside it."""
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
@@ -100,7 +100,7 @@ def on_table(
     resplit(Asked(np.zeros((len(table.questions), 1), np.float32), table), training, test, fits)
     vectors = table_vectors(table.questions, embedder, progress=lambda done, total: progress("embed", done, total))
     cases = resplit(Asked(vectors, table), training, test, fits)
-    about = f"{table.title}: {training} to learn from, {test} to test on, {len(table.models)} models, {fits} fits"
+    about = f"{table.title}: {training} to learn from, {test} to test on, {_times(fits)}"
     return Compared(about, tuple(compare(cases, chosen, progress)), left_out)
 
 
@@ -120,11 +120,8 @@ def on_invented(
     users = _USERS if tastes else 0
     cases = [invented(users=users, seed=seed) for seed in range(fits)]
     who = f"{users} invented users with a taste each" if tastes else "invented topics"
-    return Compared(
-        f"{who}: 400 to learn from, 200 to test on, 4 models, {fits} fits",
-        tuple(compare(cases, chosen, progress)),
-        left_out,
-    )
+    about = f"{who}: 400 to learn from, 200 to test on, 4 models, {_times(fits)}"
+    return Compared(about, tuple(compare(cases, chosen, progress)), left_out)
 
 
 def choose(names: Sequence[str], known: Mapping[str, Make]) -> tuple[dict[str, Make], tuple[str, ...]]:
@@ -155,3 +152,7 @@ def _own(name: str) -> Make:
         return router
 
     return make
+
+
+def _times(fits: int) -> str:
+    return f"{fits} fit{'s' * (fits > 1)}"
