@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands import accounts, data, fleet_servers, model, record, rounds
+from experiments.commands import accounts, claims, data, fleet_servers, model, record, rounds
 from experiments.commands.audit import audit
 from experiments.commands.audit_policy import audit_policy
 from experiments.commands.calibrate import calibrate
@@ -43,6 +43,7 @@ app.command()(top)
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.add_typer(record.app, name="record")
+app.add_typer(claims.app, name="claims")
 app.add_typer(fleet_servers.app, name="fleet")
 app.add_typer(accounts.account_app, name="account")
 app.add_typer(accounts.key_app, name="key")

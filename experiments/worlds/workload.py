@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from experiments.answers import AnswerTable, load_answers
 from experiments.data import Corpus, Dialogue, arrivals, load, locate
 from experiments.errors import DatasetError, StudyError
@@ -90,9 +92,13 @@ class Dialogues:
         return found if self.scores is None else (*found, (self.scores.title, self.scores.sha256))
 
     @property
-    def training(self) -> None:
-        """Nothing that a router could learn models' scores from."""
-        return None
+    def training(self) -> AnswerTable | None:
+        """Answers to the dialogues that are kept out; None where there are none, or they were not recorded."""
+        if self.scores is None or not self.warm_up:
+            return None
+        kept = {one.id for one in self.held_out}
+        rows = [k for k, name in enumerate(self.scores.ids) if name.rpartition("/")[0] in kept]
+        return self.scores.rows(np.array(rows, np.intp)) if rows else None
 
     @property
     def scores(self) -> AnswerTable | None:

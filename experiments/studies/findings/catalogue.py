@@ -16,7 +16,10 @@ class Known:
     seeds: int
 
 
-QUESTIONS: dict[str, Known] = {}
+QUESTIONS: dict[str, Known] = {
+    "paper": Known("the paper's table beside ours: what can be compared, and what cannot", "paper", 5),
+    "prediction": Known("how well time to first token and cost are foretold, by several normalisers", "prediction", 5),
+}
 
 
 def find_question(name: str) -> Question:

@@ -217,9 +217,9 @@ def _tables(cell: Cell, name: str) -> tuple[AnswerTable, tuple[str, ...]]:
     if table is None:
         raise StudyError(
             f"{name!r} learns from a table of scores, and {cell.workload.name} has none; "
-            "use Questions, or a Trace with `answers`"
+            "use Questions, a Trace with `answers`, or Dialogues with `answers` and a `warm_up` to learn from"
         )
-    asked = getattr(cell.workload, "scored", None)
+    asked = getattr(cell.workload, "scored", None) or getattr(cell.workload, "scores", None)
     return table, () if asked is None else asked.questions
 
 
