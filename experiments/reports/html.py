@@ -12,7 +12,7 @@ from pathlib import Path
 
 from experiments.reports.charts import Chart, Look, Study, charts
 from experiments.results.columns import BEST, COLUMNS, MARKET, NONE, SERVICE, Cell, Column
-from experiments.results.results import StudyResult
+from experiments.results.results import DemoResult
 from proofs import Finding, Report, Status, Suite
 
 SIMULATED = (
@@ -48,7 +48,7 @@ window.addEventListener("afterprint", () => {
 """
 
 
-def write_report(result: StudyResult, path: Path) -> Path:
+def write_report(result: DemoResult, path: Path) -> Path:
     """Write the study to `path` as a self-contained page of about 5 MB, most of it plotly; returns the path."""
     from plotly.offline import get_plotlyjs
 
@@ -86,11 +86,11 @@ def write_report(result: StudyResult, path: Path) -> Path:
     return path
 
 
-def _despite(result: StudyResult) -> str:
+def _despite(result: DemoResult) -> str:
     return _failed(result) + _contradicted(result)
 
 
-def _contradicted(result: StudyResult) -> str:
+def _contradicted(result: DemoResult) -> str:
     if not result.contradictions:
         return ""
     names = escape(", ".join(dict.fromkeys(one.property for one in result.contradictions)))
@@ -101,7 +101,7 @@ reported, this does not hold, whatever was found on small scopes:</p> {evidence}
 """
 
 
-def _failed(result: StudyResult) -> str:
+def _failed(result: DemoResult) -> str:
     if not result.despite_audit:
         return ""
     refuted = result.audit.refuted
@@ -115,7 +115,7 @@ Refuted: {names}</div>
 """
 
 
-def _head(result: StudyResult) -> str:
+def _head(result: DemoResult) -> str:
     settings = "\n".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in result.settings.items()
     )
@@ -138,7 +138,7 @@ def _head(result: StudyResult) -> str:
 </header>"""
 
 
-def _audit(result: StudyResult) -> str:
+def _audit(result: DemoResult) -> str:
     report = result.audit
     failed = {one.property for one in result.contradictions}
     rows = "\n".join(_finding(finding, finding.property.name in failed) for finding in report.findings)

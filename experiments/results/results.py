@@ -1,4 +1,4 @@
-"""`StudyResult`: all that a study found, ready for a table, a report or a notebook."""
+"""`DemoResult`: all that a study found, ready for a table, a report or a notebook."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from proofs import Report
 
 
 @dataclass(frozen=True, slots=True)
-class StudyResult:
+class DemoResult:
     """One mechanism, audited, then run against other policies.
 
     Args:

@@ -10,7 +10,7 @@ from experiments.reports.charts.figures import error, horizontal_bars, label, lo
 from experiments.reports.charts.palette import NEUTRAL, agent_colours
 from experiments.reports.charts.view import MOST_POINTS, SHORTEST_S, Floats, Study, thin
 from experiments.results.measures import true_value
-from experiments.results.results import StudyResult
+from experiments.results.results import DemoResult
 from experiments.worlds.run import PolicyRun
 
 
@@ -123,7 +123,7 @@ def agents(study: Study) -> Any:
     return figure
 
 
-def _agent_name(result: StudyResult, agent: int) -> str:
+def _agent_name(result: DemoResult, agent: int) -> str:
     """An agent as the engines' lines name it (`name: what it is`), or by its place."""
     line = result.engines[agent] if agent < len(result.engines) else ""
     name, colon, _ = line.partition(":")

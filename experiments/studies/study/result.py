@@ -14,7 +14,7 @@ from experiments.errors import StudyError
 from experiments.studies.arena.pairs import Difference, compare
 from experiments.studies.study.cell import Cell
 from experiments.studies.study.kept import plain, played
-from experiments.studies.study.made import Made
+from experiments.results.made import Made
 from experiments.studies.study.playing import Played
 from experiments.worlds.scores import Score
 from proofs import Report

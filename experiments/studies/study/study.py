@@ -7,7 +7,7 @@ from pathlib import Path
 from experiments.errors import AuditRefusedError, StudyError
 from experiments.studies.study import kept as keeping
 from experiments.studies.study.cell import Cell, cells
-from experiments.studies.study.made import Made, made_here
+from experiments.results.made import Made, made_here
 from experiments.studies.study.playing import REQUIRED, Measure, Played, Task, play
 from experiments.studies.study.policies import Entrant, embed_all, entrants
 from experiments.studies.study.pool import run_all
