@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
 from allocation import MICROS
 from experiments.data import Corpus, arrivals, cache_folder, find_own, find_real, load, locate
 from experiments.errors import AuditRefusedError, DatasetError, StudyError
+from experiments.results.made import made_here
 from experiments.results.results import DemoResult
 from experiments.routers.catalogue import SHOWN, find_policy, make_own, policies
 from experiments.studies.latency import Recorder, save
@@ -331,5 +332,6 @@ def _result(
         engines=engines,
         simulated=simulated,
         runs=tuple(runs),
+        made=replace(made_here(), seeds=plan.seeds, sources={one.title: one.sha256 for one in corpora}),
         contradictions=tuple(against),
     )

@@ -252,7 +252,8 @@ class Counterexample:
         return f"<{self}>"
 
     def _repr_html_(self) -> str:
-        named = html_line(marked(f"✗ {self.property.name} fails by {counted(self.amount, 'micro-unit')}:", "bad"), self.text)
+        by = counted(self.amount, "micro-unit")
+        named = html_line(marked(f"✗ {self.property.name} fails by {by}:", "bad"), self.text)
         return scrolling(named, Marked(self.truth._repr_html_("The true market")), _answers(self))
 
 

@@ -2,8 +2,8 @@
 
     python experiments/notebooks/data/talk.py --record trace.jsonl
 
-Needs `make vllm`, and a few minutes on two cores. Dialogues begin as a Poisson process has it, a turn is asked four seconds
-after the last was answered, and each bidder's worth and cost of delay are drawn as the preset `differing` draws them.
+Needs `make vllm`, and a few minutes on two cores. Dialogues begin as a Poisson process has it, a turn is asked four
+seconds after the last was answered, and each bidder's worth and cost of delay are drawn as the preset `differing` does.
 """
 
 import argparse

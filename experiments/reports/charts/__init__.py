@@ -34,7 +34,15 @@ def charts(result: DemoResult) -> list[Chart]:
     spread = " Whiskers: one standard deviation over seeds." if study.several_seeds else ""
     seeds = ", mean over seeds" if study.several_seeds else ""
     of = f", {study.chosen}" if study.chosen else ""
+    lost = policies.losses(study)
+    loss = Chart(
+        "Predicted surplus",
+        f"Charges less receipts as decided, on predicted costs. Left of the red line the auctioneer loses.{spread}",
+        lost,
+        wide=True,
+    )
     return [
+        *([loss] if lost else []),
         Chart(
             "KV cache hit rate",
             f"Share of prompt tokens that were already in the cache of the engine that got them.{spread}",

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from experiments.errors import AuditRefusedError, StudyError
-from experiments.studies.study import kept as keeping
-from experiments.studies.study.cell import Cell, cells
 from experiments.results.made import Made, made_here
+from experiments.studies.study import kept as keeping
+from experiments.studies.study.cell import Cell, cells, named, workload_columns
 from experiments.studies.study.playing import REQUIRED, Measure, Played, Task, play
 from experiments.studies.study.policies import Entrant, embed_all, entrants
 from experiments.studies.study.pool import run_all
@@ -35,7 +35,8 @@ class Study:
             quality: `iemas+knn`), policies of yours, or `Entrant`s. Differences are of the first over each other.
         seeds: how many, from 0, or which.
         fleet: simulated agents; default the workload's own. Several fleets by name: `{"two": [...], "four": [...]}`.
-        bidders: a preset's name, a function of a numpy Generator that draws `Preferences`, or a `Preset`; or several.
+        bidders: a preset's name, a function of a numpy Generator that draws `Preferences`, or a `Preset`; or several,
+            by name or number where a plot is to have them as its axis: `{1.0: draw_alike, 10.0: draw_apart}`.
         slots: requests an agent may serve at once, None for as many as its engine can; or several.
         mechanism, allocator: of the auctions: a name, `mine:Rule`, or a mechanism. It is audited before anything runs.
         predictor: what auctions and informed rivals foretell with; see `Entrant`.
@@ -75,8 +76,11 @@ class Study:
         fleets: dict[str, Sequence[SimulatedAgent]] = (
             self.fleet if isinstance(self.fleet, dict) else {"": () if self.fleet is None else tuple(self.fleet)}
         )
-        several = self.bidders if isinstance(self.bidders, (list, tuple)) else [self.bidders]
-        drawn = [_preset(one) for one in several]
+        if isinstance(self.bidders, dict):
+            drawn = [(name, _preset(one)[1]) for name, one in self.bidders.items()]
+        else:
+            several = self.bidders if isinstance(self.bidders, (list, tuple)) else [self.bidders]
+            drawn = [_preset(one) for one in several]
         slots = list(self.slots) if isinstance(self.slots, Sequence) else [self.slots]
         self.cells = cells(
             {
@@ -86,10 +90,10 @@ class Study:
                 "slots": slots,
             },
             {
-                "workload": _apart([one.name for one in workloads], "workload"),
-                "bidders": _apart([name for name, _ in drawn], "bidders"),
-                "fleet": list(fleets),
-                "slots": ["all" if one is None else str(one) for one in slots],
+                "workload": workload_columns(workloads),
+                "bidders": named("bidders", [name for name, _ in drawn]),
+                "fleet": named("fleet", list(fleets)),
+                "slots": named("slots", ["all" if one is None else one for one in slots]),
             },
         )
         self.entrants = entrants(self.policies, self.mechanism, self.allocator, self.predictor)
@@ -204,12 +208,6 @@ def _preset(given: object) -> tuple[str, Preset]:
         name = getattr(given, "__name__", type(given).__name__)
         return name, replace(find_preset("differing"), draw=given, description=f"drawn by {name}")
     raise StudyError(f"{given!r} draws no bidders; give a preset's name, or a function of a numpy Generator")
-
-
-def _apart(names: list[str], what: str) -> list[str]:
-    if len(set(names)) < len(names):
-        raise StudyError(f"two of {what} are called {max(names, key=names.count)!r}; a table could not tell them apart")
-    return names
 
 
 class _Bar:

@@ -17,11 +17,12 @@ from experiments.reports.charts.auction import WINDOW, _running_error
 from experiments.reports.html import SIMULATED, write_report
 from experiments.reports.terminal import audit_table, policy_tables
 from experiments.results.columns import BEST, COLUMNS, NONE, column
+from experiments.results.made import Made
 from experiments.results.measures import Measures
 from experiments.results.results import DemoResult
 from experiments.worlds.run import PolicyRun
 from mechanisms import Preferences
-from proofs import Grid, audit
+from proofs import SUITE, Grid, audit
 from runtime import Completion, Declined, EngineInfo, Message, Offer, Prediction, Request, Served
 from runtime.rounds.records import RoundStatistics
 
@@ -29,6 +30,16 @@ pytestmark = pytest.mark.usefixtures("replayed_here")
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&"
 ENGINE = EngineInfo("m", 16, 100, 4096, 4, "t", simulated=True)
+MADE = Made(
+    command="iemas demo --data 'my <file>'",
+    version="0.1.0",
+    commit="ec34af04a387" * 3,
+    machine="x86_64, 2 cores, Linux",
+    python="3.11.7",
+    at="2026-01-01 00:00 UTC",
+    seeds=(0, 1),
+    sources={"data/shipped.json": "c2efe167" * 8},
+)
 BANNER = 'class="despite"'
 
 
@@ -70,6 +81,7 @@ def result() -> DemoResult:
         engines=("small-a: simulated, error 10%", "large-a: simulated, error 11%"),
         simulated=True,
         runs=tuple(run(name, seed, predicted=name == "iemas") for seed in (0, 1) for name in ("iemas", "random")),
+        made=MADE,
     )
 
 
@@ -251,3 +263,43 @@ def test_the_terminal_says_what_was_refuted(refuted: DemoResult) -> None:
     assert "REFUTED" in text
     assert "bidder 0 reports" in text
     assert "2 bidders x 1 agent" in text
+
+
+def test_the_page_says_how_it_was_made(result: DemoResult, written: Callable[[DemoResult], str]) -> None:
+    page = written(result)
+    for said in (
+        "iemas demo --data &#x27;my &lt;file&gt;&#x27;",
+        "0.1.0, commit ec34af04a387",
+        "x86_64, 2 cores, Linux, Python 3.11.7",
+        "data/shipped.json (SHA-256 c2efe167c2efe167)",
+        "0, 1",
+    ):
+        assert f"<dd>{said}</dd>" in page
+    assert result.as_dict()["made"]["sources"] == {"data/shipped.json": "c2efe167" * 8}  # type: ignore[index]
+
+
+def test_plotly_and_the_title_are_there_once(result: DemoResult, tmp_path: Path) -> None:
+    page = write_report(result, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("<script>/**\n* plotly.js") == 1
+    ours = page[: page.index("</main>")]
+    [title], [heading] = re.findall("<title>(.*?)</title>", ours), re.findall("<h1>(.*?)</h1>", ours)
+    assert title == f"{heading}: IEMAS demonstration"
+
+
+def test_a_predicted_loss_is_red_and_so_is_its_line(result: DemoResult, written: Callable[[DemoResult], str]) -> None:
+    assert 'class="loss"' not in written(result) and "Predicted surplus" not in {one.title for one in charts(result)}
+    lost = dataclasses.replace(result.runs[0].statistics, predicted_surplus=-1_500_000)
+    runs = (dataclasses.replace(result.runs[0], statistics=lost), *result.runs[1:])
+    losing = dataclasses.replace(result, runs=runs)
+    page = written(losing)
+    assert "The auctioneer loses as predicted" in page and "iemas at seed 0, −1.500 credits" in page
+    assert re.search(r'class="number bad">−0.75', page)
+    [chart] = [one for one in charts(losing) if one.title == "Predicted surplus"]
+    [line] = chart.figure.layout.shapes
+    assert (line.x0, line.line.color) == (0, "#E03131")
+
+
+def test_equal_notes_of_an_audit_are_told_once(result: DemoResult, written: Callable[[DemoResult], str]) -> None:
+    audited = dataclasses.replace(result, audit=audit("vcg", SUITE.only(["plain"]), ["no-deficit", "efficient"]))
+    page = written(audited)
+    assert page.count("profiles asked through run_many") == 1 and "no-deficit, efficient: " in page
