@@ -63,9 +63,9 @@ def made_here() -> Made:
 def _command(argv: Sequence[str]) -> str:
     """As somebody types it; a kernel's own arguments name files that are gone by then."""
     name = Path(argv[0]).name if argv else ""
-    if name == "ipykernel_launcher.py":
+    if name in ("ipykernel_launcher.py", "colab_kernel_launcher.py"):
         return "a notebook"
-    if name in ("", "-c"):
+    if name in ("", "-", "-c"):
         return "python"
     return shlex.join(["iemas" if name in ("iemas", "cli.py", "__main__.py") else name, *argv[1:]])
 

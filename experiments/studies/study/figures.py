@@ -62,7 +62,7 @@ def _along(result: StudyResult, figure: str, x: str, *, lines: bool) -> "go.Figu
     axes = {run.cell: run.axes for run in result.runs}
     others: dict[str, list[str]] = {}
     for cell in result.cells:
-        rest = ", ".join(f"{name} {value}" for name, value in axes[cell].items() if name != x)
+        rest = ", ".join(f"{name} {_said(value)}" for name, value in axes[cell].items() if name != x)
         others.setdefault(rest, []).append(cell)
     colours = looks(result.policies)
     made = blank(380, simulated=True, x=x, y=_TITLES.get(figure, figure), barmode="group")
@@ -103,6 +103,10 @@ def _value(result: StudyResult, figure: str, policy: str, cell: str) -> tuple[fl
     low, high = result.interval(policy, figure, cell)
     factor = _FACTORS.get(figure, 1)
     return factor * result.mean(policy, figure, cell), factor * low, factor * high
+
+
+def _said(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _is_number(given: object) -> bool:

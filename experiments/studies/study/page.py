@@ -1,5 +1,6 @@
 """A study as one HTML file that needs nothing else, and as tables for a notebook."""
 
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
@@ -130,9 +131,17 @@ def _audits(result: StudyResult) -> str:
             f'<p class="small-title">{escape(str(one["subject"]))}</p>'
             f'<div class="scroll"><table class="audit"><thead><tr><th scope="col">Property</th><th scope="col">Finding'
             f'</th><th scope="col" class="number">Cases</th></tr></thead><tbody>{rows}</tbody></table></div>'
-            f'<p class="caption">Over {escape(str(one.get("scope", "")))}</p>'
+            f"{_scopes(one)}"
         )
     return "".join(parts)
+
+
+def _scopes(audit: Mapping[str, object]) -> str:
+    """What was audited over: of a suite, grid by grid."""
+    grids = audit.get("scopes")
+    if not isinstance(grids, list):
+        return f'<p class="caption">Over {escape(str(audit.get("scope", "")))}</p>'
+    return definitions((str(grid["name"]), str(grid["scope"])) for grid in grids)
 
 
 def _finding(found: dict[str, object]) -> str:

@@ -1,10 +1,12 @@
 """`Study`: policies against each other, in cells, at seeds: audited first, run on all cores, kept as they come."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from experiments.errors import AuditRefusedError, StudyError
+from experiments.progress import counting
 from experiments.results.made import Made, made_here
 from experiments.studies.study import kept as keeping
 from experiments.studies.study.cell import Cell, cells, named, workload_columns
@@ -151,7 +153,7 @@ class Study:
             raise StudyError(f"no delay {self.delay!r}; there are: first-token, last-token")
         reports = self.audit()
         tasks = self._tasks()
-        with _Bar(None if progress is None else lambda done, total: None, "questions embedded") as tell:
+        with counting("questions embedded") if progress is None else nullcontext(_unseen) as tell:
             embed_all(self.cells, self.entrants, tell)
         # Whoever cannot be made is to be found before the first run has taken its hour.
         for cell in self.cells:
@@ -165,7 +167,7 @@ class Study:
         keys = [keeping.key(task) for task in tasks]
         found: dict[int, Played] = {k: before[name] for k, name in enumerate(keys) if name in before}
         todo = [k for k in range(len(tasks)) if k not in found]
-        with _Bar(progress, self.name) as tell:
+        with counting(self.name) if progress is None else nullcontext(progress) as tell:
             tell(len(found), len(tasks))
             for place, run in run_all(play, [tasks[k] for k in todo], workers, lambda task: task.title):
                 k = todo[place]
@@ -192,6 +194,10 @@ class Study:
         return replace(made_here(), seeds=self.seeds, sources=sources)
 
 
+def _unseen(done: int, total: int) -> None:
+    """Whoever counts runs counts nothing else."""
+
+
 def _mechanism(given: object) -> DirectMechanism:
     found: DirectMechanism = given  # type: ignore[assignment]
     if not callable(getattr(found, "run", None)):
@@ -208,27 +214,3 @@ def _preset(given: object) -> tuple[str, Preset]:
         name = getattr(given, "__name__", type(given).__name__)
         return name, replace(find_preset("differing"), draw=given, description=f"drawn by {name}")
     raise StudyError(f"{given!r} draws no bidders; give a preset's name, or a function of a numpy Generator")
-
-
-class _Bar:
-    """The caller's progress, or a bar on stderr once it takes more than two seconds."""
-
-    def __init__(self, progress: Progress | None, name: str) -> None:
-        self._progress, self._name = progress, name
-
-    def __enter__(self) -> Progress:
-        if self._progress is not None:
-            self._shown = None
-            return self._progress
-        from rich.console import Console
-
-        from experiments.progress import progress_bar
-
-        self._shown = progress_bar(Console(stderr=True))
-        bar = self._shown.__enter__()
-        task = bar.add_task(self._name, total=None)
-        return lambda done, total: bar.update(task, completed=done, total=total)
-
-    def __exit__(self, *ended: object) -> None:
-        if self._shown is not None:
-            self._shown.__exit__(*ended)  # type: ignore[arg-type]
