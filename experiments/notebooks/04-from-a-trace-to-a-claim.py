@@ -108,6 +108,6 @@ print(
 )
 
 # %% [markdown]
-# What it does not say: it is one recording, and knows nothing of other days. Nobody graded these answers, so the chance
-# of a right one is assumed (45 % and 75 %). And a bidder's own words are taken for the truth, which is fair only under a
-# rule that was audited: see the second notebook.
+# What it does not say: it is one recording, and knows nothing of other days. Nobody graded these answers, so the
+# chance of a right one is assumed (45 % and 75 %). And a bidder's own words are taken for the truth, which is fair only
+# under a rule that was audited: see the second notebook.
