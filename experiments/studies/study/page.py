@@ -88,7 +88,9 @@ def html_tables(result: StudyResult) -> str:
                 lost = figure == "surplus" and value < 0
                 cells.append(_cell(number(value, digits), "number bad" if lost else "number"))
             name = f"<strong>{escape(policy)}</strong>" if policy == hero else escape(policy)
-            rows.append(f'<tr><th scope="row">{name}</th>{"".join(cells)}</tr>')
+            rows.append(
+                f'<tr><th scope="row" style="text-align:left;white-space:nowrap">{name}</th>{"".join(cells)}</tr>'
+            )
         title = f"{cell}, {len(result.seeds)} seed{'s' * (len(result.seeds) > 1)}"
         parts.append(
             f'<p class="small-title" style="margin:.8em 0 0"><strong>{escape(title)}</strong></p>'
