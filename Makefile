@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint vllm test-vllm demo-vllm bench bench-policies bench-gateway clean
+.PHONY: demo test test-slow test-notebooks lab lint vllm test-vllm demo-vllm bench bench-policies bench-gateway clean
 
 demo: .venv/core
 	$(BIN)/iemas demo
@@ -13,6 +13,15 @@ test: .venv/test
 # What starts processes, kills them, or takes long.
 test-slow: .venv/test
 	$(BIN)/pytest -p no:benchmark -m slow --numprocesses auto --maxprocesses 4
+
+# The notebooks in JupyterLab, where a click on one opens it as a notebook.
+lab: .venv/notebooks
+	$(BIN)/jupytext-config --settings-file .venv/share/jupyter/lab/settings/overrides.json set-default-viewer python
+	$(BIN)/jupyter lab experiments/notebooks
+
+# Each notebook from top to bottom, in a kernel and a folder of its own.
+test-notebooks: .venv/notebooks
+	$(BIN)/pytest -p no:benchmark -m notebooks tests/experiments/notebooks
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -63,6 +72,11 @@ bench-gateway: .venv/dev .venv-peers/ready
 .venv/dev: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@ .venv/test .venv/core
+
+.venv/notebooks: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[test,notebooks]'
 	touch $@ .venv/test .venv/core
 
 clean:

@@ -4,6 +4,7 @@
 |---|---|
 | `money` | int64 micro-units, and the one door from floats |
 | `checks` | what a market's public part must be: whole numbers, capacities, bidders, forbidden pairs |
+| `notebook` | how markets and tables look in a notebook |
 | `market` | `Market`, `Allocation`, welfare, feasibility, the optimality certificate |
 | `allocator` | the protocol that every allocator follows |
 | `exact/` | greatest welfare with its proof: `MinCostFlow` (the default), other solvers, duals, batches |

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from allocation.checks import bidders_of, capacities_of, feasible_of, frozen, integer_of, rows_of
 from allocation.errors import CertificateError, MarketError
 from allocation.money import MAX_AMOUNT, Money, as_array, as_money
+from allocation.notebook import market_table
 
 UNSERVED = -1
 
@@ -179,6 +180,9 @@ class Market:
 
     def __hash__(self) -> int:
         return hash(self.key())
+
+    def _repr_html_(self, title: str = "") -> str:
+        return market_table(self.values, self.costs, self.capacities, self.feasible, self.bidders, title)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Arrays forget on the way that they are read-only.

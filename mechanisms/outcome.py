@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass
 from reprlib import repr as shown
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation import Allocation, Market, MarketError
+from allocation import UNSERVED, Allocation, CertificateError, Market, MarketError
 from allocation.market import as_allocation, as_market
 from allocation.money import Money, as_array
+from allocation.notebook import MOST_COLUMNS, MOST_ROWS, Marked, html_line, html_table, marked, scrolling
+
+if TYPE_CHECKING:
+    import polars
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +96,31 @@ class Outcome:
         market = self.reported if truth is None else self._like_reported(truth)
         return self.payments.receipts - serving_costs(market, self.allocation)
 
+    def frame(self) -> "polars.DataFrame":
+        """One row a request: bidder, agent (null where unserved), value, cost and charge in micro-units."""
+        import polars
+
+        market, agents = self.reported, self.allocation.agents.tolist()
+        return polars.DataFrame(
+            {
+                "request": range(len(agents)),
+                "bidder": market.bidders.tolist(),
+                "agent": [None if agent == UNSERVED else agent for agent in agents],
+                "value": market.take(market.values, self.allocation).tolist(),
+                "cost": market.take(market.costs, self.allocation).tolist(),
+                "charge": self.payments.charges.tolist(),
+            },
+            schema=dict.fromkeys(("request", "bidder", "agent", "value", "cost", "charge"), polars.Int64),
+        )
+
+    def _repr_html_(self) -> str:
+        try:
+            self.reported.check(self.allocation)
+            return scrolling(_requests_table(self), _agents_table(self), *_sums(self))
+        except (MarketError, IndexError, ValueError) as error:
+            # What a broken rule decided is looked at as well.
+            return html_line(marked(f"no outcome of this market: {error}", "bad"))
+
     def _like_reported(self, truth: Market) -> Market:
         if as_market(truth).shape != self.reported.shape:
             raise MarketError(f"the true market has shape {truth.shape}, the reported one {self.reported.shape}")
@@ -139,3 +169,54 @@ def serving_costs(market: Market, allocation: Allocation) -> Money:
     served = allocation.served
     np.add.at(costs, allocation.agents[served], each[served])
     return costs
+
+
+def _requests_table(outcome: Outcome) -> Marked:
+    market, served = outcome.reported, outcome.allocation.served
+    values, costs = (market.take(matrix, outcome.allocation) for matrix in (market.values, market.costs))
+    rows: list[list[object]] = []
+    for i in range(min(served.size, MOST_ROWS)):
+        charge = int(outcome.payments.charges[i])
+        row = [f"request {i}", f"bidder {market.bidders[i]}"]
+        if served[i]:
+            rows.append(
+                [*row, f"agent {outcome.allocation.agents[i]}", f"{values[i]:,}", f"{costs[i]:,}", f"{charge:,}"]
+            )
+        else:
+            rows.append([*row, marked("unserved", "aside"), "", "", f"{charge:,}" if charge else ""])
+        gain = int(values[i]) - charge
+        rows[-1].append(marked(f"{gain:,}", "bad") if gain < 0 else f"{gain:,}" if served[i] else "")
+    if served.size > MOST_ROWS:
+        rows.append([marked(f"… {served.size - MOST_ROWS:,} more", "aside"), *[""] * 6])
+    heads = ("", "", "served by", "value", "cost", "charge", "value − charge")
+    return html_table(heads, rows, "Outcome: who is served and who pays, micro-units")
+
+
+def _agents_table(outcome: Outcome) -> Marked:
+    market, prices = outcome.reported, outcome.allocation.prices
+    m = market.shape[1]
+    loads, receipts = market.loads(outcome.allocation), outcome.payments.receipts
+    costs = serving_costs(market, outcome.allocation)
+    rows = [
+        [
+            f"agent {j}",
+            f"{loads[j]:,} of {market.capacities[j]:,}",
+            "" if prices is None else f"{prices[j]:,}",
+            f"{costs[j]:,}",
+            f"{receipts[j]:,}",
+        ]
+        for j in range(min(m, MOST_COLUMNS))
+    ]
+    if m > MOST_COLUMNS:
+        rows.append([marked(f"… {m - MOST_COLUMNS:,} more", "aside"), *[""] * 4])
+    return html_table(("", "serves", "price of a place", "cost", "receipt"), rows)
+
+
+def _sums(outcome: Outcome) -> tuple[Marked, Marked]:
+    surplus = f"budget surplus {outcome.surplus:,}"
+    said = marked(f"{surplus}: a deficit", "bad") if outcome.surplus < 0 else surplus
+    try:
+        proof = marked(f"✓ welfare {outcome.reported.certify(outcome.allocation):,} is optimal by these prices", "good")
+    except CertificateError as error:
+        proof = marked(f"welfare {outcome.welfare:,}; not certified: {error}", "aside")
+    return html_line(proof), html_line(said)

@@ -1,18 +1,17 @@
-"""A study as one HTML file that needs nothing else: no network, no fonts, no second file.
+"""A demonstration as one HTML file that needs nothing else; whatever comes from data is escaped.
 
-    write_report(result, Path("report.html"))
-
-What comes from data is escaped, and the page forbids itself (by its Content-Security-Policy) to load anything.
+write_report(result, Path("report.html"))
 """
 
 from collections.abc import Iterator, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 
 from experiments.reports.charts import Chart, Look, Study, charts
+from experiments.reports.page import definitions, write_page
 from experiments.results.columns import BEST, COLUMNS, MARKET, NONE, SERVICE, Cell, Column
-from experiments.results.results import StudyResult
+from experiments.results.measures import measure
+from experiments.results.results import DemoResult
 from proofs import Finding, Report, Status, Suite
 
 SIMULATED = (
@@ -20,77 +19,38 @@ SIMULATED = (
     "answer quality follows assumed skills."
 )
 
-_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
-
 #: A word and a sign, so that nobody depends on the colour.
 _SIGNS = {Status.PROVED: "✓", Status.VERIFIED: "✓", Status.REFUTED: "✗", Status.UNKNOWN: "?"}
 
 _CHOSEN = ' class="chosen"'
 
-_DRAW = """
-const figures = JSON.parse(document.getElementById("figures").textContent);
-const config = {displaylogo: false, responsive: true, showSendToCloud: false, plotlyServerURL: "", showTips: false,
-  toImageButtonOptions: {format: "svg"},
-  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"]};
-const plots = Object.entries(figures).map(([id, figure]) => {
-  Plotly.newPlot(id, figure.data, figure.layout, config);
-  return document.getElementById(id);
-});
-window.addEventListener("beforeprint", () => {
-  document.querySelectorAll("figure").forEach(figure => {
-    const width = figure.classList.contains("wide") ? 700 : 338;
-    figure.querySelectorAll(".plot").forEach(plot => Plotly.relayout(plot, {width}));
-  });
-});
-window.addEventListener("afterprint", () => {
-  plots.forEach(plot => Plotly.relayout(plot, {autosize: true, width: null}));
-});
-"""
+#: A setting of more letters takes two columns.
+_LONG, _WIDE = 48, ' class="long"'
 
 
-def write_report(result: StudyResult, path: Path) -> Path:
-    """Write the study to `path` as a self-contained page of about 5 MB, most of it plotly; returns the path."""
-    from plotly.offline import get_plotlyjs
-
-    study = Study(result)
-    drawn = charts(result)
-    figures = ",\n".join(f'"plot-{k}": {chart.figure.to_json()}' for k, chart in enumerate(drawn) if chart.figure)
-    figures = figures.replace("<", r"\u003c")
-    page = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{escape(result.mechanism)}: IEMAS study</title>
-<style>
-{files("experiments").joinpath("report.css").read_text(encoding="utf-8")}</style>
-</head>
-<body>
-{_despite(result)}<main>
-{_head(result)}
-{_audit(result)}
-{_tables(study)}
-{_charts(drawn, result.simulated)}
-{_glossary(result.simulated)}
-</main>
-<script>{get_plotlyjs()}</script>
-<script type="application/json" id="figures">{{{figures}}}</script>
-<script>{_DRAW}</script>
-</body>
-</html>
-"""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
-    return path
+def write_report(result: DemoResult, path: Path) -> Path:
+    """Write the demonstration to `path` as a self-contained page; returns the path."""
+    study, drawn = Study(result), charts(result)
+    body = "\n".join(
+        [
+            _head(result),
+            _losses(result),
+            _audit(result),
+            _tables(study),
+            _charts(drawn, result.simulated),
+            _made(result),
+            _glossary(result.simulated),
+        ]
+    )
+    figures = {f"plot-{k}": chart.figure for k, chart in enumerate(drawn) if chart.figure}
+    return write_page(path, f"{result.mechanism}: IEMAS demonstration", body, figures, above=_despite(result))
 
 
-def _despite(result: StudyResult) -> str:
+def _despite(result: DemoResult) -> str:
     return _failed(result) + _contradicted(result)
 
 
-def _contradicted(result: StudyResult) -> str:
+def _contradicted(result: DemoResult) -> str:
     if not result.contradictions:
         return ""
     names = escape(", ".join(dict.fromkeys(one.property for one in result.contradictions)))
@@ -101,7 +61,7 @@ reported, this does not hold, whatever was found on small scopes:</p> {evidence}
 """
 
 
-def _failed(result: StudyResult) -> str:
+def _failed(result: DemoResult) -> str:
     if not result.despite_audit:
         return ""
     refuted = result.audit.refuted
@@ -115,16 +75,16 @@ Refuted: {names}</div>
 """
 
 
-def _head(result: StudyResult) -> str:
+def _head(result: DemoResult) -> str:
     settings = "\n".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in result.settings.items()
+        f"<div{_WIDE if len(value) > _LONG else ''}><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in result.settings.items()
     )
     engines = "\n".join(f"<li>{escape(line)}</li>" for line in result.engines)
     banner = f'<div class="simulated">{escape(SIMULATED)}</div>' if result.simulated else ""
     return f"""<header>
-<p class="kicker">IEMAS study</p>
+<p class="kicker">IEMAS demonstration</p>
 <h1>{escape(result.mechanism)}</h1>
-<p class="subject">{escape(str(result.audit.subject))}</p>
 {banner}
 <p class="small-title">Workload</p>
 <p class="workload">{escape(result.workload)}</p>
@@ -138,7 +98,27 @@ def _head(result: StudyResult) -> str:
 </header>"""
 
 
-def _audit(result: StudyResult) -> str:
+def _losses(result: DemoResult) -> str:
+    """Where the auctioneer loses on the very costs that an auction rested on."""
+    lost = [
+        f"{run.policy} at seed {run.seed}, −{-measured.auction_surplus:,.3f} credits"
+        for run in result.runs
+        if (measured := measure(run)).auction_surplus < 0
+    ]
+    if not lost:
+        return ""
+    return f"""<p class="loss"><strong>✗ The auctioneer loses as predicted</strong> (charges less receipts, as decided):
+{escape("; ".join(lost))}</p>"""
+
+
+def _made(result: DemoResult) -> str:
+    return f"""<section>
+<h2>How it was made</h2>
+{definitions(result.made.lines())}
+</section>"""
+
+
+def _audit(result: DemoResult) -> str:
     report = result.audit
     failed = {one.property for one in result.contradictions}
     rows = "\n".join(_finding(finding, finding.property.name in failed) for finding in report.findings)
@@ -164,19 +144,16 @@ def _scopes(report: Report) -> str:
     """What each scope of a suite is."""
     if not isinstance(report.scope, Suite):
         return ""
-    entries = "\n".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(str(grid))}</dd>" for name, grid in report.scope.grids.items()
-    )
+    noted: dict[str, list[str]] = {}
+    for finding in report.findings:
+        if finding.note and finding.counterexample is None:
+            noted.setdefault(finding.note, []).append(finding.property.name)
     notes = "\n".join(
-        f"<p>{escape(f'{finding.property.name}: {finding.note}')}</p>"
-        for finding in report.findings
-        if finding.note and finding.counterexample is None
+        f'<p class="caption">{escape(", ".join(names))}: {escape(note)}</p>' for note, names in noted.items()
     )
     return f"""{notes}
 <p class="small-title">{escape(report.scope.outline)}</p>
-<dl class="glossary">
-{entries}
-</dl>"""
+{definitions((name, str(grid)) for name, grid in report.scope.grids.items())}"""
 
 
 def _finding(finding: Finding, contradicted: bool) -> str:
@@ -195,7 +172,7 @@ def _finding(finding: Finding, contradicted: bool) -> str:
     colour = Status.REFUTED if contradicted else status
     return f"""<tr{' class="refuted"' if refuted or contradicted else ""}><td>{escape(finding.property.name)}</td>
 <td class="status {colour}">{sign} {said}</td><td class="scope">{escape(scope)}</td>
-<td class="number">{finding.cases:,}</td><td class="number">{finding.seconds:.2f}</td></tr>{evidence}"""
+<td class="number cases">{finding.cases:,}</td><td class="number seconds">{finding.seconds:.2f}</td></tr>{evidence}"""
 
 
 def _tables(study: Study) -> str:
@@ -216,11 +193,11 @@ def _table(study: Study, title: str, columns: Sequence[Column]) -> str:
         f'<th scope="col" class="number">{escape(one.title)}<span class="unit">{escape(one.unit)}</span></th>'
         for one in columns
     )
-    cells = [study.cells(one.figure) for one in columns]
+    cells = [(one.figure, study.cells(one.figure)) for one in columns]
     rows = "\n".join(
         f"<tr{_CHOSEN if policy == study.chosen else ''}>"
         f'<th scope="row">{_swatch(study.looks[policy])}{escape(policy)}</th>'
-        f"{''.join(_cell(column[policy]) for column in cells)}</tr>"
+        f"{''.join(_cell(column[policy], figure == 'auction_surplus') for figure, column in cells)}</tr>"
         for policy in study.result.policies
     )
     return f"""<div class="scroll"><table class="figures">
@@ -236,8 +213,9 @@ def _swatch(look: Look) -> str:
     return f'<span class="swatch" style="background:{look.colour}"></span>'
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: Cell, never_below_zero: bool) -> str:
     classes = "number" + (" best" if cell.best else "") + (" none" if cell.text == NONE else "")
+    classes += " bad" if never_below_zero and cell.text.startswith("−") else ""
     star = f'<span class="star" title="best of its column">{BEST}</span>' if cell.best else ""
     spread = f'<span class="spread">± {cell.spread}</span>' if cell.spread else ""
     return f'<td class="{classes}">{star}{cell.text}{spread}</td>'
@@ -264,7 +242,6 @@ def _chart(k: int, chart: Chart) -> str:
 
 
 def _glossary(simulated: bool) -> str:
-    entries = "\n".join(f"<dt>{escape(term)}</dt><dd>{escape(meaning)}</dd>" for term, meaning in _terms())
     actual = (
         "Engines were simulated: “cost”, “wait” and “actual” mean what the simulation yielded."
         if simulated
@@ -273,9 +250,7 @@ def _glossary(simulated: bool) -> str:
     return f"""<footer>
 <h2>How each figure is computed</h2>
 <p class="lead">{actual} Each figure is computed per seed, then averaged. Money is in credits, time in seconds.</p>
-<dl class="glossary">
-{entries}
-</dl>
+{definitions(_terms())}
 </footer>"""
 
 

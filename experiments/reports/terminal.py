@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from experiments.reports.charts import Study
 from experiments.results.columns import BEST, NONE, Cell
-from experiments.results.results import StudyResult
+from experiments.results.results import DemoResult
 from proofs import Finding, Report, Scope, Status, Suite
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _COLUMNS = (
 _STYLES = {Status.PROVED: "green", Status.VERIFIED: "green", Status.REFUTED: "bold red", Status.UNKNOWN: "yellow"}
 
 
-def policy_tables(result: StudyResult, width: int) -> "list[Table]":
+def policy_tables(result: DemoResult, width: int) -> "list[Table]":
     """One row per policy, means over seeds; as many tables beside each other's columns as the width asks for.
 
     Args:

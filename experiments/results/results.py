@@ -1,9 +1,10 @@
-"""`StudyResult`: all that a study found, ready for a table, a report or a notebook."""
+"""`DemoResult`: all that a demonstration found, ready for a table, a report or a notebook."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.results.made import Made
 from experiments.results.measures import Measures, averaged, measure
 from experiments.worlds.run import PolicyRun
 from experiments.worlds.watch import Contradiction
@@ -11,7 +12,7 @@ from proofs import Report
 
 
 @dataclass(frozen=True, slots=True)
-class StudyResult:
+class DemoResult:
     """One mechanism, audited, then run against other policies.
 
     Args:
@@ -23,6 +24,7 @@ class StudyResult:
         engines: one line per engine: what it is, and where its speed comes from.
         simulated: no real model ran.
         runs: one per policy and seed.
+        made: how, where, and from which data.
         contradictions: what failed in the rounds that were served.
     """
 
@@ -34,6 +36,7 @@ class StudyResult:
     engines: tuple[str, ...]
     simulated: bool
     runs: tuple[PolicyRun, ...]
+    made: Made
     contradictions: tuple[Contradiction, ...] = ()
 
     @property
@@ -66,6 +69,7 @@ class StudyResult:
             "engines": list(self.engines),
             "simulated": self.simulated,
             "seeds": list(self.seeds),
+            "made": self.made.as_dict(),
             "policies": {
                 policy: {"mean": _nullable(mean), "standard_deviation": _nullable(spread)}
                 for policy, (mean, spread) in self.table().items()

@@ -2,14 +2,15 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
 from allocation import MICROS
 from experiments.data import Corpus, arrivals, cache_folder, find_own, find_real, load, locate
 from experiments.errors import AuditRefusedError, DatasetError, StudyError
-from experiments.results.results import StudyResult
+from experiments.results.made import made_here
+from experiments.results.results import DemoResult
 from experiments.routers.catalogue import SHOWN, find_policy, make_own, policies
 from experiments.studies.latency import Recorder, save
 from experiments.worlds.fleets import FLEET, PricedEngines, simulated_fleet
@@ -98,7 +99,7 @@ def lacking(report: Report) -> list[str]:
     return [name for name in REQUIRED if not report[name]]
 
 
-def simulate(plan: Plan, report: Report, progress: Progress) -> StudyResult:
+def simulate(plan: Plan, report: Report, progress: Progress) -> DemoResult:
     """Run every policy and seed on simulated engines, in virtual time."""
     corpora = find_corpora(plan)
     runs = []
@@ -116,7 +117,7 @@ def simulate(plan: Plan, report: Report, progress: Progress) -> StudyResult:
     return _result(plan, report, corpora, described, runs, against, simulated=True)
 
 
-def serve(plan: Plan, report: Report, fleet: PricedEngines, progress: Progress) -> StudyResult:
+def serve(plan: Plan, report: Report, fleet: PricedEngines, progress: Progress) -> DemoResult:
     """Run every policy on real engines, one after the other, with empty caches each."""
     corpora = find_corpora(plan)
     runs, described, watches = run(_serve_all(plan, report, corpora, fleet, progress), virtual=False)
@@ -311,7 +312,7 @@ def _result(
     against: Sequence[Contradiction],
     *,
     simulated: bool,
-) -> StudyResult:
+) -> DemoResult:
     settings = {
         "dialogues begin": f"{plan.rate:g} per second (Poisson)",
         "think time": f"{plan.think_time_s:g} s",
@@ -322,7 +323,7 @@ def _result(
         "preferences": chosen_preset(plan).description,
         "seeds": ", ".join(map(str, plan.seeds)),
     }
-    return StudyResult(
+    return DemoResult(
         mechanism=str(report.subject),
         audit=report,
         despite_audit=bool(lacking(report)),
@@ -331,5 +332,6 @@ def _result(
         engines=engines,
         simulated=simulated,
         runs=tuple(runs),
+        made=replace(made_here(), seeds=plan.seeds, sources={one.title: one.sha256 for one in corpora}),
         contradictions=tuple(against),
     )

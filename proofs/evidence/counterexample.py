@@ -11,7 +11,8 @@ from typing import cast
 
 from numpy.typing import ArrayLike
 
-from allocation import Market
+from allocation import UNSERVED, Market
+from allocation.notebook import Marked, counted, html_line, html_table, marked, scrolling
 from mechanisms import DirectMechanism, Outcome
 from proofs.arguments import require_market, require_method
 from proofs.claims.property import (
@@ -250,6 +251,11 @@ class Counterexample:
     def __repr__(self) -> str:
         return f"<{self}>"
 
+    def _repr_html_(self) -> str:
+        by = counted(self.amount, "micro-unit")
+        named = html_line(marked(f"✗ {self.property.name} fails by {by}:", "bad"), self.text)
+        return scrolling(named, Marked(self.truth._repr_html_("The true market")), _answers(self))
+
 
 def violation(
     prop: Property | str,
@@ -305,3 +311,26 @@ def _answer(data: dict[str, list[int]]) -> Answer:
 
 def _owned(market: Market) -> str:
     return "" if market.players == tuple(range(market.shape[0])) else f", requests owned by {market.bidders.tolist()}"
+
+
+def _answers(found: Counterexample) -> Marked:
+    """What becomes of each request when everybody is honest, and when somebody deviates."""
+    honest, other, truth = found.honest, found.deviating, found.truth
+    agents = ["unserved" if agent == UNSERVED else f"agent {agent}" for agent in honest.agents]
+    heads = ["", "", "honest", "charge"]
+    rows: list[list[object]] = [
+        [f"request {i}", f"bidder {truth.bidders[i]}", agents[i], f"{honest.charges[i]:,}"] for i in range(len(agents))
+    ]
+    if other is None:
+        return html_table(heads, rows, "What the mechanism answered")
+    for i, row in enumerate(rows):
+        there = i < len(other.agents)
+        row.append("gone" if not there else "unserved" if other.agents[i] == UNSERVED else f"agent {other.agents[i]}")
+        row.append(f"{other.charges[i]:,}" if there else "")
+    said = "What the mechanism answered"
+    if isinstance(found.misreport, Misreport):
+        reported = "; ".join(", ".join(map(str, values)) for values in found.misreport.rows)
+        said += f"; the deviation: bidder {found.misreport.bidder} reports {reported}"
+    elif found.misreport is not None:
+        said += f"; the deviation: {found.misreport}"
+    return html_table([*heads, "deviating", "charge"], rows, said)

@@ -8,16 +8,21 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from allocation import FORBIDDEN
+from allocation.notebook import Marked, counted, html_line, html_table, marked, scrolling
 from proofs.claims.property import Property
 from proofs.errors import AuditError
 from proofs.evidence.counterexample import Counterexample
 from proofs.scopes.grid import Scope
 from proofs.subject.subject import Subject
 from proofs.symbols.certificate import Certificate
+
+if TYPE_CHECKING:
+    import polars
 
 
 class Status(StrEnum):
@@ -79,6 +84,9 @@ class Finding:
         if self.status is not Status.PROVED:
             return str(self.status)
         return f"PROVED of the description, the object AGREES ({self.agrees:,} markets)"
+
+    def _repr_html_(self) -> str:
+        return scrolling(html_table(_HEADS, [_row(self)], _outline(self.scope)), *_evidence(self))
 
     def as_dict(self) -> dict[str, object]:
         """Plain lists, numbers and strings, ready for JSON."""
@@ -142,6 +150,30 @@ class Report(Mapping[str, Finding]):
     def __len__(self) -> int:
         return len(self.findings)
 
+    def frame(self) -> "polars.DataFrame":
+        """One row a property: its status, cases, seconds, the worst violation in micro-units, and the note."""
+        import polars
+
+        return polars.DataFrame(
+            [
+                (one.property.name, str(one.status), one.cases, one.seconds, one.worst, one.note)
+                for one in self.findings
+            ],
+            schema={
+                "property": polars.String,
+                "status": polars.String,
+                "cases": polars.Int64,
+                "seconds": polars.Float64,
+                "worst": polars.Int64,
+                "note": polars.String,
+            },
+            orient="row",
+        )
+
+    def _repr_html_(self) -> str:
+        table = html_table(_HEADS, map(_row, self.findings), f"{self.subject}, audited over {_outline(self.scope)}")
+        return scrolling(table, *(part for finding in self.refuted for part in _evidence(finding)))
+
     def to_json(self) -> str:
         """The report as a JSON object that `python -m proofs.replay` reads."""
         return json.dumps(
@@ -181,3 +213,25 @@ def parts_as_dicts(parts: tuple[tuple[str, tuple[Finding, ...]], ...]) -> list[d
         for name, findings in parts
         if findings
     ]
+
+
+_HEADS = ("property", "finding", "cases", "seconds")
+#: A word and a sign, so that nobody depends on the colour.
+_SIGNS = {Status.PROVED: "✓ ", Status.VERIFIED: "✓ ", Status.REFUTED: "✗ ", Status.UNKNOWN: "? "}
+
+
+def _outline(scope: Scope) -> str:
+    """In a line, where a scope has one."""
+    return str(getattr(scope, "outline", scope))
+
+
+def _row(finding: Finding) -> tuple[object, ...]:
+    how = "good" if finding else "bad" if finding.status is Status.REFUTED else "aside"
+    verdict = marked(_SIGNS[finding.status] + finding.verdict, how)
+    return finding.property.name, verdict, f"{finding.cases:,}", f"{finding.seconds:.2f}"
+
+
+def _evidence(finding: Finding) -> list[Marked]:
+    found = [] if finding.counterexample is None else [Marked(finding.counterexample._repr_html_())]
+    worst = f"worst seen {counted(finding.worst, 'micro-unit')}; " if found else ""
+    return [*found, html_line(marked(f"{worst}{finding.note}", "aside"))] if found or finding.note else []

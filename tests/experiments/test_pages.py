@@ -125,6 +125,19 @@ def test_the_page_on_workloads_prints_what_it_says(tmp_path: Path, monkeypatch: 
     assert [name for name in COLUMNS if f"`{name}`" not in page] == []
 
 
+def test_the_page_on_notebooks_prints_what_it_says_and_names_them_all() -> None:
+    [question], [answer] = blocks("notebooks.md", "python"), blocks("notebooks.md", "text")
+    printed = StringIO()
+    with redirect_stdout(printed):
+        exec(compile(question, "notebooks.md", "exec"), {"__name__": "notebook"})
+    assert printed.getvalue() == answer
+    page = (DOCS / "notebooks.md").read_text()
+    there = sorted((DOCS.parent / "experiments" / "notebooks").glob("*.py"))
+    assert re.findall(r"\(\.\./experiments/notebooks/(.*?)\)", page) == [source.name for source in there]
+    makefile = (DOCS.parent / "Makefile").read_text()
+    assert all(f"\n{target}:" in makefile for target in re.findall(r"^make (\S+)", page, re.MULTILINE))
+
+
 def test_the_page_on_learned_routers_prints_what_it_says() -> None:
     [question], [answer] = blocks("learned-routers.md", "python"), blocks("learned-routers.md", "text")
     printed = StringIO()

@@ -1,4 +1,4 @@
-"""The report's charts: from a `StudyResult` to plotly figures, each with a heading and a sentence on how to read it.
+"""The report's charts: from a `DemoResult` to plotly figures, each with a heading and a sentence on how to read it.
 
     for chart in charts(result):
         chart.figure.show()
@@ -13,7 +13,7 @@ from typing import Any
 from experiments.reports.charts import auction, policies
 from experiments.reports.charts.palette import Look, looks
 from experiments.reports.charts.view import Study
-from experiments.results.results import StudyResult
+from experiments.results.results import DemoResult
 
 __all__ = ["Chart", "Look", "Study", "charts", "looks"]
 
@@ -28,13 +28,21 @@ class Chart:
     wide: bool = False
 
 
-def charts(result: StudyResult) -> list[Chart]:
+def charts(result: DemoResult) -> list[Chart]:
     """In the order of the page."""
     study = Study(result)
     spread = " Whiskers: one standard deviation over seeds." if study.several_seeds else ""
     seeds = ", mean over seeds" if study.several_seeds else ""
     of = f", {study.chosen}" if study.chosen else ""
+    lost = policies.losses(study)
+    loss = Chart(
+        "Predicted surplus",
+        f"Charges less receipts as decided, on predicted costs. Left of the red line the auctioneer loses.{spread}",
+        lost,
+        wide=True,
+    )
     return [
+        *([loss] if lost else []),
         Chart(
             "KV cache hit rate",
             f"Share of prompt tokens that were already in the cache of the engine that got them.{spread}",

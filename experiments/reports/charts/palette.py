@@ -49,6 +49,9 @@ _AGENTS = ("#BFD0DB", "#A0B7C6", "#819EB1", "#64869B", "#4B6E85", "#365769")
 #: Error bars, reference lines and whatever else belongs to nobody; reads on white and on dark.
 NEUTRAL = "#7D8590"
 
+#: What should not be; no policy has it.
+BAD = "#E03131"
+
 
 def looks(policies: Sequence[str]) -> dict[str, Look]:
     """A look for each policy."""

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from allocation import MICROS
 from experiments.reports.charts.figures import error, horizontal_bars, label, log_axis
-from experiments.reports.charts.palette import NEUTRAL, agent_colours
+from experiments.reports.charts.palette import BAD, NEUTRAL, agent_colours
 from experiments.reports.charts.view import MOST_POINTS, SHORTEST_S, Floats, Study, thin
 from experiments.results.measures import true_value
-from experiments.results.results import StudyResult
+from experiments.results.results import DemoResult
 from experiments.worlds.run import PolicyRun
 
 
@@ -24,6 +24,16 @@ def bars(study: Study, figure: str, x: str) -> Any:
     drawn = study.blank(76 + 32 * len(names), x=x, showlegend=False)
     horizontal_bars(drawn, names, study.chosen, study.looks, means, spreads, [cells[name] for name in names])
     return drawn
+
+
+def losses(study: Study) -> Any:
+    """The auctioneer's predicted surplus by policy, where one is below zero; the line is what none may be left of."""
+    means = study.figures("auction_surplus", study.names)[0] if study.names else []
+    if not any(mean < 0 for mean in means):
+        return None
+    figure = bars(study, "auction_surplus", "credits")
+    figure.add_vline(x=0, line={"color": BAD, "width": 2})
+    return figure
 
 
 def quality(study: Study) -> Any:
@@ -123,7 +133,7 @@ def agents(study: Study) -> Any:
     return figure
 
 
-def _agent_name(result: StudyResult, agent: int) -> str:
+def _agent_name(result: DemoResult, agent: int) -> str:
     """An agent as the engines' lines name it (`name: what it is`), or by its place."""
     line = result.engines[agent] if agent < len(result.engines) else ""
     name, colon, _ = line.partition(":")

@@ -12,7 +12,7 @@ from experiments.reports.charts.figures import blank
 from experiments.reports.charts.palette import Look, looks
 from experiments.results.columns import Cell, column
 from experiments.results.measures import Measures
-from experiments.results.results import StudyResult
+from experiments.results.results import DemoResult
 from experiments.worlds.run import PolicyRun
 from runtime import Served
 
@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 class Study:
     """A result as the charts look at it: one table, one look per policy, and the policy that stands out."""
 
-    result: StudyResult
+    result: DemoResult
 
     @cached_property
     def table(self) -> dict[str, tuple[Measures, Measures]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from experiments.errors import StudyError
-from experiments.studies.study.made import Made
+from experiments.results.made import Made
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

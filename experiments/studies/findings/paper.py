@@ -8,8 +8,8 @@ well and see no cache, and those the paper leaves out: routers that see the cach
 
 from collections.abc import Sequence
 
+from experiments.results.made import made_here
 from experiments.studies.findings.exhibit import Exhibit, Interval, Progress, Value, interval
-from experiments.studies.study.made import made_here
 from experiments.studies.study.result import StudyResult
 from experiments.studies.study.study import Study
 from experiments.worlds.workload import Dialogues

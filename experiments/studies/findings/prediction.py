@@ -8,8 +8,8 @@ from math import nan
 
 import numpy as np
 
+from experiments.results.made import made_here
 from experiments.studies.findings.exhibit import Exhibit, Progress, Value, interval
-from experiments.studies.study.made import made_here
 from experiments.studies.study.playing import Measuring
 from experiments.studies.study.study import Study
 from experiments.worlds.traffic.traffic import Traffic

@@ -8,8 +8,9 @@ less the measured cost; a declined request loses its delay cost until its bidder
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import inf, nan
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -37,6 +38,9 @@ from runtime.engines.simulated.virtual_time import run
 from runtime.rounds.records import RoundStatistics
 from runtime.traces.reading import Trace
 from runtime.traces.records import Recorded
+
+if TYPE_CHECKING:
+    import polars
 
 #: Called after each request with requests done and requests in all.
 Progress = Callable[[int, int], None]
@@ -83,6 +87,26 @@ class Replay:
     def over(self, other: Replayed) -> Difference:
         """What the first policy gains over another, in welfare."""
         return compare([self.runs[0].welfare], [other.welfare])
+
+    def frame(self) -> "polars.DataFrame":
+        """One row a policy: its figures, the welfare of all, and what the first gains over it, with its interval."""
+        import polars
+
+        rows = []
+        for played in self.runs:
+            gain = None if played is self.runs[0] else self.over(played)
+            names = [one.name for one in fields(played) if one.name not in ("policy", "welfare")]
+            rows.append(
+                {
+                    "policy": played.policy,
+                    "welfare": played.total,
+                    "gain_over_it": None if gain is None else gain.share,
+                    "gain_low": None if gain is None else gain.low,
+                    "gain_high": None if gain is None else gain.high,
+                    **{name: getattr(played, name) for name in names},
+                }
+            )
+        return polars.DataFrame(rows, infer_schema_length=None)
 
 
 def replay(trace: Trace, names: Sequence[str] = (), progress: Progress = lambda done, total: None) -> Replay:

@@ -1,7 +1,7 @@
 """`Cell`: what every policy of a study is put to, and the ways in which cells of one study differ."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import product
 
 from experiments.errors import StudyError
@@ -62,12 +62,54 @@ def trace_fleet(workload: Trace) -> tuple[SimulatedAgent, ...]:
     )
 
 
-def cells(axes: Mapping[str, Sequence[object]], shown: Mapping[str, Sequence[str]]) -> list[Cell]:
+#: How a value of an axis is told, by the columns that tell it.
+Columns = Mapping[str, str | float | int | None]
+
+
+def workload_columns(workloads: Sequence[Workload]) -> list[Columns]:
+    """What tells workloads apart: numbers in which alone they differ, such as the rate, else their names.
+
+    Raises:
+        StudyError: two are alike.
+    """
+    if len({type(one) for one in workloads}) == 1 and isinstance(workloads[0], (Dialogues, Questions, Trace)):
+        differing = [
+            one.name
+            for one in fields(workloads[0])
+            if any(getattr(workload, one.name) != getattr(workloads[0], one.name) for workload in workloads)
+        ]
+        found = [{name: getattr(workload, name) for name in differing} for workload in workloads]
+        if differing and all(_is_number(value) for row in found for value in row.values()):
+            _require_apart([tuple(row.values()) for row in found], "workloads")
+            return [{name.replace("_", " "): value for name, value in row.items()} for row in found]
+    return named("workload", [one.name for one in workloads])
+
+
+def named(axis: str, names: Sequence[str | float | int]) -> list[Columns]:
+    """One column, with a name or a number for each value.
+
+    Raises:
+        StudyError: two are alike.
+    """
+    _require_apart(names, axis)
+    return [{axis: name} for name in names]
+
+
+def _require_apart(names: Sequence[object], what: str) -> None:
+    if len(set(names)) < len(names):
+        raise StudyError(f"two of {what} are called {max(names, key=names.count)!r}; a table could not tell them apart")
+
+
+def _is_number(given: object) -> bool:
+    return isinstance(given, (int, float)) and not isinstance(given, bool)
+
+
+def cells(axes: Mapping[str, Sequence[object]], shown: Mapping[str, Sequence[Columns]]) -> list[Cell]:
     """Every combination of what may vary: `workload`, `bidders`, `fleet`, `slots`.
 
     Args:
         axes: what each may be.
-        shown: how tables print that; an axis with one value is no column.
+        shown: the columns that tell that in tables; an axis with one value has none.
 
     Raises:
         StudyError: an axis is empty.
@@ -78,8 +120,10 @@ def cells(axes: Mapping[str, Sequence[object]], shown: Mapping[str, Sequence[str
     found = []
     for chosen in product(*(range(len(values)) for values in axes.values())):
         made = {name: axes[name][k] for name, k in zip(axes, chosen, strict=True)}
-        column = {name: shown[name][k] for name, k in zip(axes, chosen, strict=True) if len(axes[name]) > 1}
-        found.append(Cell(**made, axes=column))  # type: ignore[arg-type]
+        columns: dict[str, str | float | int | None] = {}
+        for name, k in zip(axes, chosen, strict=True):
+            columns |= shown[name][k] if len(axes[name]) > 1 else {}
+        found.append(Cell(**made, axes=columns))  # type: ignore[arg-type]
     return found
 
 

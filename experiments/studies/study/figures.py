@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 _TITLES = {figure: f"{heading}, {unit}" if unit else heading for figure, heading, unit, *_ in COLUMNS}
+_FACTORS = {figure: factor for figure, _, _, factor, *_ in COLUMNS}
 _TITLES |= {"welfare": "welfare, credits", "gain": "gain in welfare over it, %"}
 
 
@@ -32,9 +33,11 @@ def drawn(result: StudyResult, figure: str = "welfare", x: str | None = None) ->
     axes = list(dict.fromkeys(name for run in result.runs for name in run.axes))
     if x is not None and x not in axes:
         raise StudyError(f"no axis {x!r}; this study varies {', '.join(axes) or 'nothing'}")
-    if x is not None or len(result.cells) > 1:
-        return _lines(result, figure, x or axes[0])
-    return _bars(result, figure)
+    if len(result.cells) == 1:
+        return _bars(result, figure)
+    numbers = [name for name in axes if all(_is_number(run.axes.get(name)) for run in result.runs)]
+    chosen = x or (numbers or axes)[0]
+    return _along(result, figure, chosen, lines=chosen in numbers)
 
 
 def _bars(result: StudyResult, figure: str) -> "go.Figure":
@@ -54,27 +57,42 @@ def _bars(result: StudyResult, figure: str) -> "go.Figure":
     return made
 
 
-def _lines(result: StudyResult, figure: str, x: str) -> "go.Figure":
-    values = {run.cell: run.axes.get(x) for run in result.runs}
-    cells = [cell for cell in result.cells if values[cell] is not None]
+def _along(result: StudyResult, figure: str, x: str, *, lines: bool) -> "go.Figure":
+    """Lines where the axis has numbers, else bars side by side; one for each of what other axes say."""
+    axes = {run.cell: run.axes for run in result.runs}
+    others: dict[str, list[str]] = {}
+    for cell in result.cells:
+        rest = ", ".join(f"{name} {_said(value)}" for name, value in axes[cell].items() if name != x)
+        others.setdefault(rest, []).append(cell)
     colours = looks(result.policies)
-    made = blank(420, simulated=True, x=x, y=_TITLES.get(figure, figure))
+    made = blank(380, simulated=True, x=x, y=_TITLES.get(figure, figure), barmode="group")
     if figure == "gain":
         made.add_hline(y=0, line={"color": NEUTRAL, "width": 1})
     for name in result.policies:
         if figure == "gain" and name == result.policies[0]:
             continue
-        middle, low, high = zip(*(_value(result, figure, name, cell) for cell in cells), strict=True)
-        look = colours[name]
-        made.add_scatter(
-            x=[values[cell] for cell in cells],
-            y=middle,
-            name=name,
-            mode="lines+markers",
-            line={"color": look.colour, "dash": look.dash},
-            marker={"symbol": look.symbol, "size": 8},
-            error_y=_error(middle, low, high),
-        )
+        for k, (rest, cells) in enumerate(others.items()):
+            middle, low, high = zip(*(_value(result, figure, name, cell) for cell in cells), strict=True)
+            look = colours[name]
+            drawn = {"y": middle, "name": f"{name}, {rest}" if rest else name, "error_y": _error(middle, low, high)}
+            shade = 1 - 0.6 * k / max(len(others) - 1, 1)
+            if lines:
+                made.add_scatter(
+                    x=[axes[cell][x] for cell in cells],
+                    mode="lines+markers",
+                    line={"color": look.colour, "dash": look.dash},
+                    marker={"symbol": look.symbol, "size": 8},
+                    opacity=shade,
+                    **drawn,
+                )
+            else:
+                labels = [str(axes[cell][x]).replace(", ", ",<br>") for cell in cells]
+                made.add_bar(x=labels, marker={"color": look.colour}, opacity=shade, **drawn)
+    if lines:
+        places = sorted({float(axes[cell][x] or 0) for cell in result.cells})
+        made.update_xaxes(tickvals=places, ticktext=[f"{place:g}" for place in places], showgrid=False)
+        if places[0] > 0 and places[-1] / places[0] >= 8:
+            made.update_xaxes(type="log")
     return made
 
 
@@ -83,7 +101,16 @@ def _value(result: StudyResult, figure: str, policy: str, cell: str) -> tuple[fl
         gain = result.gain(policy, cell=cell)
         return 100 * gain.share, 100 * gain.low, 100 * gain.high
     low, high = result.interval(policy, figure, cell)
-    return result.mean(policy, figure, cell), low, high
+    factor = _FACTORS.get(figure, 1)
+    return factor * result.mean(policy, figure, cell), factor * low, factor * high
+
+
+def _said(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _is_number(given: object) -> bool:
+    return isinstance(given, (int, float)) and not isinstance(given, bool)
 
 
 def _error(middle: tuple[float, ...], low: tuple[float, ...], high: tuple[float, ...]) -> dict[str, object]:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from experiments.errors import StudyError
+from experiments.results.made import Made
 from experiments.studies.arena.pairs import Difference, compare
 from experiments.studies.study.cell import Cell
 from experiments.studies.study.kept import plain, played
-from experiments.studies.study.made import Made
 from experiments.studies.study.playing import Played
 from experiments.worlds.scores import Score
 from proofs import Report
@@ -213,9 +213,9 @@ class StudyResult:
 
     def report(self, path: str | Path = "report.html") -> Path:
         """Write one page that needs nothing else."""
-        from experiments.studies.study.page import write_page
+        from experiments.studies.study.page import write_study
 
-        return write_page(self, Path(path))
+        return write_study(self, Path(path))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON: what is no number is null."""
@@ -230,7 +230,7 @@ class StudyResult:
             "simulated": True,
             "delay": self.delay,
             "described": dict(self.described),
-            "made": {**asdict(self.made), "seeds": list(self.made.seeds)},
+            "made": self.made.as_dict(),
             "audits": [dict(one) for one in self.audits],
             "gains": gains,
             "runs": [
@@ -283,9 +283,9 @@ class StudyResult:
         return f"<study {self.name}: {len(self.cells)} cells, {len(self.policies)} policies, {len(self.seeds)} seeds>"
 
     def _repr_html_(self) -> str:
-        from experiments.studies.study.page import html_tables
+        from experiments.studies.study.page import html_made, html_tables
 
-        return html_tables(self)
+        return html_tables(self) + html_made(self)
 
 
 def figures_of(result: StudyResult) -> list[str]:

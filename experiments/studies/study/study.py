@@ -1,13 +1,15 @@
 """`Study`: policies against each other, in cells, at seeds: audited first, run on all cores, kept as they come."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from experiments.errors import AuditRefusedError, StudyError
+from experiments.progress import counting
+from experiments.results.made import Made, made_here
 from experiments.studies.study import kept as keeping
-from experiments.studies.study.cell import Cell, cells
-from experiments.studies.study.made import Made, made_here
+from experiments.studies.study.cell import Cell, cells, named, workload_columns
 from experiments.studies.study.playing import REQUIRED, Measure, Played, Task, play
 from experiments.studies.study.policies import Entrant, embed_all, entrants
 from experiments.studies.study.pool import run_all
@@ -35,7 +37,8 @@ class Study:
             quality: `iemas+knn`), policies of yours, or `Entrant`s. Differences are of the first over each other.
         seeds: how many, from 0, or which.
         fleet: simulated agents; default the workload's own. Several fleets by name: `{"two": [...], "four": [...]}`.
-        bidders: a preset's name, a function of a numpy Generator that draws `Preferences`, or a `Preset`; or several.
+        bidders: a preset's name, a function of a numpy Generator that draws `Preferences`, or a `Preset`; or several,
+            by name or number where a plot is to have them as its axis: `{1.0: draw_alike, 10.0: draw_apart}`.
         slots: requests an agent may serve at once, None for as many as its engine can; or several.
         mechanism, allocator: of the auctions: a name, `mine:Rule`, or a mechanism. It is audited before anything runs.
         predictor: what auctions and informed rivals foretell with; see `Entrant`.
@@ -75,8 +78,11 @@ class Study:
         fleets: dict[str, Sequence[SimulatedAgent]] = (
             self.fleet if isinstance(self.fleet, dict) else {"": () if self.fleet is None else tuple(self.fleet)}
         )
-        several = self.bidders if isinstance(self.bidders, (list, tuple)) else [self.bidders]
-        drawn = [_preset(one) for one in several]
+        if isinstance(self.bidders, dict):
+            drawn = [(name, _preset(one)[1]) for name, one in self.bidders.items()]
+        else:
+            several = self.bidders if isinstance(self.bidders, (list, tuple)) else [self.bidders]
+            drawn = [_preset(one) for one in several]
         slots = list(self.slots) if isinstance(self.slots, Sequence) else [self.slots]
         self.cells = cells(
             {
@@ -86,10 +92,10 @@ class Study:
                 "slots": slots,
             },
             {
-                "workload": _apart([one.name for one in workloads], "workload"),
-                "bidders": _apart([name for name, _ in drawn], "bidders"),
-                "fleet": list(fleets),
-                "slots": ["all" if one is None else str(one) for one in slots],
+                "workload": workload_columns(workloads),
+                "bidders": named("bidders", [name for name, _ in drawn]),
+                "fleet": named("fleet", list(fleets)),
+                "slots": named("slots", ["all" if one is None else one for one in slots]),
             },
         )
         self.entrants = entrants(self.policies, self.mechanism, self.allocator, self.predictor)
@@ -147,7 +153,7 @@ class Study:
             raise StudyError(f"no delay {self.delay!r}; there are: first-token, last-token")
         reports = self.audit()
         tasks = self._tasks()
-        with _Bar(None if progress is None else lambda done, total: None, "questions embedded") as tell:
+        with counting("questions embedded") if progress is None else nullcontext(_unseen) as tell:
             embed_all(self.cells, self.entrants, tell)
         # Whoever cannot be made is to be found before the first run has taken its hour.
         for cell in self.cells:
@@ -161,7 +167,7 @@ class Study:
         keys = [keeping.key(task) for task in tasks]
         found: dict[int, Played] = {k: before[name] for k, name in enumerate(keys) if name in before}
         todo = [k for k in range(len(tasks)) if k not in found]
-        with _Bar(progress, self.name) as tell:
+        with counting(self.name) if progress is None else nullcontext(progress) as tell:
             tell(len(found), len(tasks))
             for place, run in run_all(play, [tasks[k] for k in todo], workers, lambda task: task.title):
                 k = todo[place]
@@ -188,6 +194,10 @@ class Study:
         return replace(made_here(), seeds=self.seeds, sources=sources)
 
 
+def _unseen(done: int, total: int) -> None:
+    """Whoever counts runs counts nothing else."""
+
+
 def _mechanism(given: object) -> DirectMechanism:
     found: DirectMechanism = given  # type: ignore[assignment]
     if not callable(getattr(found, "run", None)):
@@ -204,33 +214,3 @@ def _preset(given: object) -> tuple[str, Preset]:
         name = getattr(given, "__name__", type(given).__name__)
         return name, replace(find_preset("differing"), draw=given, description=f"drawn by {name}")
     raise StudyError(f"{given!r} draws no bidders; give a preset's name, or a function of a numpy Generator")
-
-
-def _apart(names: list[str], what: str) -> list[str]:
-    if len(set(names)) < len(names):
-        raise StudyError(f"two of {what} are called {max(names, key=names.count)!r}; a table could not tell them apart")
-    return names
-
-
-class _Bar:
-    """The caller's progress, or a bar on stderr once it takes more than two seconds."""
-
-    def __init__(self, progress: Progress | None, name: str) -> None:
-        self._progress, self._name = progress, name
-
-    def __enter__(self) -> Progress:
-        if self._progress is not None:
-            self._shown = None
-            return self._progress
-        from rich.console import Console
-
-        from experiments.progress import progress_bar
-
-        self._shown = progress_bar(Console(stderr=True))
-        bar = self._shown.__enter__()
-        task = bar.add_task(self._name, total=None)
-        return lambda done, total: bar.update(task, completed=done, total=total)
-
-    def __exit__(self, *ended: object) -> None:
-        if self._shown is not None:
-            self._shown.__exit__(*ended)  # type: ignore[arg-type]

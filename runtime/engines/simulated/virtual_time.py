@@ -8,6 +8,7 @@ threads) may run on it: such a wait takes no virtual time at all.
 import asyncio
 import selectors
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -44,8 +45,19 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 def run(main: Coroutine[Any, Any, T], *, virtual: bool) -> T:
     """Run a coroutine to its end like `asyncio.run`, on virtual time if asked.
 
+    Where a loop runs already, as in a notebook, it runs in a thread of its own while the caller waits.
+
     Raises:
         RuntimeError: on virtual time, every task waits for another (a deadlock, which real time would hide).
     """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _run(main, virtual)
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(_run, main, virtual).result()
+
+
+def _run(main: Coroutine[Any, Any, T], virtual: bool) -> T:
     with asyncio.Runner(loop_factory=VirtualTimeLoop if virtual else None) as runner:
         return runner.run(main)

@@ -17,11 +17,12 @@ from experiments.reports.charts.auction import WINDOW, _running_error
 from experiments.reports.html import SIMULATED, write_report
 from experiments.reports.terminal import audit_table, policy_tables
 from experiments.results.columns import BEST, COLUMNS, NONE, column
+from experiments.results.made import Made
 from experiments.results.measures import Measures
-from experiments.results.results import StudyResult
+from experiments.results.results import DemoResult
 from experiments.worlds.run import PolicyRun
 from mechanisms import Preferences
-from proofs import Grid, audit
+from proofs import SUITE, Grid, audit
 from runtime import Completion, Declined, EngineInfo, Message, Offer, Prediction, Request, Served
 from runtime.rounds.records import RoundStatistics
 
@@ -29,6 +30,16 @@ pytestmark = pytest.mark.usefixtures("replayed_here")
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&"
 ENGINE = EngineInfo("m", 16, 100, 4096, 4, "t", simulated=True)
+MADE = Made(
+    command="iemas demo --data 'my <file>'",
+    version="0.1.0",
+    commit="ec34af04a387" * 3,
+    machine="x86_64, 2 cores, Linux",
+    python="3.11.7",
+    at="2026-01-01 00:00 UTC",
+    seeds=(0, 1),
+    sources={"data/shipped.json": "c2efe167" * 8},
+)
 BANNER = 'class="despite"'
 
 
@@ -60,8 +71,8 @@ def run(policy: str, seed: int = 0, requests: int = 60, *, predicted: bool = Fal
 
 
 @pytest.fixture(scope="module")
-def result() -> StudyResult:
-    return StudyResult(
+def result() -> DemoResult:
+    return DemoResult(
         mechanism="vcg",
         audit=audit("vcg", Grid(2, 2, range(2))),
         despite_audit=False,
@@ -70,18 +81,19 @@ def result() -> StudyResult:
         engines=("small-a: simulated, error 10%", "large-a: simulated, error 11%"),
         simulated=True,
         runs=tuple(run(name, seed, predicted=name == "iemas") for seed in (0, 1) for name in ("iemas", "random")),
+        made=MADE,
     )
 
 
 @pytest.fixture(scope="module")
-def refuted(result: StudyResult) -> StudyResult:
+def refuted(result: DemoResult) -> DemoResult:
     report = audit("pay-as-bid", Grid(2, 1, range(3)))
     return dataclasses.replace(result, mechanism="pay-as-bid", audit=report, despite_audit=True)
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Callable[[StudyResult], str]:
-    def page(result: StudyResult) -> str:
+def written(tmp_path: Path) -> Callable[[DemoResult], str]:
+    def page(result: DemoResult) -> str:
         """The report without plotly's own code."""
         text = write_report(result, tmp_path / "new folder" / "report.html").read_text(encoding="utf-8")
         before, script, rest = text.partition("</main>\n<script>")
@@ -98,7 +110,7 @@ def figures_of(page: str) -> dict[str, dict[str, object]]:
     return figures
 
 
-def test_everything_is_there(result: StudyResult, written: Callable[[StudyResult], str]) -> None:
+def test_everything_is_there(result: DemoResult, written: Callable[[DemoResult], str]) -> None:
     page = written(result)
     for policy in result.policies:
         assert f"</span>{policy}</th>" in page
@@ -112,21 +124,21 @@ def test_everything_is_there(result: StudyResult, written: Callable[[StudyResult
     assert len(figures_of(page)) == len(charts(result))
 
 
-def test_nothing_is_loaded(result: StudyResult, written: Callable[[StudyResult], str]) -> None:
+def test_nothing_is_loaded(result: DemoResult, written: Callable[[DemoResult], str]) -> None:
     page = written(result)
     assert not re.search(r"""https?://|\bsrc\s*=|\bhref\s*=|url\(|@import""", page)
     assert "default-src 'none'" in page
     assert 'showSendToCloud: false, plotlyServerURL: ""' in page
 
 
-def test_every_simulated_chart_says_so(result: StudyResult, written: Callable[[StudyResult], str]) -> None:
+def test_every_simulated_chart_says_so(result: DemoResult, written: Callable[[DemoResult], str]) -> None:
     assert escape(SIMULATED) in written(result)
     for chart in charts(result):
         assert "simulated engines" in [note.text for note in chart.figure.layout.annotations], chart.title
         assert "measured" not in f"{chart.title} {chart.caption} {chart.figure.to_json()}"
 
 
-def test_a_real_one_does_not(result: StudyResult, written: Callable[[StudyResult], str]) -> None:
+def test_a_real_one_does_not(result: DemoResult, written: Callable[[DemoResult], str]) -> None:
     real = dataclasses.replace(result, simulated=False, engines=("a: vLLM", "b: vLLM"))
     page = written(real)
     assert escape(SIMULATED) not in page
@@ -135,7 +147,7 @@ def test_a_real_one_does_not(result: StudyResult, written: Callable[[StudyResult
 
 
 def test_the_banner_is_there_only_despite_the_audit(
-    result: StudyResult, refuted: StudyResult, written: Callable[[StudyResult], str]
+    result: DemoResult, refuted: DemoResult, written: Callable[[DemoResult], str]
 ) -> None:
     page = written(refuted)
     assert page.count(BANNER) == 1
@@ -145,7 +157,7 @@ def test_the_banner_is_there_only_despite_the_audit(
     assert BANNER not in written(dataclasses.replace(refuted, despite_audit=False))
 
 
-def test_whatever_comes_from_data_is_escaped(result: StudyResult, written: Callable[[StudyResult], str]) -> None:
+def test_whatever_comes_from_data_is_escaped(result: DemoResult, written: Callable[[DemoResult], str]) -> None:
     hostile = run(
         HOSTILE,
         served=tuple(served(k, 0, predicted=True, bidder=HOSTILE) for k in range(20)),
@@ -166,7 +178,7 @@ def test_whatever_comes_from_data_is_escaped(result: StudyResult, written: Calla
     assert escape(HOSTILE) in json.dumps(figures_of(page))
 
 
-def test_no_figure_is_a_dash(result: StudyResult) -> None:
+def test_no_figure_is_a_dash(result: DemoResult) -> None:
     cells = column("payments").cells(result.table(), spread=True)
     assert cells["random"].text == NONE
     assert cells["random"].spread == ""
@@ -174,13 +186,13 @@ def test_no_figure_is_a_dash(result: StudyResult) -> None:
     assert not cells["iemas"].best
 
 
-def test_contested_is_a_share_of_requests_and_of_auctions_alone(result: StudyResult) -> None:
+def test_contested_is_a_share_of_requests_and_of_auctions_alone(result: DemoResult) -> None:
     cells = column("contested").cells(result.table(), spread=False)
     assert cells["iemas"].text == "25"
     assert cells["random"].text == NONE
 
 
-def test_the_page_has_dashes_and_no_nan(result: StudyResult, written: Callable[[StudyResult], str]) -> None:
+def test_the_page_has_dashes_and_no_nan(result: DemoResult, written: Callable[[DemoResult], str]) -> None:
     page = written(result)
     assert f'<td class="number none">{NONE}</td>' in page
     assert "nan" not in re.findall(r"<td[^>]*>(.*?)</td>", page)
@@ -205,7 +217,7 @@ def test_less_is_better_where_it_is_and_zero_has_no_sign() -> None:
 
 
 @pytest.mark.parametrize("runs", ["none", "all declined", "one policy declined"])
-def test_nothing_served_is_no_crash(result: StudyResult, written: Callable[[StudyResult], str], runs: str) -> None:
+def test_nothing_served_is_no_crash(result: DemoResult, written: Callable[[DemoResult], str], runs: str) -> None:
     request = Request("r", "bidder-0", (Message("user", "hello"),))
     empty = run(
         "iemas", requests=0, declined=(Declined(1.0, offer(request, 0.0), "too dear"),), statistics=RoundStatistics()
@@ -230,7 +242,7 @@ def printed(*things: object, width: int = 110) -> str:
     return text.getvalue()
 
 
-def test_the_terminal_table_fits(result: StudyResult) -> None:
+def test_the_terminal_table_fits(result: DemoResult) -> None:
     wide = dataclasses.replace(result, runs=(*result.runs, run("a-policy-with-a-long-name:OfSomebody")))
     text = printed(*policy_tables(wide, 110))
     assert max(map(len, text.splitlines())) <= 110
@@ -245,9 +257,49 @@ def test_the_terminal_table_fits(result: StudyResult) -> None:
     assert NONE in text
 
 
-def test_the_terminal_says_what_was_refuted(refuted: StudyResult) -> None:
+def test_the_terminal_says_what_was_refuted(refuted: DemoResult) -> None:
     assert "SERVED DESPITE A FAILED AUDIT: truthful" in printed(*policy_tables(refuted, 110))
     text = printed(audit_table(refuted.audit))
     assert "REFUTED" in text
     assert "bidder 0 reports" in text
     assert "2 bidders x 1 agent" in text
+
+
+def test_the_page_says_how_it_was_made(result: DemoResult, written: Callable[[DemoResult], str]) -> None:
+    page = written(result)
+    for said in (
+        "iemas demo --data &#x27;my &lt;file&gt;&#x27;",
+        "0.1.0, commit ec34af04a387",
+        "x86_64, 2 cores, Linux, Python 3.11.7",
+        "data/shipped.json (SHA-256 c2efe167c2efe167)",
+        "0, 1",
+    ):
+        assert f"<dd>{said}</dd>" in page
+    assert result.as_dict()["made"]["sources"] == {"data/shipped.json": "c2efe167" * 8}  # type: ignore[index]
+
+
+def test_plotly_and_the_title_are_there_once(result: DemoResult, tmp_path: Path) -> None:
+    page = write_report(result, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("<script>/**\n* plotly.js") == 1
+    ours = page[: page.index("</main>")]
+    [title], [heading] = re.findall("<title>(.*?)</title>", ours), re.findall("<h1>(.*?)</h1>", ours)
+    assert title == f"{heading}: IEMAS demonstration"
+
+
+def test_a_predicted_loss_is_red_and_so_is_its_line(result: DemoResult, written: Callable[[DemoResult], str]) -> None:
+    assert 'class="loss"' not in written(result) and "Predicted surplus" not in {one.title for one in charts(result)}
+    lost = dataclasses.replace(result.runs[0].statistics, predicted_surplus=-1_500_000)
+    runs = (dataclasses.replace(result.runs[0], statistics=lost), *result.runs[1:])
+    losing = dataclasses.replace(result, runs=runs)
+    page = written(losing)
+    assert "The auctioneer loses as predicted" in page and "iemas at seed 0, −1.500 credits" in page
+    assert re.search(r'class="number bad">−0.75', page)
+    [chart] = [one for one in charts(losing) if one.title == "Predicted surplus"]
+    [line] = chart.figure.layout.shapes
+    assert (line.x0, line.line.color) == (0, "#E03131")
+
+
+def test_equal_notes_of_an_audit_are_told_once(result: DemoResult, written: Callable[[DemoResult], str]) -> None:
+    audited = dataclasses.replace(result, audit=audit("vcg", SUITE.only(["plain"]), ["no-deficit", "efficient"]))
+    page = written(audited)
+    assert page.count("profiles asked through run_many") == 1 and "no-deficit, efficient: " in page

@@ -6,8 +6,8 @@ from math import isnan, nan
 import pytest
 
 from experiments.errors import StudyError
+from experiments.results.made import made_here
 from experiments.studies.findings.exhibit import Exhibit, Interval, interval
-from experiments.studies.study.made import made_here
 
 ROWS = (("a", 1, Interval(2.0, 1.5, 2.5)), ("b", 3, Interval(4.0, nan, nan)), ("b", 5, None))
 

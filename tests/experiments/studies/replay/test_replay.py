@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -179,3 +180,14 @@ def test_an_agent_that_left_and_came_back_is_played_as_two(tmp_path: Path) -> No
     assert [one.name for one in found.agents] == ["small", "big", "small (2)"]
     ran = CliRunner().invoke(command, ["replay", str(path), "--policy", "iemas"])
     assert ran.exit_code == 0 and "3 requests" in ran.stdout
+
+
+def test_the_trace_that_ships_is_of_real_engines_and_a_frame_compares_with_the_first() -> None:
+    trace = read_trace(Path(str(files("experiments") / "notebooks/data/trace.jsonl")))
+    assert len(trace.requests) == 56 and not any(agent.simulated for agent in trace.head.agents)
+    assert all(one.text is None for one in trace.requests)
+    played = replay(trace, ["sticky", "round-robin"])
+    frame = played.frame()
+    assert frame["policy"].to_list() == ["sticky", "round-robin"]
+    assert frame["gain_over_it"].to_list() == [None, played.over(played.runs[1]).share]
+    assert frame["welfare"].to_list() == [run.total for run in played.runs] and "hit_rate" in frame.columns

@@ -47,3 +47,17 @@ def test_real_time_is_asyncios_own() -> None:
         return type(asyncio.get_running_loop()).__name__
 
     assert "Virtual" not in run(main(), virtual=False)
+
+
+def test_a_loop_that_runs_already_is_no_obstacle() -> None:
+    async def cell() -> tuple[float, float]:
+        async def nap() -> float:
+            await asyncio.sleep(3600)
+            return asyncio.get_running_loop().time()
+
+        before = asyncio.get_running_loop()
+        slept = run(nap(), virtual=True), run(asyncio.sleep(0, 7.0), virtual=False)
+        assert asyncio.get_running_loop() is before
+        return slept
+
+    assert asyncio.run(cell()) == (3600.0, 7.0)

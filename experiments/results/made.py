@@ -3,12 +3,14 @@
 import datetime
 import os
 import platform
+import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,10 @@ class Made:
     at: str
     seeds: tuple[int, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return {**asdict(self), "seeds": list(self.seeds), "sources": dict(self.sources)}
 
     def lines(self) -> list[tuple[str, str]]:
         """As a report prints it."""
@@ -44,16 +50,24 @@ def made_here() -> Made:
         ours = version("iemas")
     except PackageNotFoundError:
         ours = "unknown"
-    name = Path(sys.argv[0]).name
-    command = " ".join(["iemas" if name in ("iemas", "cli.py", "__main__.py") else name, *sys.argv[1:]])
     return Made(
-        command=command.strip() or "python",
+        command=_command(sys.argv),
         version=ours,
         commit=commit(),
         machine=f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         python=platform.python_version(),
         at=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
+
+
+def _command(argv: Sequence[str]) -> str:
+    """As somebody types it; a kernel's own arguments name files that are gone by then."""
+    name = Path(argv[0]).name if argv else ""
+    if name in ("ipykernel_launcher.py", "colab_kernel_launcher.py"):
+        return "a notebook"
+    if name in ("", "-", "-c"):
+        return "python"
+    return shlex.join(["iemas" if name in ("iemas", "cli.py", "__main__.py") else name, *argv[1:]])
 
 
 def commit() -> str:
