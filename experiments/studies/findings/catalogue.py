@@ -16,7 +16,13 @@ class Known:
     seeds: int
 
 
-QUESTIONS: dict[str, Known] = {}
+QUESTIONS: dict[str, Known] = {
+    "heterogeneity": Known(
+        "when affinity suffices, when a posted price, and when the auction pays", "heterogeneity", 6
+    ),
+    "hubs": Known("what hubs cost, save and learn of bids, by how requests are sent to them", "hubs", 10),
+    "scale": Known("how large a round may be: time, memory, welfare over greedy", "scale", 5),
+}
 
 
 def find_question(name: str) -> Question:
