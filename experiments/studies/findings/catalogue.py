@@ -22,6 +22,10 @@ QUESTIONS: dict[str, Known] = {
     ),
     "hubs": Known("what hubs cost, save and learn of bids, by how requests are sent to them", "hubs", 10),
     "scale": Known("how large a round may be: time, memory, welfare over greedy", "scale", 5),
+    "richer-qos": Known(
+        "agents that fail, bidders who may not be sent everywhere, and who is served", "richer_qos", 10
+    ),
+    "engine-limits": Known("whether twelve sequences and 0.6 of the memory bind", "engine_limits", 5),
 }
 
 

@@ -2,8 +2,8 @@
 
 Four simulated agents, two of them quick, cheap and poor, two slow, dear and good, as far apart as `spread` says: at 0
 all four are alike, at 0.5 about as far apart as two models of 135 and 500 million parameters, at 1 twice as far on
-every logarithmic scale. Bidders' worth and delay cost keep their medians and spread likewise. What is the same in every cell
-is the fleet's mean price and speed, by the geometric mean.
+every logarithmic scale. Bidders' worth and delay cost keep their medians and spread likewise. What is the same in every
+cell is the fleet's mean price and speed, by the geometric mean.
 """
 
 from collections.abc import Callable, Mapping, Sequence

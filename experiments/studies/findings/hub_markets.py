@@ -19,6 +19,7 @@ from prediction import HashedNgrams
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 #: A token is about three quarters of an English word.
 _TOKENS_A_WORD = 4 / 3
@@ -74,17 +75,21 @@ class Round:
             types=self.types[kept],
         )
 
-    def market(self, homes: Ints) -> Market:
-        """The market, where (N,) `homes` served the turn before, -1 for none."""
+    def service(self, homes: Ints) -> tuple[Floats, Floats]:
+        """(N, M) seconds to the first token and credits of cost, where (N,) `homes` served the turn before, -1: none."""
         cached = np.zeros(self.skills.shape, np.int64)
         warm = np.flatnonzero(homes >= 0)
         cached[warm, homes[warm]] = self.seen[warm]
         fresh = self.tokens[:, None] - cached
-        costs = self.prices * (fresh + cached / 10 + 2 * _OUTPUT)
         late = _START_S + _TOKEN_S * self.prices / _PRICES[0] * fresh
+        return late, self.prices * (fresh + cached / 10 + 2 * _OUTPUT)
+
+    def market(self, homes: Ints, feasible: Mask | None = None) -> Market:
+        """The market after these turns; pairs that are not `feasible` are forbidden."""
+        late, costs = self.service(homes)
         # `Preferences.value` of all rows at once.
         values = self.types[:, :1] * self.skills - self.types[:, 1:] * late
-        return Market(to_micros(values), to_micros(costs), self.capacities)
+        return Market(to_micros(values), to_micros(costs), self.capacities, feasible)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ def folder() -> str:
 
 @lru_cache(maxsize=2)
 def asked(where: str) -> Asked:
-    """All turns of the shipped dialogues and of a folder's real files; topics are files, or documents of a lone file."""
+    """All turns of the shipped dialogues and of a folder's real files; topics are files, or documents of a lone one."""
     corpora: list[Corpus] = [shipped(), *(load(path) for path in (find_real([where]) if where else ()))]
     embedder = HashedNgrams()
     kinds: dict[str, int] = {}

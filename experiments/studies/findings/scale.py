@@ -130,9 +130,9 @@ def run(
         tuple(rows),
         (
             "MinCostFlow and VCG on one core, after they were compiled; what making forecasts takes is not in it.",
-            f"Real are lengths and prefixes ({', '.join(name for name, _ in sources)}); skills, prices, speeds, "
-            f"bidders and who has what in cache are drawn. {CAPACITY:g} slots a request; each request is a bidder of its own, "
-            f"but for bidders of {_SHARED} requests, who leave the market together.",
+            f"Real are lengths and prefixes ({', '.join(name for name, _ in sources)}); skills, prices, "
+            f"speeds, bidders and who has what in cache are drawn. {CAPACITY:g} slots a request; each request is a "
+            f"bidder of its own, but for bidders of {_SHARED} requests, who leave the market together.",
             f"Left out: greedy and bidders of {_SHARED} beyond {_MOST_SLOW:,} pairs"
             + (f"; {', '.join(left)}, of more than {MOST_PAIRS:,} pairs, for memory." if left else "."),
             f"95 % by the bootstrap over {len(seeds)} seeds; the peak has the interpreter, its libraries and the "
