@@ -46,6 +46,8 @@ class Limits:
 PAPER = Limits(12, 0.6)
 #: What the engine takes where nobody says anything else.
 USUAL = Limits(256, 0.9)
+#: Little more than the weights of 4 billion parameters in 24 GB: a cache that binds, to see what that looks like.
+TIGHT = Limits(12, 0.4)
 
 
 def agent(name: str, billions: int, on: Accelerator, limits: Limits) -> SimulatedAgent:
@@ -59,7 +61,7 @@ def agent(name: str, billions: int, on: Accelerator, limits: Limits) -> Simulate
     if blocks <= _LONGEST // _BLOCK:
         raise StudyError(
             f"{billions} billion parameters in {limits.memory:g} of {on.memory / 1e9:g} GB leave "
-            f"{room / 1e9:.1f} GB for the cache, less than a prompt of {_LONGEST} tokens; take more memory or less model"
+            f"{room / 1e9:.1f} GB for the cache, less than a prompt of {_LONGEST} tokens; take more memory"
         )
     price = _PRICE * billions
     return SimulatedAgent(
@@ -78,11 +80,11 @@ def agent(name: str, billions: int, on: Accelerator, limits: Limits) -> Simulate
     )
 
 
-def fleets() -> dict[str, tuple[SimulatedAgent, ...]]:
-    """Three agents in each: two of 8 billion and one of 4 where they fit, else three of 4."""
-    made = {}
-    for on, sizes in ((LARGE, (8, 8, 4)), (SMALL, (4, 4, 4))):
-        for limits in (PAPER, USUAL):
+def fleets() -> dict[str, Sequence[SimulatedAgent]]:
+    """Three agents in each: two of 8 billion and one of 4 where they fit, else three of 4, also with little cache."""
+    made: dict[str, Sequence[SimulatedAgent]] = {}
+    for on, sizes, several in ((LARGE, (8, 8, 4), (PAPER, USUAL)), (SMALL, (4, 4, 4), (PAPER, USUAL, TIGHT))):
+        for limits in several:
             name = f"{'+'.join(map(str, sizes))}b on {on.memory / 1e9:g} GB, {limits}"
             made[name] = tuple(agent(f"{size}b-{k}", size, on, limits) for k, size in enumerate(sizes))
     return made
@@ -144,20 +146,18 @@ def run(
         for name, some in held.items()
     )
     told = "; ".join(f"{name}: {load.name}" for name, load in loads.items())
-    missing = (
-        "" if "INSCIT" in loads or given is not None else " INSCIT is not here: set IEMAS_DATASETS to a folder of it."
-    )
+    missing = "" if "INSCIT" in loads or given else " INSCIT is not here: set IEMAS_DATASETS to a folder of it."
     return Exhibit(
         "engine-limits",
         "Do twelve sequences a batch and 0.6 of an accelerator's memory change what routing is worth?",
         ("traffic, policy", "fleet", *(heading for heading, _ in _SHOWN.values())),
         tuple(rows),
         (
-            f"Simulated: real text ({told}) on engines of an assumed roofline, nothing of which was measured; skills and "
-            f"prices are assumed, so welfare is not shown.{missing}",
-            f"Tokens of cache, by agent: {blocks}. 8 billion parameters in bfloat16 take 16 GB, more than 0.6 of 24 GB.",
-            f"95 % by the bootstrap over {len(seeds)} seeds. The paper's accelerator, arrivals and number of agents are "
-            "not known, so its own figures are not what this repeats.",
+            f"Simulated: real text ({told}) on engines of an assumed roofline, nothing of which was measured; skills "
+            f"and prices are assumed, so welfare is not shown.{missing}",
+            f"Tokens of cache, by agent: {blocks}. 8 billion parameters in bfloat16 take 16 GB: beyond 0.6 of 24 GB.",
+            f"95 % by the bootstrap over {len(seeds)} seeds. The paper's accelerator, arrivals and number of agents "
+            "are not known, so its own figures are not what this repeats.",
         ),
         replace(made, sources=sources),
         "fleet",

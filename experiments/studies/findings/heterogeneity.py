@@ -114,7 +114,7 @@ def run(
     Raises:
         StudyError: a spread is not within [0, 1], or there is no cell.
     """
-    fleets = {f"{one:g}": fleet(one) for one in spreads}
+    fleets: dict[str, Sequence[SimulatedAgent]] = {f"{one:g}": fleet(one) for one in spreads}
     presets = [bidders(one) for one in bidder_spreads]
     if not (fleets and presets and capacities):
         raise StudyError("a grid without a cell; give a spread of fleets and of bidders, and a capacity")
@@ -195,7 +195,7 @@ def _scaled(times: float) -> StepTime:
     base = calibration("smollm2-135m-cpu")
     parts = ("base_s", "prompt_token_s", "attention_pair_s", "sequence_s", "context_token_s")
     scaled: Mapping[str, float] = {name: 2 * times * getattr(base, name) for name in parts}
-    return replace(base, **scaled, fitted_to=f"{2 * times:g} times the step of {base.fitted_to}")  # type: ignore[arg-type]
+    return replace(base, **scaled, fitted_to=f"{2 * times:g} times the step of {base.fitted_to}")
 
 
 def _after(before: int, total: int, progress: Progress) -> Callable[[int, int], None]:

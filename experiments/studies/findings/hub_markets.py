@@ -76,7 +76,7 @@ class Round:
         )
 
     def service(self, homes: Ints) -> tuple[Floats, Floats]:
-        """(N, M) seconds to the first token and credits of cost, where (N,) `homes` served the turn before, -1: none."""
+        """(N, M) seconds to the first token, and credits; (N,) `homes` served the turn before, -1 for none."""
         cached = np.zeros(self.skills.shape, np.int64)
         warm = np.flatnonzero(homes >= 0)
         cached[warm, homes[warm]] = self.seen[warm]
@@ -193,7 +193,7 @@ def alike(table: Floats, count: int) -> Ints:
     if count == 1:
         return np.zeros(agents, np.int64)
     try:
-        from sklearn.cluster import AgglomerativeClustering
+        from sklearn.cluster import AgglomerativeClustering  # type: ignore[import-untyped]
     except ImportError as error:
         raise StudyError("scikit-learn is not installed; install iemas[baselines]") from error
     return np.asarray(AgglomerativeClustering(count).fit_predict(table), np.int64)

@@ -1,4 +1,4 @@
-"""Richer service: agents that fail, bidders who may not be sent everywhere, and who of rich and poor is served how fast.
+"""Richer service: agents that fail, bidders who may not be sent everywhere, and who is served how fast.
 
 Rounds of `hub_markets`, in which each of these is known exactly: values take the chance that an agent answers at all,
 with so many attempts; a privacy constraint is a set of forbidden pairs; who bears what it costs is read off utilities.
@@ -232,15 +232,15 @@ def run(
     sources = asked(where).sources
     made = replace(made_here(), seeds=tuple(seeds), sources=dict(sources))
     notes = (
-        f"One round of {requests} requests to {agents} agents, {CAPACITY:g} slots a request, after one that left caches. "
-        f"Real are lengths and prefixes ({', '.join(name for name, _ in sources)}); the rest is drawn. Every skill, time "
-        "and chance is known to the auction; queues are not shown.",
-        "Forbidden: each private bidder may not be sent to a share of agents, drawn for each; the public set of pairs is "
-        "no report. Utilities are value less charge, against nothing forbidden.",
+        f"One round of {requests} requests to {agents} agents, {CAPACITY:g} slots a request, after one that left "
+        f"caches. Real are lengths and prefixes ({', '.join(name for name, _ in sources)}); the rest is drawn. Every "
+        "skill, time and chance is known to the auction; queues are not shown.",
+        "Forbidden: each private bidder may not be sent to a share of agents, drawn for each; the public set of pairs "
+        "is no report. Utilities are value less charge, against nothing forbidden.",
         f"95 % by the bootstrap over {len(seeds)} seeds; changes are paired by seed.",
-        "Failures: an attempt fails with the agent's chance, uniform around the mean, and is repeated there at once; it "
-        "takes as long and costs as much as a whole one. Not knowing, charges are those of values without failures, and "
-        "the auctioneer pays for every attempt.",
+        "Failures: an attempt fails with the agent's chance, uniform around the mean, and is repeated there at once; "
+        "it takes as long and costs as much as a whole one. Not knowing, charges are those of values without failures, "
+        "and the auctioneer pays for every attempt.",
         "Affinity: whoever comes first goes to the cheapest agent that has a slot, which is the one with the cache.",
     )
     privacy, failures, worth = (_exhibit(part, done, made, notes) for part in _SHOWN)

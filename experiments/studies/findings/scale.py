@@ -23,10 +23,10 @@ from mechanisms import VCG
 SIZES = tuple((agents, requests) for agents in (10, 100, 1000) for requests in (100, 1000, 10_000, 100_000))
 #: Pairs beyond which a size is left out: a market holds three matrices of 8 bytes a pair, and drawing it some more.
 MOST_PAIRS = 20_000_000
-#: Pairs beyond which greedy, which sorts them in Python, and bidders of ten requests are left out.
+#: Pairs beyond which greedy, which sorts them in Python, and bidders of several requests are left out.
 _MOST_SLOW = 1_000_000
-#: Requests of a bidder who has several.
-_SHARED = 10
+#: Requests of a bidder who has several; beyond so many in all they are left out, for each leaves by itself.
+_SHARED, _MOST_SHARED = 10, 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ def play(job: Job) -> dict[str, float]:
         greedy = Greedy().allocate(market)
         figures["greedy"] = 1000 * (time.process_time() - began)
         figures["gain"] = 100 * (best / market.welfare(greedy) - 1)
+    if job.agents * job.requests <= _MOST_SLOW and job.requests <= _MOST_SHARED:
         owners = np.arange(job.requests) // _SHARED
         several = Market(market.values, market.costs, market.capacities, market.feasible, owners)
         began = time.process_time()
@@ -133,7 +134,8 @@ def run(
             f"Real are lengths and prefixes ({', '.join(name for name, _ in sources)}); skills, prices, "
             f"speeds, bidders and who has what in cache are drawn. {CAPACITY:g} slots a request; each request is a "
             f"bidder of its own, but for bidders of {_SHARED} requests, who leave the market together.",
-            f"Left out: greedy and bidders of {_SHARED} beyond {_MOST_SLOW:,} pairs"
+            f"Left out: greedy and bidders of {_SHARED} beyond {_MOST_SLOW:,} pairs, these also "
+            f"beyond {_MOST_SHARED:,} requests, where they take more than 10 s"
             + (f"; {', '.join(left)}, of more than {MOST_PAIRS:,} pairs, for memory." if left else "."),
             f"95 % by the bootstrap over {len(seeds)} seeds; the peak has the interpreter, its libraries and the "
             "drawing of the market in it. Other machines are not shown.",
@@ -147,8 +149,10 @@ def run(
 
 def _compiled() -> None:
     """Load machine code before anything is timed."""
-    for owners in (None, [0, 0, 1]):
-        small = Market([[3, 2], [2, 1], [2, 2]], [[1, 1], [1, 1], [1, 1]], [1, 1], None, owners)
+    rng = np.random.default_rng(0)
+    values, costs = rng.integers(10**7, size=(100, 10)), rng.integers(10**6, size=(100, 10))
+    for owners in (None, np.arange(100) // _SHARED):
+        small = Market(values, costs, np.full(10, 9), None, owners)
         VCG().charge(small, MinCostFlow().allocate(small), MinCostFlow())
 
 

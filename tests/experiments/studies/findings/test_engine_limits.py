@@ -15,7 +15,7 @@ def test_the_cache_is_what_weights_leave() -> None:
     assert tokens == pytest.approx((0.6 * 80e9 - 16e9) / kv_bytes(8), abs=16)
     assert one.shape.max_num_seqs == 12
     assert agent("a", 8, LARGE, USUAL).shape.cache_blocks > one.shape.cache_blocks
-    assert len(fleets()) == 4
+    assert len(fleets()) == 5
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:

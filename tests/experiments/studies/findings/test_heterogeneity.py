@@ -15,8 +15,8 @@ def test_agents_that_are_not_apart_are_alike_and_the_mean_stays() -> None:
     assert len({(one.skill, one.prices, one.step_time) for one in none}) == 1
     quick, good = all_[0], all_[2]
     assert quick.skill < none[0].skill < good.skill
-    for read in (lambda one: one.prices.fresh, lambda one: one.step_time.base_s):
-        assert sqrt(read(quick) * read(good)) == pytest.approx(read(none[0]))
+    assert sqrt(quick.prices.fresh * good.prices.fresh) == pytest.approx(none[0].prices.fresh)
+    assert sqrt(quick.step_time.base_s * good.step_time.base_s) == pytest.approx(none[0].step_time.base_s)
 
 
 def test_bidders_that_are_not_apart_have_the_medians() -> None:

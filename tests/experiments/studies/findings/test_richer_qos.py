@@ -1,4 +1,6 @@
-"""Failures, privacy and tenths of worth: the chances are those of tries, constraints only cost, the worthy are served."""
+"""Failures, privacy and tenths of worth: the chances are those of tries, the worthy are served."""
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from experiments.studies.findings.exhibit import Exhibit, Interval
 from experiments.studies.findings.hub_markets import draw
 from experiments.studies.findings.richer_qos import run, with_failures
 
-QUIET = {"workers": 0, "progress": lambda done, total: None}
+QUIET: Any = {"workers": 0, "progress": lambda done, total: None}
 
 
 @pytest.fixture(autouse=True)

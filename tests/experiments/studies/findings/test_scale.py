@@ -1,5 +1,7 @@
 """Sizes of a round: greedy is never better, what is too large is named, and slots bound who is served."""
 
+from typing import Any
+
 import pytest
 
 from experiments.errors import StudyError
@@ -29,7 +31,7 @@ def test_greedy_is_never_better_and_sizes_that_are_left_out_are_named(monkeypatc
 
 
 def test_a_round_without_anybody_and_sizes_that_are_all_too_large_are_refused() -> None:
-    quiet = {"seeds": [0], "workers": 0, "progress": lambda done, total: None}
+    quiet: Any = {"seeds": [0], "workers": 0, "progress": lambda done, total: None}
     with pytest.raises(StudyError, match="0 agents and 10 requests"):
         scale.run(**quiet, sizes=((0, 10),))
     with pytest.raises(StudyError, match="every size has more than 20,000,000 pairs"):
