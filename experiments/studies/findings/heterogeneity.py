@@ -120,7 +120,7 @@ def run(
         raise StudyError("a grid without a cell; give a spread of fleets and of bidders, and a capacity")
     rows: list[tuple[Value, ...]] = []
     each = len(fleets) * len(presets) * (1 + len(RIVALS)) * len(seeds)
-    made = None
+    made, talks = None, 0
     for k, capacity in enumerate(capacities):
         study = Study(
             Dialogues("shipped", rate=capacity.rate, dialogues=dialogues),
@@ -134,7 +134,8 @@ def run(
         result = study.run(workers=workers, progress=_after(k * each, each * len(capacities), progress))
         made = made or result.made
         places = [(b, f) for b in bidder_spreads for f in spreads]
-        turns = [cell.workload.draw(cell.bidders, seeds[0]).turns for cell in study.cells]
+        drawn = [cell.workload.draw(cell.bidders, seeds[0]) for cell in study.cells]
+        turns, talks = [load.turns for load in drawn], len(drawn[0].names)
         for (b, f), cell, count in zip(places, result.cells, turns, strict=True):
             gains = [_each(result, other, cell, count) for other in RIVALS]
             welfare = result.mean(AUCTION, "welfare", cell) / count
@@ -156,7 +157,7 @@ def run(
         ),
         tuple(rows),
         (
-            f"Simulated: {dialogues} shipped dialogues in virtual time on four agents; capacity {said}.",
+            f"Simulated: {talks} shipped dialogues in virtual time on four agents; capacity {said}.",
             f"Agents apart 0 to 1: skill {_SKILL:g} -+ {_SKILL_APART:g}, price / and * {_DEARER:g}, step time / and * "
             f"{_SLOWER:g}; bidders apart 0 to 1: worth {sqrt(WORTHS[0] * WORTHS[1]):.3g} to log-uniform in "
             f"[{WORTHS[0]:g}, {WORTHS[1]:g}] credits, delay {sqrt(DELAY_COSTS[0] * DELAY_COSTS[1]):.3g} to "
