@@ -50,7 +50,7 @@ def roofline(billions: float, on: Accelerator | None = None, devices: int = 1) -
         base_s=0.002 + 2 * parameters / (on.bandwidth * devices),
         prompt_token_s=2 * parameters / (on.flops * devices),
         sequence_s=5e-5,
-        context_token_s=_kv_bytes(billions) / (on.bandwidth * devices),
+        context_token_s=kv_bytes(billions) / (on.bandwidth * devices),
         overhead_s=0.005,
         fitted_to=f"an assumed roofline, not a measurement: {billions:g} billion parameters on {devices} x {on.name}",
         first_token_error=float("nan"),
@@ -81,7 +81,7 @@ def model_agent(
     size = billions or size_of(model)
     weights = 2e9 * size
     devices = max(1, -(-int(2 * weights) // int(on.memory)))
-    room = (devices * on.memory * 0.9 - weights) / _kv_bytes(size)
+    room = (devices * on.memory * 0.9 - weights) / kv_bytes(size)
     shape = EngineShape(
         block_size=16,
         cache_blocks=max(int(room) // 16, -(-most // 16) + 1),
@@ -132,7 +132,7 @@ def size_of(model: str) -> float:
     return float(said[-1])
 
 
-def _kv_bytes(billions: float) -> float:
+def kv_bytes(billions: float) -> float:
     """Bytes of keys and values that a token takes in bfloat16, with grouped queries: 128 KiB at 8 billion parameters,
     320 KiB at 70, and in between on the line through both."""
     return 1024 * (128 + (billions - 8) * (320 - 128) / 62) if billions > 8 else 1024 * 16 * billions

@@ -19,6 +19,15 @@ class Known:
 QUESTIONS: dict[str, Known] = {
     "paper": Known("the paper's table beside ours: what can be compared, and what cannot", "paper", 5),
     "prediction": Known("how well time to first token and cost are foretold, by several normalisers", "prediction", 5),
+    "heterogeneity": Known(
+        "when affinity suffices, when a posted price, and when the auction pays", "heterogeneity", 6
+    ),
+    "hubs": Known("what hubs cost, save and learn of bids, by how requests are sent to them", "hubs", 10),
+    "scale": Known("how large a round may be: time, memory, welfare over greedy", "scale", 5),
+    "richer-qos": Known(
+        "agents that fail, bidders who may not be sent everywhere, and who is served", "richer_qos", 10
+    ),
+    "engine-limits": Known("whether twelve sequences and 0.6 of the memory bind", "engine_limits", 5),
 }
 
 
