@@ -16,7 +16,12 @@ class Known:
     seeds: int
 
 
-QUESTIONS: dict[str, Known] = {}
+QUESTIONS: dict[str, Known] = {
+    "bidding": Known("what a bidder gains by a report that is not the truth, in a round and over a run", "bidding", 6),
+    "published-rule": Known(
+        "what matching as many as can be and serving the rest for nothing costs", "published_rule", 5
+    ),
+}
 
 
 def find_question(name: str) -> Question:
