@@ -24,7 +24,7 @@ KINDS: dict[str, float | None] = {
 _FACTORS = (0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
 _RANDOM = (0.25, 4.0)
 #: Few bidders, so that each has some dozens of requests.
-WORLD = World(copies=3, bidders=8)
+WORLD = World(copies=2, bidders=6)
 #: Requests that a learner expects to have.
 _HORIZON = 30
 
@@ -117,7 +117,7 @@ def run(
     workers: int | str | None,
     progress: Progress,
     world: World = WORLD,
-    deviators: int = 3,
+    deviators: int = 2,
 ) -> Exhibit:
     """Answer it.
 

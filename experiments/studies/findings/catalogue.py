@@ -17,10 +17,12 @@ class Known:
 
 
 QUESTIONS: dict[str, Known] = {
-    "bidding": Known("what a bidder gains by a report that is not the truth, in a round and over a run", "bidding", 6),
+    "bidding": Known("what a bidder gains by a report that is not the truth, in a round and over a run", "bidding", 5),
     "published-rule": Known(
         "what matching as many as can be and serving the rest for nothing costs", "published_rule", 5
     ),
+    "value-of-truth": Known("welfare once bidders have learnt what pays, under five rules", "value_of_truth", 5),
+    "strategic": Known("who gains by misreports, rings, false names, and as an agent, and who pays", "strategic", 5),
 }
 
 
