@@ -101,7 +101,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """By kind: credits a request that single deviators gain within rounds and in all; and when all do it (shares)."""
+    """By kind: credits a request that single deviators gain within rounds and in all, and what moves when all do it."""
 
     within: dict[str, float]
     whole: dict[str, float]
@@ -143,8 +143,8 @@ def run(
             interval([one.within[kind] for one in found[name]]),
             interval([one.whole[kind] for one in found[name]]),
             interval([one.whole[kind] - one.within[kind] for one in found[name]]),
-            interval([100 * one.utility[kind] for one in found[name]]),
-            interval([100 * one.welfare[kind] for one in found[name]]),
+            interval([one.utility[kind] for one in found[name]]),
+            interval([one.welfare[kind] for one in found[name]]),
             interval([one.surplus[kind] for one in found[name]]),
         )
         for name in RULES
@@ -159,8 +159,8 @@ def run(
             "one deviates: in its rounds, credits a request",
             "one deviates: in the whole run, credits a request",
             "one deviates: carried across rounds, credits a request",
-            "all do: bidders' utility, %",
-            "all do: welfare, %",
+            "all do: bidders' utility, credits a request",
+            "all do: welfare, credits a request",
             "all do: surplus, credits",
         ),
         rows=tuple(rows),
@@ -172,7 +172,8 @@ def run(
             "In its rounds: what the report got there less what the truth would have got, others as they were, at the "
             "policy's own predictions (what else the conversation will bring included). In the whole run: true worth "
             "by the measured chance of a right answer, less measured delay and charges. Carried: their difference, "
-            "which is what predictions missed as well as what a report moves in later fees, queues and caches.",
+            "which is what predictions missed as well as what a report moves in later fees, queues and caches. Of so "
+            "many rows one or two leave zero outside their interval by chance.",
             f"random: each request times a factor log-uniform in [{_RANDOM[0]}, {_RANDOM[1]}]. learning: Hedge over "
             f"{', '.join(f'{one:g}' for one in _FACTORS)} times the truth, told what each would have earned.",
             "pay-as-bid and greedy run inside iemas, with its fees; greedy charges cost plus fee. In paper-auction who "
@@ -202,9 +203,9 @@ def answer(part: Part) -> Found:
         found.within[kind], found.whole[kind] = within / requests, whole / requests
         together = Reports(kind, None, mechanism, part.seed)
         took = serve(cell, looked_at(part.policy, together), part.seed, report=together.report)
-        before = sum(truth.utility.values())
-        found.utility[kind] = (sum(took.utility.values()) - before) / abs(before)
-        found.welfare[kind] = (took.welfare - truth.welfare) / abs(truth.welfare)
+        asked_all = sum(truth.requests.values())
+        found.utility[kind] = (sum(took.utility.values()) - sum(truth.utility.values())) / asked_all
+        found.welfare[kind] = (took.welfare - truth.welfare) / asked_all
         found.surplus[kind] = (took.charges - took.costs) - (truth.charges - truth.costs)
     return found
 

@@ -22,6 +22,8 @@ from runtime.accounts.settling import settled
 from runtime.policies.forecast import Forecaster, Outlook
 
 WORLD = World(copies=2, bidders=20)
+#: A forecast quality is no less: on-delivery divides by it.
+FLOOR = 0.05
 #: Rounds for which a budget is to last, and sequences of them that are drawn.
 HORIZON, _DRAWS = 100, 1_000
 
@@ -83,7 +85,7 @@ class Mistaken(Forecaster):
             found,
             # A factor of noise is 1 on average.
             cost=found.cost * wrong.cost * _factor(wrong.cost_noise, drawn[:, 0]),
-            quality=np.clip(found.quality + wrong.quality + wrong.quality_noise * drawn[:, 1], 0.0, 1.0),
+            quality=np.clip(found.quality + wrong.quality + wrong.quality_noise * drawn[:, 1], FLOOR, 1.0),
             service=found.service * wrong.latency * _factor(wrong.latency_noise, drawn[:, 2]),
         )
 
@@ -152,8 +154,10 @@ def run(
             f"iemas serves with forecasts that are made wrong after it has learnt; {len(seeds)} seeds, intervals over "
             "them. The three settlements are applied to the same served requests: what was auctioned, what was "
             "measured, whether the answer was right.",
-            "Surplus includes the auction's fees. Latency is the time to compute a prompt; quality is cut to [0, 1]; "
-            "noise of a factor has this deviation of its logarithm and mean 1, drawn for each request and agent.",
+            "Surplus includes the auction's fees. Latency is the time to compute a prompt; noise of a factor has this "
+            "deviation of its logarithm and mean 1, drawn for each request and agent. Quality is cut to "
+            f"[{FLOOR}, 1]: on-delivery divides by it, and where a forecast says 0 a right answer would cost its "
+            "bidder a million times the charge.",
             "A bidder's end: worth if the answer was right, less measured delay, less the final charge; wrong answers "
             "cost their bidder under every settlement but on-delivery. Losses are of served requests that end below 0.",
             f"Budget: the deepest that the sum of surpluses falls below zero within {horizon} rounds, exceeded in one "

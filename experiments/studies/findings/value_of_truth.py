@@ -106,7 +106,7 @@ def run(
             interval(honest),
             interval(learnt),
             interval(learnt - honest),
-            interval(100 * learnt / best),
+            interval(best - learnt),
             interval(surplus),
             interval(2**said),
             interval(100 * regret),
@@ -120,7 +120,7 @@ def run(
             "welfare if all are honest, credits a round",
             "welfare once learnt, credits a round",
             "learnt less honest, credits a round",
-            "learnt, % of the optimum",
+            "optimum less learnt, credits a round",
             "surplus once learnt, credits a round",
             "times the truth reported once learnt (geometric mean)",
             "regret against the best fixed factor, % of utility",
@@ -143,7 +143,7 @@ def run(
         ),
         made=replace(made_here(), seeds=tuple(seeds), sources=dict(world.cell().workload.sources)),
         x="rule",
-        y="learnt, % of the optimum",
+        y="optimum less learnt, credits a round",
     )
 
 

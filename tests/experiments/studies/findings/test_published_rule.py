@@ -7,7 +7,7 @@ from experiments.errors import StudyError
 from experiments.studies.findings.published_rule import Capped, Part, Published, answer, best_gains, compared, run
 from experiments.studies.findings.served import World
 
-SMALL = World(copies=2, rate=50.0, bidders=4, dialogues=3, turns=2)
+SMALL = World(copies=2, rate=50.0, bidders=4, dialogues=2, turns=1)
 
 
 def credits(rows: list[list[int]]) -> list[list[int]]:
