@@ -28,6 +28,13 @@ QUESTIONS: dict[str, Known] = {
         "agents that fail, bidders who may not be sent everywhere, and who is served", "richer_qos", 10
     ),
     "engine-limits": Known("whether twelve sequences and 0.6 of the memory bind", "engine_limits", 5),
+    "bidding": Known("what a bidder gains by a report that is not the truth, in a round and over a run", "bidding", 5),
+    "published-rule": Known(
+        "what matching as many as can be and serving the rest for nothing costs", "published_rule", 5
+    ),
+    "value-of-truth": Known("welfare once bidders have learnt what pays, under five rules", "value_of_truth", 5),
+    "strategic": Known("who gains by misreports, rings, false names, and as an agent, and who pays", "strategic", 5),
+    "budget": Known("what wrong predictions cost whom under each settlement, and the budget for it", "budget", 10),
 }
 
 
