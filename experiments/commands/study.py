@@ -62,21 +62,24 @@ def _run(
     from dataclasses import replace
 
     from experiments.errors import StudyError
-    from experiments.studies.study.file import read_study, seeds_of
+    from experiments.studies.study.file import read_study
+    from experiments.studies.study.study import seeds_of
 
     made = read_study(name)
     changed: dict[str, object] = {}
     if seeds is not None:
-        changed["seeds"] = seeds_of(int(seeds) if seeds.isdigit() else seeds)
+        changed["seeds"] = seeds_of(int(seeds) if seeds.isdecimal() else seeds)
     if policy:
         changed["policies"] = policy
     if despite_audit:
         changed["despite_audit"] = True
     made = replace(made, **changed) if changed else made  # type: ignore[arg-type]
-    if workers is not None and workers != "ray" and not workers.isdigit():
+    if workers is not None and workers != "ray" and not workers.isdecimal():
         raise StudyError(f"--workers {workers}: expected a number of processes, or `ray`")
+    if out is None and (Path(made.name).name != made.name or made.name in ("", ".", "..")):
+        raise StudyError(f"a study called {made.name!r} is no folder of runs/; name one with --out")
     folder = out or Path("runs") / made.name
-    count = int(workers) if workers is not None and workers.isdigit() else workers
+    count = int(workers) if workers is not None and workers.isdecimal() else workers
     found = made.run(workers=count, kept=folder / "runs.jsonl")
     found.save(folder / "result.json")
     page = found.report(folder / "report.html")

@@ -1,33 +1,49 @@
 """`Cell`: what every policy of a study is put to, and the ways in which cells of one study differ."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from itertools import product
 
 from experiments.errors import StudyError
+from experiments.worlds.churn import Change, beginning
 from experiments.worlds.fleets import FLEET
 from experiments.worlds.presets import PRESETS, Preset
 from experiments.worlds.rooflines import table_fleet
 from experiments.worlds.traffic.agents import SimulatedAgent
-from experiments.worlds.workload import Dialogues, Questions, Trace, Workload
+from experiments.worlds.workload import Dialogues, Questions, Trace, Workload, said
+
+#: What a column of a table may hold.
+Shown = str | float | int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
     """A workload, bidders, a fleet, and how many requests an agent may serve at once (None: as many as it can).
 
-    `axes` are the columns in which cells of a study differ, by name, as tables print them.
+    `axes` are the columns in which cells of a study differ, by name; `churn` is which agents leave and join, and when.
+
+    Raises:
+        StudyError: two agents have one name, there is no such capacity, or `churn` is of other agents.
     """
 
     workload: Workload
     bidders: Preset = PRESETS["differing"]
     fleet: tuple[SimulatedAgent, ...] = ()
     slots: int | None = None
-    axes: Mapping[str, str | float | int | None] = field(default_factory=dict, compare=False)
+    axes: Mapping[str, Shown] = field(default_factory=dict, compare=False)
+    churn: tuple[Change, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.fleet:
             object.__setattr__(self, "fleet", usual_fleet(self.workload))
+        for agent in self.fleet:
+            if not isinstance(agent, SimulatedAgent):
+                raise StudyError(f"fleet: {agent!r:.60} is no agent; give SimulatedAgents, or model_agent(...)")
+        if self.slots is not None and (
+            not isinstance(self.slots, int) or isinstance(self.slots, bool) or self.slots < 1
+        ):
+            raise StudyError(f"slots = {self.slots!r}; an agent serves at least 1 request, None for as many as it can")
+        beginning(self.fleet, self.churn)
         names = [agent.name for agent in self.fleet]
         if len(set(names)) < len(names):
             raise StudyError(f"agents are called {', '.join(names)}; give each a name of its own")
@@ -35,7 +51,12 @@ class Cell:
     @property
     def name(self) -> str:
         """What tells it from the others of its study."""
-        return ", ".join(f"{name} {_said(value)}" for name, value in self.axes.items()) or self.workload.name
+        return ", ".join(told(name, value) for name, value in self.axes.items()) or self.workload.name
+
+    @property
+    def beginning(self) -> tuple[SimulatedAgent, ...]:
+        """The agents that are there when traffic begins."""
+        return beginning(self.fleet, self.churn)
 
 
 def usual_fleet(workload: Workload) -> tuple[SimulatedAgent, ...]:
@@ -62,12 +83,16 @@ def trace_fleet(workload: Trace) -> tuple[SimulatedAgent, ...]:
     )
 
 
-def cells(axes: Mapping[str, Sequence[object]], shown: Mapping[str, Sequence[str]]) -> list[Cell]:
+def cells(
+    axes: Mapping[str, Sequence[object]],
+    shown: Mapping[str, Sequence[Mapping[str, Shown]]],
+    churn: tuple[Change, ...] = (),
+) -> list[Cell]:
     """Every combination of what may vary: `workload`, `bidders`, `fleet`, `slots`.
 
     Args:
         axes: what each may be.
-        shown: how tables print that; an axis with one value is no column.
+        shown: the columns that tell that from the others; none where there is one value.
 
     Raises:
         StudyError: an axis is empty.
@@ -78,10 +103,52 @@ def cells(axes: Mapping[str, Sequence[object]], shown: Mapping[str, Sequence[str
     found = []
     for chosen in product(*(range(len(values)) for values in axes.values())):
         made = {name: axes[name][k] for name, k in zip(axes, chosen, strict=True)}
-        column = {name: shown[name][k] for name, k in zip(axes, chosen, strict=True) if len(axes[name]) > 1}
-        found.append(Cell(**made, axes=column))  # type: ignore[arg-type]
+        columns: dict[str, Shown] = {}
+        for name, k in zip(axes, chosen, strict=True):
+            columns |= shown[name][k]
+        found.append(Cell(**made, axes=columns, churn=churn))  # type: ignore[arg-type]
     return found
 
 
-def _said(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def columns(name: str, values: Sequence[Shown]) -> list[dict[str, Shown]]:
+    """One column of what an axis may be; none where it has one value.
+
+    Raises:
+        StudyError: a table could not tell two of them apart.
+    """
+    if len(set(values)) < len(values):
+        twice = max(values, key=list(values).count)
+        raise StudyError(f"two of {name} are called {twice!r}; a table could not tell them apart")
+    return [{name: value} if len(values) > 1 else {} for value in values]
+
+
+def columns_of(workloads: Sequence[Workload]) -> list[dict[str, Shown]]:
+    """The fields in which workloads of one kind differ; of several kinds, their names.
+
+    Raises:
+        StudyError: two are alike.
+    """
+    kinds = {type(one) for one in workloads}
+    if len(workloads) > 1 and len(kinds) == 1 and is_dataclass(workloads[0]):
+        rows: list[dict[str, Shown]] = [
+            {one.name: shown(getattr(load, one.name)) for one in fields(load) if one.init} for load in workloads
+        ]
+        differ = [name for name in rows[0] if len({row[name] for row in rows}) > 1]
+        found = [{name: row[name] for name in differ} for row in rows]
+        if len({tuple(row.items()) for row in found}) == len(found):
+            return found
+    return columns("workload", [one.name for one in workloads])
+
+
+def shown(value: object) -> Shown:
+    """A value of an axis: a number as it is, anything else as tables print it."""
+    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+        return value
+    return said(value)
+
+
+def told(name: str, value: Shown) -> str:
+    """A value of an axis with its name."""
+    if value is None:
+        return "slots all" if name == "slots" else f"no {name.replace('_', ' ')}"
+    return f"{name.replace('_', ' ')} {said(value)}"

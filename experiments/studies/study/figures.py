@@ -1,11 +1,13 @@
 """A study as plots: bars with intervals, or lines along an axis of the study."""
 
+from html import escape
 from math import isnan
 from typing import TYPE_CHECKING
 
 from experiments.errors import StudyError
 from experiments.reports.charts.figures import blank
 from experiments.reports.charts.palette import NEUTRAL, looks
+from experiments.studies.study.cell import told
 from experiments.studies.study.result import StudyResult, figures_of
 from experiments.studies.study.tables import COLUMNS
 
@@ -29,11 +31,14 @@ def drawn(result: StudyResult, figure: str = "welfare", x: str | None = None) ->
     known = [*figures_of(result), "gain"]
     if figure not in known:
         raise StudyError(f"no figure {figure!r}; there are: {', '.join(known)}")
+    if figure == "gain" and len(result.policies) < 2:
+        raise StudyError("one policy gains over nobody; plot another figure, or let two play")
     axes = list(dict.fromkeys(name for run in result.runs for name in run.axes))
     if x is not None and x not in axes:
         raise StudyError(f"no axis {x!r}; this study varies {', '.join(axes) or 'nothing'}")
     if x is not None or len(result.cells) > 1:
-        return _lines(result, figure, x or axes[0])
+        numbers = [name for name in axes if all(isinstance(run.axes.get(name), (int, float)) for run in result.runs)]
+        return _lines(result, figure, x or [*numbers, *axes][0])
     return _bars(result, figure)
 
 
@@ -42,10 +47,10 @@ def _bars(result: StudyResult, figure: str) -> "go.Figure":
     names = [name for name in result.policies if figure != "gain" or name != result.policies[0]]
     colours = looks(result.policies)
     middle, low, high = zip(*(_value(result, figure, name, cell) for name in names), strict=True)
-    made = blank(90 + 34 * len(names), simulated=True, x=_TITLES.get(figure, figure), showlegend=False)
+    made = blank(90 + 34 * len(names), simulated=True, x=_plain(_TITLES.get(figure, figure)), showlegend=False)
     made.add_bar(
         x=middle,
-        y=names,
+        y=[_plain(name) for name in names],
         orientation="h",
         marker={"color": [colours[name].colour for name in names]},
         error_x=_error(middle, low, high),
@@ -55,27 +60,37 @@ def _bars(result: StudyResult, figure: str) -> "go.Figure":
 
 
 def _lines(result: StudyResult, figure: str, x: str) -> "go.Figure":
-    values = {run.cell: run.axes.get(x) for run in result.runs}
-    cells = [cell for cell in result.cells if values[cell] is not None]
+    """A line for each policy, and for each combination of what else varies."""
+    columns = {run.cell: run.axes for run in result.runs}
+    rest: dict[str, list[str]] = {}
+    for cell in result.cells:
+        others = ", ".join(told(name, value) for name, value in columns[cell].items() if name != x)
+        rest.setdefault(others, []).append(cell)
     colours = looks(result.policies)
-    made = blank(420, simulated=True, x=x, y=_TITLES.get(figure, figure))
+    made = blank(420, simulated=True, x=_plain(x), y=_plain(_TITLES.get(figure, figure)))
     if figure == "gain":
         made.add_hline(y=0, line={"color": NEUTRAL, "width": 1})
     for name in result.policies:
         if figure == "gain" and name == result.policies[0]:
             continue
-        middle, low, high = zip(*(_value(result, figure, name, cell) for cell in cells), strict=True)
-        look = colours[name]
-        made.add_scatter(
-            x=[values[cell] for cell in cells],
-            y=middle,
-            name=name,
-            mode="lines+markers",
-            line={"color": look.colour, "dash": look.dash},
-            marker={"symbol": look.symbol, "size": 8},
-            error_y=_error(middle, low, high),
-        )
+        for others, cells in rest.items():
+            middle, low, high = zip(*(_value(result, figure, name, cell) for cell in cells), strict=True)
+            look = colours[name]
+            made.add_scatter(
+                x=["all" if columns[cell].get(x) is None else columns[cell][x] for cell in cells],
+                y=middle,
+                name=_plain(f"{name}, {others}" if others else name),
+                mode="lines+markers",
+                line={"color": look.colour, "dash": look.dash},
+                marker={"symbol": look.symbol, "size": 8},
+                error_y=_error(middle, low, high),
+            )
     return made
+
+
+def _plain(text: str) -> str:
+    """Plotly takes some of HTML for markup."""
+    return escape(text, quote=False)
 
 
 def _value(result: StudyResult, figure: str, policy: str, cell: str) -> tuple[float, float, float]:

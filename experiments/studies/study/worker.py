@@ -1,8 +1,12 @@
 """A worker process of `pool`: reads how to work, then task after task, and writes what each came to."""
 
 import os
+import queue
 import signal
 import sys
+import threading
+from contextlib import suppress
+from typing import IO
 
 from experiments.studies.study.pool import attempted, read_frame, write_frame
 
@@ -17,12 +21,21 @@ def main() -> None:
     # What a policy prints must not end up among results.
     os.dup2(2, 1)
     sys.stdin = open(os.devnull)  # noqa: PTH123, SIM115
-    try:
-        work = cloudpickle.loads(read_frame(given))
+    frames: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(given, frames), daemon=True).start()
+    work = cloudpickle.loads(frames.get())
+    with suppress(BrokenPipeError):
         while True:
-            write_frame(taken, attempted(work, read_frame(given)))
-    except (EOFError, BrokenPipeError):
-        return
+            write_frame(taken, attempted(work, frames.get()))
+
+
+def _read(given: IO[bytes], frames: "queue.SimpleQueue[bytes]") -> None:
+    """Take in tasks; a parent that is gone, however it went, is seen at once and not after the run."""
+    try:
+        while True:
+            frames.put(read_frame(given))
+    except (EOFError, OSError):
+        os._exit(0)
 
 
 if __name__ == "__main__":
