@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from experiments.answers import AnswerTable, load_answers
 from experiments.data import Corpus, Dialogue, arrivals, load, locate
@@ -22,7 +22,6 @@ from experiments.worlds.traffic.tokens import TokenTraffic
 from experiments.worlds.traffic.traffic import Traffic
 
 
-@runtime_checkable
 class Workload(Protocol):
     """Draws traffic; the same seed draws the same."""
 
