@@ -278,11 +278,21 @@ def attempted(work: Callable[[Any], Any], payload: bytes) -> bytes:
     except Exception as error:
         where = traceback.format_exc()
         try:
-            made = cloudpickle.dumps((False, error, where))
-            cloudpickle.loads(made)
+            # Pickled as it is, an error is made anew from its message, which many a kind is not made from.
+            made = cloudpickle.dumps((False, (type(error), error.args, error.__dict__), where))
+            _remade(*cloudpickle.loads(made)[1])
         except Exception:
-            made = cloudpickle.dumps((False, StudyError(f"{type(error).__name__}: {error}"), where))
+            said = f"{type(error).__name__}: {error}"
+            made = cloudpickle.dumps((False, (StudyError, (said,), {}), where))
         return bytes(made)
+
+
+def _remade(kind: type[Exception], args: tuple[object, ...], held: dict[str, object]) -> Exception:
+    """An error as it was raised."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(held)
+    return error
 
 
 def _answered(answer: bytes, name: str) -> tuple[bool, Any]:
@@ -293,10 +303,12 @@ def _answered(answer: bytes, name: str) -> tuple[bool, Any]:
         ok, value, where = cloudpickle.loads(answer)
     except Exception as error:
         return False, StudyError(f"what {name} came to cannot be read: {type(error).__name__}: {error}")
-    if not ok:
-        value.__cause__ = RemoteTraceback(where)
-        value.add_note(f"in {name}")
-    return ok, value
+    if ok:
+        return True, value
+    error = _remade(*value)
+    error.__cause__ = RemoteTraceback(where)
+    error.add_note(f"in {name}")
+    return False, error
 
 
 class RemoteTraceback(Exception):  # noqa: N818 (as Python's own pools call theirs)
