@@ -230,16 +230,19 @@ class Trace:
         """The trace's file, and the table's."""
         whole = _trace(self.trace)
         found = [(whole.title, whole.sha256)]
-        if self.answers is not None:
-            found.append((self._scores().title, self._scores().sha256))
+        if self.scores is not None:
+            found.append((self.scores.title, self.scores.sha256))
         return tuple(found)
+
+    @property
+    def scores(self) -> AnswerTable | None:
+        """Scores that stand for quality."""
+        return None if self.answers is None else _table_of(self.answers)
 
     @property
     def training(self) -> AnswerTable | None:
         """Rows of the table that stand for no request."""
-        if self.answers is None:
-            return None
-        return _split(self._scores(), self.train)[0]
+        return None if self.scores is None else _split(self.scores, self.train)[0]
 
     def draw(self, bidders: Preset, seed: int) -> Traffic:
         """The trace; bidders and questions are drawn."""
@@ -247,14 +250,8 @@ class Trace:
         trace = trace if self.count is None else trace.first(self.count)
         trace = trace if self.longest is None else trace.clipped(self.longest)
         trace = trace if self.speedup == 1.0 else replace(trace, at_s=trace.at_s / self.speedup)
-        scores = None
-        if self.answers is not None:
-            scores = _split(self._scores(), self.train)[1]
+        scores = None if self.scores is None else _split(self.scores, self.train)[1]
         return TokenTraffic(trace, bidders=bidders.bidders, preferences=bidders.draw, seed=seed, answers=scores)
-
-    def _scores(self) -> AnswerTable:
-        assert self.answers is not None
-        return _table_of(self.answers)
 
 
 def corpus_of(

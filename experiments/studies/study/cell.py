@@ -75,9 +75,8 @@ def trace_fleet(workload: Trace) -> tuple[SimulatedAgent, ...]:
     """The models of the trace's table, or four of 8 and 70 billion parameters."""
     from experiments.worlds.rooflines import model_agent
 
-    table = workload.training
-    if table is not None:
-        return table_fleet(table)
+    if workload.scores is not None:
+        return table_fleet(workload.scores)
     return tuple(
         model_agent(f"model-{size}b", name=f"{size}b-{twin}", most=131_072) for size in (8, 70) for twin in "ab"
     )

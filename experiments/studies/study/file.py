@@ -205,7 +205,7 @@ def _fault(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         table = keys[0] if keys else ""
         where = ".".join([*keys, str(first["loc"][-1])])
-        return f"{where}: there is no such key; there are: {', '.join(_KEYS[table])} (found {first['input']!r:.60})"
+        return f"{where}: there is no such key; there are: {', '.join(KEYS[table])} (found {first['input']!r:.60})"
     meant = [one for one in error.errors() if one["loc"][: len(keys)] == first["loc"][: len(keys)]]
     said = "; or: ".join(dict.fromkeys(str(one["msg"]).replace("Input should be", "expected") for one in meant))
     said = "it is missing" if first["type"] == "missing" else f"{said} (found {first['input']!r:.60})"
@@ -255,13 +255,13 @@ def _modelled(one: _Agent, name: str) -> SimulatedAgent:
 
 
 #: Keys of a file, and of each of its tables.
-_KEYS: Mapping[str, tuple[str, ...]] = {
+KEYS: Mapping[str, tuple[str, ...]] = {
     "": tuple(_File.model_fields),
     "market": tuple(_Market.model_fields),
     "agents": tuple(_Agent.model_fields),
     "churn": tuple(_Change.model_fields),
 }
-_ALL = frozenset(name for names in _KEYS.values() for name in names)
+_ALL = frozenset(name for names in KEYS.values() for name in names)
 
 
 def _measure(name: str) -> Measure:

@@ -32,8 +32,9 @@ def keys(tasks: Sequence[Task]) -> list[str]:
             held[id(part)] = described(part)
         return held[id(part)]
 
-    sources = {id(task.cell): described(task.cell.workload.sources) for task in tasks}
-    speeds = {id(task.cell): described([agent.step_time for agent in task.cell.fleet]) for task in tasks}
+    cells = {id(task.cell): task.cell for task in tasks}
+    sources = {name: described(cell.workload.sources) for name, cell in cells.items()}
+    speeds = {name: described([agent.step_time for agent in cell.fleet]) for name, cell in cells.items()}
     found = []
     for task in tasks:
         cell = task.cell

@@ -87,7 +87,7 @@ class StudyResult:
             for cell, *_, done in runs
         ]
         described = {
-            "traffic": _apart((cell, traffic) for cell, traffic, *_ in said),
+            "traffic": "; ".join(dict.fromkeys(traffic for _, traffic, *_ in said)),
             "engines": "simulated: " + _apart((cell, engines) for cell, _, engines, *_ in said),
             "bidders": _apart((cell, bidders) for cell, _, _, bidders, _ in said),
             "quality": _apart((cell, measured) for cell, *_, measured in said),

@@ -59,7 +59,9 @@ def test_a_study_is_tables_a_page_and_files_to_go_on_from(study: Callable[..., R
 
 
 def test_json_is_json_alone(study: Callable[..., Ran]) -> None:
-    code, out, err = study("small.toml", "--workers", "0", "--seeds", "1..1", "--policy", "random", "--json", "--out", "o")
+    code, out, err = study(
+        "small.toml", "--workers", "0", "--seeds", "1..1", "--policy", "random", "--json", "--out", "o"
+    )
     assert (code, err) == (0, "")
     said = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert said["simulated"] is True and [run["seed"] for run in said["runs"]] == [1, 1]
@@ -124,7 +126,9 @@ class Raises(RoundRobin):
 
 
 @pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.slow)])
-def test_a_policy_that_fails_is_one_line_with_its_place(workers: str, study: Callable[..., Ran], tmp_path: Path) -> None:
+def test_a_policy_that_fails_is_one_line_with_its_place(
+    workers: str, study: Callable[..., Ran], tmp_path: Path
+) -> None:
     (tmp_path / "raises_here.py").write_text(RAISES)
     code, out, err = study("small.toml", "--policy", "raises_here:Raises", "--workers", workers)
     [line] = err.strip().splitlines()

@@ -1,6 +1,5 @@
 """Agents that leave and join while traffic goes on."""
 
-
 import pytest
 
 from experiments.errors import StudyError
@@ -142,6 +141,8 @@ def test_changes_happen_in_the_order_of_their_moments() -> None:
     assert changes([(3.0, "a", "joins"), [1.0, "a", "leaves"], Change(2, "b", "leaves")]) == (
         Change(1.0, "a", "leaves"), Change(2, "b", "leaves"), Change(3.0, "a", "joins"),
     )  # fmt: skip
-    assert [one.name for one in beginning(FLEET, changes([(3.0, "small-a", "joins")]))] == ["small-b", "large-a", "large-b"]
-
-
+    assert [one.name for one in beginning(FLEET, changes([(3.0, "small-a", "joins")]))] == [
+        "small-b",
+        "large-a",
+        "large-b",
+    ]

@@ -31,7 +31,10 @@ def test_an_agent_has_as_many_devices_as_hold_its_weights_twice_and_the_rest_is_
     assert one.shape.cache_blocks == 427_246 // 16 and one.step_time.fitted_to == roofline(8, SLOW, 1).fitted_to
     # 280 GB need four: 288 GB used, 148 GB of cache.
     large = model_agent("llama-70b", on=SLOW)
-    assert large.step_time.base_s == roofline(70, SLOW, 4).base_s and large.shape.cache_blocks == int(148e9 / 327_680) // 16
+    assert (
+        large.step_time.base_s == roofline(70, SLOW, 4).base_s
+        and large.shape.cache_blocks == int(148e9 / 327_680) // 16
+    )
     assert (one.prices.fresh, one.prices.cached, one.prices.output) == pytest.approx((0.0032, 0.00032, 0.0064))
     assert model_agent("mine", billions=8, on=SLOW, name="a").step_time.base_s == one.step_time.base_s
 
@@ -59,7 +62,9 @@ def test_a_tables_fleet_has_its_models_at_its_prices() -> None:
     table = AnswerTable("t.json", ("p",), ("a-8b", "b-70b"), np.array([[0.5, 1.0]]), prices=[[1.0, 2.0], [3.0, 4.0]])
     assert [agent.name for agent in table_fleet(table)] == ["a-8b", "b-70b"]
     twins = table_fleet(table, ["b-70b"], copies=2)
-    assert [agent.name for agent in twins] == ["b-70b#1", "b-70b#2"] and {agent.answers_as for agent in twins} == {"b-70b"}
+    assert [agent.name for agent in twins] == ["b-70b#1", "b-70b#2"] and {agent.answers_as for agent in twins} == {
+        "b-70b"
+    }
     assert (twins[0].prices.fresh, twins[0].prices.cached, twins[0].prices.output) == (3.0, 3.0 / 10, 4.0)
     with pytest.raises(StudyError, match=r"t\.json has no model 'c'; its models are: a-8b, b-70b"):
         table_fleet(table, ["c"])

@@ -108,9 +108,7 @@ def test_a_late_answer_is_worth_what_preferences_say() -> None:
     requests = traffic(worth=400.0)
     done, _ = held(requests, "random")
     [first, *_] = sorted(done.served, key=lambda one: one.first_token_s, reverse=True)
-    late = {
-        name: replace(one, deadline=first.first_token_s / 2) for name, one in requests.types.items()
-    }
+    late = {name: replace(one, deadline=first.first_token_s / 2) for name, one in requests.types.items()}
     strict = DialogueTraffic(
         requests.title,
         tuple(replace(one, preferences=late[one.bidder]) for one in requests.conversations),

@@ -137,8 +137,14 @@ def told(*, scale: int = 3, half: float = 0.5) -> list[str]:
 
 def told_by_a_process(folder: Path, name: str) -> list[str]:
     (folder / name).write_text(SCRIPT.format(scale=3, half=0.5))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)), "PYTHONHASHSEED": "random"}
-    done = subprocess.run([sys.executable, name], cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
+        "PYTHONHASHSEED": "random",
+    }
+    done = subprocess.run(
+        [sys.executable, name], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
     return done.stdout.splitlines()
 
 

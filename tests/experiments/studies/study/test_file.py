@@ -103,7 +103,9 @@ def test_a_list_is_a_sweep_and_of_what_may_be_several_a_list_of_lists() -> None:
     assert workloads({"dialogues": "a", "rate": [1.0, 2.0]}) == [Dialogues("a", 1.0), Dialogues("a", 2.0)]
     assert workloads({"dialogues": ["a", "b"]}) == [Dialogues(("a", "b"))]
     assert workloads({"dialogues": [["a"], ["a", "b"]]}) == [Dialogues(("a",)), Dialogues(("a", "b"))]
-    assert workloads({"questions": "t", "models": ["a", "b"], "count": 3}) == [Questions("t", models=("a", "b"), count=3)]
+    assert workloads({"questions": "t", "models": ["a", "b"], "count": 3}) == [
+        Questions("t", models=("a", "b"), count=3)
+    ]
     assert workloads({"trace": "t", "speedup": [0.5, 1.0]}) == [Trace("t", speedup=0.5), Trace("t")]
     assert workloads({"trace": ["t", "u"]}) == [Trace("t"), Trace("u")]
 
@@ -119,7 +121,10 @@ def test_several_workloads_are_several_tables(tmp_path: Path) -> None:
         ("nothing", "mine.toml is no TOML: "),
         ("", "mine.toml: workload: it is missing"),
         ("rate = 1\n" + LOAD, "rate: there is no such key; there are: name, about, policies, seeds, workload"),
-        (LOAD + "rats = 1", "workload.rats: there is no such key; with dialogues there are: answers, context_words, count"),
+        (
+            LOAD + "rats = 1",
+            "workload.rats: there is no such key; with dialogues there are: answers, context_words, count",
+        ),
         (LOAD + "rate = 'fast'", "workload: Dialogues: rate = 'fast'; expected more than 0"),
         (LOAD + "rate = []", "workload.rate is an empty sweep; give it one value at least"),
         ("[workload]\ndialogues = []", "workload.dialogues is an empty sweep|workload.data is an empty sweep"),

@@ -12,11 +12,12 @@ import pytest
 from experiments.answers import AnswerTable
 from experiments.errors import AuditRefusedError, ContradictionError, StudyError
 from experiments.routers.plain.spread import RoundRobin
-from experiments.studies.study import Cell, Dialogues, Questions, Study, StudyResult
+from experiments.studies.study import Cell, Dialogues, Questions, Study, StudyResult, Trace
 from experiments.studies.study import kept as keeping
 from experiments.studies.study import study as studying
 from experiments.studies.study.playing import Measuring
 from experiments.studies.study.policies import Entrant
+from experiments.traces import RequestTrace
 from experiments.worlds.fleets import FLEET
 from experiments.worlds.presets import find_preset
 from experiments.worlds.rooflines import model_agent
@@ -62,10 +63,19 @@ def test_cells_are_every_combination_and_columns_what_differs() -> None:
     kinds = Study([FEW, Questions(TABLE, train=0)], ["random"]).cells
     assert [cell.axes for cell in kinds] == [{"workload": FEW.name}, {"workload": "ten.json, 2/s, train 0"}]
     assert [agent.name for agent in kinds[1].fleet] == ["a-8b", "b-8b"]
+    trace = RequestTrace("t.csv", [0.0], [4], [1])  # type: ignore[arg-type]
+    assert [agent.name for agent in Cell(Trace(trace, answers=TABLE, train=0)).fleet] == ["a-8b", "b-8b"]
+    assert [agent.name for agent in Cell(Trace(trace)).fleet] == ["8b-a", "8b-b", "70b-a", "70b-b"]
 
 
 def test_seeds_are_how_many_or_which() -> None:
-    for given, seeds in ((3, (0, 1, 2)), ("2..4", (2, 3, 4)), ([5, 1], (5, 1)), (np.arange(2), (0, 1)), (range(2), (0, 1))):
+    for given, seeds in (
+        (3, (0, 1, 2)),
+        ("2..4", (2, 3, 4)),
+        ([5, 1], (5, 1)),
+        (np.arange(2), (0, 1)),
+        (range(2), (0, 1)),
+    ):
         assert Study(FEW, ["random"], seeds=given).seeds == seeds  # type: ignore[arg-type]
 
 
@@ -153,7 +163,15 @@ def test_entrants_are_called_by_name_class_or_as_told() -> None:
     def builder() -> RoundRobin:
         return RoundRobin()
 
-    given = ["iemas+by-question", Mine, Mine(3), builder, ("other", Mine), {"name": "half", "policy": "iemas+knn"}, Fixed]
+    given = [
+        "iemas+by-question",
+        Mine,
+        Mine(3),
+        builder,
+        ("other", Mine),
+        {"name": "half", "policy": "iemas+knn"},
+        Fixed,
+    ]
     made = Study(FEW, given[:2] + given[3:]).entrants
     assert [one.name for one in made] == ["iemas+by-question", "mine", "builder", "other", "half", "Fixed"]
     assert (made[0].policy, made[0].predictor) == ("iemas", "by-question")
@@ -349,7 +367,10 @@ def test_an_oracle_is_told_each_answer() -> None:
     assert run.score.shares == (0.5, 0.5)
     # Whatever others are told to foretell with.
     made = Study(Questions(table, train=0, count=10), ["oracle"], predictor="by-question")
-    assert made.entrants[0].make(made.cells[0], 0, made.cells[0].workload.draw(find_preset("differing"), 0)).name == "oracle"
+    assert (
+        made.entrants[0].make(made.cells[0], 0, made.cells[0].workload.draw(find_preset("differing"), 0)).name
+        == "oracle"
+    )
 
 
 class Tokens(Measuring):
@@ -413,7 +434,9 @@ def test_numbers_are_the_same_in_any_number_of_processes(tmp_path: Path) -> None
     class Local(Mine):
         """Of no file: it travels by its code."""
 
-    made = Study(FEW, ["iemas", ("local", Local), "random"], seeds=2, bidders=lambda rng: Preferences(50.0, rng.uniform()))
+    made = Study(
+        FEW, ["iemas", ("local", Local), "random"], seeds=2, bidders=lambda rng: Preferences(50.0, rng.uniform())
+    )
     found = [figures(made.run(workers=workers)) for workers in (0, 1, 2)]
     assert found[0] == found[1] == found[2]
 
@@ -438,5 +461,3 @@ def test_a_policy_that_kills_its_worker_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(StudyError, match=r"deadly in shipped, .* at seed 0 ended 2 worker processes \(exit 7\)"):
         Study(FEW, [("deadly", Deadly)], seeds=1).run(workers=1)
-
-

@@ -132,7 +132,9 @@ def test_answers_are_drawn_once_for_a_model_and_a_request() -> None:
 
 def test_a_model_that_the_table_lacks_is_named_with_those_that_it_has() -> None:
     answers = TableAnswers(table(), {"x": 0}, 0)
-    with pytest.raises(StudyError, match=r"three\.json has no scores of 'large-a'; its models are: small-a, large; give"):
+    with pytest.raises(
+        StudyError, match=r"three\.json has no scores of 'large-a'; its models are: small-a, large; give"
+    ):
         answers.quality(FLEET[2], "x")
 
 
@@ -152,7 +154,9 @@ def test_questions_are_asked_once_as_long_as_they_last() -> None:
 
 def test_a_turn_that_nobody_answered_is_named() -> None:
     missing = AnswerTable("t.json", ("p",), ("small-a",), np.array([[1.0]]), ids=("elsewhere/0",))
-    with pytest.raises(StudyError, match=r"t\.json has no answers to turn '.*/0'; record them with `iemas record answers`"):
+    with pytest.raises(
+        StudyError, match=r"t\.json has no answers to turn '.*/0'; record them with `iemas record answers`"
+    ):
         dialogue_traffic(
             [corpus(1)], Schedule((0.0,), 0.0), bidders=1, preferences=draw, max_tokens=8, seed=0, table=missing
         )

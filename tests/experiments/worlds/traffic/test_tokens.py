@@ -167,7 +167,9 @@ def test_a_request_without_a_conversation_is_no_part_of_one_that_is_called_like_
 
 
 def test_a_prompt_that_no_engine_takes_is_refused_by_name() -> None:
-    with pytest.raises(StudyError, match=r"request 3 of four\.csv has 34 tokens with its answer, and agent 'a' takes 32"):
+    with pytest.raises(
+        StudyError, match=r"request 3 of four\.csv has 34 tokens with its answer, and agent 'a' takes 32"
+    ):
         load().engine(model_agent("model-8b", name="a", most=32))
 
 
