@@ -29,7 +29,7 @@ class AuditRefusedError(StudyError):
         self.report = report
         super().__init__(
             f"{report.subject} is not run at scale: the audit {_verdict(report, broken)}; "
-            "add --despite-audit to run it all the same, and the report will say so"
+            "add --despite-audit (despite_audit=True) to run it all the same, and the report will say so"
         )
 
 

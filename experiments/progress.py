@@ -40,7 +40,11 @@ def counting(name: str) -> Iterator[Counts]:
         return
     from rich.console import Console
 
-    with progress_bar(Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    with progress_bar(console) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

@@ -198,6 +198,21 @@ def load_object(name: str, **arguments: object) -> object:
     Raises:
         MechanismError: there is no such module or attribute, or the class cannot be built so.
     """
+    found = import_object(name)
+    if not isinstance(found, type):
+        return found
+    try:
+        return found(**arguments)
+    except TypeError as error:
+        raise MechanismError(f"{name} needs arguments ({error}); name a ready-made instance instead") from error
+
+
+def import_object(name: str) -> object:
+    """What `module:attribute` or `path/to/file.py:attribute` stands for, a class as the class; see `load_object`.
+
+    Raises:
+        MechanismError: there is no such module or attribute.
+    """
     if not isinstance(name, str):
         raise MechanismError(f"{name!r} is no name; give a string, such as 'my_module:MyClass'")
     module_name, _, attribute = name.rpartition(":")
@@ -220,12 +235,7 @@ def load_object(name: str, **arguments: object) -> object:
         raise MechanismError(f"{name}: {error}") from error
     except (Exception, SystemExit) as error:
         raise MechanismError(f"{name}: importing {module_name} raises {type(error).__name__}: {error}") from error
-    if not isinstance(found, type):
-        return found
-    try:
-        return found(**arguments)
-    except TypeError as error:
-        raise MechanismError(f"{name} needs arguments ({error}); name a ready-made instance instead") from error
+    return found
 
 
 def _require_same(module_name: str, file: Path) -> None:

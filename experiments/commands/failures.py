@@ -36,7 +36,7 @@ def _where(error: BaseException) -> str:
 def _places(error: BaseException) -> list[tuple[str, int]]:
     """Files and lines, outermost first; of an error in a worker process, those there."""
     remote = getattr(error.__cause__, "tb", None)
-    if type(error.__cause__).__name__ == "_RemoteTraceback" and isinstance(remote, str):
+    if type(error.__cause__).__name__.endswith("RemoteTraceback") and isinstance(remote, str):
         found = re.findall(r'^  File "(.+)", line (\d+)', remote, re.MULTILINE)
         return [(file, int(line)) for file, line in found]
     return [(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)]

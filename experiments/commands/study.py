@@ -63,12 +63,13 @@ def _run(
 
     from experiments.errors import StudyError
     from experiments.studies.findings.catalogue import QUESTIONS
-    from experiments.studies.study.file import read_study, seeds_of
+    from experiments.studies.study.file import read_study
+    from experiments.studies.study.study import seeds_of
 
-    if workers is not None and workers != "ray" and not workers.isdigit():
+    if workers is not None and workers != "ray" and not workers.isdecimal():
         raise StudyError(f"--workers {workers}: expected a number of processes, or `ray`")
-    count = int(workers) if workers is not None and workers.isdigit() else workers
-    drawn = None if seeds is None else seeds_of(int(seeds) if seeds.isdigit() else seeds)
+    count = int(workers) if workers is not None and workers.isdecimal() else workers
+    drawn = None if seeds is None else seeds_of(int(seeds) if seeds.isdecimal() else seeds)
     if name in QUESTIONS:
         if policy or despite_audit:
             raise StudyError(f"{name} is a question of its own: it takes no --policy and no --despite-audit")
@@ -83,6 +84,8 @@ def _run(
     if despite_audit:
         changed["despite_audit"] = True
     made = replace(made, **changed) if changed else made  # type: ignore[arg-type]
+    if out is None and (Path(made.name).name != made.name or made.name in ("", ".", "..")):
+        raise StudyError(f"a study called {made.name!r} is no folder of runs/; name one with --out")
     folder = out or Path("runs") / made.name
     found = made.run(workers=count, kept=folder / "runs.jsonl")
     found.save(folder / "result.json")
@@ -100,14 +103,16 @@ def _run(
     console.print(f"{page} shows it with plots; {folder / 'result.json'} is for `iemas study diff`.", highlight=False)
 
 
-def _answer(name: str, seeds: list[int] | None, workers: int | str | None, out: Path | None, as_json: bool) -> None:
+def _answer(
+    name: str, seeds: tuple[int, ...] | None, workers: int | str | None, out: Path | None, as_json: bool
+) -> None:
     from rich.console import Console
 
     from experiments.progress import progress_bar
     from experiments.studies.findings.catalogue import QUESTIONS, find_question
 
     run = find_question(name)
-    chosen = list(range(QUESTIONS[name].seeds)) if seeds is None else seeds
+    chosen = tuple(range(QUESTIONS[name].seeds)) if seeds is None else seeds
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task(name, total=None)
         found = run(

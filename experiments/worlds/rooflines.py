@@ -17,7 +17,8 @@ from prediction import TokenPrices
 from runtime import EngineShape
 from runtime.engines.simulated.step_time import StepTime
 
-_SIZE = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)b(?![a-z])", re.IGNORECASE)
+#: `7b`, and `8x7b` of a mixture, all of whose experts are counted.
+_SIZE = re.compile(r"(?<![\d.])(?:(\d+)x)?(\d+(?:\.\d+)?)b(?![a-z])", re.IGNORECASE)
 #: Credits of a token, input and output, of a model of a billion parameters, where a table states no prices.
 _PER_BILLION = (0.0004, 0.0008)
 
@@ -78,7 +79,9 @@ def model_agent(
         StudyError: the name says no size.
     """
     on = on or Accelerator()
-    size = billions or size_of(model)
+    size = size_of(model) if billions is None else billions
+    if not size > 0:
+        raise StudyError(f"{model} with {size} billion parameters; expected more than nothing")
     weights = 2e9 * size
     devices = max(1, -(-int(2 * weights) // int(on.memory)))
     room = (devices * on.memory * 0.9 - weights) / kv_bytes(size)
@@ -120,16 +123,19 @@ def table_fleet(table: AnswerTable, models: Sequence[str] = (), copies: int = 1)
 def size_of(model: str) -> float:
     """Billions of parameters, as a model's name says.
 
-    >>> size_of("qwen2.5-7b-instruct")
-    7.0
+    >>> size_of("qwen2.5-7b-instruct"), size_of("mixtral-8x7b")
+    (7.0, 56.0)
 
     Raises:
         StudyError: it says none.
     """
     said = _SIZE.findall(model)
     if not said:
-        raise StudyError(f"the name {model!r} says no number of parameters, such as 7b; give it as `billions`")
-    return float(said[-1])
+        raise StudyError(
+            f"the name {model!r} says no number of parameters, such as 7b; give it as `billions` of its agent"
+        )
+    experts, each = said[-1]
+    return float(experts or 1) * float(each)
 
 
 def kv_bytes(billions: float) -> float:

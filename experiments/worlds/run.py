@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from experiments.worlds.churn import Churn
 from experiments.worlds.traffic.traffic import Progress, Traffic
 from mechanisms import Preferences
 from mechanisms.settlement import Settlement
@@ -69,17 +70,30 @@ async def hold_traffic(
     progress: Progress = lambda: None,
     watch: Watch | None = None,
     subscribers: Sequence[Subscriber] = (),
+    churn: Churn | None = None,
 ) -> Held:
     """Put all of the traffic to one policy; engines must be running, with empty caches. Keeps no request.
 
+    Args:
+        churn: agents that leave and join meanwhile; `engines` are those that are there at the beginning.
+
     Raises:
         EngineError: every engine died.
+        ServingError: an agent joins, and the policy takes none.
         Exception: what `watch` raises, which sees every outcome of an auction, or what the policy raises as it learns.
     """
     holding: list[asyncio.Task[None]] = []
+    changing: asyncio.Task[None] | None = None
+
+    failed: list[BaseException] = []
 
     def stop_holding(error: BaseException) -> None:
         holding[0].cancel()
+
+    def churned(task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and task.exception() is not None:
+            failed.append(_first(task.exception()))
+            holding[0].cancel()
 
     router = Router(
         engines,
@@ -104,11 +118,32 @@ async def hold_traffic(
     await router.start()
     try:
         holding.append(asyncio.create_task(load.hold(ask, progress)))
-        await holding[0]
+        if churn is not None:
+            changing = asyncio.create_task(churn.hold(router))
+            changing.add_done_callback(churned)
+        try:
+            await holding[0]
+        except asyncio.CancelledError:
+            if failed:
+                raise failed[0] from None
+            raise
     finally:
+        if changing is not None:
+            changing.cancel()
+            await asyncio.gather(changing, return_exceptions=True)
         # Raises what a policy failed to learn, which ended the conversations.
         await router.stop()
+        if churn is not None:
+            await churn.stop()
     return Held(router.statistics, tuple(router.infos), loop.time() - began)
+
+
+def _first(error: BaseException | None) -> BaseException:
+    """What a group of tasks failed by."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert error is not None
+    return error
 
 
 async def run_policy(

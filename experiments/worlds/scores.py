@@ -2,9 +2,11 @@
 
 Welfare of a served request is true worth times the chance that the agent that answered is right (the expectation: less
 noise than one drawn answer), minus delay cost times the seconds from arrival to the first token, minus the measured
-cost. A declined request loses its delay cost until its bidder was told. Answers that nobody can grade are not right:
-such requests count by delay and cost alone. A score also has the same welfare with delays to the last token; decisions
-forecast first tokens, however they are judged.
+cost. Where the first token comes after its bidder's deadline, what it is worth less delay counts as nothing, or as the
+loss that it is, as `Preferences.value` has it. A declined request loses its delay cost until its bidder was told.
+Answers that nobody can grade are not right: such requests count by delay and cost alone. A score also has the same
+welfare with delays to the last token; decisions forecast first tokens, and deadlines are of them, however they are
+judged.
 """
 
 from array import array
@@ -98,11 +100,17 @@ class Scoring:
 
     Args:
         load: the traffic.
-        fleet: the agents, as the router has them.
+        fleet: the agents.
+        beginning: those of them with whom the router begins; all by default.
     """
 
-    def __init__(self, load: Traffic, fleet: Sequence[SimulatedAgent]) -> None:
-        self._load, self._fleet = load, fleet
+    def __init__(
+        self, load: Traffic, fleet: Sequence[SimulatedAgent], beginning: Sequence[SimulatedAgent] | None = None
+    ) -> None:
+        self._load = load
+        self._place_of = {agent.name: k for k, agent in enumerate(fleet)}
+        #: As the router numbers them.
+        self._fleet = list(fleet if beginning is None else beginning)
         names = load.names
         self._place = {name: k for k, name in enumerate(names)}
         self._types = load.types
@@ -116,6 +124,10 @@ class Scoring:
         self._late = np.zeros(2)
         self._dear = np.zeros(2)
         self._by_agent = np.zeros(len(fleet), np.int64)
+
+    def joined(self, agent: SimulatedAgent) -> None:
+        """The router has one agent more, its last."""
+        self._fleet.append(agent)
 
     def __call__(self, end: Served | Declined) -> None:
         """One request has ended."""
@@ -132,12 +144,14 @@ class Scoring:
             self._declined += 1
             return
         chance = self._load.quality(self._fleet[end.agent], end.request.id)
-        late = end.first_token_s > true.deadline
-        gain = 0.0 if late else true.worth * chance
         delay, cost = true.delay_cost * end.first_token_s, end.cost / MICROS
-        self._welfare[at] += gain - delay - cost
-        self._last[at] += gain - true.delay_cost * end.latency_s - cost
-        self._value += gain - delay
+        value = true.worth * chance - delay
+        value_last = true.worth * chance - true.delay_cost * end.latency_s
+        if end.first_token_s > true.deadline:
+            value, value_last = min(value, 0.0), min(value_last, 0.0)
+        self._welfare[at] += value - cost
+        self._last[at] += value_last - cost
+        self._value += value
         self._loss += delay + cost
         self._quality += chance
         self._rated += self._graded[at]
@@ -148,7 +162,7 @@ class Scoring:
         self._charges += end.charge
         self._receipts += end.receipt
         self._costs += end.cost
-        self._by_agent[end.agent] += 1
+        self._by_agent[self._place_of[self._fleet[end.agent].name]] += 1
         if end.predicted is not None:
             took = end.dispatched_s - end.decided_s + end.completion.first_token_s
             self._late += abs(end.predicted.latency_s - took), took

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 
@@ -17,13 +17,13 @@ from experiments.answers import AnswerTable, load_answers
 from experiments.data import Corpus, Dialogue, arrivals, load, locate
 from experiments.errors import DatasetError, StudyError
 from experiments.traces import RequestTrace, load_trace
+from experiments.worlds.fields import counts, files_of, named, numbers, written
 from experiments.worlds.presets import Preset
 from experiments.worlds.traffic.dialogues import dialogue_traffic, question_traffic
 from experiments.worlds.traffic.tokens import TokenTraffic
 from experiments.worlds.traffic.traffic import Traffic
 
 
-@runtime_checkable
 class Workload(Protocol):
     """Draws traffic; the same seed draws the same."""
 
@@ -71,7 +71,10 @@ class Dialogues:
     answers: str | AnswerTable | None = None
 
     def __post_init__(self) -> None:
-        _positive(self, "rate", "dialogues", "turns", "context_words", "max_tokens")
+        object.__setattr__(self, "data", files_of(self, "data"))
+        named(self, "answers", AnswerTable, needed=False)
+        numbers(self, "rate", "think_time_s", or_none=("think_time_s",))
+        counts(self, "dialogues", "turns", "context_words", "max_tokens", "warm_up", or_none=("warm_up",))
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -81,9 +84,8 @@ class Dialogues:
     @property
     def name(self) -> str:
         """Files and rate, and what differs from the defaults."""
-        return ", ".join(
-            ["+".join(map(_short, self.files)), f"{self.rate:g}/s", *_changed(self, "data", "rate", "answers")]
-        )
+        files = "+".join(map(_short, self.files))
+        return ", ".join([files, f"{written(self.rate)}/s", *_changed(self, "data", "rate", "answers"), *_scored(self)])
 
     @property
     def sources(self) -> tuple[tuple[str, str], ...]:
@@ -103,7 +105,7 @@ class Dialogues:
     @property
     def scores(self) -> AnswerTable | None:
         """What models answered to these turns."""
-        return _table(self.answers) if isinstance(self.answers, str) else self.answers
+        return None if self.answers is None else _table_of(self.answers)
 
     @property
     def held_out(self) -> tuple[Dialogue, ...]:
@@ -137,7 +139,7 @@ class Questions:
         rate: questions a second, a Poisson process.
         count: questions that a seed asks; drawn without replacement while they last.
         models: which of the table's; default all.
-        train: rows that are kept out for learned routers to learn from; the same for every seed.
+        train: rows that are kept out for learned routers to learn from, the same for every seed; 0 where none learns.
         output: tokens of an answer, where the table keeps none.
     """
 
@@ -149,13 +151,16 @@ class Questions:
     output: int = 64
 
     def __post_init__(self) -> None:
-        _positive(self, "rate", "count", "output")
+        object.__setattr__(self, "models", (self.models,) if isinstance(self.models, str) else tuple(self.models))
+        named(self, "table", AnswerTable)
+        numbers(self, "rate")
+        counts(self, "count", "train", "output", or_none=("train",))
 
     @property
     def name(self) -> str:
         """Table and rate, and what differs from the defaults."""
         title = _short(self.table) if isinstance(self.table, str) else self.table.title
-        return ", ".join([title, f"{self.rate:g}/s", *_changed(self, "table", "rate")])
+        return ", ".join([title, f"{written(self.rate)}/s", *_changed(self, "table", "rate")])
 
     @property
     def sources(self) -> tuple[tuple[str, str], ...]:
@@ -169,8 +174,8 @@ class Questions:
         return self._parts()[1]
 
     @property
-    def training(self) -> AnswerTable:
-        """What is not."""
+    def training(self) -> AnswerTable | None:
+        """What is not; None where nothing is kept out."""
         return self._parts()[0]
 
     def draw(self, bidders: Preset, seed: int) -> Traffic:
@@ -187,9 +192,9 @@ class Questions:
         )
 
     def _whole(self) -> AnswerTable:
-        return _models(_table(self.table) if isinstance(self.table, str) else self.table, tuple(self.models))
+        return _models(_table_of(self.table), self.models)
 
-    def _parts(self) -> tuple[AnswerTable, AnswerTable]:
+    def _parts(self) -> tuple[AnswerTable | None, AnswerTable]:
         return _split(self._whole(), self.train)
 
 
@@ -201,7 +206,7 @@ class Trace:
         trace: a name or a file of `experiments.traces`, or a trace itself.
         count: its first requests; None for all.
         speedup: how many times faster they come.
-        longest: tokens of prompt and answer to which requests are cut; None leaves them whole.
+        longest: tokens to which prompts are cut; None leaves them whole.
         answers: a table whose scores stand for quality; without, every answer counts as right.
         train: of that table's rows, kept out as in `Questions`.
     """
@@ -214,34 +219,36 @@ class Trace:
     train: int = 2500
 
     def __post_init__(self) -> None:
-        _positive(self, "speedup", *(["count"] if self.count is not None else []))
+        named(self, "trace", RequestTrace)
+        named(self, "answers", AnswerTable, needed=False)
+        numbers(self, "speedup")
+        given = [name for name in ("count", "longest") if getattr(self, name) is not None]
+        counts(self, *given, "train", or_none=("train",))
 
     @property
     def name(self) -> str:
         """Trace, and what differs from the defaults."""
         title = _short(self.trace) if isinstance(self.trace, str) else self.trace.title
-        scored = (
-            []
-            if self.answers is None
-            else [f"scored by {self.answers if isinstance(self.answers, str) else self.answers.title}"]
-        )
-        return ", ".join([title, *_changed(self, "trace", "answers"), *scored])
+        return ", ".join([title, *_changed(self, "trace", "answers"), *_scored(self)])
 
     @property
     def sources(self) -> tuple[tuple[str, str], ...]:
         """The trace's file, and the table's."""
         whole = _trace(self.trace)
         found = [(whole.title, whole.sha256)]
-        if self.answers is not None:
-            found.append((self._scores().title, self._scores().sha256))
+        if self.scores is not None:
+            found.append((self.scores.title, self.scores.sha256))
         return tuple(found)
+
+    @property
+    def scores(self) -> AnswerTable | None:
+        """Scores that stand for quality."""
+        return None if self.answers is None else _table_of(self.answers)
 
     @property
     def training(self) -> AnswerTable | None:
         """Rows of the table that stand for no request."""
-        if self.answers is None:
-            return None
-        return _split(self._scores(), self.train)[0]
+        return None if self.scores is None else _split(self.scores, self.train)[0]
 
     def draw(self, bidders: Preset, seed: int) -> Traffic:
         """The trace; bidders and questions are drawn."""
@@ -249,17 +256,10 @@ class Trace:
         trace = trace if self.count is None else trace.first(self.count)
         trace = trace if self.longest is None else trace.clipped(self.longest)
         trace = trace if self.speedup == 1.0 else replace(trace, at_s=trace.at_s / self.speedup)
-        scores = None
-        if self.answers is not None:
-            scores = _split(self._scores(), self.train)[1]
+        scores = None if self.scores is None else _split(self.scores, self.train)[1]
         return TokenTraffic(trace, bidders=bidders.bidders, preferences=bidders.draw, seed=seed, answers=scores)
 
-    def _scores(self) -> AnswerTable:
-        assert self.answers is not None
-        return _table(self.answers) if isinstance(self.answers, str) else self.answers
 
-
-@lru_cache(maxsize=64)
 def corpus_of(
     name: str, dialogues: int, turns: int, context_words: int = 400, warm_up: int = 0
 ) -> tuple[Corpus, tuple[Dialogue, ...]]:
@@ -272,6 +272,13 @@ def corpus_of(
     path = locate(name)
     if not path.is_file():
         raise DatasetError(f"{name} is a folder; name its files, one by one")
+    return _corpus(name, path, path.stat().st_mtime_ns, dialogues, turns, context_words, warm_up)
+
+
+@lru_cache(maxsize=64)
+def _corpus(
+    name: str, path: Path, changed_ns: int, dialogues: int, turns: int, context_words: int, warm_up: int
+) -> tuple[Corpus, tuple[Dialogue, ...]]:
     whole = load(path).shortened(turns)
     longest = max((len(one.context.split()) for one in whole.dialogues), default=0)
     whole = whole.capped(context_words) if longest > context_words else whole
@@ -281,9 +288,18 @@ def corpus_of(
     return whole.first(min(dialogues, held)), whole.dialogues[held:]
 
 
+def _table_of(given: str | AnswerTable) -> AnswerTable:
+    return _table(given, _changed_ns(given)) if isinstance(given, str) else given
+
+
 @lru_cache(maxsize=8)
-def _table(name: str) -> AnswerTable:
+def _table(name: str, changed_ns: int) -> AnswerTable:
     return load_answers(name)
+
+
+def _changed_ns(name: str) -> int:
+    """When a file of this name was written last; what was fetched stays as it is."""
+    return Path(name).stat().st_mtime_ns if Path(name).exists() else 0
 
 
 @lru_cache(maxsize=8)
@@ -292,8 +308,8 @@ def _models(table: AnswerTable, models: tuple[str, ...]) -> AnswerTable:
 
 
 @lru_cache(maxsize=8)
-def _split(table: AnswerTable, train: int) -> tuple[AnswerTable, AnswerTable]:
-    """To learn from, and to ask; the same for everybody.
+def _split(table: AnswerTable, train: int) -> tuple[AnswerTable | None, AnswerTable]:
+    """To learn from, if anything is, and to ask; the same for everybody.
 
     Raises:
         StudyError: nothing is left to ask.
@@ -301,16 +317,18 @@ def _split(table: AnswerTable, train: int) -> tuple[AnswerTable, AnswerTable]:
     asked = len(table.questions) - train
     if asked < 1:
         raise StudyError(f"{table.title} has {len(table.questions)} questions; train = {train} leaves none to ask")
+    if train == 0:
+        return None, table
     return table.split(train, asked)
 
 
 @lru_cache(maxsize=4)
-def _named_trace(name: str) -> RequestTrace:
+def _named_trace(name: str, changed_ns: int) -> RequestTrace:
     return load_trace(name)
 
 
 def _trace(given: str | RequestTrace) -> RequestTrace:
-    return _named_trace(given) if isinstance(given, str) else given
+    return _named_trace(given, _changed_ns(given)) if isinstance(given, str) else given
 
 
 def _longest(table: AnswerTable, output: int) -> int:
@@ -321,6 +339,13 @@ def _short(name: str) -> str:
     return Path(name).parent.name if name.endswith("dev.json") else Path(name).stem
 
 
+def _scored(given: "Dialogues | Trace") -> list[str]:
+    """By which table answers are right, in words."""
+    if given.answers is None:
+        return []
+    return [f"scored by {given.answers if isinstance(given.answers, str) else given.answers.title}"]
+
+
 def _changed(given: object, *but: str) -> list[str]:
     """Fields that are not as by default, in words."""
     fields: Sequence[str] = [name for name in type(given).__dataclass_fields__ if name not in but]  # type: ignore[attr-defined]
@@ -328,13 +353,14 @@ def _changed(given: object, *but: str) -> list[str]:
     for name in fields:
         value, usual = getattr(given, name), type(given).__dataclass_fields__[name].default  # type: ignore[attr-defined]
         if value != usual:
-            said = "+".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else value
-            found.append(f"{name.replace('_', ' ')} {said}")
+            found.append(f"{name.replace('_', ' ')} {said(value)}")
     return found
 
 
-def _positive(given: object, *names: str) -> None:
-    for name in names:
-        value = getattr(given, name)
-        if not value > 0:
-            raise StudyError(f"{type(given).__name__}: {name} = {value}; expected more than 0")
+def said(value: object) -> str:
+    """A field of a workload, as tables print it."""
+    if isinstance(value, (AnswerTable, RequestTrace)):
+        return value.title
+    if isinstance(value, tuple):
+        return "+".join(map(str, value))
+    return written(value) if isinstance(value, float) else str(value)

@@ -290,7 +290,8 @@ class QueueModel:
         if self._unmeasured:
             self._unmeasured = [other for other in self._unmeasured if not self._services[other].measured]
             measured = [other for other, service in enumerate(self._services) if service.measured]
-            for other in self._unmeasured:
+            # Where nothing was measured yet, what was supposed of each from its price stays.
+            for other in self._unmeasured if measured else ():
                 price = self._prices[other]
                 like = [self._services[one].weights * _dearer(price, self._prices[one]) for one in measured]
                 self._services[other].suppose(np.mean(like, axis=0))

@@ -1,5 +1,6 @@
 """The pages of docs/ say what the code does: their code runs, their verdicts come out of a fresh audit."""
 
+import dataclasses
 import doctest
 import json
 import re
@@ -16,6 +17,8 @@ from typer.testing import CliRunner
 from experiments.cli import app
 from experiments.studies.paper_verdicts import verdicts
 from experiments.studies.routing.comparison import LEARNED, PERSONAL
+from experiments.studies.study import Dialogues, Questions, Trace, pool
+from experiments.studies.study.file import KEYS, read_study
 from experiments.traces.layouts.own import COLUMNS
 from runtime.gateway.receipts import Receipts
 from tests.runtime.referees.test_menu import made
@@ -164,6 +167,56 @@ def test_the_page_on_receipts_checks_a_receipt_that_a_gateway_gave() -> None:
         proof = receipts.proof("r0", "me")
         assert proof is not None and names["holds"](proof)
         assert not names["holds"]({**proof, "charge": "0.123457"})
+
+
+@pytest.fixture
+def beginner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder; runs are played in this process, which takes no seconds to start."""
+    monkeypatch.setattr(pool, "_in_processes", lambda work, tasks, workers, title: pool._here(work, tasks, title))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    return tmp_path
+
+
+def follow(page: str) -> None:
+    """Save and run what a page says, in its order; every `text` is what the code before it prints."""
+    names: dict[str, object] = {"__name__": "__main__"}
+    printed = ""
+    for before, language, body in re.findall(r"([^\n]*)\n\n```(\w*)\n(.*?)```", (DOCS / page).read_text(), re.DOTALL):
+        saved = re.search(r"Save as `([\w.]+)`", before)
+        if saved is not None:
+            Path(saved[1]).write_text(body)
+        elif language == "python":
+            out = StringIO()
+            with redirect_stdout(out):
+                exec(compile(body, page, "exec"), names)
+            printed = out.getvalue()
+        elif language == "text":
+            assert body == printed
+        elif language == "toml":
+            Path("study.toml").write_text(body)
+        elif language == "":
+            for command in body.strip().splitlines():
+                _, *arguments = shlex.split(command, comments=True)
+                done = CliRunner().invoke(app, arguments)
+                assert done.exit_code == 0, (command, done.output)
+
+
+def test_a_newcomer_who_follows_the_page_on_their_own_gets_what_it_says(beginner: Path) -> None:
+    follow("your-own.md")
+    assert {"report.html", "runs"} <= {one.name for one in beginner.iterdir()}
+
+
+def test_the_page_on_studies_runs_and_has_every_key(beginner: Path) -> None:
+    follow("studies.md")
+    assert read_study("study.toml").runs == 2 * 2 * 3 * 2
+    page = (DOCS / "studies.md").read_text()
+    assert [
+        name for names in KEYS.values() for name in names if f"`{name}`" not in page and f"[{name}]" not in page
+    ] == []
+    fields = {one.name for kind in (Dialogues, Questions, Trace) for one in dataclasses.fields(kind)}
+    assert sorted(one for one in fields - {"data", "table", "dialogues"} if f"`{one}`" not in page) == []
 
 
 @pytest.mark.parametrize("name", ["money.md", "receipts.md"])

@@ -1,34 +1,33 @@
 """Many runs: every policy in every world at every seed, on all cores, kept as they come so that it can go on later."""
 
 import hashlib
-import json
 import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
 from math import nan
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from experiments.data import Corpus, Dialogue, load, locate
+from experiments.data import locate
 from experiments.errors import DatasetError, StudyError
+from experiments.results.made import commit as checked_out
 from experiments.routers.catalogue import find_policy
 from experiments.studies.arena.hindsight import hindsight
 from experiments.studies.arena.pairs import Difference, compare, normalised
 from experiments.studies.arena.play import DELAYS, Cell, Score, play
 from experiments.studies.arena.rivals import everybody, rivals
 from experiments.studies.arena.warm_up import lessons
+from experiments.studies.study import kept as keeping
+from experiments.studies.study.described import source_named
+from experiments.studies.study.pool import run_all
+from experiments.worlds.fields import written
 from experiments.worlds.fleets import FLEET
 from experiments.worlds.presets import find_preset
 from experiments.worlds.traffic.agents import SimulatedAgent
+from experiments.worlds.workload import corpus_of
 
 #: Called with runs done and runs in all.
 Progress = Callable[[int, int], None]
@@ -60,14 +59,14 @@ class World:
     def name(self) -> str:
         """As tables print it; different worlds have different names, but for files that are called alike."""
         files = "+".join(Path(name).parent.name if name.endswith("dev.json") else Path(name).stem for name in self.data)
-        parts = [files, f"{_written(self.rate)}/s", self.preset]
+        parts = [files, f"{written(self.rate)}/s", self.preset]
         parts += ["+".join(FLEET[k].name for k in self.agents)] if self.agents != tuple(range(len(FLEET))) else []
         parts += [f"{self.dialogues} dialogues each"] if self.dialogues != 20 else []
         parts += [f"{self.turns} turns each"] if self.turns != 12 else []
         parts += [f"slots {self.slots}"] if self.slots is not None else []
-        parts += [f"skill {_written(self.skill)}"] if self.skill is not None else []
+        parts += [f"skill {written(self.skill)}"] if self.skill is not None else []
         parts += [f"bidders of {self.preferences}"] if self.preferences else []
-        parts += [f"correlation {_written(self.correlation)}"] if self.correlation else []
+        parts += [f"correlation {written(self.correlation)}"] if self.correlation else []
         parts += [f"{self.warm_up} to warm up"] if self.warm_up else []
         return ", ".join(parts)
 
@@ -91,7 +90,7 @@ class World:
         Raises:
             DatasetError, StudyError: it names what does not exist.
         """
-        read = [_corpus(name, self.dialogues, self.turns, self.warm_up) for name in self.data]
+        read = [corpus_of(name, self.dialogues, self.turns, warm_up=self.warm_up) for name in self.data]
         corpora, before = tuple(corpus for corpus, _ in read), tuple(one for _, more in read for one in more)
         preset = find_preset(self.preset, self.preferences, self.correlation)
         return Cell(self.name, corpora, self.rate, preset, self.fleet(), self.slots, warm_up=before)
@@ -190,7 +189,7 @@ def contest(
             made = world.cell()
             lessons(made.warm_up, made.fleet, 0)
     _require_names(worlds)
-    _require_writable(kept)
+    keeping.require_writable(kept)
     found = Contest(tuple(seeds), delay=delay)
     before = _read(kept)
     tasks = [(world, policy, seed) for world in dict.fromkeys(worlds) for policy in wanted for seed in found.seeds]
@@ -201,47 +200,36 @@ def contest(
             open_.append((world, policy, seed))
         else:
             found.scores[world.name, policy, seed] = score
-    for (world, policy, seed), score in _played(open_, workers):
-        found.scores[world.name, policy, seed] = score
-        _write(kept, _code_of(world, policy), world.name, policy, seed, score)
-        progress(len(found.scores), len(tasks))
+    with closing(_played(open_, workers)) as running:
+        for (world, policy, seed), score in running:
+            found.scores[world.name, policy, seed] = score
+            _write(kept, _code_of(world, policy), world.name, policy, seed, score)
+            progress(len(found.scores), len(tasks))
     # As asked, not as they came.
     found.scores = {key: found.scores[key] for key in ((world.name, policy, seed) for world, policy, seed in tasks)}
     found.most = {(world.name, seed): _most(world, seed) for world in dict.fromkeys(worlds) for seed in found.seeds}
     return found
 
 
-def _played(tasks: Sequence[Task], workers: int | None) -> Iterator[tuple[Task, Score]]:
-    """Runs as they are done.
+def _played(tasks: Sequence[Task], workers: int | None) -> Generator[tuple[Task, Score]]:
+    """Runs as they are done, in processes of their own; they end when this generator does.
 
     Raises:
-        StudyError: a process died.
+        StudyError: a run took two processes with it.
     """
     count = min(workers or os.cpu_count() or 1, max(len(tasks), 1))
-    pool = ProcessPoolExecutor(count, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
-    jobs = {pool.submit(_play, *task): task for task in tasks}
-    try:
-        for job in as_completed(jobs):
-            yield jobs[job], job.result()
-    except BrokenProcessPool as error:
-        raise StudyError("a process that played died: out of memory, or ended by a policy of yours") from error
-    except BaseException:
-        # Nobody wants what they still work at; the parent alone answers to Ctrl-C, and ends its children.
-        for process in list((getattr(pool, "_processes", None) or {}).values()):
-            process.kill()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with closing(run_all(_play_task, tasks, count, _title)) as running:
+        for place, score in running:
+            yield tasks[place], score
 
 
-def _require_writable(kept: Path | None) -> None:
-    """Find out before anything is played."""
-    if kept is not None:
-        try:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.open("ab").close()
-        except OSError as error:
-            raise StudyError(f"cannot write to {kept}: {error.strerror}") from error
+def _title(task: Task) -> str:
+    world, policy, seed = task
+    return f"{policy} in {world.name} at seed {seed}"
+
+
+def _play_task(task: Task) -> Score:
+    return _play(*task)
 
 
 def _require_names(worlds: Sequence[World]) -> None:
@@ -260,11 +248,7 @@ def seeds_of(commit: str, count: int) -> tuple[int, ...]:
 
 def commit() -> str:
     """The hash of the commit that is checked out; "unknown" outside a clone."""
-    try:
-        asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
-    except OSError:
-        return "unknown"
-    return asked.stdout.strip() or "unknown"
+    return checked_out().rstrip("+") or "unknown"
 
 
 def _play(world: World, policy: str, seed: int) -> Score:
@@ -277,41 +261,11 @@ def _most(world: World, seed: int) -> tuple[float, ...]:
     return hindsight(cell.workload(seed), cell.fleet, cell.preset.prices)
 
 
-def _written(number: float) -> str:
-    """Short where that says it all."""
-    return f"{number:g}" if float(f"{number:g}") == number else repr(number)
-
-
-@cache
-def _corpus(name: str, dialogues: int, turns: int, warm_up: int) -> tuple[Corpus, tuple[Dialogue, ...]]:
-    """The contest's dialogues of a file, and those of its end that are to warm up on."""
-    whole = load(locate(name)).shortened(turns)
-    longest = max((len(one.context.split()) for one in whole.dialogues), default=0)
-    whole = whole.capped(400) if longest > 400 else whole
-    held = len(whole.dialogues) - warm_up
-    if held < 1:
-        raise StudyError(f"{name} has {len(whole.dialogues)} dialogues; a warm-up of {warm_up} leaves none to play")
-    return whole.first(min(dialogues, held)), whole.dialogues[held:]
-
-
-@cache
-def _code() -> str:
-    """A fingerprint of all of ours that decides a run."""
-    root = Path(__file__).parents[3]
-    digest = hashlib.sha256()
-    for room in ("allocation", "mechanisms", "prediction", "runtime", "experiments"):
-        for path in sorted((root / room).rglob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 def _code_of(world: World, policy: str) -> str:
     """A fingerprint of all that decides a run but names and seed: our code, yours as far as it is named, the data."""
-    digest = hashlib.sha256(_code().encode())
+    digest = hashlib.sha256(keeping.ours().encode())
     for name in (policy, world.preferences or ""):
-        if ":" in name:
-            source = getattr(sys.modules[Path(name.rpartition(":")[0]).name.removesuffix(".py")], "__file__", None)
-            digest.update(b"" if source is None else Path(source).read_bytes())
+        digest.update(source_named(name).encode())
     for name in world.data:
         digest.update(_content(name))
     return digest.hexdigest()[:16]
@@ -326,26 +280,16 @@ def _content(name: str) -> bytes:
 
 
 def _read(kept: Path | None) -> Mapping[Key, Score]:
-    """Finished runs; a line that was cut off as it was written is none."""
+    """Finished runs."""
     found: dict[Key, Score] = {}
-    for line in kept.read_text().splitlines() if kept is not None and kept.exists() else ():
+    for row in keeping.rows(kept):
         try:
-            row = json.loads(line)
-            fields: dict[str, Any] = {
-                name: tuple(said) if isinstance(said, list) else said for name, said in row["score"].items()
-            }
-            found[row["code"], row["world"], row["policy"], row["seed"]] = Score(**fields)
-        except (ValueError, KeyError, TypeError):
+            found[row["code"], row["world"], row["policy"], row["seed"]] = keeping.score(row["score"])
+        except (KeyError, TypeError, AttributeError):
             continue
     return found
 
 
 def _write(kept: Path | None, code: str, world: str, policy: str, seed: int, score: Score) -> None:
-    if kept is None:
-        return
     row = {"code": code, "world": world, "policy": policy, "seed": seed, "score": score.as_dict()}
-    with kept.open("a+b") as lines:
-        # A line that was cut off must not take this one with it.
-        lines.seek(max(lines.tell() - 1, 0))
-        begun = lines.read(1) not in (b"", b"\n")
-        lines.write(b"\n" * begun + json.dumps(row).encode() + b"\n")
+    keeping.append(kept, row)

@@ -11,13 +11,33 @@ playing   one run
 pool      many, in processes that may die
 kept      finished runs, so that a study goes on where it was stopped
 study     all of it
+described what a run is known by
 result    frames, differences, tables
 file      a study as a TOML file
+diff      what changed from one result to another
 """
 
 from experiments.studies.study.cell import Cell
+from experiments.studies.study.diff import diff
+from experiments.studies.study.playing import Measuring
+from experiments.studies.study.policies import Entrant
 from experiments.studies.study.result import StudyResult
 from experiments.studies.study.study import Study
+from experiments.worlds.rooflines import model_agent, table_fleet
+from experiments.worlds.traffic.agents import SimulatedAgent
 from experiments.worlds.workload import Dialogues, Questions, Trace
 
-__all__ = ["Cell", "Dialogues", "Questions", "Study", "StudyResult", "Trace"]
+__all__ = [
+    "Cell",
+    "Dialogues",
+    "Entrant",
+    "Measuring",
+    "Questions",
+    "SimulatedAgent",
+    "Study",
+    "StudyResult",
+    "Trace",
+    "diff",
+    "model_agent",
+    "table_fleet",
+]

@@ -1,33 +1,49 @@
 """`Cell`: what every policy of a study is put to, and the ways in which cells of one study differ."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from itertools import product
 
 from experiments.errors import StudyError
+from experiments.worlds.churn import Change, beginning
 from experiments.worlds.fleets import FLEET
 from experiments.worlds.presets import PRESETS, Preset
 from experiments.worlds.rooflines import table_fleet
 from experiments.worlds.traffic.agents import SimulatedAgent
-from experiments.worlds.workload import Dialogues, Questions, Trace, Workload
+from experiments.worlds.workload import Dialogues, Questions, Trace, Workload, said
+
+#: What a column of a table may hold.
+Shown = str | float | int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
     """A workload, bidders, a fleet, and how many requests an agent may serve at once (None: as many as it can).
 
-    `axes` are the columns in which cells of a study differ, by name, as tables print them.
+    `axes` are the columns in which cells of a study differ, by name; `churn` is which agents leave and join, and when.
+
+    Raises:
+        StudyError: two agents have one name, there is no such capacity, or `churn` is of other agents.
     """
 
     workload: Workload
     bidders: Preset = PRESETS["differing"]
     fleet: tuple[SimulatedAgent, ...] = ()
     slots: int | None = None
-    axes: Mapping[str, str | float | int | None] = field(default_factory=dict, compare=False)
+    axes: Mapping[str, Shown] = field(default_factory=dict, compare=False)
+    churn: tuple[Change, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.fleet:
             object.__setattr__(self, "fleet", usual_fleet(self.workload))
+        for agent in self.fleet:
+            if not isinstance(agent, SimulatedAgent):
+                raise StudyError(f"fleet: {agent!r:.60} is no agent; give SimulatedAgents, or model_agent(...)")
+        if self.slots is not None and (
+            not isinstance(self.slots, int) or isinstance(self.slots, bool) or self.slots < 1
+        ):
+            raise StudyError(f"slots = {self.slots!r}; an agent serves at least 1 request, None for as many as it can")
+        beginning(self.fleet, self.churn)
         names = [agent.name for agent in self.fleet]
         if len(set(names)) < len(names):
             raise StudyError(f"agents are called {', '.join(names)}; give each a name of its own")
@@ -35,7 +51,12 @@ class Cell:
     @property
     def name(self) -> str:
         """What tells it from the others of its study."""
-        return ", ".join(f"{name} {_said(value)}" for name, value in self.axes.items()) or self.workload.name
+        return ", ".join(told(name, value) for name, value in self.axes.items()) or self.workload.name
+
+    @property
+    def beginning(self) -> tuple[SimulatedAgent, ...]:
+        """The agents that are there when traffic begins."""
+        return beginning(self.fleet, self.churn)
 
 
 def usual_fleet(workload: Workload) -> tuple[SimulatedAgent, ...]:
@@ -54,62 +75,23 @@ def trace_fleet(workload: Trace) -> tuple[SimulatedAgent, ...]:
     """The models of the trace's table, or four of 8 and 70 billion parameters."""
     from experiments.worlds.rooflines import model_agent
 
-    table = workload.training
-    if table is not None:
-        return table_fleet(table)
+    if workload.scores is not None:
+        return table_fleet(workload.scores)
     return tuple(
         model_agent(f"model-{size}b", name=f"{size}b-{twin}", most=131_072) for size in (8, 70) for twin in "ab"
     )
 
 
-#: How a value of an axis is told, by the columns that tell it.
-Columns = Mapping[str, str | float | int | None]
-
-
-def workload_columns(workloads: Sequence[Workload]) -> list[Columns]:
-    """What tells workloads apart: numbers in which alone they differ, such as the rate, else their names.
-
-    Raises:
-        StudyError: two are alike.
-    """
-    if len({type(one) for one in workloads}) == 1 and isinstance(workloads[0], (Dialogues, Questions, Trace)):
-        differing = [
-            one.name
-            for one in fields(workloads[0])
-            if any(getattr(workload, one.name) != getattr(workloads[0], one.name) for workload in workloads)
-        ]
-        found = [{name: getattr(workload, name) for name in differing} for workload in workloads]
-        if differing and all(_is_number(value) for row in found for value in row.values()):
-            _require_apart([tuple(row.values()) for row in found], "workloads")
-            return [{name.replace("_", " "): value for name, value in row.items()} for row in found]
-    return named("workload", [one.name for one in workloads])
-
-
-def named(axis: str, names: Sequence[str | float | int]) -> list[Columns]:
-    """One column, with a name or a number for each value.
-
-    Raises:
-        StudyError: two are alike.
-    """
-    _require_apart(names, axis)
-    return [{axis: name} for name in names]
-
-
-def _require_apart(names: Sequence[object], what: str) -> None:
-    if len(set(names)) < len(names):
-        raise StudyError(f"two of {what} are called {max(names, key=names.count)!r}; a table could not tell them apart")
-
-
-def _is_number(given: object) -> bool:
-    return isinstance(given, (int, float)) and not isinstance(given, bool)
-
-
-def cells(axes: Mapping[str, Sequence[object]], shown: Mapping[str, Sequence[Columns]]) -> list[Cell]:
+def cells(
+    axes: Mapping[str, Sequence[object]],
+    shown: Mapping[str, Sequence[Mapping[str, Shown]]],
+    churn: tuple[Change, ...] = (),
+) -> list[Cell]:
     """Every combination of what may vary: `workload`, `bidders`, `fleet`, `slots`.
 
     Args:
         axes: what each may be.
-        shown: the columns that tell that in tables; an axis with one value has none.
+        shown: the columns that tell that from the others; none where there is one value.
 
     Raises:
         StudyError: an axis is empty.
@@ -120,12 +102,52 @@ def cells(axes: Mapping[str, Sequence[object]], shown: Mapping[str, Sequence[Col
     found = []
     for chosen in product(*(range(len(values)) for values in axes.values())):
         made = {name: axes[name][k] for name, k in zip(axes, chosen, strict=True)}
-        columns: dict[str, str | float | int | None] = {}
+        columns: dict[str, Shown] = {}
         for name, k in zip(axes, chosen, strict=True):
-            columns |= shown[name][k] if len(axes[name]) > 1 else {}
-        found.append(Cell(**made, axes=columns))  # type: ignore[arg-type]
+            columns |= shown[name][k]
+        found.append(Cell(**made, axes=columns, churn=churn))  # type: ignore[arg-type]
     return found
 
 
-def _said(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def columns(name: str, values: Sequence[Shown]) -> list[dict[str, Shown]]:
+    """One column of what an axis may be; none where it has one value.
+
+    Raises:
+        StudyError: a table could not tell two of them apart.
+    """
+    if len(set(values)) < len(values):
+        twice = max(values, key=list(values).count)
+        raise StudyError(f"two of {name} are called {twice!r}; a table could not tell them apart")
+    return [{name: value} if len(values) > 1 else {} for value in values]
+
+
+def columns_of(workloads: Sequence[Workload]) -> list[dict[str, Shown]]:
+    """The fields in which workloads of one kind differ; of several kinds, their names.
+
+    Raises:
+        StudyError: two are alike.
+    """
+    kinds = {type(one) for one in workloads}
+    if len(workloads) > 1 and len(kinds) == 1 and is_dataclass(workloads[0]):
+        rows: list[dict[str, Shown]] = [
+            {one.name: shown(getattr(load, one.name)) for one in fields(load) if one.init} for load in workloads
+        ]
+        differ = [name for name in rows[0] if len({row[name] for row in rows}) > 1]
+        found = [{name: row[name] for name in differ} for row in rows]
+        if len({tuple(row.items()) for row in found}) == len(found):
+            return found
+    return columns("workload", [one.name for one in workloads])
+
+
+def shown(value: object) -> Shown:
+    """A value of an axis: a number as it is, anything else as tables print it."""
+    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+        return value
+    return said(value)
+
+
+def told(name: str, value: Shown) -> str:
+    """A value of an axis with its name."""
+    if value is None:
+        return "slots all" if name == "slots" else f"no {name.replace('_', ' ')}"
+    return f"{name.replace('_', ' ')} {said(value)}"

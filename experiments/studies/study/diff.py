@@ -14,11 +14,8 @@ class Changed:
     cell: str
     policy: str
     gain: Difference
-
-    @property
-    def alike(self) -> bool:
-        """Whether nothing changed at all."""
-        return self.gain.low == self.gain.high == 0.0
+    #: Whether nothing changed at all.
+    alike: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +42,31 @@ def diff(before: StudyResult, after: StudyResult) -> Diff:
         seeds = [seed for c, p, seed in old if (c, p) == (cell, policy) and (c, p, seed) in new]
         if not seeds:
             continue
-        first = [old[cell, policy, seed].score.judged(before.delay) for seed in seeds]
+        # Both by the second's idea of when a wait ends: scores have either.
+        first = [old[cell, policy, seed].score.judged(after.delay) for seed in seeds]
         second = [new[cell, policy, seed].score.judged(after.delay) for seed in seeds]
-        if [len(row) for row in first] != [len(row) for row in second]:
+        if any(old[cell, policy, seed].score.worth != new[cell, policy, seed].score.worth for seed in seeds):
             raise StudyError(f"{cell}: the same seeds drew other conversations; the data or the workload changed")
-        both.append(Changed(cell, policy, compare(second, first)))
+        both.append(Changed(cell, policy, compare(second, first), first == second))
     if not both:
         raise StudyError("the two have no cell, policy and seed in common; run the same study twice")
     now = dict.fromkeys((cell, policy) for cell, policy, _ in new)
-    lines = zip(before.made.lines(), after.made.lines(), strict=False)
-    made = tuple((name, said, then) for (name, said), (_, then) in lines if said != then)
+    lines, later = _lines(before), _lines(after)
+    made = tuple(
+        (name, lines.get(name, "-"), later.get(name, "-"))
+        for name in dict.fromkeys([*lines, *later])
+        if lines.get(name) != later.get(name)
+    )
     return Diff(
         tuple(both),
         tuple(place for place in places if place not in now),
         tuple(place for place in now if place not in places),
         made,
     )
+
+
+def _lines(result: StudyResult) -> dict[str, str]:
+    """How it was made and what of; a line for each file of data."""
+    found = {name: said for name, said in result.made.lines() if name != "data"}
+    found |= {f"data {name}": sha256[:16] for name, sha256 in result.made.sources.items()}
+    return {**dict(result.described), "waits": result.delay, **found}

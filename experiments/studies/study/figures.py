@@ -1,11 +1,13 @@
 """A study as plots: bars with intervals, or lines along an axis of the study."""
 
+from html import escape
 from math import isnan
 from typing import TYPE_CHECKING
 
 from experiments.errors import StudyError
 from experiments.reports.charts.figures import blank
 from experiments.reports.charts.palette import NEUTRAL, looks
+from experiments.studies.study.cell import told
 from experiments.studies.study.result import StudyResult, figures_of
 from experiments.studies.study.tables import COLUMNS
 
@@ -30,6 +32,8 @@ def drawn(result: StudyResult, figure: str = "welfare", x: str | None = None) ->
     known = [*figures_of(result), "gain"]
     if figure not in known:
         raise StudyError(f"no figure {figure!r}; there are: {', '.join(known)}")
+    if figure == "gain" and len(result.policies) < 2:
+        raise StudyError("one policy gains over nobody; plot another figure, or let two play")
     axes = list(dict.fromkeys(name for run in result.runs for name in run.axes))
     if x is not None and x not in axes:
         raise StudyError(f"no axis {x!r}; this study varies {', '.join(axes) or 'nothing'}")
@@ -45,10 +49,10 @@ def _bars(result: StudyResult, figure: str) -> "go.Figure":
     names = [name for name in result.policies if figure != "gain" or name != result.policies[0]]
     colours = looks(result.policies)
     middle, low, high = zip(*(_value(result, figure, name, cell) for name in names), strict=True)
-    made = blank(90 + 34 * len(names), simulated=True, x=_TITLES.get(figure, figure), showlegend=False)
+    made = blank(90 + 34 * len(names), simulated=True, x=_plain(_TITLES.get(figure, figure)), showlegend=False)
     made.add_bar(
         x=middle,
-        y=names,
+        y=[_plain(name) for name in names],
         orientation="h",
         marker={"color": [colours[name].colour for name in names]},
         error_x=_error(middle, low, high),
@@ -62,10 +66,10 @@ def _along(result: StudyResult, figure: str, x: str, *, lines: bool) -> "go.Figu
     axes = {run.cell: run.axes for run in result.runs}
     others: dict[str, list[str]] = {}
     for cell in result.cells:
-        rest = ", ".join(f"{name} {_said(value)}" for name, value in axes[cell].items() if name != x)
+        rest = ", ".join(told(name, value) for name, value in axes[cell].items() if name != x)
         others.setdefault(rest, []).append(cell)
     colours = looks(result.policies)
-    made = blank(380, simulated=True, x=x, y=_TITLES.get(figure, figure), barmode="group")
+    made = blank(380, simulated=True, x=_plain(x), y=_plain(_TITLES.get(figure, figure)), barmode="group")
     if figure == "gain":
         made.add_hline(y=0, line={"color": NEUTRAL, "width": 1})
     for name in result.policies:
@@ -74,7 +78,11 @@ def _along(result: StudyResult, figure: str, x: str, *, lines: bool) -> "go.Figu
         for k, (rest, cells) in enumerate(others.items()):
             middle, low, high = zip(*(_value(result, figure, name, cell) for cell in cells), strict=True)
             look = colours[name]
-            drawn = {"y": middle, "name": f"{name}, {rest}" if rest else name, "error_y": _error(middle, low, high)}
+            drawn = {
+                "y": middle,
+                "name": _plain(f"{name}, {rest}" if rest else name),
+                "error_y": _error(middle, low, high),
+            }
             shade = 1 - 0.6 * k / max(len(others) - 1, 1)
             if lines:
                 made.add_scatter(
@@ -86,7 +94,10 @@ def _along(result: StudyResult, figure: str, x: str, *, lines: bool) -> "go.Figu
                     **drawn,
                 )
             else:
-                labels = [str(axes[cell][x]).replace(", ", ",<br>") for cell in cells]
+                labels = [
+                    _plain("all" if axes[cell][x] is None else str(axes[cell][x])).replace(", ", ",<br>")
+                    for cell in cells
+                ]
                 made.add_bar(x=labels, marker={"color": look.colour}, opacity=shade, **drawn)
     if lines:
         places = sorted({float(axes[cell][x] or 0) for cell in result.cells})
@@ -94,6 +105,11 @@ def _along(result: StudyResult, figure: str, x: str, *, lines: bool) -> "go.Figu
         if places[0] > 0 and places[-1] / places[0] >= 8:
             made.update_xaxes(type="log")
     return made
+
+
+def _plain(text: str) -> str:
+    """Plotly takes some of HTML for markup."""
+    return escape(text, quote=False)
 
 
 def _value(result: StudyResult, figure: str, policy: str, cell: str) -> tuple[float, float, float]:

@@ -16,11 +16,17 @@ slots = [2, "all"]
 name = "small"
 calibration = "smollm2-135m-cpu"
 prices = [0.01, 0.001, 0.02]
+copies = 2
+
+[[churn]]
+at_s = 12.0
+agent = "small-1"
+event = "leaves"
 """
 
-import re
 import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -28,17 +34,19 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from experiments.errors import StudyError
+from experiments.studies.study.playing import Measure
 from experiments.studies.study.study import USUAL, Study
 from experiments.worlds.rooflines import model_agent
 from experiments.worlds.traffic.agents import SimulatedAgent
 from experiments.worlds.workload import Dialogues, Questions, Trace, Workload
-from prediction import TokenPrices
+from mechanisms import MechanismError
+from mechanisms.catalogue import import_object
+from prediction import PredictionError, TokenPrices
 from runtime import EngineError, EngineShape
 
 #: Studies that ship, by name.
 SHIPPED = Path(__file__).parents[1] / "shipped"
 
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _KINDS: Mapping[str, tuple[Callable[..., Workload], str]] = {
     "dialogues": (Dialogues, "data"),
     "questions": (Questions, "table"),
@@ -51,11 +59,11 @@ class _Strict(BaseModel):
 
 
 class _Agent(_Strict):
-    name: str
+    name: str = Field(min_length=1)
     model: str = ""
     calibration: str = ""
-    billions: float | None = None
-    skill: float = 0.5
+    billions: float | None = Field(default=None, gt=0)
+    skill: float = Field(default=0.5, ge=0, le=1)
     prices: tuple[float, float, float] | None = Field(default=None, strict=False)
     copies: int = Field(default=1, ge=1)
     block_size: int | None = Field(default=None, ge=1)
@@ -75,6 +83,12 @@ class _Market(_Strict):
     delay: str = "first-token"
 
 
+class _Change(_Strict):
+    at_s: float
+    agent: str
+    event: str
+
+
 class _File(_Strict):
     name: str = ""
     about: str = ""
@@ -83,6 +97,8 @@ class _File(_Strict):
     workload: dict[str, Any] | list[dict[str, Any]]
     market: _Market = _Market()
     agents: list[_Agent] = []
+    churn: list[_Change] = []
+    measures: list[str] = []
 
 
 def read_study(name: str | Path) -> Study:
@@ -99,23 +115,23 @@ def read_study(name: str | Path) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StudyError(f"{path} is no TOML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("function", "list[", "dict[")))
-        raise StudyError(f"{path}: {where}: {first['msg']} (found {first['input']!r:.60})") from error
+        raise StudyError(f"{path}: {_fault(error)}") from error
     try:
         return Study(
             [one for table in _listed(said.workload) for one in workloads(table)],
             said.policies,
-            seeds_of(said.seeds),
+            said.seeds,
             _fleet(said.agents, path) or None,
             said.market.bidders,
             [None if one == "all" else one for one in _listed(said.market.slots)],
             said.market.mechanism,
             said.market.allocator,
             said.market.predictor,
+            measures=[_measure(name) for name in said.measures],
             despite_audit=said.market.despite_audit,
             delay=said.market.delay,
             name=said.name or path.stem,
+            churn=[(one.at_s, one.agent, one.event) for one in said.churn],
         )
     except StudyError as error:
         raise StudyError(f"{path}: {error}") from error
@@ -143,74 +159,122 @@ def workloads(said: Mapping[str, Any]) -> list[Workload]:
     Raises:
         StudyError: it names no kind, or something that the kind does not know.
     """
-    kinds = [kind for kind in _KINDS if isinstance(said.get(kind), str) or (kind == "dialogues" and _files(said))]
+    kinds = [kind for kind in _KINDS if kind in said]
     if len(kinds) != 1:
         raise StudyError(
             f'workload: name one of {", ".join(_KINDS)}, such as dialogues = "shipped"; found {dict(said)}'
         )
-    make, source = _KINDS[kinds[0]]
-    given = {source: said[kinds[0]], **{name: value for name, value in said.items() if name != kinds[0]}}
-    if isinstance(given[source], list):
-        given[source] = (tuple(given[source]),)
-    swept = {name: value if isinstance(value, (list, tuple)) else [value] for name, value in given.items()}
+    [kind] = kinds
+    make, source = _KINDS[kind]
+    # How many dialogues of a file is `count`, as of questions: `dialogues` is the file.
+    names: dict[str, str] = {kind: source, **({"count": "dialogues"} if kind == "dialogues" else {})}
+    known = [field for field in make.__dataclass_fields__ if field != source]  # type: ignore[attr-defined]
+    keys = sorted({"count" if kind == "dialogues" and field == "dialogues" else field for field in known})
+    for name in said:
+        if name != kind and name not in keys:
+            raise StudyError(f"workload.{name}: there is no such key; with {kind} there are: {', '.join(keys)}")
+    swept = {names.get(name, name): _swept(make, names.get(name, name), value) for name, value in said.items()}
     for name, values in swept.items():
         if not values:
             raise StudyError(f"workload.{name} is an empty sweep; give it one value at least")
     found = []
-    for values in product(*swept.values()):
-        chosen = dict(zip(swept, values, strict=True))
+    for chosen in product(*swept.values()):
+        given: dict[str, Any] = dict(zip(swept, chosen, strict=True))
         try:
-            found.append(make(**chosen))
-        except TypeError as error:
-            known = ", ".join(name for name in make.__dataclass_fields__ if name != source)  # type: ignore[attr-defined]
-            raise StudyError(f"workload: {error}; {kinds[0]} knows: {known}") from error
+            found.append(make(**given))
+        except StudyError as error:
+            raise StudyError(f"workload: {error}") from error
     return found
 
 
-def seeds_of(said: int | str | list[int]) -> list[int]:
-    """Seeds as a file says them: how many, "0..9", or which.
+def _swept(make: Callable[..., Workload], name: str, value: object) -> list[object]:
+    """The values of a key. A list is a sweep, but of what may be several itself a list of lists is."""
+    several = (make is Dialogues and name == "data") or (make is Questions and name == "models")
+    if several and isinstance(value, list) and not any(isinstance(one, list) for one in value):
+        value = [value] if value else []
+    if isinstance(value, list):
+        return [tuple(one) if isinstance(one, list) else one for one in value]
+    return [value]
 
-    Raises:
-        StudyError: it is none of these.
-    """
-    if isinstance(said, int):
-        return list(range(said))
-    if isinstance(said, list):
-        return said
-    found = _RANGE.fullmatch(said)
-    if found is None:
-        raise StudyError(f'seeds = {said!r}; expected how many, a range such as "0..9", or a list')
-    return list(range(int(found[1]), int(found[2]) + 1))
+
+def _fault(error: ValidationError) -> str:
+    """The first thing that is wrong, by its key."""
+    first = error.errors()[0]
+    # Of what may be several things, pydantic names each; whoever wrote the file knows keys and places alone.
+    keys = [str(part) for part in first["loc"] if isinstance(part, int) or str(part) in _ALL]
+    if first["type"] == "extra_forbidden":
+        table = keys[0] if keys else ""
+        where = ".".join([*keys, str(first["loc"][-1])])
+        return f"{where}: there is no such key; there are: {', '.join(KEYS[table])} (found {first['input']!r:.60})"
+    meant = [one for one in error.errors() if one["loc"][: len(keys)] == first["loc"][: len(keys)]]
+    said = "; or: ".join(dict.fromkeys(str(one["msg"]).replace("Input should be", "expected") for one in meant))
+    said = "it is missing" if first["type"] == "missing" else f"{said} (found {first['input']!r:.60})"
+    return f"{'.'.join(keys)}: {said}"
 
 
 def _fleet(said: list[_Agent], path: Path) -> list[SimulatedAgent]:
     found = []
-    sizes = ("block_size", "cache_blocks", "max_num_seqs", "max_num_batched_tokens", "max_model_len")
     for one in said:
-        changed = {name: getattr(one, name) for name in sizes if getattr(one, name) is not None}
-        prices = None if one.prices is None else TokenPrices(*one.prices)
         for k in range(one.copies):
             name = one.name if one.copies == 1 else f"{one.name}-{k + 1}"
-            if one.calibration:
-                if prices is None:
-                    raise StudyError(f"agents.{one.name}: say its prices, credits of a fresh, cached and output token")
-                # A name is looked for among those that ship, a file beside the study.
-                beside = path.parent / one.calibration
-                known = str(beside) if one.calibration.endswith(".json") else one.calibration
-                made = SimulatedAgent(name, known, EngineShape(**changed), prices, one.skill, one.model)
-                try:
-                    made.step_time  # noqa: B018
-                except EngineError as error:
-                    raise StudyError(f"agents.{one.name}: {error}") from error
-            else:
-                made = model_agent(one.model or one.name, prices, billions=one.billions, name=name)
-            found.append(made)
+            found.append(_fitted(one, name, path) if one.calibration else _modelled(one, name))
     return found
 
 
-def _files(said: Mapping[str, Any]) -> bool:
-    given = said.get("dialogues")
-    return isinstance(given, list) and all(isinstance(one, str) for one in given)
+def _shape(one: _Agent) -> dict[str, int]:
+    sizes = ("block_size", "cache_blocks", "max_num_seqs", "max_num_batched_tokens", "max_model_len")
+    return {name: getattr(one, name) for name in sizes if getattr(one, name) is not None}
+
+
+def _fitted(one: _Agent, name: str, path: Path) -> SimulatedAgent:
+    """An agent whose speed was measured."""
+    if one.prices is None:
+        raise StudyError(f"agents.{one.name}: say its prices, credits of a fresh, cached and output token")
+    if one.billions is not None:
+        raise StudyError(f"agents.{one.name}: its calibration says how fast it is; leave out billions")
+    # A name is looked for among those that ship, a file beside the study.
+    beside = path.parent / one.calibration
+    known = str(beside) if one.calibration.endswith(".json") else one.calibration
+    try:
+        made = SimulatedAgent(name, known, EngineShape(**_shape(one)), TokenPrices(*one.prices), one.skill, one.model)
+        made.step_time  # noqa: B018
+    except (EngineError, PredictionError) as error:
+        raise StudyError(f"agents.{one.name}: {error}") from error
+    return made
+
+
+def _modelled(one: _Agent, name: str) -> SimulatedAgent:
+    """An agent as fast as a roofline has it."""
+    try:
+        prices = None if one.prices is None else TokenPrices(*one.prices)
+        most = one.max_model_len or 32_768
+        made = model_agent(one.model or one.name, prices, billions=one.billions, name=name, most=most)
+        return replace(made, skill=one.skill, shape=replace(made.shape, **_shape(one)))
+    except (EngineError, PredictionError, StudyError) as error:
+        raise StudyError(f"agents.{one.name}: {error}") from error
+
+
+#: Keys of a file, and of each of its tables.
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "": tuple(_File.model_fields),
+    "market": tuple(_Market.model_fields),
+    "agents": tuple(_Agent.model_fields),
+    "churn": tuple(_Change.model_fields),
+}
+_ALL = frozenset(name for names in KEYS.values() for name in names)
+
+
+def _measure(name: str) -> Measure:
+    """A function of the traffic, or a class that is made from it.
+
+    Raises:
+        StudyError: there is none.
+    """
+    try:
+        found: Measure = import_object(name)  # type: ignore[assignment]
+    except MechanismError as error:
+        raise StudyError(f"measures: {error}") from error
+    return found
 
 
 def _listed(given: Any) -> list[Any]:

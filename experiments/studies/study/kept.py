@@ -5,15 +5,15 @@ not count, and a line that was cut off as it was written is none.
 """
 
 import hashlib
-import inspect
 import json
-import sys
-from dataclasses import asdict, fields, is_dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from experiments.errors import StudyError
+from experiments.studies.study.described import described
 from experiments.studies.study.playing import Played, Task
 from experiments.worlds.scores import Score
 
@@ -22,73 +22,26 @@ _ROOMS = ("allocation", "mechanisms", "prediction", "runtime", "experiments")
 _OUTSIDE = ("commands", "reports", "gateway", "metrics", "audits", "results")
 
 
-def key(task: Task) -> str:
-    """A fingerprint of all that decides a run."""
-    digest = hashlib.sha256(ours().encode())
-    cell = task.cell
-    for part in (cell.workload, cell.workload.sources, cell.bidders, cell.fleet, cell.slots, task.entrant, task.seed):
-        digest.update(described(part).encode())
-    for measure in task.measures:
-        digest.update(described(measure).encode())
-    return digest.hexdigest()[:32]
+def keys(tasks: Sequence[Task]) -> list[str]:
+    """A fingerprint for each task of all that decides its run."""
+    held: dict[int, str] = {}
 
+    def told(part: object) -> str:
+        # Cells and policies come again and again, and may hold whole tables.
+        if id(part) not in held:
+            held[id(part)] = described(part)
+        return held[id(part)]
 
-def described(given: object) -> str:
-    """What something is, so that other code or other data reads differently; the same in every process."""
-    if isinstance(given, str):
-        return f"{given!r}{_source_named(given)}"
-    if given is None or isinstance(given, (bool, int, float)):
-        return repr(given)
-    if isinstance(given, dict):
-        return "{" + ",".join(f"{k}:{described(v)}" for k, v in given.items()) + "}"
-    if isinstance(given, (tuple, list)):
-        return "(" + ",".join(map(described, given)) + ")"
-    if is_dataclass(given) and not isinstance(given, type):
-        held = {field.name: getattr(given, field.name) for field in fields(given) if field.compare}
-        return f"{type(given).__qualname__}{described(held)}"
-    if isinstance(given, type) or callable(given):
-        return _code(given)
-    return _code(type(given)) + _content(given)
-
-
-def _content(given: object) -> str:
-    import cloudpickle
-
-    return hashlib.sha256(cloudpickle.dumps(given)).hexdigest()
-
-
-def _code(given: object) -> str:
-    """Where it is from, all of that file, and what it closes over."""
-    module = getattr(given, "__module__", "")
-    name = f"{module}.{getattr(given, '__qualname__', given)}"
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if file is not None and module != "__main__":
-        source = hashlib.sha256(Path(file).read_bytes()).hexdigest()
-    else:
-        try:
-            source = inspect.getsource(given)  # type: ignore[arg-type]
-        except (OSError, TypeError):
-            source = _content(given)
-    closed = [cell.cell_contents for cell in getattr(given, "__closure__", None) or () if _filled(cell)]
-    return f"{name}[{source}]{described(closed) if closed else ''}"
-
-
-def _filled(cell: Any) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018
-    except ValueError:
-        return False
-    return True
-
-
-def _source_named(name: str) -> str:
-    """The content of a file of yours that `mine:Policy` names, once it is loaded; nothing for any other string."""
-    module, colon, _ = name.rpartition(":")
-    if not colon:
-        return ""
-    stem = Path(module).name.removesuffix(".py")
-    file = getattr(sys.modules.get(stem), "__file__", None)
-    return "" if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    cells = {id(task.cell): task.cell for task in tasks}
+    sources = {name: described(cell.workload.sources) for name, cell in cells.items()}
+    speeds = {name: described([agent.step_time for agent in cell.fleet]) for name, cell in cells.items()}
+    found = []
+    for task in tasks:
+        cell = task.cell
+        parts = (cell.workload, cell.bidders, cell.fleet, cell.slots, cell.churn, task.entrant, *task.measures)
+        said = [ours(), sources[id(cell)], speeds[id(cell)], *map(told, parts), described(task.seed)]
+        found.append(hashlib.sha256("\n".join(said).encode("utf-8", "surrogatepass")).hexdigest()[:32])
+    return found
 
 
 @cache
@@ -106,21 +59,27 @@ def ours() -> str:
 def read(path: Path | None) -> dict[str, Played]:
     """Finished runs by key; lines that are none are passed over."""
     found: dict[str, Played] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path is not None and path.exists() else ():
+    for row in rows(path):
         try:
-            row = json.loads(line)
             found[row["key"]] = played(row["run"])
-        except (ValueError, KeyError, TypeError):
+        except (KeyError, TypeError, AttributeError):
             continue
     return found
 
 
 def played(row: dict[str, Any]) -> Played:
-    """A run as `plain` wrote it."""
-    score: dict[str, Any] = {
-        name: tuple(said) if isinstance(said, list) else said for name, said in row["score"].items()
-    }
-    return Played(Score(**score), row["figures"], (), row["measured"], row["python"])
+    """A run as `plain` wrote it.
+
+    Raises:
+        KeyError, TypeError: it is none, or of another version.
+    """
+    return Played(score(row["score"]), row["figures"], (), row["measured"], row["python"])
+
+
+def score(row: dict[str, Any]) -> Score:
+    """A score as `Score.as_dict` gives it."""
+    fields: dict[str, Any] = {name: tuple(said) if isinstance(said, list) else said for name, said in row.items()}
+    return Score(**fields)
 
 
 def plain(run: Played) -> dict[str, Any]:
@@ -135,13 +94,30 @@ def plain(run: Played) -> dict[str, Any]:
 
 def write(path: Path | None, name: str, run: Played) -> None:
     """Add a finished run; one that contradicted the audit is not kept."""
-    if path is None or run.contradictions:
+    if not run.contradictions:
+        append(path, {"key": name, "run": plain(run)})
+
+
+def rows(path: Path | None) -> Iterator[dict[str, Any]]:
+    """Lines of a file of finished runs; what is no whole line is passed over."""
+    for line in path.read_bytes().split(b"\n") if path is not None and path.exists() else ():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            yield row
+
+
+def append(path: Path | None, row: Mapping[str, Any]) -> None:
+    """Add a line."""
+    if path is None:
         return
     with path.open("a+b") as lines:
         # A line that was cut off must not take this one with it.
         lines.seek(max(lines.tell() - 1, 0))
         begun = lines.read(1) not in (b"", b"\n")
-        lines.write(b"\n" * begun + json.dumps({"key": name, "run": plain(run)}).encode() + b"\n")
+        lines.write(b"\n" * begun + json.dumps(row).encode() + b"\n")
 
 
 def require_writable(path: Path | None) -> None:

@@ -2,12 +2,13 @@
 
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from allocation import MICROS
 from experiments.errors import StudyError
 from experiments.studies.study.cell import Cell
-from experiments.studies.study.policies import Entrant
+from experiments.studies.study.policies import Entrant, mechanism_of
+from experiments.worlds.churn import Churn
 from experiments.worlds.fleets import simulated_fleet
 from experiments.worlds.run import Held, hold_traffic
 from experiments.worlds.scores import Score, Scoring
@@ -18,6 +19,9 @@ from runtime.engines.simulated.virtual_time import run
 
 #: Adds figures of yours to a run: sees every end, and is asked at last.
 Measure = Callable[[Traffic], "Measuring"]
+
+#: Columns that are ours: figures of measures have other names.
+TAKEN = frozenset(["cell", "policy", "seed", *(one.name for one in fields(Score))])
 
 #: What an audit must have found of a mechanism before it is run at scale.
 REQUIRED = ("truthful", "individually-rational", "no-deficit")
@@ -71,12 +75,12 @@ def play(task: Task) -> Played:
     cell = task.cell
     load = cell.workload.draw(cell.bidders, task.seed)
     policy = task.entrant.make(cell, task.seed, load)
-    scoring = Scoring(load, cell.fleet)
+    scoring = Scoring(load, cell.fleet, cell.beginning)
     measuring = [measure(load) for measure in task.measures]
-    watched = None
-    if task.entrant.auctions and policy.name == task.entrant.name:
+    mechanism, watched = mechanism_of(policy), None
+    if mechanism is not None:
         budget = round(getattr(policy, "budget", 0) * MICROS)
-        watched = Watched(policy.name, task.seed, task.entrant.found_mechanism(), task.insisted, budget)
+        watched = Watched(task.entrant.name, task.seed, mechanism, task.insisted, budget)
 
     def ended(end: Served | Declined) -> None:
         scoring(end)
@@ -84,8 +88,9 @@ def play(task: Task) -> Played:
             each(end)
 
     async def hold() -> Held:
-        engines, lists = simulated_fleet(load, cell.fleet)
+        engines, lists = simulated_fleet(load, cell.beginning)
         prices = lists if cell.bidders.prices is None else [cell.bidders.prices] * len(engines)
+        churn = Churn(cell.churn, cell.fleet, load, cell.bidders.prices, scoring.joined) if cell.churn else None
         async with running(engines):
             with Ledger() as ledger:
                 return await hold_traffic(
@@ -97,12 +102,15 @@ def play(task: Task) -> Played:
                     ledger=ledger,
                     ended=ended,
                     watch=watched,
+                    churn=churn,
                 )
 
     held = run(hold(), virtual=True)
     figures: dict[str, float] = {}
     for each in measuring:
         for name, value in each.figures().items():
+            if name in TAKEN or name in cell.axes:
+                raise StudyError(f"a measure gives {name!r}, which is a column already; give it another name")
             if name in figures:
                 raise StudyError(f"two measures give a figure called {name!r}; give each a name of its own")
             figures[name] = float(value)

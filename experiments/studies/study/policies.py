@@ -6,8 +6,8 @@ of a table that are never asked, or from dialogues that are kept out, whoever it
 
 import copy
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from experiments.answers import AnswerTable
 from experiments.errors import StudyError
-from experiments.routers.catalogue import Make, find_policy, make_own, policies
-from experiments.studies.arena.rivals import everybody
+from experiments.routers.catalogue import AUCTIONS, INFORMED, UNPAID, Make, find_policy, make_own
+from experiments.studies.arena.rivals import ablations, everybody
 from experiments.studies.arena.warm_up import Lesson, lessons
 from experiments.studies.study.cell import Cell
 from experiments.studies.study.learned import LEARNED, embed_before, is_learned, learned_policy, learned_skill
@@ -24,12 +24,14 @@ from experiments.worlds.traffic.agents import SimulatedAgent
 from experiments.worlds.traffic.traffic import Traffic
 from experiments.worlds.workload import Dialogues
 from mechanisms import DirectMechanism, find_mechanism
-from runtime import Auction, Offer, Policy
+from runtime import Agent, Auction, Offer, Policy
 from runtime.policies.forecast import Forecaster
 from runtime.policies.skill import PerQuestionSkill
 
 #: What an auction or an informed rival may foretell quality by, beside the learned routers.
 QUALITIES = ("by-question",)
+#: Who asks a forecaster, and may be given another (`c-mu+knn`).
+FORETELLING = ("iemas", *INFORMED, *UNPAID, "llm-d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,16 @@ class Entrant:
     allocator: str | None = None
     predictor: object = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.mechanism, str):
+            if not callable(getattr(self.mechanism, "run", None)):
+                raise StudyError(f"{self.name}: {self.mechanism!r:.60} is no mechanism: it has no `run`")
+            if self.allocator is not None:
+                raise StudyError(
+                    f"{self.name}: allocator {self.allocator!r} is for a mechanism by name; {self.mechanism!r:.60} "
+                    "has its own"
+                )
+
     def found_mechanism(self) -> DirectMechanism:
         """The mechanism itself.
 
@@ -65,7 +77,23 @@ class Entrant:
     @property
     def auctions(self) -> bool:
         """Whether it is one of ours that runs a mechanism."""
-        return isinstance(self.policy, str) and self.policy.startswith(("iemas", "paper-auction", "oracle"))
+        return isinstance(self.policy, str) and (
+            self.policy in (*AUCTIONS, "oracle", "oracle of times") or self.policy in ablations()
+        )
+
+    def audited(self) -> tuple[str | DirectMechanism | None, str | None]:
+        """The mechanism that it runs, to be audited, with its allocator; None of a policy that runs none.
+
+        Raises:
+            StudyError: a policy of yours is none.
+        """
+        if self.auctions:
+            given = self.mechanism if isinstance(self.mechanism, str) else self.found_mechanism()
+            return given, self.allocator
+        if isinstance(self.policy, str) and ":" not in self.policy:
+            return None, None
+        own = find_policy(self.policy, {})(0) if isinstance(self.policy, str) else _made(self.policy)
+        return mechanism_of(own), None
 
     def make(self, cell: Cell, seed: int, load: Traffic) -> Policy:
         """The policy, ready for a run of this traffic.
@@ -80,28 +108,35 @@ class Entrant:
         return _named(find_policy(self.policy, self._known(cell, seed, load))(seed), self.name)
 
     def _known(self, cell: Cell, seed: int, load: Traffic) -> dict[str, Make]:
-        mechanism = self.found_mechanism()
-        if self.predictor is None:
-            taught: tuple[Lesson, ...] = ()
-            if isinstance(cell.workload, Dialogues) and cell.workload.warm_up:
-                taught = lessons(cell.workload.held_out, cell.fleet, seed)
-            found = everybody(cell.fleet, taught)
-            found["oracle"] = lambda seed: Auction(
-                mechanism, lambda: Forecaster(lambda agents: _Told(load, cell.fleet))
-            )
-            return found if self.mechanism == "vcg" and self.allocator is None else found | policies(mechanism)
-        return policies(mechanism, forecaster(self.predictor, cell))
+        mechanism, own = self.found_mechanism(), None
+        taught: tuple[Lesson, ...] = ()
+        if self.predictor is not None:
+            own = forecaster(self.predictor, cell)
+        elif isinstance(cell.workload, Dialogues) and cell.workload.warm_up:
+            taught = lessons(cell.workload.held_out, cell.beginning, seed)
+        found = everybody(cell.beginning, taught, mechanism, own)
+        found["oracle"] = lambda seed: Auction(
+            mechanism, lambda: Forecaster(lambda agents: _Told(load, cell.fleet, agents))
+        )
+        return found
 
 
-def _told(load: Traffic, cell: Cell) -> Callable[[], Forecaster]:
-    return lambda: Forecaster(lambda agents: _Told(load, cell.fleet))
+def mechanism_of(policy: Policy) -> DirectMechanism | None:
+    """The mechanism that a policy runs; None where it shows none."""
+    found: DirectMechanism | None = getattr(policy, "mechanism", None)
+    return found if callable(getattr(found, "run", None)) else None
 
 
 class _Told:
     """A quality model that is told the chance of every answer."""
 
-    def __init__(self, load: Traffic, fleet: Sequence[SimulatedAgent]) -> None:
-        self._load, self._fleet = load, fleet
+    def __init__(self, load: Traffic, fleet: Sequence[SimulatedAgent], agents: Sequence[Agent]) -> None:
+        self._load, self._known = load, {agent.name: agent for agent in fleet}
+        self.join(agents)
+
+    def join(self, agents: Sequence[Agent]) -> None:
+        """The fleet with agents more at its end."""
+        self._fleet = [self._known[agent.name] for agent in agents]
 
     def predict(self, offers: Sequence[Offer]) -> NDArray[np.float64]:
         """(N, M) the true chances."""
@@ -164,13 +199,28 @@ def _entrant(one: object, mechanism: object, allocator: str | None, predictor: o
         if unknown or "policy" not in one:
             said = f"it has {', '.join(sorted(unknown))}" if unknown else "it names no `policy`"
             raise StudyError(f"{one} is no policy of a study: {said}")
-        return Entrant(**{"name": str(one.get("name", one["policy"])), **usual, **one})
+        own = "mechanism" in one and not isinstance(one["mechanism"], str)
+        rest: dict[str, Any] = {name: value for name, value in one.items() if name != "policy"}
+        base = _entrant(one["policy"], mechanism, None if own else allocator, predictor)
+        return replace(base, **rest)
     if isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str):
         return replace(_entrant(one[1], mechanism, allocator, predictor), name=one[0])
     if isinstance(one, str):
-        policy, plus, by = one.partition("+")
+        policy, plus, by = one.partition("+") if ":" not in one else (one, "", "")
+        if plus and policy not in FORETELLING and policy not in ablations():
+            raise StudyError(
+                f"{one!r}: {policy!r} asks nobody what to foretell; those that do: {', '.join(FORETELLING)}"
+            )
         return Entrant(one, policy, **{**usual, **({"predictor": by} if plus else {})})
-    return Entrant(str(getattr(one, "name", None) or getattr(one, "__name__", type(one).__name__)), one, **usual)
+    return Entrant(_called_by(one), one, **usual)
+
+
+def _called_by(one: object) -> str:
+    """What a policy of yours calls itself, else its class or function."""
+    for name in (getattr(one, "name", None), getattr(one, "__name__", None)):
+        if isinstance(name, str) and name:
+            return name
+    return type(one).__name__
 
 
 def _made(given: object) -> Policy:
@@ -189,7 +239,9 @@ def _made(given: object) -> Policy:
 
 
 def _named(policy: Policy, name: str) -> Policy:
-    policy.name = name
+    # Tables go by the entrant's name, whatever the policy lets itself be called.
+    with suppress(AttributeError, TypeError):
+        policy.name = name
     return policy
 
 
@@ -215,15 +267,9 @@ def _tables(cell: Cell, name: str) -> tuple[AnswerTable, tuple[str, ...]]:
     """
     table = cell.workload.training
     if table is None:
-        raise StudyError(
-            f"{name!r} learns from a table of scores, and {cell.workload.name} has none; "
-            "use Questions, a Trace with `answers`, or Dialogues with `answers` and a `warm_up` to learn from"
-        )
+        kept = getattr(cell.workload, "train", None)
+        remedy = "use Questions, a Trace with `answers`, or Dialogues with `answers` and a `warm_up` to learn from"
+        remedy = "give `train` rows" if kept == 0 else remedy
+        raise StudyError(f"{name!r} learns from a table of scores, and {cell.workload.name} keeps none; {remedy}")
     asked = getattr(cell.workload, "scored", None) or getattr(cell.workload, "scores", None)
     return table, () if asked is None else asked.questions
-
-
-@lru_cache(maxsize=1)
-def known_names() -> tuple[str, ...]:
-    """Every policy that ships."""
-    return (*everybody(()), *LEARNED)

@@ -1,10 +1,10 @@
 """`StudyResult`: what a study found: frames, differences with intervals, tables, plots, a report."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from math import nan
+from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,9 +13,9 @@ import numpy as np
 from experiments.errors import StudyError
 from experiments.results.made import Made
 from experiments.studies.arena.pairs import Difference, compare
-from experiments.studies.study.cell import Cell
+from experiments.studies.study.cell import Cell, Shown
 from experiments.studies.study.kept import plain, played
-from experiments.studies.study.playing import Played
+from experiments.studies.study.playing import REQUIRED, Played
 from experiments.worlds.scores import Score
 from proofs import Report
 
@@ -40,7 +40,7 @@ class Run:
     """One run: where it stands in the study, and what it came to."""
 
     cell: str
-    axes: Mapping[str, str | float | int | None]
+    axes: Mapping[str, Shown]
     policy: str
     seed: int
     played: Played
@@ -76,13 +76,27 @@ class StudyResult:
     ) -> Self:
         """From what was played."""
         rows = tuple(Run(cell.name, cell.axes, policy, seed, done) for cell, policy, seed, done in runs)
-        first, drawn = runs[0][0], [cell.bidders for cell, *_ in runs]
+        said = [
+            (
+                cell,
+                cell.workload.name,
+                _engines(cell),
+                f"{cell.bidders.bidders}, {cell.bidders.description}",
+                done.measured,
+            )
+            for cell, *_, done in runs
+        ]
         described = {
-            "traffic": "; ".join(dict.fromkeys(cell.workload.name for cell, *_ in runs)),
-            "engines": "simulated: " + _engines(first),
-            "bidders": "; ".join(dict.fromkeys(f"{one.bidders}, {one.description}" for one in drawn)),
-            "quality": "; ".join(dict.fromkeys(done.measured for *_, done in runs if done.measured)),
+            "traffic": "; ".join(dict.fromkeys(traffic for _, traffic, *_ in said)),
+            "engines": "simulated: " + _apart((cell, engines) for cell, _, engines, *_ in said),
+            "bidders": _apart((cell, bidders) for cell, _, _, bidders, _ in said),
+            "quality": _apart((cell, measured) for cell, *_, measured in said),
         }
+        churn = _apart(
+            (cell, "; ".join(f"{c.agent} {c.event} at {c.at_s:g} s" for c in cell.churn)) for cell, *_ in said
+        )
+        described |= {"churn": churn} if churn else {}
+        described |= _despite(reports, runs)
         audits = tuple({"subject": str(one.subject), **json.loads(one.to_json())} for one in reports)
         return cls(name, rows, made, delay, audits, described)
 
@@ -175,6 +189,7 @@ class StudyResult:
                 rows.append(
                     {
                         "cell": cell,
+                        **self.of_policy(policy, cell)[0].axes,
                         "policy": policy,
                         **{name: self.mean(policy, name, cell) for name in FIGURES},
                         "welfare_low": low,
@@ -263,18 +278,23 @@ class StudyResult:
             StudyError: it is no such file.
         """
         try:
-            row = _with_nan(json.loads(Path(path).read_text(encoding="utf-8")))
+            row = json.loads(Path(path).read_text(encoding="utf-8"))
+            if not isinstance(row, dict) or "format" not in row:
+                raise ValueError("it says no format")
             if row["format"] != FORMAT:
-                raise StudyError(f"{path} is of format {row['format']!r}; this version reads {FORMAT}")
+                raise StudyError(f"{path} is of format {row['format']!r}; this version reads {FORMAT}: run it again")
             runs = tuple(
-                Run(one["cell"], one["axes"], one["policy"], one["seed"], played(one["run"])) for one in row["runs"]
+                Run(one["cell"], one["axes"], one["policy"], one["seed"], _read_run(one["run"])) for one in row["runs"]
             )
             made = Made(**{**row["made"], "seeds": tuple(row["made"]["seeds"])})
             return cls(row["name"], runs, made, row["delay"], tuple(row["audits"]), row["described"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            if isinstance(error, StudyError):
-                raise
-            raise StudyError(f"{path} is no result of a study ({error!r}); `iemas study` writes one") from error
+        except StudyError:
+            raise
+        except OSError as error:
+            raise StudyError(f"{path} cannot be read: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            why = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise StudyError(f"{path} is no result of a study ({why}); `iemas study` writes one") from error
 
     def __str__(self) -> str:
         return self.table()
@@ -308,10 +328,31 @@ def _engines(cell: Cell) -> str:
     return f"{len(cell.fleet)} agents; speeds fitted to " + "; ".join(kinds)
 
 
+def _apart(said: Iterable[tuple[Cell, str]]) -> str:
+    """What is said of cells: once where it is of all, else with the cells that it is of."""
+    by: dict[str, dict[str, None]] = {}
+    for cell, text in said:
+        by.setdefault(text, {})[cell.name] = None
+    if len(by) == 1:
+        return next(iter(by))
+    return "; ".join(
+        text if list(names) == [text] else f"{text} ({'; '.join(names)})" for text, names in by.items() if text
+    )
+
+
+def _despite(reports: Sequence[Report], runs: Sequence[tuple[Cell, str, int, Played]]) -> dict[str, str]:
+    """What a reader must know of a mechanism that was run although it is refuted."""
+    lacking = {str(one.subject): [name for name in REQUIRED if not one[name]] for one in reports}
+    failed = [f"{subject}: {', '.join(names)} not found to hold" for subject, names in lacking.items() if names]
+    found = dict.fromkeys(f"{one}" for *_, done in runs for one in done.contradictions)
+    said = {"despite its audit": "; ".join(failed)} if failed else {}
+    return said | ({"contradicted": "; ".join(found)} if found else {})
+
+
 def _without_nan(given: Any) -> Any:
-    """NaN is no JSON: null."""
+    """NaN is no JSON: null; what is infinite is text."""
     if isinstance(given, float):
-        return None if given != given else given
+        return None if given != given else given if isfinite(given) else str(given)
     if isinstance(given, dict):
         return {name: _without_nan(value) for name, value in given.items()}
     if isinstance(given, (list, tuple)):
@@ -319,10 +360,14 @@ def _without_nan(given: Any) -> Any:
     return given
 
 
-def _with_nan(row: dict[str, Any]) -> dict[str, Any]:
-    """The nulls of scores are NaN again."""
-    for one in row["runs"]:
-        score = one["run"]["score"]
-        for name, value in score.items():
-            score[name] = nan if value is None else value
-    return row
+def _with_nan(given: Any) -> Any:
+    """What `_without_nan` wrote of figures, as it was."""
+    if given is None or given in ("inf", "-inf"):
+        return nan if given is None else float(given)
+    if isinstance(given, dict):
+        return {name: _with_nan(value) for name, value in given.items()}
+    return [_with_nan(value) for value in given] if isinstance(given, list) else given
+
+
+def _read_run(row: dict[str, Any]) -> Played:
+    return played({**row, "score": _with_nan(row["score"]), "figures": _with_nan(row["figures"])})

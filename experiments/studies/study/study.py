@@ -1,30 +1,40 @@
 """`Study`: policies against each other, in cells, at seeds: audited first, run on all cores, kept as they come."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from experiments.errors import AuditRefusedError, StudyError
 from experiments.progress import counting
 from experiments.results.made import Made, made_here
 from experiments.studies.study import kept as keeping
-from experiments.studies.study.cell import Cell, cells, named, workload_columns
+from experiments.studies.study.cell import Cell, cells, columns, columns_of
 from experiments.studies.study.playing import REQUIRED, Measure, Played, Task, play
 from experiments.studies.study.policies import Entrant, embed_all, entrants
 from experiments.studies.study.pool import run_all
 from experiments.studies.study.result import StudyResult
+from experiments.worlds.churn import changes, require_joining
 from experiments.worlds.presets import Preset, find_preset
+from experiments.worlds.scores import DELAYS
 from experiments.worlds.traffic.agents import SimulatedAgent
 from experiments.worlds.workload import Workload
-from mechanisms import DirectMechanism
 from proofs import SUITE, Report, audit
+
+if TYPE_CHECKING:
+    pass
 
 #: Called with runs done and runs in all.
 Progress = Callable[[int, int], None]
 
 #: Who plays unless somebody is named.
 USUAL = ("iemas", "cache-aware", "sticky", "random")
+
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
 
 @dataclass(slots=True)
@@ -35,7 +45,7 @@ class Study:
         workload: what is asked, one or several.
         policies: names of the catalogue, `mine:Policy`, `policy+predictor` (the auction with a learned router's idea of
             quality: `iemas+knn`), policies of yours, or `Entrant`s. Differences are of the first over each other.
-        seeds: how many, from 0, or which.
+        seeds: how many, from 0, or which: `[3, 5]`, `"0..9"`.
         fleet: simulated agents; default the workload's own. Several fleets by name: `{"two": [...], "four": [...]}`.
         bidders: a preset's name, a function of a numpy Generator that draws `Preferences`, or a `Preset`; or several,
             by name or number where a plot is to have them as its axis: `{1.0: draw_alike, 10.0: draw_apart}`.
@@ -43,9 +53,14 @@ class Study:
         mechanism, allocator: of the auctions: a name, `mine:Rule`, or a mechanism. It is audited before anything runs.
         predictor: what auctions and informed rivals foretell with; see `Entrant`.
         measures: figures of yours for each run: functions of the traffic that make a `Measuring`.
+        churn: agents that leave and join, `(12.0, "small-a", "leaves")`, in seconds from the beginning of each run; one
+            whose first change is that it joins is not there before.
         despite_audit: run a mechanism whose audit failed, and say so.
         delay: until when waits count in welfare, `first-token` or `last-token`.
         name: what reports call it.
+
+    Raises:
+        StudyError: something is none of these, two of something are called alike, or nothing is to be done.
 
     >>> from experiments.studies.study import Dialogues, Study
     >>> few = Dialogues("shipped", rate=2.0, dialogues=2, turns=2)
@@ -56,7 +71,7 @@ class Study:
 
     workload: Workload | Sequence[Workload]
     policies: Sequence[object] = USUAL
-    seeds: int | Iterable[int] = 5
+    seeds: int | str | Iterable[int] = 5
     fleet: Sequence[SimulatedAgent] | dict[str, Sequence[SimulatedAgent]] | None = None
     bidders: object = "differing"
     slots: int | Sequence[int | None] | None = None
@@ -67,23 +82,26 @@ class Study:
     despite_audit: bool = False
     delay: str = "first-token"
     name: str = "study"
+    churn: Iterable[object] = ()
     cells: list[Cell] = field(init=False)
     entrants: list[Entrant] = field(init=False)
 
     def __post_init__(self) -> None:
-        workloads = [self.workload] if isinstance(self.workload, Workload) else list(self.workload)
+        workloads: list[Workload] = _listed(self.workload)
         for one in workloads:
-            if not isinstance(one, Workload):
-                raise StudyError(f"{one!r} is no workload; use Dialogues, Questions or Trace")
+            if isinstance(one, type) or not callable(getattr(one, "draw", None)):
+                raise StudyError(f"{one!r:.60} is no workload; use Dialogues, Questions or Trace")
         fleets: dict[str, Sequence[SimulatedAgent]] = (
             self.fleet if isinstance(self.fleet, dict) else {"": () if self.fleet is None else tuple(self.fleet)}
         )
+        if any(self.fleet is not None and not len(one) for one in fleets.values()):
+            raise StudyError("fleet: there is no agent; name one at least, or None for the workload's own")
         if isinstance(self.bidders, dict):
             drawn = [(name, _preset(one)[1]) for name, one in self.bidders.items()]
         else:
-            several = self.bidders if isinstance(self.bidders, (list, tuple)) else [self.bidders]
-            drawn = [_preset(one) for one in several]
-        slots = list(self.slots) if isinstance(self.slots, Sequence) else [self.slots]
+            drawn = [_preset(one) for one in _listed(self.bidders)]
+        slots: list[int | None] = _listed(self.slots)
+        self.churn = changes(self.churn)
         self.cells = cells(
             {
                 "workload": workloads,
@@ -92,16 +110,22 @@ class Study:
                 "slots": slots,
             },
             {
-                "workload": workload_columns(workloads),
-                "bidders": named("bidders", [name for name, _ in drawn]),
-                "fleet": named("fleet", list(fleets)),
-                "slots": named("slots", ["all" if one is None else one for one in slots]),
+                "workload": columns_of(workloads),
+                "bidders": columns("bidders", [name for name, _ in drawn]),
+                "fleet": columns("fleet", list(fleets)),
+                "slots": columns("slots", slots),
             },
+            self.churn,
         )
+        self.policies = _listed(self.policies)
         self.entrants = entrants(self.policies, self.mechanism, self.allocator, self.predictor)
-        self.seeds = tuple(range(self.seeds)) if isinstance(self.seeds, int) else tuple(self.seeds)
-        if not self.seeds:
-            raise StudyError("there is no seed; give one at least")
+        self.seeds = seeds_of(self.seeds)
+        if self.delay not in DELAYS:
+            raise StudyError(f"no delay {self.delay!r}; there are: {', '.join(DELAYS)}")
+        self.measures = tuple(self.measures)
+        for measure in self.measures:
+            if not callable(measure):
+                raise StudyError(f"{measure!r} measures nothing; give a function of the traffic that makes a Measuring")
 
     @property
     def runs(self) -> int:
@@ -110,7 +134,7 @@ class Study:
         return len(self.cells) * len(self.entrants) * len(self.seeds)
 
     def audit(self, progress: Callable[[int, int], None] | None = None) -> list[Report]:
-        """What small scopes say of every mechanism that plays.
+        """What small scopes say of every mechanism that plays, that of an auction of yours too.
 
         Raises:
             AuditRefusedError: a required property is refuted or was never examined, and nobody insisted.
@@ -118,11 +142,11 @@ class Study:
         found: list[Report] = []
         seen: list[tuple[object, str | None]] = []
         for one in self.entrants:
-            if not one.auctions or (one.mechanism, one.allocator) in seen:
+            given, allocator = one.audited()
+            if given is None or (given, allocator) in seen:
                 continue
-            seen.append((one.mechanism, one.allocator))
-            given = one.mechanism if isinstance(one.mechanism, str) else _mechanism(one.mechanism)
-            report = audit(given, SUITE, progress=progress, allocator=one.allocator)
+            seen.append((given, allocator))
+            report = audit(given, SUITE, progress=progress, allocator=allocator)
             broken = [name for name in REQUIRED if not report[name]]
             if broken and not self.despite_audit:
                 raise AuditRefusedError(report, broken)
@@ -148,34 +172,40 @@ class Study:
             ContradictionError: what is served contradicts the audit, and nobody insisted.
         """
         path = None if kept is None else Path(kept)
-        keeping.require_writable(path)
-        if self.delay not in ("first-token", "last-token"):
-            raise StudyError(f"no delay {self.delay!r}; there are: first-token, last-token")
         reports = self.audit()
         tasks = self._tasks()
         with counting("questions embedded") if progress is None else nullcontext(_unseen) as tell:
             embed_all(self.cells, self.entrants, tell)
-        # Whoever cannot be made is to be found before the first run has taken its hour.
-        for cell in self.cells:
-            load = cell.workload.draw(cell.bidders, tasks[0].seed)
-            for one in self.entrants:
-                one.make(cell, tasks[0].seed, load)
-            for agent in cell.fleet:
-                load.engine(agent)
-                load.quality(agent, f"{load.names[0]}/0")
+        self._rehearse(tasks[0].seed)
+        keeping.require_writable(path)
         before = keeping.read(path)
-        keys = [keeping.key(task) for task in tasks]
+        keys = keeping.keys(tasks)
         found: dict[int, Played] = {k: before[name] for k, name in enumerate(keys) if name in before}
         todo = [k for k in range(len(tasks)) if k not in found]
-        with counting(self.name) if progress is None else nullcontext(progress) as tell:
+        running = run_all(play, [tasks[k] for k in todo], workers, lambda task: task.title)
+        # Closed whatever happens: workers must not outlive an error that somebody still looks at.
+        with counting(self.name) if progress is None else nullcontext(progress) as tell, closing(running):
             tell(len(found), len(tasks))
-            for place, run in run_all(play, [tasks[k] for k in todo], workers, lambda task: task.title):
+            for place, run in running:
                 k = todo[place]
                 found[k] = run
                 keeping.write(path, keys[k], run)
                 tell(len(found), len(tasks))
         runs = [(tasks[k].cell, tasks[k].entrant.name, tasks[k].seed, found[k]) for k in range(len(tasks))]
         return StudyResult.of(self.name, runs, tuple(reports), self._made(), self.delay)
+
+    def _rehearse(self, seed: int) -> None:
+        """Make everything once: whoever cannot be made is to be found before the first run has taken its hour."""
+        for cell in self.cells:
+            load = cell.workload.draw(cell.bidders, seed)
+            for one in self.entrants:
+                policy = one.make(cell, seed, load)
+                require_joining(policy, cell.fleet, cell.churn, cell.slots, one.name)
+            for agent in cell.fleet:
+                load.engine(agent)
+                load.quality(agent, f"{load.names[0]}/0")
+            for measure in self.measures:
+                measure(load)
 
     def _tasks(self) -> list[Task]:
         assert isinstance(self.seeds, tuple)
@@ -198,13 +228,6 @@ def _unseen(done: int, total: int) -> None:
     """Whoever counts runs counts nothing else."""
 
 
-def _mechanism(given: object) -> DirectMechanism:
-    found: DirectMechanism = given  # type: ignore[assignment]
-    if not callable(getattr(found, "run", None)):
-        raise StudyError(f"{given!r} is no mechanism: it has no `run`")
-    return found
-
-
 def _preset(given: object) -> tuple[str, Preset]:
     if isinstance(given, Preset):
         return given.description, given
@@ -214,3 +237,34 @@ def _preset(given: object) -> tuple[str, Preset]:
         name = getattr(given, "__name__", type(given).__name__)
         return name, replace(find_preset("differing"), draw=given, description=f"drawn by {name}")
     raise StudyError(f"{given!r} draws no bidders; give a preset's name, or a function of a numpy Generator")
+
+
+def _listed(given: object) -> list[Any]:
+    """One of something, or several."""
+    return list(given) if isinstance(given, (list, tuple)) else [given]
+
+
+def seeds_of(given: object) -> tuple[int, ...]:
+    """Seeds as they are said: how many, "0..9", or which.
+
+    Raises:
+        StudyError: it is none of these, there is none, or one stands twice.
+    """
+    wanted = f'seeds = {given!r}; expected how many, a range such as "0..9", or a list of different whole numbers'
+    if isinstance(given, str):
+        found = _RANGE.fullmatch(given)
+        if found is None:
+            raise StudyError(wanted)
+        seeds: tuple[object, ...] = tuple(range(int(found[1]), int(found[2]) + 1))
+    elif isinstance(given, int) and not isinstance(given, bool):
+        seeds = tuple(range(given))
+    elif isinstance(given, Iterable):
+        seeds = tuple(given)
+    else:
+        raise StudyError(wanted)
+    numbers = tuple(int(one) for one in seeds if isinstance(one, (int, np.integer)) and one is not True and one >= 0)
+    if len(numbers) < len(seeds) or len(set(numbers)) < len(numbers):
+        raise StudyError(wanted)
+    if not numbers:
+        raise StudyError(f"seeds = {given!r}: there is no seed; give one at least")
+    return numbers

@@ -38,7 +38,7 @@ class TokenTraffic:
             every answer counts as right, whoever gives it.
 
     Raises:
-        StudyError: there is no bidder.
+        StudyError: there is no bidder, a bidder states two types, or a conversation is of two bidders.
     """
 
     def __init__(
@@ -56,10 +56,12 @@ class TokenTraffic:
         self.title = trace.title
         self.trace = trace
         size = len(trace.at_s)
-        said = [name or f"{k:07d}" for k, name in enumerate(trace.conversation or ("",) * size)]
+        given = trace.conversation or ("",) * size
+        taken = set(given)
+        said = [name or _unnamed(k, taken) for k, name in enumerate(given)]
         place: dict[str, int] = {}
         self._at = np.array([place.setdefault(name, len(place)) for name in said])
-        self._names = list(place)
+        self._names, self._place = list(place), place
         self._turn = _counted(self._at)
         drawn = [preferences(rng) for _ in range(bidders)]
         dealt = rng.integers(bidders, size=len(place))
@@ -67,8 +69,7 @@ class TokenTraffic:
         self._types = {f"bidder-{k}": one for k, one in enumerate(drawn)}
         if trace.bidder is not None:
             mine = {name: drawn[k % bidders] for k, name in enumerate(dict.fromkeys(trace.bidder))}
-            for k, name in zip(self._at, trace.bidder, strict=True):
-                self._owner[k] = name
+            self._owner = _owners(trace, self._at, self._names)
             self._types = mine
         if trace.worth is not None or trace.delay_cost is not None:
             self._types = self._types | self._stated(trace)
@@ -123,7 +124,7 @@ class TokenTraffic:
 
     def bidder(self, name: str) -> str:
         """Whose a conversation is."""
-        return self._owner[self._names.index(name)]
+        return self._owner[self._place[name]]
 
     def graded(self, name: str) -> bool:
         """Always: by the table, or as right."""
@@ -149,7 +150,8 @@ class TokenTraffic:
         if longest[worst] > most:
             raise StudyError(
                 f"request {worst} of {self.title} has {longest[worst]} tokens with its answer, and agent "
-                f"{agent.name!r} takes {most}; cut the trace with `clipped({most})` or give agents more"
+                f"{agent.name!r} takes {most}; cut prompts (`longest` of a Trace, `clipped` of its requests) or give "
+                "agents more"
             )
         answers = self._answers
         said = (lambda request: "right") if answers is None else (lambda request: answers.reply(agent, request))
@@ -239,6 +241,31 @@ class _Prompts(Mapping[str, Prompt]):
         del tokens[count:]
         tokens += tokens_named(f"{request}/rest", count - len(tokens))
         return Prompt(tuple(tokens), tuple(tokens_named(f"{request}/answer", max(int(trace.output_tokens[row]), 1))))
+
+
+def _unnamed(k: int, taken: set[str]) -> str:
+    """What the conversation of a request without one is called: by its row, and unlike any that has a name."""
+    name = f"{k:07d}"
+    while name in taken:
+        name = f"_{name}"
+    return name
+
+
+def _owners(trace: RequestTrace, at: NDArray[np.int64], names: Sequence[str]) -> list[str]:
+    """Each conversation's bidder, as the trace has them.
+
+    Raises:
+        StudyError: a conversation has two.
+    """
+    assert trace.bidder is not None
+    found: dict[int, str] = {}
+    for k, (talk, name) in enumerate(zip(at.tolist(), trace.bidder, strict=True)):
+        if found.setdefault(talk, name) != name:
+            raise StudyError(
+                f"request {k} of {trace.title}: conversation {names[talk]!r} is of bidder {name!r}, and was of "
+                f"{found[talk]!r} before; a conversation has one bidder: give others a name of their own"
+            )
+    return [found[talk] for talk in range(len(names))]
 
 
 def _counted(groups: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -264,3 +264,12 @@ def test_bad_input_is_refused():
 def test_the_documented_examples_run(module):
     result = doctest.testmod(module)
     assert result.attempted and not result.failed
+
+
+def test_a_model_that_joins_before_anything_was_measured_is_supposed_from_its_price() -> None:
+    model, both = QueueModel(["small"], [1.0]), QueueModel(["small", "large"], [1.0, 1.0])
+    model.join("large", 1.0)
+    state = [AgentState()] * 2
+    ones = np.ones((1, 2), np.int64)
+    foretold, known = (one.predict(state, 100 * ones, 0 * ones, 0.0) for one in (model, both))
+    assert np.isfinite(foretold.service).all() and foretold.service.tolist() == known.service.tolist()

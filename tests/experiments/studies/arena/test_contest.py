@@ -148,7 +148,7 @@ def test_runs_of_other_code_do_not_count(
     mine.write_text(MINE + "\n# another version\n")
     contest([WORLD], [0], names, kept=kept)
     assert [policy for _, policy, _ in played[2:]] == ["mine_arena:Policy"]
-    monkeypatch.setattr(contests, "_code", lambda: "other code of ours")
+    monkeypatch.setattr(contests.keeping, "ours", lambda: "other code of ours")
     contest([WORLD], [0], names, kept=kept)
     assert [policy for _, policy, _ in played[3:]] == names
 

@@ -48,7 +48,7 @@ def test_workloads_that_differ_in_numbers_are_told_by_them(result: StudyResult) 
     two = Study([few(0.5, turns=1), few(2.0, turns=2)])
     assert [cell.name for cell in two.cells] == ["rate 0.5, turns 1", "rate 2, turns 2"]
     named = Study([few(0.5), Dialogues(("shipped", "shipped"), rate=0.5)])
-    assert all(list(cell.axes) == ["workload"] for cell in named.cells)
+    assert [cell.name for cell in named.cells] == ["data shipped", "data shipped+shipped"]
 
 
 def test_two_that_are_alike_are_an_error() -> None:
@@ -62,9 +62,9 @@ def test_bidders_by_number_are_an_axis() -> None:
     study = Study(few(2.0), bidders={1.0: alike, 10.0: "differing"}, slots=[1, None])
     assert [dict(cell.axes) for cell in study.cells] == [
         {"bidders": 1.0, "slots": 1},
-        {"bidders": 1.0, "slots": "all"},
+        {"bidders": 1.0, "slots": None},
         {"bidders": 10.0, "slots": 1},
-        {"bidders": 10.0, "slots": "all"},
+        {"bidders": 10.0, "slots": None},
     ]
 
 
