@@ -126,6 +126,8 @@ class Dispatcher:
         Whoever is to be alone, when nobody may be just now, is passed over.
         """
         line, running, exclusive = self._lines[agent], self._running[agent], self._exclusive[agent]
+        if not (line or exclusive.held):
+            return
         now, passed = asyncio.get_running_loop().time(), 0
         exclusive.expire(now)
         while len(line) > passed and len(running) < self._agents[agent].slots and self._may_start(running):
@@ -310,8 +312,9 @@ class Dispatcher:
             told = waiting.told() or error
             placed.live.end(None if served is not None or placed.live.hung_up else as_broken(told))
             waiting.begin(placed.live)
-        for j in np.flatnonzero(~self._health.alive(asyncio.get_running_loop().time())):
-            self.vacate(int(j))
+        for j, up in enumerate(self._health.alive(asyncio.get_running_loop().time()).tolist()):
+            if not up:
+                self.vacate(j)
         if retried:
             # Before those who stood in line behind it.
             self._give_back([waiting])
