@@ -56,6 +56,7 @@ class Dialogues:
         warm_up: the last dialogues of each file, which are kept out: agents have answered them before.
         answers: a table with what models answered to these very turns (`iemas record answers` makes one); without,
             answers are right as often as an assumed skill has it.
+        repeat: how many conversations each dialogue is, for runs that are longer than the files.
     """
 
     data: str | tuple[str, ...] = "shipped"
@@ -67,9 +68,10 @@ class Dialogues:
     think_time_s: float = 5.0
     warm_up: int = 0
     answers: str | AnswerTable | None = None
+    repeat: int = 1
 
     def __post_init__(self) -> None:
-        _positive(self, "rate", "dialogues", "turns", "context_words", "max_tokens")
+        _positive(self, "rate", "dialogues", "turns", "context_words", "max_tokens", "repeat")
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -107,7 +109,7 @@ class Dialogues:
     def draw(self, bidders: Preset, seed: int) -> Traffic:
         """Dialogues in shuffled order, dealt to bidders in turn."""
         corpora = [corpus for corpus, _ in self._read()]
-        count = sum(len(corpus.dialogues) for corpus in corpora)
+        count = self.repeat * sum(len(corpus.dialogues) for corpus in corpora)
         return dialogue_traffic(
             corpora,
             arrivals(count, rate_per_s=self.rate, think_time_s=self.think_time_s, seed=seed),
@@ -116,6 +118,7 @@ class Dialogues:
             max_tokens=self.max_tokens,
             seed=seed,
             table=self.scores,
+            repeat=self.repeat,
         )
 
     def _read(self) -> list[tuple[Corpus, tuple[Dialogue, ...]]]:

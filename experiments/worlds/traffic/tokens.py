@@ -59,7 +59,7 @@ class TokenTraffic:
         said = [name or f"{k:07d}" for k, name in enumerate(trace.conversation or ("",) * size)]
         place: dict[str, int] = {}
         self._at = np.array([place.setdefault(name, len(place)) for name in said])
-        self._names = list(place)
+        self._names, self._place = list(place), place
         self._turn = _counted(self._at)
         drawn = [preferences(rng) for _ in range(bidders)]
         dealt = rng.integers(bidders, size=len(place))
@@ -123,7 +123,7 @@ class TokenTraffic:
 
     def bidder(self, name: str) -> str:
         """Whose a conversation is."""
-        return self._owner[self._names.index(name)]
+        return self._owner[self._place[name]]
 
     def graded(self, name: str) -> bool:
         """Always: by the table, or as right."""
