@@ -393,4 +393,3 @@ class Dispatcher:
             self._undo(placed)
             self._publish(Failed(now, placed.waiting.offer, agent, error, retried=True, note=placed.note))
         self._give_back([placed.waiting for placed in line])
-

@@ -15,12 +15,11 @@ from pathlib import Path
 import pytest
 
 from experiments.studies.study.cell import Cell
-from experiments.studies.study.policies import Entrant
 from experiments.studies.study.playing import Task, play
+from experiments.studies.study.policies import Entrant
 from experiments.worlds.fleets import FLEET
 from experiments.worlds.traffic.agents import SimulatedAgent
 from experiments.worlds.workload import Dialogues
-
 
 
 def fleet_of(agents: int) -> tuple[SimulatedAgent, ...]:

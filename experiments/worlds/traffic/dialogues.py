@@ -66,9 +66,7 @@ class Dealt(Sequence[Conversation]):
             return tuple(self[one] for one in range(*k.indices(len(self))))
         k = range(len(self))[k]
         dialogue, owner = self.dialogues[self.order[k]], k % len(self.types)
-        return Conversation(
-            f"{k:04d}/{dialogue.id}", dialogue, f"bidder-{owner}", self.types[owner], self.starts_s[k]
-        )
+        return Conversation(f"{k:04d}/{dialogue.id}", dialogue, f"bidder-{owner}", self.types[owner], self.starts_s[k])
 
 
 # asyncio names a task after what it runs, and would write out all of it.

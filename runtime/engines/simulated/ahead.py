@@ -107,7 +107,7 @@ def repeat(sequences: Sequence[RunningSequence], steps: int, cache: BlockCache) 
                 due.append((k + 1, place, planned + k + 1))
         one.computed += steps
         one.produced += steps
-    for k, place, tokens in sorted(due):
+    for _, place, tokens in sorted(due):
         holding = sequences[place].holding
         assert holding is not None
         if not cache.reserve(holding, tokens):

@@ -21,7 +21,7 @@ from runtime.engines.simulated.block_cache import BlockCache
 from runtime.engines.simulated.sequences import FirstToken, RunningSequence
 from runtime.engines.simulated.step_time import StepTime
 from runtime.engines.simulated.streaming import SimulatedAnswer, refused
-from runtime.engines.simulated.tokens import END, VOCABULARY, cut_answer, encode, encode_chat, stopped_pieces
+from runtime.engines.simulated.tokens import VOCABULARY, cut_answer, encode, encode_chat, stopped_pieces
 from runtime.errors import EngineError, RequestError, Unreachable
 
 Reply = Callable[[Request], str]

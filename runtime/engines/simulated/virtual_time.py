@@ -46,7 +46,7 @@ class _Timer(asyncio.TimerHandle):
 
     def __lt__(self, other: asyncio.TimerHandle) -> bool:
         assert isinstance(other, _Timer)
-        mine, theirs = self._when, other._when
+        mine, theirs = self.when(), other.when()
         return mine < theirs or (mine == theirs and self.number < other.number)
 
 
@@ -63,22 +63,27 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._jumping.due = self._next_due
         self._numbers = count()
 
-    def call_at(
+    def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """As asyncio's."""
-        self._check_closed()
+        if self.is_closed():
+            raise RuntimeError("Event loop is closed")
         timer = _Timer(when, callback, args, self, context)
         timer.number = next(self._numbers)
-        heappush(self._scheduled, timer)
-        timer._scheduled = True
+        heappush(self._heap(), timer)
+        # asyncio counts what is cancelled of these.
+        timer._scheduled = True  # type: ignore[attr-defined]
         return timer
 
     def _next_due(self) -> float:
         # asyncio says how long to wait. The sum of that and the clock is the moment but for its last digit, and then
         # two ways to one moment would end at two.
-        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
-        return scheduled[0].when()
+        return self._heap()[0].when()
+
+    def _heap(self) -> list[asyncio.TimerHandle]:
+        heap: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        return heap
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
