@@ -44,9 +44,8 @@ def served(kind: type[SimulatedEngine], shape: EngineShape, asked: list[Asked]) 
         engine = kind("e", lambda request: "", replace(STEP, context_token_s=1.7e-5), shape)
         await engine.start()
 
-        async def one(
-            k: int, at: float, first: int, prompt: int, answer: int, within: float | None
-        ) -> Completion | None:
+        async def one(k: int, each: Asked) -> Completion | None:
+            at, first, prompt, answer, within = each
             await asyncio.sleep(at)
             tokens = [first * 100 + n for n in range(prompt)]
             reply = [first * 1000 + k % 2 + n for n in range(answer)]
@@ -56,7 +55,7 @@ def served(kind: type[SimulatedEngine], shape: EngineShape, asked: list[Asked]) 
             except TimeoutError:
                 return None
 
-        found = await asyncio.gather(*(one(k, *each) for k, each in enumerate(asked)))
+        found = await asyncio.gather(*(one(k, each) for k, each in enumerate(asked)))
         await engine.stop()
         return list(found)
 
@@ -69,4 +68,4 @@ def test_what_is_measured_is_the_same_to_the_last_digit(shape: EngineShape, aske
     if shape.block_size == 1:
         asked = [(at, first, min(prompt, 10), min(answer, 10), within) for at, first, prompt, answer, within in asked]
     together, alone = served(SimulatedEngine, shape, asked), served(OneByOne, shape, asked)
-    assert together == [None if one is None else one for one in alone]
+    assert together == alone
