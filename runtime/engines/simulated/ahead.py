@@ -5,9 +5,11 @@ computed beforehand, and what they do to the cache is done once for all that hav
 after the step that is being computed, so that it is planned for when it would have been.
 """
 
+import asyncio
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from runtime.engines.simulated.block_cache import BlockCache
 from runtime.engines.simulated.sequences import RunningSequence
@@ -53,38 +55,48 @@ class Ahead:
     Args:
         sequences: in the scheduler's order, each with a prompt that is computed and the first token.
         steps: how many, as `Step.quiet` has it.
-        begins_s: when the first begins.
+        step_time: how long they take, from now on.
+        cache: where their blocks are.
     """
 
-    def __init__(self, sequences: Sequence[RunningSequence], steps: int, begins_s: float, step_time: StepTime) -> None:
-        self._sequences, self._done = sequences, 0
-        size, context, end = len(sequences), sum(one.length for one in sequences), begins_s
+    def __init__(
+        self, sequences: Sequence[RunningSequence], steps: int, step_time: StepTime, cache: BlockCache
+    ) -> None:
+        self._sequences, self._cache, self._done = sequences, cache, 0
+        self._loop = asyncio.get_running_loop()
+        size, context, end = len(sequences), sum(one.length for one in sequences), self._loop.time()
         self._ends: list[float] = []
         for _ in range(steps):
             end += step_time.seconds(0, size, context)
             self._ends.append(end)
             context += size
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._timer = self._loop.call_at(end, self._end)
 
-    @property
-    def end_s(self) -> float:
-        """When the last step of the run ends."""
-        return self._ends[-1]
-
-    def catch_up(self, cache: BlockCache, now_s: float) -> None:
-        """Do what the steps did that have ended, but for the last of the run."""
-        last = len(self._ends) - 1
-        ended = bisect_right(self._ends, now_s, self._done, last)
-        if ended > self._done:
-            repeat(self._sequences, ended - self._done, cache)
-            self._done = ended
+    async def ended(self) -> None:
+        """Wait for the end of the last step; all others are done then."""
+        try:
+            await self._ended
+        finally:
+            self._timer.cancel()
+        self._catch_up(inf)
 
     def cut_short(self) -> None:
-        """The step that is being computed is the last."""
+        """Do what the steps did that have ended; the one that is being computed is the last."""
+        self._catch_up(self._loop.time())
         del self._ends[self._done + 1 :]
+        self._timer.cancel()
+        self._timer = self._loop.call_at(self._ends[-1], self._end)
 
-    def finish(self, cache: BlockCache) -> None:
-        """Do what all steps did but for the last, which ends now."""
-        self.catch_up(cache, float("inf"))
+    def _catch_up(self, now_s: float) -> None:
+        ended = bisect_right(self._ends, now_s, self._done, len(self._ends) - 1)
+        if ended > self._done:
+            repeat(self._sequences, ended - self._done, self._cache)
+            self._done = ended
+
+    def _end(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
 
 
 def repeat(sequences: Sequence[RunningSequence], steps: int, cache: BlockCache) -> None:

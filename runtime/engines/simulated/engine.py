@@ -21,7 +21,7 @@ from runtime.engines.simulated.block_cache import BlockCache
 from runtime.engines.simulated.sequences import FirstToken, RunningSequence
 from runtime.engines.simulated.step_time import StepTime
 from runtime.engines.simulated.streaming import SimulatedAnswer, refused
-from runtime.engines.simulated.tokens import VOCABULARY, cut_answer, encode, encode_chat, stopped_pieces
+from runtime.engines.simulated.tokens import VOCABULARY, cut_answer, encode_chat, prompt_ids, stopped_pieces
 from runtime.errors import EngineError, RequestError, Unreachable
 
 Reply = Callable[[Request], str]
@@ -70,10 +70,7 @@ class SimulatedEngine:
         self._running: list[RunningSequence] = []
         self._wake = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
-        #: The steps that are being computed, and what is told when they end.
         self._ahead: Ahead | None = None
-        self._ended: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> EngineInfo:
         """Start the scheduler."""
@@ -172,7 +169,7 @@ class SimulatedEngine:
         view, sequences = call.view, []
         asked: list[tuple[tuple[int, ...], tuple[Message, ...]]]
         if read.prompts:
-            asked = [(_ids(one), (Message("user", one if isinstance(one, str) else ""),)) for one in read.prompts]
+            asked = [(prompt_ids(one), (Message("user", one if isinstance(one, str) else ""),)) for one in read.prompts]
         else:
             asked = [(encode_chat(read.messages), read.messages)]
         if not all(messages and prompt for prompt, messages in asked):
@@ -316,27 +313,16 @@ class SimulatedEngine:
 
     async def _run_ahead(self, step: Step, steps: int) -> None:
         """Compute a planned step and some more like it, up to the end of the last, which is still to be finished."""
-        loop = asyncio.get_running_loop()
-        self._ahead = ahead = Ahead([one for one, _ in step.work], steps, loop.time(), self.step_time)
-        self._ended = loop.create_future()
-        self._timer = loop.call_at(ahead.end_s, _tell, self._ended)
+        self._ahead = Ahead([one for one, _ in step.work], steps, self.step_time, self._cache)
         try:
-            await self._ended
-            ahead.finish(self._cache)
+            await self._ahead.ended()
         finally:
-            self._timer.cancel()
-            self._ahead = self._ended = self._timer = None
+            self._ahead = None
 
     def _look(self) -> None:
         """Somebody comes or goes: be where the steps that have ended have led, and plan anew after the present one."""
-        if self._ahead is None:
-            return
-        loop = asyncio.get_running_loop()
-        self._ahead.catch_up(self._cache, loop.time())
-        self._ahead.cut_short()
-        assert self._timer is not None and self._ended is not None
-        self._timer.cancel()
-        self._timer = loop.call_at(self._ahead.end_s, _tell, self._ended)
+        if self._ahead is not None:
+            self._ahead.cut_short()
 
     def _plan(self) -> Step:
         """Running sequences first, then waiting ones, in the token budget; the youngest yields when blocks run out."""
@@ -412,13 +398,3 @@ class SimulatedEngine:
                 finish_reason=one.end,
             )
         )
-
-
-def _tell(ended: "asyncio.Future[None]") -> None:
-    if not ended.done():
-        ended.set_result(None)
-
-
-def _ids(prompt: str | tuple[int, ...]) -> tuple[int, ...]:
-    """A prompt of /v1/completions as tokens: no template is around it."""
-    return encode(prompt) if isinstance(prompt, str) else prompt

@@ -42,6 +42,11 @@ def _encode_chat(messages: tuple[Message, ...]) -> tuple[int, ...]:
     return (*ids, _ROLES["assistant"])
 
 
+def prompt_ids(prompt: str | tuple[int, ...]) -> tuple[int, ...]:
+    """A prompt of /v1/completions as tokens: no template is around it."""
+    return encode(prompt) if isinstance(prompt, str) else prompt
+
+
 def cut_answer(text: str, limit: int) -> tuple[str, tuple[int, ...]]:
     """An answer as an engine that may generate `limit` tokens reports it: its text, and its ids with the end mark."""
     pieces, ids = answer_pieces(text, limit)
