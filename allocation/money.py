@@ -36,6 +36,9 @@ def to_micros(credits: ArrayLike, *, name: str = "amount") -> Money:
     if raw.size and raw.dtype.kind not in "iuf":
         raise MarketError(f"{name} holds {_first(raw)!r}; expected credits, as numbers")
     amounts = raw.astype(np.float64)
+    if amounts.size and abs(amounts).max() <= _SURELY:
+        # Anything else, NaN among it, is looked at entry by entry.
+        return np.rint(amounts * MICROS).astype(np.int64)
     bad = ~np.isfinite(amounts)
     if bad.any():
         raise MarketError(f"{name}{_index(bad)} is {amounts[bad][0]}; money must be a finite number of credits")

@@ -13,6 +13,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -41,10 +42,16 @@ def token_f1(text: str, answer: str) -> float:
     >>> token_f1("at the green kiosk", "the green kiosk beside the crane")
     0.5714285714285714
     """
-    ours, theirs = Counter(normalise(text).split()), Counter(normalise(answer).split())
+    ours, theirs = _tokens(text), _tokens(answer)
     if not ours or not theirs:
         return float(ours == theirs)
     return 2 * (ours & theirs).total() / (ours.total() + theirs.total())
+
+
+# A study grades the same answers under one policy after another.
+@lru_cache(maxsize=16384)
+def _tokens(text: str) -> Counter[str]:
+    return Counter(normalise(text).split())
 
 
 def answer_quality(text: str, answers: Iterable[str]) -> float | None:

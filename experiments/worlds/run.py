@@ -13,7 +13,8 @@ from experiments.worlds.traffic.traffic import Progress, Traffic
 from mechanisms import Preferences
 from mechanisms.settlement import Settlement
 from prediction import TokenPrices
-from runtime import Declined, Engine, EngineInfo, Ledger, Policy, Request, RoundRules, Router, Served
+from runtime import Declined, Engine, EngineInfo, Policy, Request, RoundRules, Router, Served
+from runtime.accounts.books import Entered
 from runtime.events import Subscriber
 from runtime.rounds.records import RoundStatistics
 from runtime.rounds.rounds import Watch
@@ -64,7 +65,7 @@ async def hold_traffic(
     prices: Sequence[TokenPrices],
     *,
     rounds: RoundRules,
-    ledger: Ledger,
+    ledger: Entered,
     ended: Ended,
     settlement: Settlement | None = None,
     progress: Progress = lambda: None,
@@ -154,7 +155,7 @@ async def run_policy(
     *,
     seed: int,
     rounds: RoundRules,
-    ledger: Ledger,
+    ledger: Entered,
     settlement: Settlement | None = None,
     progress: Progress = lambda: None,
     watch: Watch | None = None,

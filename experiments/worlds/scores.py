@@ -116,14 +116,14 @@ class Scoring:
         self._types = load.types
         self._owner = [load.bidder(name) for name in names]
         self._graded = [load.graded(name) for name in names]
-        self._welfare, self._last = np.zeros((2, len(names)))
+        self._welfare, self._last = array("d", bytes(8 * len(names))), array("d", bytes(8 * len(names)))
         self._value = self._loss = self._quality = 0.0
         self._waits, self._latencies = array("d"), array("d")
         self._declined = self._ungraded = self._rated = 0
         self._prompt = self._cached = self._charges = self._receipts = self._costs = 0
-        self._late = np.zeros(2)
-        self._dear = np.zeros(2)
-        self._by_agent = np.zeros(len(fleet), np.int64)
+        #: Absolute errors of what was foretold of latency and cost, and what these came to.
+        self._missed_s = self._took_s = self._missed = self._dear = 0.0
+        self._by_agent = [0] * len(fleet)
 
     def joined(self, agent: SimulatedAgent) -> None:
         """The router has one agent more, its last."""
@@ -165,8 +165,10 @@ class Scoring:
         self._by_agent[self._place_of[self._fleet[end.agent].name]] += 1
         if end.predicted is not None:
             took = end.dispatched_s - end.decided_s + end.completion.first_token_s
-            self._late += abs(end.predicted.latency_s - took), took
-            self._dear += abs(end.predicted.cost - cost), cost
+            self._missed_s += abs(end.predicted.latency_s - took)
+            self._took_s += took
+            self._missed += abs(end.predicted.cost - cost)
+            self._dear += cost
 
     def score(self, statistics: RoundStatistics, seconds: float = nan) -> Score:
         """What all came to."""
@@ -186,7 +188,7 @@ class Scoring:
             wait_median=at(waits, 0.5),
             wait_p95=at(waits, 0.95),
             cost=self._costs / MICROS / served if served else nan,
-            latency_nmae=float(self._late[0] / self._late[1]) if self._late[1] else nan,
+            latency_nmae=self._missed_s / self._took_s if self._took_s else nan,
             contested=statistics.contested / statistics.decided if statistics.decided else nan,
             charges=charges,
             surplus=charges - self._receipts / MICROS,
@@ -200,7 +202,7 @@ class Scoring:
             latency_median=at(latencies, 0.5),
             latency_p95=at(latencies, 0.95),
             latency_p99=at(latencies, 0.99),
-            cost_nmae=float(self._dear[0] / self._dear[1]) if self._dear[1] else nan,
-            shares=tuple((self._by_agent / served).tolist()) if served else (),
+            cost_nmae=self._missed / self._dear if self._dear else nan,
+            shares=tuple(count / served for count in self._by_agent) if served else (),
             seconds=seconds,
         )

@@ -58,6 +58,7 @@ class Dialogues:
         warm_up: the last dialogues of each file, which are kept out: agents have answered them before.
         answers: a table with what models answered to these very turns (`iemas record answers` makes one); without,
             answers are right as often as an assumed skill has it.
+        repeat: how many conversations each dialogue is, for runs that are longer than the files.
     """
 
     data: str | tuple[str, ...] = "shipped"
@@ -69,12 +70,13 @@ class Dialogues:
     think_time_s: float = 5.0
     warm_up: int = 0
     answers: str | AnswerTable | None = None
+    repeat: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", files_of(self, "data"))
         named(self, "answers", AnswerTable, needed=False)
         numbers(self, "rate", "think_time_s", or_none=("think_time_s",))
-        counts(self, "dialogues", "turns", "context_words", "max_tokens", "warm_up", or_none=("warm_up",))
+        counts(self, "dialogues", "turns", "context_words", "max_tokens", "warm_up", "repeat", or_none=("warm_up",))
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -115,7 +117,7 @@ class Dialogues:
     def draw(self, bidders: Preset, seed: int) -> Traffic:
         """Dialogues in shuffled order, dealt to bidders in turn."""
         corpora = [corpus for corpus, _ in self._read()]
-        count = sum(len(corpus.dialogues) for corpus in corpora)
+        count = self.repeat * sum(len(corpus.dialogues) for corpus in corpora)
         return dialogue_traffic(
             corpora,
             arrivals(count, rate_per_s=self.rate, think_time_s=self.think_time_s, seed=seed),
@@ -124,6 +126,7 @@ class Dialogues:
             max_tokens=self.max_tokens,
             seed=seed,
             table=self.scores,
+            repeat=self.repeat,
         )
 
     def _read(self) -> list[tuple[Corpus, tuple[Dialogue, ...]]]:

@@ -70,6 +70,7 @@ class PrefixIndex:
 
         self._holders = Holders(agents, block_size)
         self._key = secrets.token_bytes(32)
+        self._unsalted: tuple[NDArray[np.uint64], bytes] | None = None
 
     def match(self, tokens: Tokens, salt: str = "") -> NDArray[np.int64]:
         """Prompt tokens each agent would report as cached: shape (M,), multiples of B, below `len(tokens)`.
@@ -236,9 +237,15 @@ class PrefixIndex:
 
     def _key_of(self, salt: str) -> tuple[NDArray[np.uint64], bytes]:
         """The key that names are made under, shape (2,), and the name of the empty prefix."""
+        if salt == "" and self._unsalted is not None:
+            return self._unsalted
         # Hashing the salt first fixes its length, so no salt can pass for another and something after it.
         digest = hashlib.sha256(self._key + hashlib.sha256(salt.encode()).digest()).digest()
-        return np.array([int.from_bytes(digest[:8]), int.from_bytes(digest[8:16])], np.uint64), digest[16:]
+        key = np.array([int.from_bytes(digest[:8]), int.from_bytes(digest[8:16])], np.uint64)
+        key.setflags(write=False)
+        if salt == "":
+            self._unsalted = key, digest[16:]
+        return key, digest[16:]
 
 
 def _capacities(agents: int, given: int | Sequence[int] | None) -> list[int]:

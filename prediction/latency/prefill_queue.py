@@ -86,6 +86,10 @@ class Group:
         self.pairs += one.pairs
 
 
+#: No prompt.
+NOBODY = Group()
+
+
 @dataclass(slots=True, frozen=True)
 class Turn:
     """When the last in an agent's line has its turn, `start` seconds from now, and what it is computed `beside`.

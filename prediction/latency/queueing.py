@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prediction.errors import PredictionError
-from prediction.latency.prefill_queue import OVERDUE, AgentState, Group, Pending, play, step_seconds, step_terms
+from prediction.latency.prefill_queue import NOBODY, OVERDUE, AgentState, Group, Pending, play, step_seconds, step_terms
 from prediction.latency.service_time import ServiceTime
 from prediction.latency.speed_changes import SpeedChanges
 
@@ -166,21 +166,29 @@ class QueueModel:
         service = whole - held
         if service.size and not (held.min() >= 0.0 and service.min() >= 0.0):
             raise PredictionError("`cached` must lie in [0, `prompt`] everywhere.")
-        start, fixed, per_token, per_pair = np.empty((4, agents))
+        start, fixed, per_token, per_pair = [], [], [], []
         for j, (state, k) in enumerate(zip(states, self._model_of, strict=True)):
-            factor = self._changes[j].factor
-            weights = [factor * weight for weight in self._weights[k]]
-            turn = play(state, weights, self._depth, now_s)
-            start[j] = turn.start
-            fixed[j] = turn.offset + step_seconds(weights, turn.beside, turn.decoding + 1, turn.residual)
-            per_token[j], per_pair[j] = weights[1], weights[2] / 2
+            factor, weights = self._changes[j].factor, self._weights[k]
+            if factor != 1.0:
+                weights = [factor * weight for weight in weights]
+            if state.pending:
+                turn = play(state, weights, self._depth, now_s)
+                start.append(turn.start)
+                fixed.append(turn.offset + step_seconds(weights, turn.beside, turn.decoding + 1, turn.residual))
+            else:
+                # Nobody is before it, as `play` would find.
+                start.append(0.0)
+                fixed.append(step_seconds(weights, NOBODY, state.decoding + 1, state.decoding > 0))
+            per_token.append(weights[1])
+            per_pair.append(weights[2] / 2)
         # In place: uncached (per_token + per_pair (prompt + cached) / 2) + what it has no part in.
         attended = whole + held
-        attended *= per_pair
-        attended += per_token
+        attended *= np.array(per_pair)
+        attended += np.array(per_token)
         service *= attended
-        service += fixed
-        return Latency(start, np.maximum(service, OVERDUE * fixed.clip(1e-4), out=service))
+        least = np.array(fixed)
+        service += least
+        return Latency(np.array(start), np.maximum(service, OVERDUE * least.clip(1e-4), out=service))
 
     def sent(self, agent: int, name: str, pending: Pending, decoding: int) -> None:
         """A request was dispatched to `agent`, at `pending.sent_s`, beside so many that have their first token.

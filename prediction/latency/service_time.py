@@ -99,7 +99,13 @@ class ServiceTime:
         expected = float(self._relative @ x)
         noise = max(_NOISE * expected, _NOISE_FLOOR * seconds, 1e-6) ** 2
         gain = self._covariance @ x
-        variance = noise + float(x @ gain)
+        doubt = float(x @ gain)
+        if doubt < 0.0:
+            # Tens of thousands of subtractions have left, in the last digits, what is no covariance any more.
+            self._covariance = _semidefinite(self._covariance)
+            gain = self._covariance @ x
+            doubt = max(float(x @ gain), 0.0)
+        variance = noise + doubt
         most = _CLIP * math.sqrt(variance)
         residual = min(max(seconds - expected, -most), most)
         self._relative = np.maximum(self._relative + gain * (residual / variance), 0.0)
@@ -111,3 +117,10 @@ class ServiceTime:
             shrink = np.sqrt(np.minimum(limit / np.maximum(diagonal, 1e-300), 1.0))
             covariance = covariance * np.outer(shrink, shrink)
         self._covariance = covariance
+
+
+def _semidefinite(matrix: Floats) -> Floats:
+    """The nearest matrix that is symmetric and has no negative eigenvalue (Higham, 1988)."""
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    nearest: Floats = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    return nearest

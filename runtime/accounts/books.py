@@ -10,12 +10,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from math import inf
+from typing import Protocol
 
-from runtime.accounts.ledger import Ledger
 from runtime.errors import LedgerBusyError, LedgerError
 
 _RETRY_S = 0.05
@@ -25,6 +25,37 @@ _HOLD_WITHIN_S = 5.0
 _GROUP = 256
 #: Seconds for which a router that stops tries to write what is left.
 _FLUSH_WITHIN_S = 5.0
+
+
+class Entered(Protocol):
+    """What `Books` writes to: a `Ledger`, or a `SumsLedger` where nothing is kept. Errors as `Ledger` has them."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether a write may wait, for a disk or a network."""
+        ...
+
+    def hold(
+        self, request: str, *, bidder: str, agent: str, charge: int, limit: int | None = None, key: str | None = None
+    ) -> None:
+        """Reserve a charge."""
+        ...
+
+    def settle(self, request: str, *, cost: int, charge: int | None = None, receipt: int | None = None) -> None:
+        """Make it final."""
+        ...
+
+    def release(self, request: str) -> None:
+        """Cancel it."""
+        ...
+
+    def keep(self, record: str, at_s: float) -> None:
+        """Keep a round."""
+        ...
+
+    def together(self) -> AbstractContextManager[None]:
+        """What is entered inside is written as one."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -55,7 +86,7 @@ class Books:
         report: gets what could not be settled or released, as an error that says what was to be entered.
     """
 
-    def __init__(self, ledger: Ledger, report: Callable[[LedgerError], None]) -> None:
+    def __init__(self, ledger: Entered, report: Callable[[LedgerError], None]) -> None:
         self._ledger, self._report = ledger, report
         self._entries: deque[Entry] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -210,7 +241,7 @@ class Books:
                 entry.end(busy)
 
 
-def _written(ledger: Ledger, group: Sequence[Entry]) -> list[LedgerError | None]:
+def _written(ledger: Entered, group: Sequence[Entry]) -> list[LedgerError | None]:
     """Write entries as one; what the books refuse of each."""
     with ledger.together():
         return [_refusal(entry) for entry in group]

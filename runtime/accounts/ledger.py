@@ -21,7 +21,7 @@ from runtime.errors import InsufficientError, LedgerError
 
 _DAY_S = 86_400
 #: Above this nothing may be moved, so that sums stay within 64 bits.
-_MOST = 1 << 60
+MOST = 1 << 60
 
 _MEET = "INSERT INTO accounts (name, kind) VALUES (:name, :kind) ON CONFLICT (name) DO NOTHING"
 
@@ -150,7 +150,7 @@ class Ledger:
             LedgerBusyError: the books cannot be written just now.
         """
         now, charge = time.time(), int(charge)
-        if not -_MOST <= charge <= _MOST:
+        if not -MOST <= charge <= MOST:
             raise LedgerError(f"the books cannot be written (a charge of {charge} micro-units is beyond them)")
         values = {
             "request": request,
@@ -194,7 +194,7 @@ class Ledger:
         }
         with self._mine:
             if self._database.change(_SETTLE, values) != 1:
-                self._unless_written(_SETTLED, values, _not_held(request))
+                self._unless_written(_SETTLED, values, not_held(request))
 
     def release(self, request: str) -> None:
         """Cancel a held charge: the request was not served.
@@ -206,7 +206,7 @@ class Ledger:
         values = {"request": request, "at_s": time.time()}
         with self._mine:
             if self._database.change(_RELEASE, values) != 1:
-                self._unless_written(_RELEASED, values, _not_held(request))
+                self._unless_written(_RELEASED, values, not_held(request))
 
     def keep(self, record: str, at_s: float) -> None:
         """Keep a round, sealed together with the round before it.
@@ -336,5 +336,6 @@ class Ledger:
         self.close()
 
 
-def _not_held(request: str) -> LedgerError:
+def not_held(request: str) -> LedgerError:
+    """The refusal of what settles or releases no charge that is held."""
     return LedgerError(f"no charge is held for request {request}; it was settled, released or never dispatched")

@@ -26,6 +26,8 @@ _SMOOTHING = 0.1
 _FIRST_RATIO, _RATIO_MEMORY, _MOST_RATIO = 4, 50, 4.0
 #: Credits beyond which nothing is offered: money has to say sums of it.
 _DEAREST = MAX_AMOUNT / MICROS / 4
+#: Of an agent that has nothing to do; when it last did is no matter.
+_IDLE = AgentState()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -214,6 +216,8 @@ class Forecaster:
 
 def _state(fleet: Fleet, agent: int) -> AgentState:
     jobs = fleet.jobs[agent]
+    if not jobs:
+        return _IDLE
     pending = tuple(
         Pending(job.note.prompt, job.note.cached, job.sent_s)
         for job in jobs

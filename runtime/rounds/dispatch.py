@@ -87,7 +87,7 @@ class Dispatcher:
     def jobs(self) -> tuple[tuple[Job, ...], ...]:
         """Every agent's work, in order."""
         return tuple(
-            tuple(_job(one) for one in (*running.values(), *line))
+            tuple([one.job for one in (*running.values(), *line)]) if running or line else ()
             for running, line in zip(self._running, self._lines, strict=True)
         )
 
@@ -126,6 +126,8 @@ class Dispatcher:
         Whoever is to be alone, when nobody may be just now, is passed over.
         """
         line, running, exclusive = self._lines[agent], self._running[agent], self._exclusive[agent]
+        if not (line or exclusive.held):
+            return
         now, passed = asyncio.get_running_loop().time(), 0
         exclusive.expire(now)
         while len(line) > passed and len(running) < self._agents[agent].slots and self._may_start(running):
@@ -143,6 +145,12 @@ class Dispatcher:
                 self._send(head)
         if passed or exclusive.held:
             self._look_again(agent, exclusive.next_s)
+
+    def pump_all(self) -> None:
+        """`pump` wherever anybody waits in line."""
+        for agent, line in enumerate(self._lines):
+            if line or self._exclusive[agent].held:
+                self.pump(agent)
 
     def _look_again(self, agent: int, at_s: float) -> None:
         """Pump when an agent need not be kept for anybody any more, or may be again."""
@@ -212,7 +220,8 @@ class Dispatcher:
 
     def _send(self, placed: Placed) -> None:
         agent, offer = placed.agent, placed.waiting.offer
-        placed.sent_s = now = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        placed.sent(now)
         decoding = sum(other.first_token_s is not None for other in self._running[agent].values())
         self._running[agent][id(placed)] = placed
         placed.task = asyncio.create_task(self._generate(placed), name=f"serve {offer.request.id}")
@@ -268,7 +277,8 @@ class Dispatcher:
     def _started(self, placed: Placed) -> None:
         if placed.first_token_s is not None or id(placed) not in self._running[placed.agent]:
             return
-        placed.first_token_s = now = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        placed.began(now)
         self.stepped_s[placed.agent] = now
         self._health.began(placed.agent)
         if placed.waiting.relayed is not None:
@@ -310,8 +320,9 @@ class Dispatcher:
             told = waiting.told() or error
             placed.live.end(None if served is not None or placed.live.hung_up else as_broken(told))
             waiting.begin(placed.live)
-        for j in np.flatnonzero(~self._health.alive(asyncio.get_running_loop().time())):
-            self.vacate(int(j))
+        for j, up in enumerate(self._health.alive(asyncio.get_running_loop().time()).tolist()):
+            if not up:
+                self.vacate(j)
         if retried:
             # Before those who stood in line behind it.
             self._give_back([waiting])
@@ -382,7 +393,3 @@ class Dispatcher:
             self._undo(placed)
             self._publish(Failed(now, placed.waiting.offer, agent, error, retried=True, note=placed.note))
         self._give_back([placed.waiting for placed in line])
-
-
-def _job(placed: Placed) -> Job:
-    return Job(placed.note, placed.sent_s, placed.first_token_s, placed.waiting.offer.request.stream)

@@ -64,14 +64,15 @@ class Health:
 
     def alive(self, now_s: float) -> NDArray[np.bool_]:
         """(M,) who may be given requests."""
-        states = enumerate(self._states)
-        return np.array([s.out_until_s <= now_s and not s.retired and not self.probed(j) for j, s in states])
+        up = [state.out_until_s <= now_s and not state.retired for state in self._states]
+        for j in self._askable:
+            up[j] = up[j] and not self.probed(j)
+        return np.array(up)
 
     def next_trial_s(self, now_s: float) -> float | None:
         """When the next engine that is out will be tried again; None if none is out."""
-        states = [state for j, state in enumerate(self._states) if not self.probed(j)]
-        times = [state.out_until_s for state in states if state.out_until_s > now_s]
-        return min(times, default=None)
+        out = [(j, state) for j, state in enumerate(self._states) if state.out_until_s > now_s]
+        return min((state.out_until_s for j, state in out if not self.probed(j)), default=None)
 
     def hopeful(self, agents: Iterable[int], now_s: float) -> bool:
         """Whether one of these engines has not been gone for seconds on end: worth waiting for, if all are out.

@@ -185,8 +185,7 @@ class Rounds:
                     self._turn_away(waiting, decision.refusals[i] if decision.refusals else None)
                 elif agent >= 0:
                     self._place(waiting, agent, decision, i, fleet)
-        for agent in range(len(self._agents)):
-            self._dispatcher.pump(agent)
+        self._dispatcher.pump_all()
         again = [batch[int(i)] for i in np.flatnonzero(decision.agents == WAITING)]
         if self._dispatcher.busy or not fleet.alive.all():
             # They go on waiting in their order, before whoever comes later.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from mechanisms import Preferences
 from mechanisms.settlement import OnPrediction, Settlement
 from prediction import TokenPrices
-from runtime.accounts.books import Books
+from runtime.accounts.books import Books, Entered
 from runtime.accounts.ledger import Ledger
 from runtime.accounts.settling import require_per_request
 from runtime.engines.engine import Engine, EngineInfo, Request
@@ -64,7 +64,7 @@ class Router:
         prices: Sequence[TokenPrices],
         *,
         rounds: RoundRules | None = None,
-        ledger: Ledger | None = None,
+        ledger: Entered | None = None,
         grade: Grade | None = None,
         settlement: Settlement | None = None,
         watch: Watch | None = None,
@@ -81,7 +81,7 @@ class Router:
         self.policy = policy
         self.prices = list(prices)
         self.rounds = rounds or RoundRules()
-        self.ledger = ledger or Ledger()
+        self.ledger: Entered = ledger or Ledger()
         self.infos: list[EngineInfo] = []
         self._settlement = settlement or OnPrediction()
         require_per_request(self._settlement)
@@ -142,7 +142,7 @@ class Router:
             self._health,
             self._telling.publish,
             self._give_back,
-            self._wake.set,
+            self._look_again,
         )
         self._statistics.mistokenised = self._dispatcher.mistokenised
         self._books.resume()
@@ -247,7 +247,7 @@ class Router:
         loop = self._on_our_loop(request.id)
         try:
             alive = self._health.alive(loop.time())
-            offer = await admit(request, preferences, self.engines, self.infos, list(map(bool, alive)), loop.time())
+            offer = await admit(request, preferences, self.engines, self.infos, alive.tolist(), loop.time())
             self._require_running()
         except BaseException:
             self._telling.open.discard(request.id)
@@ -342,6 +342,11 @@ class Router:
                 self._telling.decline(waiting, patience, "no_room")
         elif late and waiting.placed is not None and waiting.placed.task is None:
             self._dispatcher.withdraw(waiting, declined=f"{waiting.lateness()} in line")
+
+    def _look_again(self) -> None:
+        """Something changed that a round might wait for; where nobody waits, whoever comes wakes the rounds."""
+        if self._queue:
+            self._wake.set()
 
     def _give_back(self, some: Sequence[Waiting]) -> None:
         self._queue.join(some, first=True)

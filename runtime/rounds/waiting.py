@@ -9,6 +9,7 @@ from runtime.accounts.books import Entry
 from runtime.engines.engine import Completion
 from runtime.errors import Busy, FailedEverywhereError, Refused
 from runtime.events import Declined, Offer, Prediction, Served
+from runtime.policies.policy import Job
 from runtime.rounds.relay import HungUp, Live, Relayed
 
 
@@ -114,6 +115,24 @@ class Placed:
     round: int = 0
     live: Live | None = None
     task: "asyncio.Task[Completion] | None" = None
+    #: As policies see it; every round asks, so it is made anew only where it changes.
+    job: Job = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._tell()
+
+    def sent(self, now_s: float) -> None:
+        """It was dispatched."""
+        self.sent_s = now_s
+        self._tell()
+
+    def began(self, now_s: float) -> None:
+        """Its first token came."""
+        self.first_token_s = now_s
+        self._tell()
+
+    def _tell(self) -> None:
+        self.job = Job(self.note, self.sent_s, self.first_token_s, self.waiting.offer.request.stream)
 
     def hung_up(self, error: BaseException | None) -> bool:
         """Whether its bidder left it, being passed on, once it was being answered.

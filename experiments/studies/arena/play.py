@@ -10,7 +10,8 @@ from experiments.worlds.run import Held, hold_traffic
 from experiments.worlds.scores import DELAYS, Score, Scoring
 from experiments.worlds.traffic.agents import SimulatedAgent
 from experiments.worlds.traffic.dialogues import DialogueTraffic, dialogue_traffic
-from runtime import Ledger, Policy, running
+from runtime import Policy, running
+from runtime.accounts.sums import SumsLedger
 from runtime.engines.simulated.virtual_time import run
 
 __all__ = ["DELAYS", "Cell", "Score", "play"]
@@ -55,7 +56,7 @@ def play(make: Callable[[int], Policy], cell: Cell, seed: int) -> Score:
         engines, lists = simulated_fleet(load, cell.fleet)
         prices = lists if cell.preset.prices is None else [cell.preset.prices] * len(engines)
         async with running(engines):
-            with Ledger() as ledger:
+            with SumsLedger() as ledger:
                 return await hold_traffic(
                     make(seed),
                     load,

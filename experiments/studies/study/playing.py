@@ -14,7 +14,8 @@ from experiments.worlds.run import Held, hold_traffic
 from experiments.worlds.scores import Score, Scoring
 from experiments.worlds.traffic.traffic import Traffic
 from experiments.worlds.watch import Contradiction, Watched
-from runtime import Declined, Ledger, Served, running
+from runtime import Declined, Served, running
+from runtime.accounts.sums import SumsLedger
 from runtime.engines.simulated.virtual_time import run
 
 #: Adds figures of yours to a run: sees every end, and is asked at last.
@@ -92,7 +93,7 @@ def play(task: Task) -> Played:
         prices = lists if cell.bidders.prices is None else [cell.bidders.prices] * len(engines)
         churn = Churn(cell.churn, cell.fleet, load, cell.bidders.prices, scoring.joined) if cell.churn else None
         async with running(engines):
-            with Ledger() as ledger:
+            with SumsLedger() as ledger:
                 return await hold_traffic(
                     policy,
                     load,

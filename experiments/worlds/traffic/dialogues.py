@@ -1,8 +1,9 @@
 """Conversations whose turns wait for the answer before: dialogues, and questions, which are dialogues of one turn."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import overload
 
 import numpy as np
 
@@ -35,22 +36,55 @@ class Conversation:
     starts_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Dealt(Sequence[Conversation]):
+    """Conversations made when they are asked for: a long run is to stay small.
+
+    Args:
+        dialogues: what is talked about.
+        order: of each conversation, which of them.
+        starts_s: of each, when it begins.
+        types: of the bidders, to whom conversations are dealt in turn.
+    """
+
+    dialogues: tuple[Dialogue, ...]
+    order: tuple[int, ...]
+    starts_s: tuple[float, ...]
+    types: tuple[Preferences, ...]
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    @overload
+    def __getitem__(self, k: int) -> Conversation: ...
+
+    @overload
+    def __getitem__(self, k: slice) -> tuple[Conversation, ...]: ...
+
+    def __getitem__(self, k: int | slice) -> Conversation | tuple[Conversation, ...]:
+        if isinstance(k, slice):
+            return tuple(self[one] for one in range(*k.indices(len(self))))
+        k = range(len(self))[k]
+        dialogue, owner = self.dialogues[self.order[k]], k % len(self.types)
+        return Conversation(f"{k:04d}/{dialogue.id}", dialogue, f"bidder-{owner}", self.types[owner], self.starts_s[k])
+
+
 # asyncio names a task after what it runs, and would write out all of it.
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class DialogueTraffic:
     """Who talks about what, and when; `answers` is by the seed's assumed skills unless given."""
 
     title: str
-    conversations: tuple[Conversation, ...]
+    conversations: Sequence[Conversation]
     think_time_s: float
     max_tokens: int
     seed: int = 0
     given: Answers | None = None
     answers: Answers = field(init=False)
-    _by_name: dict[str, Conversation] = field(init=False)
+    _place: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_by_name", {one.name: one for one in self.conversations})
+        object.__setattr__(self, "_place", {one.name: k for k, one in enumerate(self.conversations)})
         assumed = AssumedAnswers(answers_of(self), answers_of(self, graded=True), self.seed)
         object.__setattr__(self, "answers", self.given or assumed)
 
@@ -67,20 +101,24 @@ class DialogueTraffic:
     @property
     def names(self) -> Sequence[str]:
         """Conversations, in order."""
-        return [one.name for one in self.conversations]
+        return list(self._place)
 
     @property
     def types(self) -> Mapping[str, Preferences]:
         """Every bidder's true preferences."""
         return {one.bidder: one.preferences for one in self.conversations}
 
+    def named(self, name: str) -> Conversation:
+        """The conversation of this name."""
+        return self.conversations[self._place[name]]
+
     def bidder(self, name: str) -> str:
         """Whose a conversation is."""
-        return self._by_name[name].bidder
+        return self.named(name).bidder
 
     def graded(self, name: str) -> bool:
         """Whether its answers can be graded."""
-        return self._by_name[name].dialogue.graded
+        return self.named(name).dialogue.graded
 
     def quality(self, agent: SimulatedAgent, request: str) -> float:
         """The chance that an agent is right, 0 where nobody can tell."""
@@ -101,7 +139,9 @@ class DialogueTraffic:
         try:
             async with asyncio.TaskGroup() as talks:
                 # Only what has begun has a task: a long run is to stay small.
-                for one in sorted(self.conversations, key=lambda one: one.starts_s):
+                starts_s = [one.starts_s for one in self.conversations]
+                for k in sorted(range(len(starts_s)), key=starts_s.__getitem__):
+                    one = self.conversations[k]
                     await asyncio.sleep(max(began + one.starts_s - loop.time(), 0.0))
                     talks.create_task(self._talk(one, ask, progress))
         except* Exception as group:
@@ -131,14 +171,16 @@ def dialogue_traffic(
     max_tokens: int,
     seed: int,
     table: AnswerTable | None = None,
+    repeat: int = 1,
 ) -> DialogueTraffic:
     """Dialogues of several corpora in shuffled order, handed to bidders in turn; one preference per bidder.
 
     Args:
         corpora: their dialogues are used whole; cut them with `Corpus.first`.
-        schedule: one start per dialogue.
+        schedule: one start per conversation.
         preferences: draws a bidder's true type.
         table: what models answered to every turn; its ids are `dialogue/turn`.
+        repeat: how many conversations each dialogue is: all are held once, then all again, shuffled anew.
 
     Raises:
         StudyError: the table lacks a turn.
@@ -146,17 +188,8 @@ def dialogue_traffic(
     rng = np.random.default_rng(seed)
     types = [preferences(rng) for _ in range(bidders)]
     dialogues = [dialogue for corpus in corpora for dialogue in corpus.dialogues]
-    order = rng.permutation(len(dialogues))
-    conversations = tuple(
-        Conversation(
-            f"{k:04d}/{dialogues[i].id}",
-            dialogues[i],
-            f"bidder-{k % bidders}",
-            types[k % bidders],
-            schedule.starts_s[k],
-        )
-        for k, i in enumerate(order)
-    )
+    order = tuple(i for _ in range(repeat) for i in rng.permutation(len(dialogues)).tolist())
+    conversations = Dealt(tuple(dialogues), order, tuple(schedule.starts_s), tuple(types))
     title = ", ".join(corpus.title for corpus in corpora)
     answers = None if table is None else TableAnswers(table, _rows(conversations, table), seed)
     return DialogueTraffic(title, conversations, schedule.think_time_s, max_tokens, seed, answers)
@@ -224,13 +257,25 @@ def reported(one: Conversation, turn: int) -> Preferences:
     return replace(one.preferences, stake=later * max(each, 0.0) if one.dialogue.graded else 0.0)
 
 
-def answers_of(load: DialogueTraffic, *, graded: bool = False) -> dict[str, tuple[str, ...]]:
+def answers_of(load: DialogueTraffic, *, graded: bool = False) -> Mapping[str, tuple[str, ...]]:
     """Recorded answers by request id; with `graded`, none for dialogues whose answers are no ground to grade by."""
-    return {
-        request_id(one, turn): () if graded and not one.dialogue.graded else one.dialogue.turns[turn].answers
-        for one in load.conversations
-        for turn in range(len(one.dialogue.turns))
-    }
+    return _Recorded(load, graded)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded(Mapping[str, tuple[str, ...]]):
+    load: DialogueTraffic
+    graded: bool
+
+    def __getitem__(self, request: str) -> tuple[str, ...]:
+        dialogue = self.load.named(conversation_of(request)).dialogue
+        return () if self.graded and not dialogue.graded else dialogue.turns[int(request.rpartition("/")[2])].answers
+
+    def __iter__(self) -> Iterator[str]:
+        return (request_id(one, k) for one in self.load.conversations for k in range(len(one.dialogue.turns)))
+
+    def __len__(self) -> int:
+        return self.load.turns
 
 
 def request_id(one: Conversation, turn: int) -> str:

@@ -9,18 +9,19 @@ import contextlib
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from itertools import count as count_up
 from math import inf
 
 from runtime.engines.call import Answer, Call, View
 from runtime.engines.engine import EngineInfo
 from runtime.engines.request import Completion, Message, Request
+from runtime.engines.simulated.ahead import Ahead, Step
 from runtime.engines.simulated.block_cache import BlockCache
 from runtime.engines.simulated.sequences import FirstToken, RunningSequence
 from runtime.engines.simulated.step_time import StepTime
 from runtime.engines.simulated.streaming import SimulatedAnswer, refused
-from runtime.engines.simulated.tokens import END, VOCABULARY, cut_answer, encode, encode_chat, stopped_pieces
+from runtime.engines.simulated.tokens import VOCABULARY, cut_answer, encode_chat, prompt_ids, stopped_pieces
 from runtime.errors import EngineError, RequestError, Unreachable
 
 Reply = Callable[[Request], str]
@@ -40,21 +41,6 @@ class EngineShape:
         for name in self.__slots__:
             if getattr(self, name) < 1:
                 raise EngineError(f"{name} = {getattr(self, name)}; expected at least 1")
-
-
-@dataclass(slots=True)
-class _Step:
-    work: list[tuple[RunningSequence, int]] = field(default_factory=list)
-
-    def seconds(self, step_time: StepTime) -> float:
-        prompt = pairs = context = 0
-        for one, count in self.work:
-            if one.produced > 0 and count == 1:
-                context += one.length
-            else:
-                prompt += count
-                pairs += count * (2 * one.computed + count + 1) // 2
-        return step_time.seconds(prompt, len(self.work), context, pairs)
 
 
 class SimulatedEngine:
@@ -84,6 +70,7 @@ class SimulatedEngine:
         self._running: list[RunningSequence] = []
         self._wake = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
+        self._ahead: Ahead | None = None
 
     async def start(self) -> EngineInfo:
         """Start the scheduler."""
@@ -104,6 +91,7 @@ class SimulatedEngine:
         """Stop the scheduler; whatever is still running fails with `Unreachable`."""
         if self._worker is None:
             return
+        self._look()
         self._worker.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._worker
@@ -137,8 +125,7 @@ class SimulatedEngine:
         prompt = encode_chat(request.messages)
         limit = self._answer_limit(request.id, prompt, request.max_tokens)
         text, answer = cut_answer(self._reply(request), min(request.max_tokens, limit))
-        completion = await self.generate_tokens(prompt, answer, name=request.id, first_token=first_token)
-        return replace(completion, text=text, finish_reason="stop" if answer[-1] == END else "length")
+        return await self._computed(prompt, answer, request.id, first_token, (text,), stopped=False)
 
     async def open(self, call: Call, deadline: float = inf) -> Answer:
         """Queue a call; its tokens come as events at the moments they are computed. See `Engine.open`.
@@ -159,7 +146,7 @@ class SimulatedEngine:
         except RequestError as error:
             raise refused(error) from error
         each = len(sequences) // prompts
-        answer = SimulatedAnswer(call, self.name, sequences, each, loop.time(), deadline, self._forget)
+        answer = SimulatedAnswer(call, self.name, sequences, each, loop.time(), deadline, self._withdraw)
         try:
             async with asyncio.timeout_at(None if deadline == inf else deadline):
                 await self._queue_up(sequences)
@@ -182,7 +169,7 @@ class SimulatedEngine:
         view, sequences = call.view, []
         asked: list[tuple[tuple[int, ...], tuple[Message, ...]]]
         if read.prompts:
-            asked = [(_ids(one), (Message("user", one if isinstance(one, str) else ""),)) for one in read.prompts]
+            asked = [(prompt_ids(one), (Message("user", one if isinstance(one, str) else ""),)) for one in read.prompts]
         else:
             asked = [(encode_chat(read.messages), read.messages)]
         if not all(messages and prompt for prompt, messages in asked):
@@ -221,6 +208,18 @@ class SimulatedEngine:
             RequestError: the prompt leaves no space for the answer, or either is empty.
             EngineError: the engine is not running.
         """
+        return await self._computed(tuple(prompt), tuple(answer), name, first_token)
+
+    async def _computed(
+        self,
+        prompt: tuple[int, ...],
+        answer: tuple[int, ...],
+        name: str,
+        first_token: FirstToken | None,
+        pieces: tuple[str, ...] = (),
+        *,
+        stopped: bool = True,
+    ) -> Completion:
         if self._worker is None:
             raise Unreachable(f"engine {self.name} is not running; start it first", sent=False)
         if not prompt or len(answer) > self._answer_limit(name, prompt, len(answer)):
@@ -229,12 +228,22 @@ class SimulatedEngine:
             )
         loop = asyncio.get_running_loop()
         ticket = next(self._tickets)
-        one = RunningSequence(tuple(prompt), tuple(answer), ticket, loop.time(), loop.create_future(), first_token)
+        one = RunningSequence(
+            prompt,
+            answer,
+            ticket,
+            loop.time(),
+            loop.create_future(),
+            first_token,
+            pieces=pieces,
+            stopped=stopped,
+            quiet=True,
+        )
         try:
             await self._queue_up([one])
             return await one.done
         finally:
-            self._forget(one)
+            self._withdraw(one)
 
     @property
     def in_flight(self) -> int:
@@ -251,6 +260,7 @@ class SimulatedEngine:
             self._arriving -= len(sequences)
         if self._worker is not worker:
             raise Unreachable(f"engine {self.name} was stopped")
+        self._look()
         for one in sequences:
             # First come, first served; of sleepers that end together, a loop may wake any first.
             insort(self._waiting, one, key=lambda other: other.ticket)
@@ -272,6 +282,12 @@ class SimulatedEngine:
             )
         return limit
 
+    def _withdraw(self, one: RunningSequence) -> None:
+        """Take it from the scheduler, finished or not; harmless if that was done."""
+        if not one.done.done() or one.holding is not None:
+            self._look()
+        self._forget(one)
+
     def _forget(self, one: RunningSequence) -> None:
         if one in self._running:
             self._running.remove(one)
@@ -288,12 +304,29 @@ class SimulatedEngine:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            await asyncio.sleep(step.seconds(self.step_time))
+            quiet = 1 if self._waiting or len(step.work) < len(self._running) else step.quiet(self._cache)
+            if quiet > 1:
+                await self._run_ahead(step, quiet)
+            else:
+                await asyncio.sleep(step.seconds(self.step_time))
             self._finish(step, asyncio.get_running_loop().time())
 
-    def _plan(self) -> _Step:
+    async def _run_ahead(self, step: Step, steps: int) -> None:
+        """Compute a planned step and some more like it, up to the end of the last, which is still to be finished."""
+        self._ahead = Ahead([one for one, _ in step.work], steps, self.step_time, self._cache)
+        try:
+            await self._ahead.ended()
+        finally:
+            self._ahead = None
+
+    def _look(self) -> None:
+        """Somebody comes or goes: be where the steps that have ended have led, and plan anew after the present one."""
+        if self._ahead is not None:
+            self._ahead.cut_short()
+
+    def _plan(self) -> Step:
         """Running sequences first, then waiting ones, in the token budget; the youngest yields when blocks run out."""
-        step = _Step()
+        step = Step()
         budget = self.shape.max_num_batched_tokens
         position = 0
         preempted = False
@@ -331,7 +364,7 @@ class SimulatedEngine:
         victim.computed = 0
         self._waiting.appendleft(victim)
 
-    def _finish(self, step: _Step, now: float) -> None:
+    def _finish(self, step: Step, now: float) -> None:
         for one, count in step.work:
             if one.holding is None:
                 continue
@@ -355,17 +388,13 @@ class SimulatedEngine:
             return
         one.done.set_result(
             Completion(
-                text="",
+                text="".join(one.pieces) if one.quiet else "",
                 prompt_tokens=len(one.prompt),
                 cached_tokens=one.cached or 0,
                 output_tokens=len(one.answer),
                 first_token_s=one.first_token - one.arrived,
                 latency_s=now - one.arrived,
                 token_ids=one.prompt + one.answer,
+                finish_reason=one.end,
             )
         )
-
-
-def _ids(prompt: str | tuple[int, ...]) -> tuple[int, ...]:
-    """A prompt of /v1/completions as tokens: no template is around it."""
-    return encode(prompt) if isinstance(prompt, str) else prompt

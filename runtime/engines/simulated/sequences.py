@@ -36,6 +36,8 @@ class RunningSequence:
     cached: int | None = None
     pieces: tuple[str, ...] = ()
     stopped: bool = False
+    #: Nobody looks at it between its first token and its last.
+    quiet: bool = False
 
     @property
     def end(self) -> str:

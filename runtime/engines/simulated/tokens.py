@@ -30,10 +30,21 @@ def encode(text: str) -> tuple[int, ...]:
 
 def encode_chat(messages: Sequence[Message]) -> tuple[int, ...]:
     """Token ids of a conversation as a prompt: every message between marks, then the mark that an answer begins."""
+    return _encode_chat(tuple(messages))
+
+
+# The router asks for every prompt, and the engine a moment later.
+@lru_cache(maxsize=512)
+def _encode_chat(messages: tuple[Message, ...]) -> tuple[int, ...]:
     ids: list[int] = []
     for message in messages:
         ids += [_ROLES[message.role], *encode(message.content), END]
     return (*ids, _ROLES["assistant"])
+
+
+def prompt_ids(prompt: str | tuple[int, ...]) -> tuple[int, ...]:
+    """A prompt of /v1/completions as tokens: no template is around it."""
+    return encode(prompt) if isinstance(prompt, str) else prompt
 
 
 def cut_answer(text: str, limit: int) -> tuple[str, tuple[int, ...]]:
@@ -42,6 +53,8 @@ def cut_answer(text: str, limit: int) -> tuple[str, tuple[int, ...]]:
     return "".join(pieces), ids
 
 
+# Agents that are right say the same, and the wrong have one answer.
+@lru_cache(maxsize=4096)
 def answer_pieces(text: str, limit: int) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """The same, its text piece by piece: the text of each token, none for the end mark."""
     pieces = (*_PIECE.findall(text)[:limit], "")

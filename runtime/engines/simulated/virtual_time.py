@@ -7,8 +7,11 @@ threads) may run on it: such a wait takes no virtual time at all.
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
+from heapq import heappush
+from itertools import count
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -20,22 +23,68 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        #: When the next timer is due.
+        self.due: Callable[[], float] = lambda: self.now
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout == 0:
+            # Something is due already. The world outside (a call from another thread) is heard before time moves.
+            return []
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
         if not ready and timeout is not None and timeout > 0:
-            self.now += timeout
+            self.now = self.due()
         elif not ready and timeout is None:
             raise RuntimeError("every simulated task waits for another: nothing can ever happen again")
         return ready
 
 
+class _Timer(asyncio.TimerHandle):
+    """One of several that are due at one moment, of which asyncio's own loop would take any first."""
+
+    __slots__ = ("number",)
+
+    number: int
+
+    def __lt__(self, other: asyncio.TimerHandle) -> bool:
+        assert isinstance(other, _Timer)
+        mine, theirs = self.when(), other.when()
+        return mine < theirs or (mine == theirs and self.number < other.number)
+
+
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """asyncio's loop on a virtual clock that starts at 0 seconds."""
+    """asyncio's loop on a virtual clock that starts at 0 seconds.
+
+    What is due at one moment is done in the order in which it was set, so that nothing depends on how many other timers
+    there are.
+    """
 
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
+        self._jumping.due = self._next_due
+        self._numbers = count()
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As asyncio's."""
+        if self.is_closed():
+            raise RuntimeError("Event loop is closed")
+        timer = _Timer(when, callback, args, self, context)
+        timer.number = next(self._numbers)
+        heappush(self._heap(), timer)
+        # asyncio counts what is cancelled of these.
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
+
+    def _next_due(self) -> float:
+        # asyncio says how long to wait. The sum of that and the clock is the moment but for its last digit, and then
+        # two ways to one moment would end at two.
+        return self._heap()[0].when()
+
+    def _heap(self) -> list[asyncio.TimerHandle]:
+        heap: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        return heap
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""

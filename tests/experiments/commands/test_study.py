@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from experiments.cli import main
+from experiments.studies.findings.catalogue import QUESTIONS
+from experiments.studies.study.file import SHIPPED
 
 Ran = tuple[int, str, str]
 
@@ -84,7 +86,8 @@ def test_what_changed_is_told_in_pairs(study: Callable[..., Ran]) -> None:
 def test_the_list_has_what_ships(study: Callable[..., Ran]) -> None:
     code, out, _ = study("list")
     assert code == 0 and "measured" in out and "quality" in out
-    assert set(json.loads(study("list", "--json")[1])) == {"measured", "quality"}
+    shipped = {path.stem for path in SHIPPED.glob("*.toml")}
+    assert set(json.loads(study("list", "--json")[1])) == shipped | set(QUESTIONS) and shipped and QUESTIONS
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_workloads_that_differ_in_numbers_are_told_by_them(result: StudyResult) 
     assert result.frame()["rate"].to_list() == [0.5] * 4 + [2.0] * 4
     two = Study([few(0.5, turns=1), few(2.0, turns=2)])
     assert [cell.name for cell in two.cells] == ["rate 0.5, turns 1", "rate 2, turns 2"]
-    named = Study([few(0.5), Dialogues(("shipped", "shipped"), rate=0.5)])
+    named = Study([few(0.5), replace(few(0.5), data=("shipped", "shipped"))])
     assert [cell.name for cell in named.cells] == ["data shipped", "data shipped+shipped"]
 
 

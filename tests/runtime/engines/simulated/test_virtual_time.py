@@ -61,3 +61,27 @@ def test_a_loop_that_runs_already_is_no_obstacle() -> None:
         return slept
 
     assert asyncio.run(cell()) == (3600.0, 7.0)
+
+
+def test_what_is_due_at_one_moment_is_done_in_the_order_it_was_set_whatever_else_waits() -> None:
+    async def main(others: int) -> list[int]:
+        loop, seen = asyncio.get_running_loop(), list[int]()
+        for k in range(8):
+            for j in range(others):
+                loop.call_at(0.1 * ((7 * j + k) % 5), lambda: None)
+            loop.call_at(1.0, seen.append, k)
+        await asyncio.sleep(2)
+        return seen
+
+    assert all(run(main(others), virtual=True) == list(range(8)) for others in range(4))
+
+
+def test_time_is_the_very_moment_of_a_timer() -> None:
+    async def main() -> list[float]:
+        loop, seen = asyncio.get_running_loop(), list[float]()
+        for k in range(50):
+            loop.call_at(0.1 * k, lambda: seen.append(loop.time()))
+        await asyncio.sleep(10)
+        return seen
+
+    assert run(main(), virtual=True) == [0.1 * k for k in range(50)]
