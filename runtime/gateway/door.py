@@ -18,6 +18,8 @@ from runtime.gateway.problems import invalid, queue_full, unauthorised
 from runtime.gateway.splice import Body, read, salted
 
 EMBEDDINGS = "/v1/embeddings"
+#: What agents serve.
+SERVED = ("/v1/chat/completions", "/v1/completions", EMBEDDINGS)
 #: Where what is asked lies, if not in `messages`.
 ASKS = {"/v1/completions": "prompt", EMBEDDINGS: "input"}
 #: The bidder of a gateway without keys, which listens to its own machine alone.

@@ -160,6 +160,9 @@ def read(raw: bytes, *, limit: int | None = None, asks: str = "messages") -> Bod
     if len(found) > MAX_MEMBERS or (isinstance(options, dict) and len(options) > MAX_MEMBERS):
         raise invalid(f"the body names more than {MAX_MEMBERS} members; send fewer", code="too_many_members")
     members = {member.name: member for member in _members(raw)}
+    if options is not None and not isinstance(options, dict):
+        raise invalid(f"stream_options is a {_kind(options)}; send an object", "stream_options")
+    _flag(options or {}, "include_usage", "stream_options.include_usage")
     if len(raw) > MAX_DEPTH and raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
         _check_depth(raw, found)
     if "iemas" in members and isinstance(found["iemas"], dict):
@@ -315,10 +318,8 @@ def _usage_edit(
     member = members["stream_options"]
     if options is None:
         return [(member.start, member.end, b"{" + _USAGE + b"}")]
-    if not isinstance(options, dict):
-        raise invalid(f"stream_options is a {_kind(options)}; send an object", "stream_options")
     inner = {each.name: each for each in _members(raw, member.start, member.end)}
-    if _flag(options, "include_usage", "stream_options.include_usage"):
+    if options.get("include_usage"):
         return None
     if "include_usage" in inner:
         flag = inner["include_usage"]
