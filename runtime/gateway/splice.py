@@ -235,7 +235,11 @@ def _members(raw: bytes, start: int = 0, end: int | None = None) -> Iterator[Mem
     that value's end (no JSON value but a number begins with another, and a number ends before a comma or a brace). So
     what does not fit is a name that comes twice, and nothing else; one whose values are alike leaves members over.
     """
-    values = _RAWS.decode(raw if end is None else memoryview(raw)[start:end])
+    try:
+        values = _RAWS.decode(raw if end is None else memoryview(raw)[start:end])
+    except RecursionError:
+        # Where the stack ends depends on how deep we are ourselves.
+        raise _too_deep() from None
     opened = _OPEN.match(raw, start)
     assert opened is not None
     at = opened.end()
@@ -290,8 +294,11 @@ def _check_depth(raw: bytes, found: object) -> None:
     try:
         orjson.dumps(found)
     except orjson.JSONEncodeError:
-        message = f"the body nests more than {MAX_DEPTH} levels deep; send a flatter one"
-        raise invalid(message, code="invalid_json") from None
+        raise _too_deep() from None
+
+
+def _too_deep() -> Problem:
+    return invalid(f"the body nests more than {MAX_DEPTH} levels deep; send a flatter one", code="invalid_json")
 
 
 def _check_once(raw: bytes, member: Member) -> None:

@@ -33,11 +33,11 @@ AMOUNT: Schema = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]{1,6})?$", "de
 
 
 def problem_schema() -> Schema:
-    """OpenAI's error, as `Problem.body` writes it."""
+    """OpenAI's error, as `Problem.body` writes it; an agent's own may have a number as its code, or none."""
     text, maybe = {"type": "string"}, {"type": ["string", "null"]}
     error = {
         "type": "object",
-        "properties": {"message": text, "type": text, "param": maybe, "code": text},
+        "properties": {"message": text, "type": text, "param": maybe, "code": {"type": ["string", "integer", "null"]}},
         "required": ["message", "type", "param", "code"],
     }
     return {"type": "object", "properties": {"error": error}, "required": ["error"]}

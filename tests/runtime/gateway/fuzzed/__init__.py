@@ -1,4 +1,4 @@
 """A gateway that is sent whatever its documents allow and much that they do not, over engines that answer likewise.
 
-`python -m tests.benchmarks.gateway.fuzz --examples 2000` tries more of it.
+`python -m tests.benchmarks.gateway.fuzz --times 20` tries as many times as much, drawn anew.
 """

@@ -15,6 +15,8 @@ from typing import Any
 from runtime.accounts.holders import Holders
 from tests.runtime.gateway.fuzzed.odd_engine import OddEngine
 
+#: How many times as much is tried as in a run of the suite; beyond once, what is drawn is new each time.
+TIMES = int(os.environ.get("IEMAS_FUZZ_TIMES", "1"))
 ADMIN_KEY = "the-admin-key"
 ROOT = "/iemas/admin/v1"
 CHAT = "/v1/chat/completions"

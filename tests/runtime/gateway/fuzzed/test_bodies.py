@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runtime.gateway.preferences import FIGURES
-from tests.runtime.gateway.fuzzed.living import ADMIN_KEY, CHAT, ROOT, Living
+from tests.runtime.gateway.fuzzed.living import ADMIN_KEY, CHAT, ROOT, TIMES, Living
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ NUMBERS = st.sampled_from(
 )
 LEAVES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=20), st.just("\x00"),
-    st.just([]), st.just({}), st.just("1"), st.integers(2**60, 2**70),
+    st.builds(list), st.builds(dict), st.just("1"), st.integers(2**60, 2**70),
 )  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def _other(draw: st.DrawFn, raw: bytes) -> bytes:
 
 KINDS = [_as_it_is, _cut, _deep, _odd_bytes, _twice, _number, _other]
 often = settings(
-    max_examples=150, deadline=None, database=None, derandomize=True,
+    max_examples=150 * TIMES, deadline=None, database=None, derandomize=TIMES == 1,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 

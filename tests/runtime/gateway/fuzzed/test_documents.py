@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.runtime.gateway.fuzzed.living import Living
+from tests.runtime.gateway.fuzzed.living import TIMES, Living
 
 pytestmark = pytest.mark.slow
 
@@ -12,7 +12,7 @@ def test_every_answer_is_documented_and_none_is_a_failure_of_ours(gateway: Livin
     pytest.importorskip("schemathesis", reason="no schemathesis: pip install 'iemas[dev]'")
     from tests.runtime.gateway.fuzzed import documents
 
-    seen = documents.checked(gateway, 6, admin=admin)
+    seen = documents.checked(gateway, 6 * TIMES, admin=admin)
     paths = gateway.ask("/openapi.json", admin=admin).json()["paths"]
     asked = {operation.partition(":")[0].partition(" ")[2] for operation in seen}
     assert asked == set(paths) - {"/iemas/v1/events"}
