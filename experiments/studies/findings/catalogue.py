@@ -16,7 +16,9 @@ class Known:
     seeds: int
 
 
-QUESTIONS: dict[str, Known] = {}
+QUESTIONS: dict[str, Known] = {
+    "gateways": Known("what it costs that gateways of one fleet know only their own requests", "gateways", 8),
+}
 
 
 def find_question(name: str) -> Question:
