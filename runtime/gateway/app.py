@@ -24,7 +24,16 @@ from runtime.gateway.config import Fleet, Limits
 from runtime.gateway.door import LOCAL, SERVED, Door, Headers, Inside, given_key
 from runtime.gateway.openapi.clients import OPENAPI, clients_document
 from runtime.gateway.passing import tells_usage
-from runtime.gateway.problems import Problem, Response, no_room, passed_on, problem_of, too_large, unknown_path, wrong_method
+from runtime.gateway.problems import (
+    Problem,
+    Response,
+    no_room,
+    passed_on,
+    problem_of,
+    too_large,
+    unknown_path,
+    wrong_method,
+)
 from runtime.gateway.reload import Changes, changes
 
 Scope = MutableMapping[str, Any]

@@ -25,8 +25,6 @@ _LOOK_S = 0.4
 #: Seconds after which a key that nobody knows is looked up again.
 _AGAIN_S = 0.1
 _MINUTE_S = 60.0
-#: Limits that each gateway counts by itself.
-_COUNTED = ("requests_minute", "tokens_minute", "concurrency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +104,13 @@ class Keyring:
             self._reading = False
 
     def _client(self, key: "KnownKey") -> Client:
-        shares = {name: _share(getattr(key, name), self._gateways) for name in _COUNTED}
-        return Client(key.name, key.account, key.digest, key.preferences, replace(key, **shares))
+        shared = replace(
+            key,
+            requests_minute=_share(key.requests_minute, self._gateways),
+            tokens_minute=_share(key.tokens_minute, self._gateways),
+            concurrency=_share(key.concurrency, self._gateways),
+        )
+        return Client(key.name, key.account, key.digest, key.preferences, shared)
 
 
 def _share(limit: int | None, gateways: int) -> int | None:
@@ -179,7 +182,7 @@ class Metering:
             return
         most, now = client.known.requests_minute, self._clock()
         if most < 1:
-            raise insufficient_quota("this key may send fewer requests a minute than there are gateways; raise its limit")
+            raise insufficient_quota("this key may send fewer requests a minute than there are gateways")
         window = self._requests.setdefault(client.name, _Window())
         wait_s = window.wait_s(1, most, now)
         if wait_s > 0:

@@ -151,7 +151,7 @@ class Inside:
         if key is not None and key.known is not None and key.known.concurrency is not None:
             of_key = min(of_key, key.known.concurrency)
         if of_key < 1:
-            raise insufficient_quota("this key may have fewer requests at once than there are gateways; raise its limit")
+            raise insufficient_quota("this key may have fewer requests at once than there are gateways")
         if self.requests >= limits.requests:
             raise queue_full(
                 f"{self.requests} requests of all clients are inside, the most that are taken ([limits] requests)"

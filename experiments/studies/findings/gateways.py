@@ -118,9 +118,7 @@ def run(*, seeds: Sequence[int], workers: int | str | None, progress: Progress) 
         single = [found[Job(*kinds[0], rate, seed)] for seed in seeds]
         for policy, count, split in kinds:
             scores = [found[Job(policy, count, split, rate, seed)] for seed in seeds]
-            lost = [
-                100 * (sum(one.welfare) / sum(many.welfare) - 1) for one, many in zip(scores, single, strict=True)
-            ]
+            lost = [100 * (sum(one.welfare) / sum(many.welfare) - 1) for one, many in zip(scores, single, strict=True)]
             rows.append(
                 (
                     _named(policy, count, split),
@@ -141,10 +139,10 @@ def run(*, seeds: Sequence[int], workers: int | str | None, progress: Progress) 
         ),
         tuple(rows),
         (
-            "Simulated engines (two small, two large), shipped dialogues, bidders who differ; the mean over seeds with its "
-            "95 % interval, differences paired by seed.",
+            "Simulated engines (two small, two large), shipped dialogues, bidders who differ; the mean over seeds with "
+            "its 95 % interval, differences paired by seed.",
             "Every gateway sees all engines and its own requests alone; their books are one.",
-            "Engines publish nothing here; what gateways would learn of each other's prefixes by `kv_events` is not in it.",
+            "Engines publish nothing: what gateways would learn of each other's prefixes by `kv_events` is not in it.",
         ),
         made_here(),
         x="dialogues a second",

@@ -87,12 +87,14 @@ def _asking(door: Door, path: str, models: list[str]) -> Schema:
         "application/json": {"schema": schema},
         "text/event-stream": {"schema": {"type": "string", "description": "events, as the agent sent them"}},
     }
-    served = {"description": f"the agent's own bytes, and a receipt; {_REFUSAL}", "headers": headers, "content": content}
+    served = {
+        "description": f"the agent's own bytes, and a receipt; {_REFUSAL}",
+        "headers": headers,
+        "content": content,
+    }
     body = {"required": True, "content": {"application/json": {"schema": body_schema(door, path, models)}}}
     name = path.rpartition("/v1/")[2].replace("/", "-")
-    return operation(
-        name, _ABOUT[path], {"200": served}, (*_ASKED, *_SERVED), requestBody=body, parameters=_headers()
-    )
+    return operation(name, _ABOUT[path], {"200": served}, (*_ASKED, *_SERVED), requestBody=body, parameters=_headers())
 
 
 def _headers() -> list[Schema]:

@@ -67,7 +67,13 @@ def operators_document(root: str, limits: tuple[str, ...], most_text: int) -> Sc
             "post": _post("prefer", "Set what requests are worth that do not say.", bid, account, parameters=one)
         },
         f"{root}/accounts/{{name}}/keys": {
-            "post": _post("make-key", "Make a key.", _body((), name={**named, "type": ["string", "null"]}, **counts), made, parameters=one)
+            "post": _post(
+                "make-key",
+                "Make a key.",
+                _body((), name={**named, "type": ["string", "null"]}, **counts),
+                made,
+                parameters=one,
+            )
         },
         f"{root}/keys": {"get": _get("keys", "Keys, never what opens.", _list(key), parameters=of)},
         f"{root}/keys/{{name}}/revoke": {

@@ -1,4 +1,4 @@
-"""The bodies of requests to agents: the members that the gateway reads, within its limits; all others go on as they are."""
+"""The bodies of requests to agents: what the gateway reads of them, within its limits; the rest goes on as it is."""
 
 from typing import Any
 

@@ -117,7 +117,7 @@ def test_a_key_of_the_file_goes_on_beside_them(tmp_path: Path, monkeypatch: pyte
 
 
 def test_no_bid_is_cut_down_to_what_is_left_of_a_balance(tmp_path: Path) -> None:
-    """Who has less left than they bid competes with all of it, and is refused where the price is beyond their balance."""
+    """Who has less left than they bid competes with all of it; refused is who cannot pay the price."""
     seen: list[float] = []
 
     async def main() -> list[int]:

@@ -246,7 +246,7 @@ def test_a_null_bound_takes_the_operators() -> None:
 
 @pytest.mark.parametrize("hidden", [False, True])
 def test_nesting_is_told_however_deep_we_are_ourselves(hidden: bool) -> None:
-    """Parsers that stop at the stack's end stop earlier inside a server; a name that comes twice may hide the nesting."""
+    """Parsers that stop at the stack's end stop earlier in a server; a name that comes twice may hide nesting."""
     deep = b"[" * 900 + b"]" * 900
     raw = b'{"model": "m", "a": ' + deep + (b', "a": 1' if hidden else b"") + b"}"
 

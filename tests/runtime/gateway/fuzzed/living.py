@@ -1,4 +1,4 @@
-"""A gateway in a process of its own, with an admin port, over simulated engines and over two that say what they are told."""
+"""A gateway in a process of its own, with an admin port, over simulated engines and one that says what it is told."""
 
 import http.client
 import json
@@ -132,9 +132,7 @@ def living(folder: Path) -> Iterator[Living]:
             assert process.stdout is not None
             line = process.stdout.readline()
             assert line, (folder / "errors").read_text()
-            yield Living(
-                json.loads(line)["url"], f"http://127.0.0.1:{port}", key, engine, folder / "errors", books
-            )
+            yield Living(json.loads(line)["url"], f"http://127.0.0.1:{port}", key, engine, folder / "errors", books)
         finally:
             process.terminate()
             process.communicate(timeout=30)

@@ -1,4 +1,4 @@
-"""An engine that answers with the bytes that it was told to, whatever they are; and properly where it was told nothing."""
+"""An engine that answers with the bytes that it was told to, whatever they are; else as it ought to."""
 
 import asyncio
 import json

@@ -105,7 +105,10 @@ async def _load(
     until_s, rng = time.monotonic() + seconds, random.Random(seed)
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         await asyncio.gather(
-            *(_client(client, keys[k % len(keys)], random.Random(rng.random()), until_s, soaked) for k in range(CLIENTS)),
+            *(
+                _client(client, keys[k % len(keys)], random.Random(rng.random()), until_s, soaked)
+                for k in range(CLIENTS)
+            ),
             _deaths(fleet, random.Random(rng.random()), until_s, soaked),
             _watch(process, until_s, soaked),
         )
