@@ -183,7 +183,7 @@ def make_keyring(fleet: "Fleet") -> "Keyring | None":
         return None
     from runtime.accounts.holders import Holders
 
-    return Keyring(Holders(fleet.server.ledger))
+    return Keyring(Holders(fleet.server.ledger), fleet.server.gateways)
 
 
 def make_office(fleet: "Fleet") -> "Office | None":

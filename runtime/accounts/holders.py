@@ -35,7 +35,8 @@ from runtime.errors import LedgerBusyError, LedgerError
 #: Where credit comes from, and goes to.
 OUTSIDE = ":outside"
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+#: What accounts and keys are called.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DAY_S = 86_400
 #: Limits that a key may have: a number of it, credits in micro-units for the last.
 LIMITS = ("requests_minute", "tokens_minute", "concurrency", "spend_day")
@@ -343,5 +344,5 @@ class Holders:
 
 
 def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise LedgerError(f"{name!r} is no name; use up to 64 letters, digits, dots, dashes and underscores")

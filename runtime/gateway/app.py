@@ -1,7 +1,7 @@
 """The gateway as an ASGI application: bytes in, a `Backend` asked, bytes out, and nothing of a framework between.
 
     POST /v1/chat/completions, /v1/completions, /v1/embeddings
-    GET  /v1/models, /v1/models/NAME, /iemas/v1/defaults, /iemas/v1/receipts/ID, /health, /ready
+    GET  /v1/models, /v1/models/NAME, /iemas/v1/defaults, /iemas/v1/receipts/ID, /openapi.json, /health, /ready
     and what an operator is shown (`admin`), in an application of its own
 
 Nothing is sent before the first bytes of an answer are there, so what breaks before them has a status of its own; after
@@ -21,9 +21,19 @@ from runtime.gateway.admin import LISTENER, Admin, check_local
 from runtime.gateway.backend import Answer, Asked, Backend
 from runtime.gateway.clients import Client, Keyring, Metering
 from runtime.gateway.config import Fleet, Limits
-from runtime.gateway.door import EMBEDDINGS, LOCAL, Door, Headers, Inside, given_key
+from runtime.gateway.door import LOCAL, SERVED, Door, Headers, Inside, given_key
+from runtime.gateway.openapi.clients import OPENAPI, clients_document
 from runtime.gateway.passing import tells_usage
-from runtime.gateway.problems import Problem, Response, no_room, passed_on, problem_of, too_large, unknown_path
+from runtime.gateway.problems import (
+    Problem,
+    Response,
+    no_room,
+    passed_on,
+    problem_of,
+    too_large,
+    unknown_path,
+    wrong_method,
+)
 from runtime.gateway.reload import Changes, changes
 
 Scope = MutableMapping[str, Any]
@@ -31,7 +41,6 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _OPEN = ("/health", "/ready")
-SERVED = ("/v1/chat/completions", "/v1/completions", EMBEDDINGS)
 RECEIPTS = "/iemas/v1/receipts/"
 
 #: Seconds for a client to read what has come when its time is over.
@@ -162,7 +171,12 @@ class Gateway:
             _check_method(method, "GET", "HEAD")
             await self._key(door, headers)
             await began.whole(_json(door.published()))
+        elif path == OPENAPI:
+            _check_method(method, "GET", "HEAD")
+            await self._key(door, headers)
+            await began.whole(_json(self._described(door)))
         elif self._admin is not None and path in self._admin.paths:
+            _check_method(method, "GET", "HEAD")
             key = None if path in self._admin.open else await self._key(door, headers)
             if key is not None:
                 scope[LISTENER] = key.bidder
@@ -181,6 +195,12 @@ class Gateway:
                 raise
             await self._keyring.refresh()
             return door.key(headers, self._keyring.keys)
+
+    def _described(self, door: Door) -> bytes:
+        """The body of GET /openapi.json."""
+        keyed = bool(door.keys) or self._keyring is not None
+        shown, free = ((), ()) if self._admin is None else (self._admin.paths, self._admin.open)
+        return json.dumps(clients_document(door, keyed=keyed, shown=shown, free=free)).encode()
 
     async def _until_gone(self, asked: Asked, limits: Limits, receive: Receive, began: "_Began") -> None:
         """Serve a request for as long as its client listens."""
@@ -346,10 +366,7 @@ def _check_headers(scope: Scope, limits: Limits) -> None:
 
 def _check_method(method: str, *known: str) -> None:
     if method not in known:
-        allowed = ", ".join(known)
-        raise Problem(
-            405, f"there is no {method[:20]} here; send {allowed}", "method_not_allowed", headers={"allow": allowed}
-        )
+        raise wrong_method(method, ", ".join(known))
 
 
 def _answered(answer: Answer, body: bytes) -> Response:

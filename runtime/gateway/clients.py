@@ -9,7 +9,7 @@ import hmac
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from runtime.errors import LedgerError
@@ -57,10 +57,12 @@ class Keyring:
 
     Args:
         holders: reads them.
+        gateways: how many there are on these books: of a limit that each counts by itself a key has a share here, so
+            that all of them together never let it have more.
     """
 
-    def __init__(self, holders: "Holders") -> None:
-        self._holders = holders
+    def __init__(self, holders: "Holders", gateways: int = 1) -> None:
+        self._holders, self._gateways = holders, gateways
         self.keys: Mapping[bytes, Client] = {}
         self._changes = -1
         self._refreshing: asyncio.Task[None] | None = None
@@ -94,12 +96,26 @@ class Keyring:
         try:
             if await asyncio.to_thread(self._holders.changes) != self._changes:
                 self._changes, known = await asyncio.to_thread(self._holders.known_keys)
-                clients = [Client(key.name, key.account, key.digest, key.preferences, key) for key in known]
+                clients = [self._client(key) for key in known]
                 self.keys = {client.digest: client for client in clients}
         except LedgerError as error:
             _log.warning("keys stay as they were: %s", error)
         finally:
             self._reading = False
+
+    def _client(self, key: "KnownKey") -> Client:
+        shared = replace(
+            key,
+            requests_minute=_share(key.requests_minute, self._gateways),
+            tokens_minute=_share(key.tokens_minute, self._gateways),
+            concurrency=_share(key.concurrency, self._gateways),
+        )
+        return Client(key.name, key.account, key.digest, key.preferences, shared)
+
+
+def _share(limit: int | None, gateways: int) -> int | None:
+    """What one of so many gateways may let through; rounded down, so that they never exceed it together."""
+    return None if limit is None else limit // gateways
 
 
 @dataclass(slots=True)
@@ -165,6 +181,8 @@ class Metering:
         if client is None or client.known is None or client.known.requests_minute is None:
             return
         most, now = client.known.requests_minute, self._clock()
+        if most < 1:
+            raise insufficient_quota("this key may send fewer requests a minute than there are gateways")
         window = self._requests.setdefault(client.name, _Window())
         wait_s = window.wait_s(1, most, now)
         if wait_s > 0:

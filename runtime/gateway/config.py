@@ -201,6 +201,9 @@ class Server(Section):
         default=None, examples=['"machine"'], description="the end of what entries in the books survive"
     )
     accounts: bool = Field(default=False, strict=True, examples=["true"], description="take keys of the books too")
+    gateways: Count = Field(
+        default=1, examples=["2"], description="on these books: each lets keys have their share of limits a minute"
+    )
     refuse: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]{1,64}$")], ...] = Field(
         default=REFUSED,
         examples=['["chat_template", "prompt_logprobs"]'],

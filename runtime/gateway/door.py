@@ -14,10 +14,12 @@ from runtime.gateway.config import Fleet, Limits
 from runtime.gateway.fleet_file import read_secret
 from runtime.gateway.models import Models
 from runtime.gateway.preferences import Defaults, state
-from runtime.gateway.problems import invalid, queue_full, unauthorised
+from runtime.gateway.problems import insufficient_quota, invalid, queue_full, unauthorised
 from runtime.gateway.splice import Body, read, salted
 
 EMBEDDINGS = "/v1/embeddings"
+#: What agents serve.
+SERVED = ("/v1/chat/completions", "/v1/completions", EMBEDDINGS)
 #: Where what is asked lies, if not in `messages`.
 ASKS = {"/v1/completions": "prompt", EMBEDDINGS: "input"}
 #: The bidder of a gateway without keys, which listens to its own machine alone.
@@ -148,6 +150,8 @@ class Inside:
         of_key = limits.requests if key is None else limits.requests_per_key
         if key is not None and key.known is not None and key.known.concurrency is not None:
             of_key = min(of_key, key.known.concurrency)
+        if of_key < 1:
+            raise insufficient_quota("this key may have fewer requests at once than there are gateways")
         if self.requests >= limits.requests:
             raise queue_full(
                 f"{self.requests} requests of all clients are inside, the most that are taken ([limits] requests)"

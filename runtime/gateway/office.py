@@ -13,6 +13,8 @@ Amounts are whole micro-units. Nothing of it is on the clients' port, and no cli
 
 import asyncio
 import hmac
+import json
+import re
 import socket
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -21,7 +23,8 @@ from typing import Any
 import uvicorn
 from pydantic import ValidationError
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -29,11 +32,27 @@ from runtime.accounts.holders import LIMITS, Holders
 from runtime.accounts.names import digest_of
 from runtime.errors import LedgerBusyError, LedgerError, ServingError
 from runtime.gateway.config import Bid
+from runtime.gateway.connections import TimedProtocol
 from runtime.gateway.door import given_key
-from runtime.gateway.problems import Problem, invalid, no_room, unauthorised
+from runtime.gateway.openapi.operators import operators_document
+from runtime.gateway.problems import (
+    Problem,
+    invalid,
+    no_room,
+    problem_of,
+    too_large,
+    unauthorised,
+    unknown_path,
+    wrong_method,
+)
 
 _ROOT = "/iemas/admin/v1"
 _BODY_BYTES = 64 << 10
+#: Characters of a name, a reference or a note.
+_MOST_TEXT = 200
+#: What books cannot hold: NUL, and halves of surrogate pairs.
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+_BODY_S = 30.0
 
 
 class Office:
@@ -57,6 +76,7 @@ class Office:
                 f"cannot listen on {host} port {port} ({error.strerror}); name another [server] admin port"
             ) from None
         routes = [
+            Route("/openapi.json", self._get(lambda request: operators_document(_ROOT, LIMITS, _MOST_TEXT))),
             Route(_ROOT + "/balances", self._get(lambda request: holders.balances())),
             Route(_ROOT + "/accounts", self._get(lambda request: holders.accounts())),
             Route(_ROOT + "/accounts", self._post(self._make_account), methods=["POST"]),
@@ -72,7 +92,7 @@ class Office:
                 methods=["POST"],
             ),
         ]
-        self.app = Starlette(routes=routes)
+        self.app = Starlette(routes=routes, exception_handlers={HTTPException: _no_route, Exception: _failed})
 
     @property
     def port(self) -> int:
@@ -81,7 +101,16 @@ class Office:
 
     async def tend(self) -> None:
         """Serve until cancelled."""
-        config = uvicorn.Config(self.app, lifespan="off", log_config=None, access_log=False, proxy_headers=False)
+        config = uvicorn.Config(
+            self.app,
+            lifespan="off",
+            http=TimedProtocol,
+            log_config=None,
+            access_log=False,
+            ws="none",
+            proxy_headers=False,
+            server_header=False,
+        )
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server._serve([self._bound]), name="office")
         try:
@@ -101,19 +130,7 @@ class Office:
 
     def _post(self, act: Callable[[Request, dict[str, Any]], Any]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
-            async def body() -> dict[str, Any]:
-                raw = await request.body()
-                if len(raw) > _BODY_BYTES:
-                    raise invalid(f"the body has more than {_BODY_BYTES} bytes")
-                try:
-                    told = await request.json() if raw else {}
-                except ValueError:
-                    told = None
-                if not isinstance(told, dict):
-                    raise invalid("send the body as a JSON object")
-                return told
-
-            return await self._answer(lambda request: body, request, act)
+            return await self._answer(lambda request: partial(_body, request), request, act)
 
         return answer
 
@@ -169,6 +186,55 @@ class Office:
         return {"key": key, **made}
 
 
+async def _body(request: Request) -> dict[str, Any]:
+    """The whole body, an object; not a byte more is kept than is taken.
+
+    Raises:
+        Problem: 400, 408, 413.
+    """
+    pieces, size = [], 0
+    try:
+        async with asyncio.timeout(_BODY_S):
+            async for piece in request.stream():
+                size += len(piece)
+                if size > _BODY_BYTES:
+                    raise too_large(_BODY_BYTES)
+                pieces.append(piece)
+    except TimeoutError:
+        raise Problem(408, f"the body did not come within {_BODY_S:g} s", "body_too_slow") from None
+    except ClientDisconnect:
+        raise Problem(400, "the client hung up before the body's end", "incomplete_body") from None
+    try:
+        told = json.loads(b"".join(pieces) or b"{}", object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        raise invalid("send the body as a JSON object")
+    return told
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object: of two members of one name nobody could say which was meant.
+
+    Raises:
+        Problem: 400, there are such.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise invalid("the body names a member twice; name it once", code="duplicate_member")
+    return found
+
+
+def _no_route(request: Request, error: Exception) -> Response:
+    allowed = (getattr(error, "headers", None) or {}).get("Allow")
+    return _told(unknown_path(request.url.path[:200]) if allowed is None else wrong_method(request.method, allowed))
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    """What nobody thought of: the server logs it, and whoever asked is told as little as of any error of ours."""
+    return _told(problem_of(error))
+
+
 def _told(problem: Problem) -> Response:
     answer = problem.response()
     headers = {name.decode("latin-1"): text.decode("latin-1") for name, text in answer.headers}
@@ -187,8 +253,8 @@ def _only(body: Mapping[str, Any], *names: str) -> None:
 
 def _text(body: Mapping[str, Any], name: str) -> str:
     text = body.get(name)
-    if not isinstance(text, str) or not 0 < len(text) <= 200:
-        raise invalid(f"{name}: give a text of at most 200 characters", name)
+    if not isinstance(text, str) or not 0 < len(text) <= _MOST_TEXT or _NO_TEXT.search(text):
+        raise invalid(f"{name}: give a text of at most {_MOST_TEXT} characters", name)
     return text
 
 

@@ -124,6 +124,28 @@ def state(
     return Stated(preferences, sources, cap, capped)
 
 
+def header_of(name: str) -> str:
+    """The header that states a figure.
+
+    Example:
+        >>> header_of("max_price")
+        'x-iemas-max-price'
+    """
+    return _PREFIX + name.replace("_", "-")
+
+
+def most_of(name: str) -> float | None:
+    """The most that a figure may be by itself, in its unit; None for seconds, which are no money.
+
+    Example:
+        >>> most_of("worth") == 3600 * most_of("delay_cost"), most_of("deadline_s")
+        (True, None)
+    """
+    if name == "deadline_s":
+        return None
+    return _MOST / _PRICED_S if name == "delay_cost" else _MOST
+
+
 def check_figures(figures: Mapping[str, object], where: str = "iemas") -> dict[str, float]:
     """Figures that somebody stated, checked one by one; None is as good as absent.
 
@@ -167,7 +189,7 @@ def _from_member(member: object) -> Figures:
 
 
 def _from_headers(headers: Iterable[tuple[str, str]]) -> Figures:
-    known = {_PREFIX + name.replace("_", "-"): name for name in FIGURES}
+    known = {header_of(name): name for name in FIGURES}
     found: dict[str, float] = {}
     for header, text in headers:
         header = header.lower()

@@ -126,6 +126,12 @@ def unknown_path(path: str) -> Problem:
     return Problem(404, f"nothing is served at {path}; see /v1/models and /v1/chat/completions", "unknown_url")
 
 
+def wrong_method(method: str, allowed: str) -> Problem:
+    """405: the path is there, and not for this."""
+    message = f"there is no {method[:20]} here; send {allowed}"
+    return Problem(405, message, "method_not_allowed", headers={"allow": allowed})
+
+
 def too_large(limit: int) -> Problem:
     """413: the body has more bytes than the operator allows."""
     return Problem(413, f"the body has more than {limit} bytes, the most that is taken here", "body_too_large")

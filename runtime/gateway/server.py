@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from runtime.engines.engine import Engine, running
 from runtime.errors import ServingError
 from runtime.gateway.app import Gateway
 from runtime.gateway.config import Fleet
+from runtime.gateway.connections import TimedProtocol
 from runtime.gateway.door import Door
 from runtime.gateway.engines import make_engine
 from runtime.gateway.fleet_file import load_fleet
@@ -32,40 +32,6 @@ _log = logging.getLogger(__name__)
 _KEEP_S = 75
 #: Seconds for telling those whose answers break off.
 _PARTING_S = 2
-#: Seconds for a request's headers.
-_HEADERS_S = 30.0
-
-
-class _Protocol(HttpToolsProtocol):
-    """A connection whose headers must come within seconds: else half of a request could hold it for ever."""
-
-    _late: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client came."""
-        super().connection_made(transport)
-        self._late = self.loop.call_later(_HEADERS_S, transport.close)
-
-    def on_message_begin(self) -> None:
-        """Headers begin."""
-        super().on_message_begin()
-        self._in_time()
-        self._late = self.loop.call_later(_HEADERS_S, self.transport.close)
-
-    def on_headers_complete(self) -> None:
-        """They are there."""
-        self._in_time()
-        super().on_headers_complete()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The client left."""
-        self._in_time()
-        super().connection_lost(exc)
-
-    def _in_time(self) -> None:
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
 
 
 class _Server(uvicorn.Server):
@@ -193,7 +159,7 @@ def _config(gateway: Gateway) -> uvicorn.Config:
     return uvicorn.Config(
         app=gateway,
         lifespan="off",
-        http=_Protocol,
+        http=TimedProtocol,
         log_config=None,
         access_log=False,
         ws="none",

@@ -160,6 +160,9 @@ def read(raw: bytes, *, limit: int | None = None, asks: str = "messages") -> Bod
     if len(found) > MAX_MEMBERS or (isinstance(options, dict) and len(options) > MAX_MEMBERS):
         raise invalid(f"the body names more than {MAX_MEMBERS} members; send fewer", code="too_many_members")
     members = {member.name: member for member in _members(raw)}
+    if options is not None and not isinstance(options, dict):
+        raise invalid(f"stream_options is a {_kind(options)}; send an object", "stream_options")
+    _flag(options or {}, "include_usage", "stream_options.include_usage")
     if len(raw) > MAX_DEPTH and raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
         _check_depth(raw, found)
     if "iemas" in members and isinstance(found["iemas"], dict):
@@ -232,7 +235,11 @@ def _members(raw: bytes, start: int = 0, end: int | None = None) -> Iterator[Mem
     that value's end (no JSON value but a number begins with another, and a number ends before a comma or a brace). So
     what does not fit is a name that comes twice, and nothing else; one whose values are alike leaves members over.
     """
-    values = _RAWS.decode(raw if end is None else memoryview(raw)[start:end])
+    try:
+        values = _RAWS.decode(raw if end is None else memoryview(raw)[start:end])
+    except RecursionError:
+        # Where the stack ends depends on how deep we are ourselves.
+        raise _too_deep() from None
     opened = _OPEN.match(raw, start)
     assert opened is not None
     at = opened.end()
@@ -287,8 +294,11 @@ def _check_depth(raw: bytes, found: object) -> None:
     try:
         orjson.dumps(found)
     except orjson.JSONEncodeError:
-        message = f"the body nests more than {MAX_DEPTH} levels deep; send a flatter one"
-        raise invalid(message, code="invalid_json") from None
+        raise _too_deep() from None
+
+
+def _too_deep() -> Problem:
+    return invalid(f"the body nests more than {MAX_DEPTH} levels deep; send a flatter one", code="invalid_json")
 
 
 def _check_once(raw: bytes, member: Member) -> None:
@@ -315,10 +325,8 @@ def _usage_edit(
     member = members["stream_options"]
     if options is None:
         return [(member.start, member.end, b"{" + _USAGE + b"}")]
-    if not isinstance(options, dict):
-        raise invalid(f"stream_options is a {_kind(options)}; send an object", "stream_options")
     inner = {each.name: each for each in _members(raw, member.start, member.end)}
-    if _flag(options, "include_usage", "stream_options.include_usage"):
+    if options.get("include_usage"):
         return None
     if "include_usage" in inner:
         flag = inner["include_usage"]

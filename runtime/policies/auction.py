@@ -22,7 +22,7 @@ from runtime.errors import ServingError
 from runtime.events import Decided, Declined, Event, Offer, Prediction
 from runtime.policies.basis import Basis
 from runtime.policies.fees import Others, TrafficMeter, against_unserved, congestion, future
-from runtime.policies.forecast import Forecaster, Noted, Outlook
+from runtime.policies.forecast import DEAREST, Forecaster, Noted, Outlook
 from runtime.policies.policy import Agent, Decision, Fleet, Job
 from runtime.policies.refusals import refusals
 
@@ -220,7 +220,9 @@ class Auction:
             fees = fees - np.minimum(doubt, max(self.budget - self.spent, 0.0) / len(offers))
             # Nobody is paid to be served.
             fees = np.maximum(fees, -outlook.cost)
-        return fees
+        # No value is beyond it with what serving costs: such a place is nobody's, and the round goes on.
+        bounded: Floats = np.minimum(fees, DEAREST)
+        return bounded
 
     def _decision(
         self, offers: Sequence[Offer], terms: Terms, outcome: Outcome, fees: NDArray[np.int64], basis: Basis

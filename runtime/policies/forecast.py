@@ -25,7 +25,7 @@ _SMOOTHING = 0.1
 #: A prompt moves the ratio of tokens by a fifth at first, by a fiftieth later, and within these bounds.
 _FIRST_RATIO, _RATIO_MEMORY, _MOST_RATIO = 4, 50, 4.0
 #: Credits beyond which nothing is offered: money has to say sums of it.
-_DEAREST = MAX_AMOUNT / MICROS / 4
+DEAREST = MAX_AMOUNT / MICROS / 4
 #: Of an agent that has nothing to do; when it last did is no matter.
 _IDLE = AgentState()
 
@@ -137,11 +137,11 @@ class Forecaster:
         possible = (prompt < self._limits) & fleet.alive
         for i, offer in enumerate(offers):
             possible[i, sorted(offer.refused)] = False
-        possible &= cost <= _DEAREST
+        possible &= cost <= DEAREST
         return Outlook(
             latency.start,
             latency.service,
-            np.minimum(cost, _DEAREST),
+            np.minimum(cost, DEAREST),
             self.quality.predict(offers),
             possible,
             prompt,

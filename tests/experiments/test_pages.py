@@ -219,10 +219,21 @@ def test_the_page_on_studies_runs_and_has_every_key(beginner: Path) -> None:
     assert sorted(one for one in fields - {"data", "table", "dialogues"} if f"`{one}`" not in page) == []
 
 
-@pytest.mark.parametrize("name", ["money.md", "receipts.md"])
-def test_every_promise_about_money_names_a_test_that_is_there(name: str) -> None:
+def test_the_page_on_money_cuts_bids_down_and_is_refuted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mechanism, question = blocks("money.md", "python")
+    [answer] = blocks("money.md", "text")
+    (tmp_path / "my_budget.py").write_text(mechanism)
+    monkeypatch.syspath_prepend(tmp_path)
+    printed = StringIO()
+    with redirect_stdout(printed):
+        exec(compile(question, "money.md", "exec"), {})
+    assert printed.getvalue() == answer
+
+
+@pytest.mark.parametrize("name", ["money.md", "receipts.md", "threats.md"])
+def test_every_promise_of_a_page_names_a_test_that_is_there(name: str) -> None:
     page = (DOCS / name).read_text()
     tests = "".join(file.read_text() for file in (DOCS.parent / "tests").rglob("test_*.py"))
     named = set(re.findall(r"`(test_\w+)`", page))
-    assert len(named) > (15 if name == "money.md" else 3)
+    assert len(named) > {"money.md": 15, "receipts.md": 3, "threats.md": 40}[name]
     assert [name for name in sorted(named) if f"def {name}(" not in tests] == []

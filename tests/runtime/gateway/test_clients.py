@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from runtime import Ledger, running
 from runtime.accounts.holders import Holders, KnownKey
 from runtime.gateway.app import Gateway
 from runtime.gateway.clients import Client, Keyring, Metering
+from runtime.gateway.door import Inside
 from runtime.gateway.problems import Problem
 from runtime.gateway.serving import Serving
 from tests.runtime.accounts.test_double_entry import check
@@ -114,6 +116,34 @@ def test_a_key_of_the_file_goes_on_beside_them(tmp_path: Path, monkeypatch: pyte
     visit(str(tmp_path / "books"), story, keys=[{"name": "alice", "key": {"env": "ALICE_KEY"}}])
 
 
+def test_no_bid_is_cut_down_to_what_is_left_of_a_balance(tmp_path: Path) -> None:
+    """Who has less left than they bid competes with all of it; refused is who cannot pay the price."""
+    seen: list[float] = []
+
+    async def main() -> list[int]:
+        own = [sound("small"), sound("big")]
+        with Ledger(tmp_path / "books") as ledger, Holders(tmp_path / "books") as holders:
+            holders.create_account("local", limit=CHARGE)
+            serving = Serving(
+                fleet(SMALL, BIG),
+                own,
+                lambda: Fixed(0),
+                ledger=ledger,
+                subscribers=[lambda event: seen.append(event.offer.preferences.worth)],
+            )
+            gateway = Gateway(fleet(SMALL, BIG), serving)
+            async with running(own):
+                await serving.start()
+                transport = httpx.ASGITransport(gateway)
+                async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
+                    told = [(await client.post(CHAT, json=ASK)).status_code for _ in range(2)]
+                await serving.stop()
+                return told
+
+    assert asyncio.run(main()) == [200, 429]
+    assert set(seen) == {ASK["iemas"]["worth"]}
+
+
 @pytest.mark.parametrize("calls", [8, 64, pytest.param(1000, marks=pytest.mark.slow)])
 def test_calls_at_once_with_budget_for_one_are_served_once(tmp_path: Path, calls: int) -> None:
     async def story(client: httpx.AsyncClient, holders: Holders) -> list[httpx.Response]:
@@ -198,3 +228,32 @@ def test_books_that_cannot_be_read_leave_the_keys_as_they_were(tmp_path: Path) -
             assert len(keyring.keys) == 1
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("limit, gateways", [(7, 1), (7, 2), (7, 3), (2, 3), (64, 5)])
+def test_gateways_together_let_a_key_have_no_more_than_its_limits(tmp_path: Path, limit: int, gateways: int) -> None:
+    async def main() -> tuple[int, int, int]:
+        with Holders(tmp_path / "books", make=True) as holders:
+            holders.create_account("alice")
+            limits = {"requests_minute": limit, "tokens_minute": limit, "concurrency": limit}
+            holders.create_key("alice", "laptop", **limits)
+            requests = tokens = inside = 0
+            for _ in range(gateways):
+                keyring = Keyring(holders, gateways)
+                await keyring.refresh()
+                [client] = keyring.keys.values()
+                metering, places = Metering(lambda: 0.0), Inside()
+                for _ in range(2 * limit):
+                    with suppress(Problem):
+                        metering.request(client)
+                        requests += 1
+                    with suppress(Problem):
+                        metering.tokens(client, 1)
+                        tokens += 1
+                    with suppress(Problem):
+                        places.enter(client, fleet().limits)
+                        inside += 1
+            return requests, tokens, inside
+
+    share = limit // gateways * gateways
+    assert asyncio.run(main()) == (share, share, share)

@@ -242,3 +242,19 @@ def test_a_null_bound_takes_the_operators() -> None:
     body = read(b'{"max_tokens": null ,"model":"a"}')
     assert body.bytes_for("a", 9) == b'{"max_tokens": 9 ,"model":"a"}'
     assert read(b'{"model":"a","max_tokens":3}').bytes_for("b", 9) == b'{"model":"b","max_tokens":3}'
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_nesting_is_told_however_deep_we_are_ourselves(hidden: bool) -> None:
+    """Parsers that stop at the stack's end stop earlier in a server; a name that comes twice may hide nesting."""
+    deep = b"[" * 900 + b"]" * 900
+    raw = b'{"model": "m", "a": ' + deep + (b', "a": 1' if hidden else b"") + b"}"
+
+    def inside(calls: int) -> None:
+        if calls:
+            inside(calls - 1)
+        else:
+            read(raw)
+
+    with pytest.raises(Problem, match="levels deep"):
+        inside(200)

@@ -238,6 +238,17 @@ def test_reports_beyond_reason_stay_within_money() -> None:
     assert decision.agents[1] >= 0
 
 
+def test_forecasts_beyond_reason_stay_within_money_too() -> None:
+    """Engines that hung for days as they died are forecast to hang again: others' wait is no sum that money has."""
+    agents = pair()
+    policy = auction(agents)
+    for k, bidder in enumerate("abc"):
+        serve(policy, offer(f"p{k}", Preferences(500.0, 30.0), bidder=bidder), k % 2, seconds=1e6, now=1e6 * k)
+    policy.notice(Decided(4e6, offer("q", Preferences(500.0, 30.0), bidder="b"), 0, 0, None, Noted(200, 0, 1e6)))
+    decision = policy.decide([offer("r", bidder="d")], fleet(agents, busy(8), busy(8), now=4e6))
+    assert len(decision.agents) == 1
+
+
 def test_a_wall_makes_later_places_wait_for_slots() -> None:
     agents = [agent("a", slots=2)]
     policy = auction(agents)
