@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-notebooks lab lint vllm test-vllm demo-vllm bench bench-policies bench-gateway clean
+.PHONY: demo test claims test-slow test-notebooks lab lint vllm test-vllm demo-vllm bench bench-policies bench-gateway clean
 
 demo: .venv/core
 	$(BIN)/iemas demo
@@ -28,6 +28,10 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Every figure of README and docs is somebody's, and the cheap ones are printed again.
+claims: .venv/test
+	$(BIN)/iemas claims check --run
 
 vllm: .venv/core
 	$(BIN)/python -m runtime.engines.vllm.setup .venv-vllm

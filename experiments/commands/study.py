@@ -120,13 +120,15 @@ def _answer(
             workers=workers,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    path = found.save((out or Path("runs") / name) / "exhibit.json")
+    folder = out or Path("runs") / name
+    path = found.save(folder / "exhibit.json")
+    page = found.report(folder / "report.html")
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=1))
         return
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     console.print(found.table(console.width), highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{path} has it as JSON.", highlight=False)
+    console.print(f"{page} shows it, with a plot where it has one; {path} has it as JSON.", highlight=False)
 
 
 def _list(as_json: bool) -> None:

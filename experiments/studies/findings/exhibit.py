@@ -243,6 +243,16 @@ class Exhibit:
         beside.write_text(json.dumps(self.as_dict(), indent=1) + "\n", encoding="utf-8")
         return beside.replace(path)
 
+    def report(self, path: str | Path = "report.html") -> Path:
+        """Write one page that needs nothing else: tables, the plot, and how they were made."""
+        from experiments.reports.page import definitions, write_page
+
+        drawn = {f"plot-{k}": one.plot() for k, one in enumerate((self, *self.more)) if one.x and one.y}
+        plots = "".join(f'<figure class="wide"><div class="plot" id="{name}"></div></figure>' for name in drawn)
+        tables = f'<div class="scroll" style="overflow-x:auto">{self._repr_html_()}</div>'
+        body = f"{tables}{plots}<h2>How it was made</h2>{definitions(self.made.lines())}"
+        return write_page(Path(path), self.name, body, drawn)
+
     def markdown(self) -> str:
         """The table for a page."""
         lines = []

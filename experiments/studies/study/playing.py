@@ -78,7 +78,9 @@ def play(task: Task) -> Played:
     policy = task.entrant.make(cell, task.seed, load)
     scoring = Scoring(load, cell.fleet, cell.beginning)
     measuring = [measure(load) for measure in task.measures]
-    mechanism, watched = mechanism_of(policy), None
+    # Rivals that ship take reports on trust: they claim nothing that could be contradicted.
+    mechanism = mechanism_of(policy) if task.entrant.audited()[0] is not None else None
+    watched = None
     if mechanism is not None:
         budget = round(getattr(policy, "budget", 0) * MICROS)
         watched = Watched(task.entrant.name, task.seed, mechanism, task.insisted, budget)

@@ -2,6 +2,7 @@
 
 import json
 from math import isnan, nan
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,12 @@ def test_tables_have_every_row_and_the_interval_beside_its_mean() -> None:
     frame = made.frame()
     assert frame["value, credits low"].to_list()[0] == 1.5
     assert len(made.plot().data) == 2
+
+
+def test_a_report_is_one_page_with_a_plot_for_each_table_that_has_one(tmp_path: Path) -> None:
+    page = exhibit(more=(exhibit(name="more", x="", y="", by=""),)).report(tmp_path / "r.html").read_text()
+    assert page.count('class="plot"') == 1 and "What is &lt;it&gt;?" in page and "<it>" not in page
+    assert [one.name for one in tmp_path.iterdir()] == ["r.html"]
 
 
 def test_an_interval_is_of_the_mean_and_one_value_has_none() -> None:
