@@ -23,6 +23,8 @@ __all__ = ["CHAT", "Answer", "Call", "Usage", "View", "chat_call", "collect"]
 CHAT = "/v1/chat/completions"
 #: More choices of one answer than these no engine is asked for.
 _MOST_CHOICES = 128
+#: No vocabulary has as many tokens; ids are kept as 32 bits.
+_MOST_IDS = 1 << 31
 _ROLES: Mapping[object, Role] = {"system": "system", "developer": "system", "assistant": "assistant"}
 
 
@@ -262,7 +264,7 @@ def _prompts(asked: Mapping[str, Any]) -> tuple[str | tuple[int, ...], ...]:
 
 
 def _is_token(one: object) -> bool:
-    return isinstance(one, int) and not isinstance(one, bool) and one >= 0
+    return isinstance(one, int) and not isinstance(one, bool) and 0 <= one < _MOST_IDS
 
 
 def _stops(asked: Mapping[str, Any]) -> tuple[str, ...]:

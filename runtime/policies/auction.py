@@ -220,7 +220,7 @@ class Auction:
             fees = fees - np.minimum(doubt, max(self.budget - self.spent, 0.0) / len(offers))
             # Nobody is paid to be served.
             fees = np.maximum(fees, -outlook.cost)
-        # No value is beyond it with what serving costs: such a place is nobody's, and the round goes on.
+        # Forecasts have no bound and money has: a fee is as high as what serving may cost, and the round goes on.
         bounded: Floats = np.minimum(fees, DEAREST)
         return bounded
 

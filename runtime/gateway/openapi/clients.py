@@ -85,7 +85,7 @@ def _asking(door: Door, path: str, models: list[str]) -> Schema:
     }
     content = {
         "application/json": {"schema": schema},
-        "text/event-stream": {"schema": {"type": "string", "description": "events, as the agent sent them"}},
+        "text/event-stream": {"schema": {"description": "events, as the agent sent them"}},
     }
     served = {
         "description": f"the agent's own bytes, and a receipt; {_REFUSAL}",

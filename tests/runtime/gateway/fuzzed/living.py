@@ -28,6 +28,8 @@ admin = {{ port = {port}, key = {{ env = "FUZZ_ADMIN_KEY" }} }}
 [limits]
 body_bytes = 100000
 body_s = 5.0
+max_tokens = 32
+default_max_tokens = 16
 [[agents]]
 name = "small-a"
 simulated = "smollm2-135m-cpu"

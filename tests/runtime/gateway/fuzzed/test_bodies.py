@@ -135,6 +135,13 @@ def test_whatever_an_operator_sends_is_done_or_told_in_the_schema(gateway: Livin
         assert set(told.json()["error"]) == {"message", "type", "param", "code"}
 
 
+@pytest.mark.parametrize("token", [-1, 2**31, 2**63, 10**29])
+def test_ids_that_no_vocabulary_has_stop_no_engine(gateway: Living, token: int) -> None:
+    told = gateway.ask("/v1/completions", {"model": "small", "prompt": [5, token], "max_tokens": 2}, timeout=10)
+    assert told.status == 400, told.body
+    innocent(gateway)
+
+
 @pytest.mark.parametrize("body", [b'{"amount": 1, "amount": 100}', b'{"amount": ' + b"[" * 50_000 + b"}"])
 def test_an_operators_body_says_one_thing(gateway: Living, body: bytes) -> None:
     told = gateway.ask(f"{ROOT}/accounts/alice/credit", body, admin=True)
