@@ -58,7 +58,7 @@ def test_the_page_asks_nobody_for_anything(tmp_path: Path) -> None:
 def test_a_loss_of_the_auctioneer_is_told_first(tmp_path: Path) -> None:
     found = result({("c", "hero"): [score(1.0, surplus=-5.0, charges=3.0)], ("c", "rival"): [score(1.0)]})
     text = found.report(tmp_path / "r.html").read_text()
-    assert "The auctioneer loses</strong>" in text and "-5 credits" in text
+    assert "The auctioneer loses</strong>" in text and "hero in c, −5 credits" in text
     alone = result({("c", "hero"): [score(1.0)]}).report(tmp_path / "one.html").read_text()
     assert "auctioneer loses" not in alone and "plot-gain" not in alone
     assert "No policy of this study runs a mechanism." in alone
