@@ -127,7 +127,7 @@ def soak(folder: Path, seconds: float, seed: int = 0) -> Soaked:
         agents = "".join(AGENT.format(j=j, port=engine.port) for j, engine in enumerate(fleet))
         file.write_text(FLEET.format(ledger=where) + agents)
         command = [sys.executable, "-m", "experiments.cli", "serve", str(file), "--port", "0", "--json"]
-        gateway = subprocess.Popen(command, stdout=subprocess.PIPE)
+        gateway = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
         stack.callback(gateway.kill)
         assert gateway.stdout is not None
         url = json.loads(gateway.stdout.readline())["url"]
