@@ -26,6 +26,9 @@ class Noting(Auction):
 
     def notice(self, event: Event) -> None:
         super().notice(event)
+        # A spare of the policy is warmed up on requests that nobody made.
+        if event.offer.request.id.startswith("warm-up-"):
+            return
         if isinstance(event, Served | Dispatched | Declined | Failed | Abandoned):
             with self._notes.open("a") as file:
                 file.write(json.dumps({"kind": type(event).__name__, "id": event.offer.request.id, **_told(event)}))
