@@ -177,7 +177,10 @@ def test_receipts_answers_and_books_tell_one_story(seen: Seen) -> None:
     booked = {request: (state, charge, cost) for request, state, charge, cost in seen.entries}
     for told in seen.talked:
         receipt = seen.receipts[told.id]
-        assert receipt == told.receipt | {"status": "served"}
+        # Asked for again it comes with what proves its price.
+        proof = receipt["proof"]
+        assert receipt == told.receipt | {"status": "served", "proof": proof}
+        assert float(proof["charge"]) == float(receipt["price"])
         assert receipt["tokens"]["prompt"] == told.usage.prompt_tokens
         assert receipt["tokens"]["output"] == told.usage.completion_tokens
         state, charge, cost = booked[told.id]
