@@ -34,6 +34,21 @@ _PROBES = 400
 
 
 @dataclass(frozen=True, slots=True)
+class Job:
+    """A drawn fleet and round at one seed; `where` holds the texts."""
+
+    where: str
+    agents: int
+    requests: int
+    seed: int
+
+    @property
+    def title(self) -> str:
+        """As errors name it."""
+        return f"{self.agents} agents, {self.requests} requests at seed {self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """Turns that may be asked: (T,) topic, conversation, turn, tokens up to it; (T, D) vectors of the questions."""
 

@@ -5,7 +5,7 @@ with so many attempts; a privacy constraint is a set of forbidden pairs; who bea
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from allocation import MICROS, UNSERVED, Allocation, Market, MinCostFlow, to_mic
 from experiments.errors import StudyError
 from experiments.results.made import Made, made_here
 from experiments.studies.findings.exhibit import Exhibit, Progress, Value, interval
-from experiments.studies.findings.hub_markets import CAPACITY, Floats, Ints, Mask, Round, asked, draw, folder
+from experiments.studies.findings.hub_markets import CAPACITY, Floats, Ints, Job, Mask, Round, asked, draw, folder
 from experiments.studies.study.pool import run_all
 from mechanisms import VCG
 
@@ -27,21 +27,6 @@ TENTHS = 10
 _PRIVATE = 0.5
 
 Figures = dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Everything at one seed."""
-
-    where: str
-    agents: int
-    requests: int
-    seed: int
-
-    @property
-    def title(self) -> str:
-        """As errors name it."""
-        return f"{self.agents} agents, {self.requests} requests at seed {self.seed}"
 
 
 def play(job: Job) -> dict[tuple[str, float, float], Figures]:

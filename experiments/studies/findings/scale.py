@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from allocation import Greedy, Market, MinCostFlow
 from experiments.errors import StudyError
 from experiments.results.made import made_here
 from experiments.studies.findings.exhibit import Exhibit, Progress, Value, interval
-from experiments.studies.findings.hub_markets import CAPACITY, asked, draw, folder
+from experiments.studies.findings.hub_markets import CAPACITY, Job, asked, draw, folder
 from experiments.studies.study.pool import run_all
 from mechanisms import VCG
 
@@ -27,21 +27,6 @@ MOST_PAIRS = 20_000_000
 _MOST_SLOW = 1_000_000
 #: Requests of a bidder who has several; beyond so many in all they are left out, for each leaves by itself.
 _SHARED, _MOST_SHARED = 10, 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A size at a seed."""
-
-    where: str
-    agents: int
-    requests: int
-    seed: int
-
-    @property
-    def title(self) -> str:
-        """As errors name it."""
-        return f"{self.agents} agents, {self.requests} requests at seed {self.seed}"
 
 
 def play(job: Job) -> dict[str, float]:
