@@ -1,8 +1,11 @@
 """Connections to this gateway, of clients and operators: whoever sends half of a request holds nothing for long."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
+from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 #: Seconds for a request's headers.
 _HEADERS_S = 30.0
@@ -28,6 +31,8 @@ class TimedProtocol(HttpToolsProtocol):
         """They are there."""
         self._in_time()
         super().on_headers_complete()
+        if self.parser.get_http_version() == "1.0":
+            self.cycle.send = partial(_unframed, self.cycle, self.cycle.send)  # type: ignore[method-assign]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client left."""
@@ -38,3 +43,15 @@ class TimedProtocol(HttpToolsProtocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+
+async def _unframed(
+    cycle: RequestResponseCycle,
+    send: Callable[[Any], Awaitable[None]],
+    message: MutableMapping[str, Any],
+) -> None:
+    """Send to HTTP/1.0, which knows no chunks: an answer ends with its connection, which is closed then anyway."""
+    cycle.chunked_encoding = False
+    # What uvicorn compares with a length that was announced: none was that it would hold itself to.
+    cycle.expected_content_length = len(message.get("body", b""))
+    await send(message)

@@ -18,9 +18,9 @@ from mechanisms.settlement import Settlement
 from runtime.accounts.books import Books
 from runtime.engines.engine import Completion, Engine
 from runtime.errors import Busy, EngineError, LedgerError, Refused, Unreachable
-from runtime.events import Abandoned, Decided, Declined, Dispatched, Event, Failed, FirstToken
+from runtime.events import Abandoned, Decided, Declined, Dispatched, Event, Failed, FirstToken, Offer
 from runtime.policies.policy import Agent, Job
-from runtime.rounds.exclusive import Exclusive
+from runtime.rounds.exclusive import Exclusive, elsewhere
 from runtime.rounds.health import Health
 from runtime.rounds.paying import Grade, Paying, compare_tokens
 from runtime.rounds.records import RoundRules
@@ -91,17 +91,20 @@ class Dispatcher:
             for running, line in zip(self._running, self._lines, strict=True)
         )
 
+    def offered(self, waiting: Waiting, alive: Sequence[bool], now_s: float) -> Offer:
+        """A request as it competes: a last try, alone, elsewhere than where nobody may be alone yet, if it can."""
+        return elsewhere(waiting.offer, self._exclusive, alive, now_s) if self._last(waiting) else waiting.offer
+
     def place(self, placed: Placed) -> None:
         """Hold the charge and put a request at the end of its agent's line; `pump` dispatches it.
 
         Raises:
             LedgerError: the charge cannot be held; nothing is left behind.
         """
-        request = placed.waiting.offer.request
-        name = self._agents[placed.agent].name
-        placed.alone = bool(placed.waiting.errors) and not self._again(placed.waiting, 1)
+        offer, name = placed.waiting.offer, self._agents[placed.agent].name
+        placed.alone = self._last(placed.waiting)
         placed.hold = self._books.hold(
-            request.id, bidder=request.bidder, agent=name, charge=placed.charge, key=request.key
+            offer.request.id, bidder=offer.request.bidder, agent=name, charge=placed.charge, key=offer.request.key
         )
         if placed.hold.error is not None:
             raise placed.hold.error
@@ -109,15 +112,7 @@ class Dispatcher:
         placed.waiting.placed = placed
         self._lines[placed.agent].append(placed)
         self._publish(
-            Decided(
-                placed.decided_s,
-                placed.waiting.offer,
-                placed.agent,
-                placed.charge,
-                placed.predicted,
-                placed.note,
-                placed.round,
-            )
+            Decided(placed.decided_s, offer, placed.agent, placed.charge, placed.predicted, placed.note, placed.round)
         )
 
     def pump(self, agent: int) -> None:
@@ -360,15 +355,19 @@ class Dispatcher:
             self._health.broke(agent)
         elif isinstance(error, EngineError) and not waiting.answer.done():
             waiting.errors.append(f"{self._agents[agent].name}: {error}")
+            reached = not isinstance(error, Unreachable) or error.sent
             if isinstance(error, Busy):
                 self._health.busy(agent, error.retry_after_s, now)
                 waiting.busy_s.append(error.retry_after_s)
-            else:
-                waiting.failed_by.append(agent)
+            elif reached:
+                # An engine that never saw it may have it once it is back.
                 waiting.offer = replace(waiting.offer, refused=waiting.offer.refused | {agent})
             if isinstance(error, Unreachable):
+                # It is left out for that; whoever serves the request later says nothing more against it.
                 self._health.down(agent, now, doubt=error.sent and len(waiting.errors) > 1, unreachable=True)
-                waiting.unsent += not error.sent
+                waiting.unsent += not reached
+            elif not isinstance(error, Busy):
+                waiting.failed_by.append(agent)
             retried = self._again(waiting)
             if not retried:
                 error = waiting.failure()
@@ -376,6 +375,10 @@ class Dispatcher:
         if not retried:
             waiting.fail(error)
         return retried
+
+    def _last(self, waiting: Waiting) -> bool:
+        """Whether it has failed, and may only once more."""
+        return bool(waiting.errors) and not self._again(waiting, 1)
 
     def _again(self, waiting: Waiting, failures: int = 0) -> bool:
         """Whether it is tried once more, after so many more failures."""

@@ -6,6 +6,11 @@ there, or has begun where it could not be tried again, and for seconds at most; 
 there for four times as long as it was kept. A fifth of an agent's time is the most that failures take from all others.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+from runtime.events import Offer
+
 #: Seconds, waiting for the engine to be empty included.
 MOST_S = 10.0
 _REST = 4.0
@@ -21,9 +26,13 @@ class Exclusive:
 
     def begin(self, one: object, now_s: float) -> bool:
         """Whether the agent is kept for this one, or may be: then it is, from now on."""
-        if self._for is None and now_s >= self._rests_until_s:
+        if self._for is None and not self.rests(now_s):
             self._for, self._since_s = one, now_s
         return self._for is one
+
+    def rests(self, now_s: float) -> bool:
+        """Whether it is not to be kept for anybody yet."""
+        return now_s < self._rests_until_s
 
     @property
     def held(self) -> bool:
@@ -46,3 +55,12 @@ class Exclusive:
     def next_s(self) -> float:
         """When something changes though nothing happens."""
         return self._rests_until_s if self._for is None else self._since_s + MOST_S
+
+
+def elsewhere(offer: Offer, agents: Sequence[Exclusive], alive: Sequence[bool], now_s: float) -> Offer:
+    """A request's last try as it competes: not where nobody may be alone yet, if anybody else is up who may have it."""
+    resting = {j for j, one in enumerate(agents) if one.rests(now_s)} - offer.refused
+    barred = offer.refused | resting
+    if not resting or not any(up and j not in barred for j, up in enumerate(alive)):
+        return offer
+    return replace(offer, refused=barred)

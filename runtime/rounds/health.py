@@ -23,7 +23,7 @@ _FIRST_PAUSE_S = 1.0
 _HOPES = 3
 _LONGEST_PAUSE_S = 60.0
 #: Seconds for which an engine that went may come back before nobody waits for it: a small one starts in them.
-_HOPE_S = 10.0
+_HOPE_S = 8.0
 
 
 @dataclass(slots=True)
@@ -70,9 +70,11 @@ class Health:
         return np.array(up)
 
     def next_trial_s(self, now_s: float) -> float | None:
-        """When the next engine that is out will be tried again; None if none is out."""
-        out = [(j, state) for j, state in enumerate(self._states) if state.out_until_s > now_s]
-        return min((state.out_until_s for j, state in out if not self.probed(j)), default=None)
+        """When the next engine that is out will be tried again, or is not to be waited for any more; None if never."""
+        news = [
+            state.since_s + _HOPE_S if self.probed(j) else state.out_until_s for j, state in enumerate(self._states)
+        ]
+        return min((at_s for at_s in news if at_s > now_s), default=None)
 
     def hopeful(self, agents: Iterable[int], now_s: float) -> bool:
         """Whether one of these engines has not been gone for seconds on end: worth waiting for, if all are out.
@@ -86,7 +88,7 @@ class Health:
         if state.retired:
             return False
         if agent in self._askable:
-            return not state.unreachable or now_s - state.since_s <= _HOPE_S
+            return not state.unreachable or now_s < state.since_s + _HOPE_S
         return state.outs <= _HOPES
 
     def on_trial(self, agent: int) -> bool:

@@ -125,12 +125,14 @@ class Rounds:
             if not batch:
                 return False
             started = time.perf_counter()
-            decision = self._policy.decide([waiting.offer for waiting in batch], fleet)
+            alive = fleet.alive.tolist()
+            offers = [self._dispatcher.offered(waiting, alive, fleet.now_s) for waiting in batch]
+            decision = self._policy.decide(offers, fleet)
             check_decision(decision, len(batch), len(self._agents))
             self._statistics.count(decision, time.perf_counter() - started)
             if decision.outcome is not None:
                 self._watch(decision.outcome)
-            self._carry_out(batch, decision, fleet)
+            self._carry_out(batch, offers, decision, fleet)
         except Exception as error:
             if not batch and self._queue:
                 batch = [self._queue.pop()]
@@ -172,9 +174,9 @@ class Rounds:
             return Left(f"every engine that could serve it has left: {names}")
         return EngineError(f"every engine is down: {names}")
 
-    def _carry_out(self, batch: Sequence[Waiting], decision: Decision, fleet: Fleet) -> None:
+    def _carry_out(self, batch: Sequence[Waiting], offers: Sequence[Offer], decision: Decision, fleet: Fleet) -> None:
         positions = np.arange(len(batch)) if decision.positions is None else np.asarray(decision.positions)
-        made = self._made(batch, decision, fleet)
+        made = self._made(batch, offers, decision, fleet)
         kept = made is not None and made.record is not None
         with self._books.together() if len(batch) > 1 or kept else nullcontext():
             if made is not None and made.record is not None:
@@ -195,11 +197,13 @@ class Rounds:
             for waiting in again:
                 self._turn_away(waiting)
 
-    def _made(self, batch: Sequence[Waiting], decision: Decision, fleet: Fleet) -> RoundMade | None:
+    def _made(
+        self, batch: Sequence[Waiting], offers: Sequence[Offer], decision: Decision, fleet: Fleet
+    ) -> RoundMade | None:
         """A round as it is kept and told, if anybody wants it."""
         if self._keep is None:
             return None
-        offers, tries = [waiting.offer for waiting in batch], [len(waiting.errors) for waiting in batch]
+        tries = [len(waiting.errors) for waiting in batch]
         made = RoundMade(self._statistics.rounds, time.time(), offers, tries, fleet, decision)
         if self._keep.in_books:
             made = replace(made, record=record_of(made, self._keep.rules))

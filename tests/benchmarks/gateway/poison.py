@@ -59,6 +59,6 @@ async def poison(proxy: Proxy, poisoned: int = POISONED, innocent: int = INNOCEN
 
 
 def bars(row: dict[str, Any]) -> list[tuple[str, bool]]:
-    """What must hold of our own gateway: half of the innocent are served, where its peers serve none."""
-    served = f"{row['proxy']}: {row['served']} of {row['innocent']} innocent requests served, at least half"
-    return [(served, 2 * row["served"] >= row["innocent"]), (f"{row['proxy']}: all end", row["never ended"] == 0)]
+    """What must hold of our own gateway: every innocent one is served, where its peers serve none."""
+    served = f"{row['proxy']}: {row['served']} of {row['innocent']} innocent requests served, all of them"
+    return [(served, row["served"] == row["innocent"]), (f"{row['proxy']}: all end", row["never ended"] == 0)]

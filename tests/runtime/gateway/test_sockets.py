@@ -10,6 +10,7 @@ import httpx
 import uvicorn
 
 from runtime.gateway.app import Gateway
+from runtime.gateway.connections import TimedProtocol
 from tests.runtime.gateway.fleets import fleet
 from tests.runtime.gateway.test_app import ASK, CHAT, EVENTS, WHOLE, Fake, Scripted, _for_ever
 
@@ -21,7 +22,7 @@ def serve(backend: Fake, story: Callable[[str, Gateway], Coroutine[Any, Any, Non
         app = Gateway(fleet(limits=limits), backend)
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
-            config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=5)
+            config = uvicorn.Config(app, http=TimedProtocol, log_level="critical", timeout_graceful_shutdown=5)
             server = uvicorn.Server(config)
             running = asyncio.ensure_future(server.serve(sockets=[listening]))
             while not server.started:
@@ -52,6 +53,29 @@ def test_whole_answers_and_streams() -> None:
             assert (large.status_code, large.json()["error"]["code"]) == (413, "body_too_large")
 
     serve(backend, story, body_bytes=1000)
+
+
+def test_http_1_0_gets_no_chunks_and_the_end_of_the_connection() -> None:
+    backend = Fake()
+
+    async def asked(url: str, body: dict[str, Any]) -> tuple[bytes, bytes]:
+        reader, writer = await asyncio.open_connection(*url.removeprefix("http://").split(":"))
+        sent = json.dumps(body).encode()
+        head = f"POST {CHAT} HTTP/1.0\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        writer.write(head.encode() + b"content-length: %d\r\n\r\n" % len(sent) + sent)
+        head_sent, _, answer = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        return head_sent.lower(), answer
+
+    async def story(url: str, app: Gateway) -> None:
+        head, answer = await asked(url, ASK)
+        assert answer == WHOLE and b"content-length: %d" % len(WHOLE) in head
+        backend.answer = Scripted(*EVENTS)
+        head, answer = await asked(url, ASK | {"stream": True})
+        assert answer == EVENTS[0] + EVENTS[2]
+        assert b" 200 " in head and b"transfer-encoding" not in head and b"connection: close" in head
+
+    serve(backend, story)
 
 
 def test_a_dropped_connection_withdraws_the_request() -> None:

@@ -23,6 +23,7 @@ class Timed(SimulatedEngine):
         super().__init__(name, lambda asked: "fine", STEP)
         self.fails_s = fails_s
         self.having: set[str] = set()
+        self.tried = set()
 
     async def generate(self, request: Request, first_token: Callable[[], None] | None = None) -> Completion:
         self.having.add(request.id)
@@ -70,6 +71,26 @@ def waits(bad: int, fails_s: float = 3.0) -> tuple[list[float], int]:
     assert all(isinstance(one, Served) for one in outcomes)
     assert router.ledger.held() == 0
     return [one.dispatched_s - one.arrived_s for one in outcomes], sum(engine.beside_bad for engine in engines)
+
+
+def test_a_last_try_goes_where_somebody_may_be_alone_just_now() -> None:
+    """One has hung at `b`, which is kept for nobody for twelve seconds; `c` is free."""
+    engines = [Timed(name) for name in "abc"]
+    for engine in engines:
+        engine.tried = engines[0].tried
+
+    async def story(router: Router) -> list[float]:
+        took = []
+        for k in range(2):
+            began = asyncio.get_running_loop().time()
+            await asyncio.gather(router.submit(request(f"bad{k}", f"question {k}"), KEEN), return_exceptions=True)
+            took.append(asyncio.get_running_loop().time() - began)
+        return took
+
+    policy = Fixed(0, 1, 2)
+    took, _ = route(story, policy, engines, attempts=2, slots=4)
+    tried = [event.agent for event in policy.events if isinstance(event, Dispatched)]
+    assert max(took) < 4.0 and tried[1] != tried[3]
 
 
 def test_failing_requests_take_a_fifth_of_an_agents_time_at_most() -> None:

@@ -124,8 +124,18 @@ def _passed_on(status: int) -> None:
         equal(len(await s.seen()), 1, "the number of requests at engines")
 
 
-for _status in (400, 404, 413, 422):
+for _status in (400, 413, 422):
     _passed_on(_status)
+
+
+@check("an engine's 404 is passed on with its words, once nobody knows better")
+async def _(s: Subject) -> None:
+    """The model's name at an engine is the operator's affair: whoever serves it under another may be asked as well."""
+    reply = await s.ask(s.body("@fault=s404@"))
+    error = refuses(reply, 404)
+    seen = len(await s.seen())
+    holds(error["message"].endswith("refused with 404"), f"the message is {error['message']!r}")
+    holds(1 <= seen <= len(s.engines), f"engines saw {seen} requests")
 
 
 @check("an engine's 400 to a stream is passed on as JSON")
