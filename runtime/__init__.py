@@ -15,7 +15,8 @@
 from runtime.accounts.ledger import Ledger
 from runtime.engines.call import Answer, Call, Usage, View, collect
 from runtime.engines.engine import Completion, Engine, EngineInfo, Message, Request, running
-from runtime.engines.simulated.engine import EngineShape, SimulatedEngine
+from runtime.engines.simulated.engine import SimulatedEngine
+from runtime.engines.simulated.shape import EngineShape
 from runtime.engines.simulated.step_time import StepTime, calibration
 from runtime.errors import (
     Broken,

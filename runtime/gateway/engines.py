@@ -6,7 +6,8 @@ from pathlib import Path
 from runtime.engines.engine import Engine
 from runtime.engines.openai.answer import Limits
 from runtime.engines.openai.engine import OpenAIEngine
-from runtime.engines.simulated.engine import EngineShape, SimulatedEngine
+from runtime.engines.simulated.engine import SimulatedEngine
+from runtime.engines.simulated.shape import EngineShape
 from runtime.engines.simulated.step_time import calibration
 from runtime.engines.vllm.engine import VllmEngine
 from runtime.engines.vllm.process import ServerOptions

@@ -12,7 +12,8 @@ import numpy as np
 
 from prediction import AgentState, Features, Measured, Pending, PrefixIndex, TokenPrices
 from runtime.engines.simulated import virtual_time
-from runtime.engines.simulated.engine import EngineShape, SimulatedEngine
+from runtime.engines.simulated.engine import SimulatedEngine
+from runtime.engines.simulated.shape import EngineShape
 from runtime.engines.simulated.step_time import StepTime, calibration, calibrations
 
 BLOCK = 16

@@ -6,10 +6,10 @@ from a `StepTime` fitted to a real engine; what is answered comes from a functio
 
 import asyncio
 import contextlib
+import logging
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import count as count_up
 from math import inf
 
@@ -19,6 +19,7 @@ from runtime.engines.request import Completion, Message, Request
 from runtime.engines.simulated.ahead import Ahead, Step
 from runtime.engines.simulated.block_cache import BlockCache
 from runtime.engines.simulated.sequences import FirstToken, RunningSequence
+from runtime.engines.simulated.shape import EngineShape
 from runtime.engines.simulated.step_time import StepTime
 from runtime.engines.simulated.streaming import SimulatedAnswer, refused
 from runtime.engines.simulated.tokens import VOCABULARY, cut_answer, encode_chat, prompt_ids, stopped_pieces
@@ -26,21 +27,7 @@ from runtime.errors import EngineError, RequestError, Unreachable
 
 Reply = Callable[[Request], str]
 
-
-@dataclass(frozen=True, slots=True)
-class EngineShape:
-    """Sizes of an engine, with vLLM's names where it has them."""
-
-    block_size: int = 16
-    cache_blocks: int = 2048
-    max_num_seqs: int = 16
-    max_num_batched_tokens: int = 2048
-    max_model_len: int = 4096
-
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            if getattr(self, name) < 1:
-                raise EngineError(f"{name} = {getattr(self, name)}; expected at least 1")
+_log = logging.getLogger(__name__)
 
 
 class SimulatedEngine:
@@ -97,9 +84,7 @@ class SimulatedEngine:
             await self._worker
         self._worker = None
         for one in [*self._running, *self._waiting]:
-            self._forget(one)
-            if not one.done.done():
-                one.done.set_exception(Unreachable(f"engine {self.name} was stopped"))
+            self._fail(one, Unreachable(f"engine {self.name} was stopped"))
 
     async def tokenize(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Token ids of the prompt."""
@@ -288,6 +273,11 @@ class SimulatedEngine:
             self._look()
         self._forget(one)
 
+    def _fail(self, one: RunningSequence, error: EngineError) -> None:
+        self._forget(one)
+        if not one.done.done():
+            one.done.set_exception(error)
+
     def _forget(self, one: RunningSequence) -> None:
         if one in self._running:
             self._running.remove(one)
@@ -299,17 +289,27 @@ class SimulatedEngine:
 
     async def _serve(self) -> None:
         while True:
-            step = self._plan()
-            if not step.work:
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            quiet = 1 if self._waiting or len(step.work) < len(self._running) else step.quiet(self._cache)
-            if quiet > 1:
-                await self._run_ahead(step, quiet)
-            else:
-                await asyncio.sleep(step.seconds(self.step_time))
-            self._finish(step, asyncio.get_running_loop().time())
+            try:
+                await self._step()
+            except Exception as error:
+                # Whoever waits would wait for ever.
+                _log.exception("engine %s failed in a step", self.name)
+                for one in [*self._running, *self._waiting]:
+                    self._fail(one, EngineError(f"engine {self.name} failed in a step: {error!r}"))
+
+    async def _step(self) -> None:
+        """Plan a step, and finish it; or wait for work."""
+        step = self._plan()
+        if not step.work:
+            self._wake.clear()
+            await self._wake.wait()
+            return
+        quiet = 1 if self._waiting or len(step.work) < len(self._running) else step.quiet(self._cache)
+        if quiet > 1:
+            await self._run_ahead(step, quiet)
+        else:
+            await asyncio.sleep(step.seconds(self.step_time))
+        self._finish(step, asyncio.get_running_loop().time())
 
     async def _run_ahead(self, step: Step, steps: int) -> None:
         """Compute a planned step and some more like it, up to the end of the last, which is still to be finished."""

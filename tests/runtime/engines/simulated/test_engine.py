@@ -191,3 +191,20 @@ def test_a_longer_conversation_begins_with_the_tokens_of_the_shorter() -> None:
     short = request("r", "Where is it?", "By the quay.").messages
     longer = request("r", "Where is it?", "By the quay.", "And when?").messages
     assert encode_chat(longer)[: len(encode_chat(short)) - 1] == encode_chat(short)[:-1]
+
+
+def test_a_step_that_breaks_fails_whom_it_had_and_the_engine_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    def odd() -> None:
+        raise RuntimeError("odd")
+
+    async def main() -> tuple[list[object], Completion]:
+        one = engine()
+        async with running([one]):
+            asked = [one.generate(request("r", "a question"), odd), one.generate(request("s", "another"))]
+            async with asyncio.timeout(60):
+                failed = await asyncio.gather(*asked, return_exceptions=True)
+                return failed, await one.generate(request("t", "a third"))
+
+    failed, served = run(main(), virtual=True)
+    assert [type(error) for error in failed] == [EngineError, EngineError] and "odd" in str(failed[0])
+    assert served.text == "yes indeed" and "failed in a step" in caplog.text
