@@ -33,7 +33,7 @@ from prediction import TokenPrices
 #: An agent's first requests, the next, and all later ones, whose forecasts are compared with what came.
 _STAGES = ((0, 5), (5, 20), (20, None))
 #: Those that foretell what a request costs and how right its answer is.
-_AUCTIONS = ("iemas", "iemas, own skill")
+_AUCTIONS = ("iemas", "iemas (own skill)")
 
 
 #: Nobody else's: what is known of other models says nothing of it.
@@ -173,7 +173,11 @@ def run(
     if moved:
         more.append(Exhibit("churn", "Who gains and loses by a misstatement?", _MOVED, tuple(moved), _TOLD[2:4], made))
     if learnt:
-        more.append(Exhibit("churn", "How soon is it learnt?", _LEARNT, tuple(learnt), _TOLD[4:], made))
+        told: tuple[str, ...] = _TOLD[4:]
+        if len(auctions) == len(_AUCTIONS):
+            lost = _lost(*(runs(settings[0], name) for name in reversed(_AUCTIONS)))
+            told += (f"Undisturbed, judging agents by their own answers loses {lost} % of welfare.",)
+        more.append(Exhibit("churn", "How soon is it learnt?", _LEARNT, tuple(learnt), told, made))
     return Exhibit(
         "churn",
         "What does it cost that agents come and go, break off, and misstate what they are?",
@@ -235,7 +239,12 @@ _TOLD = (
 def _lost(runs: Runs, before: Runs) -> Interval:
     # Shares of the mean: the welfare of a single seed may be next to nothing.
     usual = sum(came.welfare for came in before) / len(before)
-    return interval([100 * (b.welfare - a.welfare) / abs(usual) for a, b in zip(runs, before, strict=True)])
+    return _interval([100 * (b.welfare - a.welfare) / abs(usual) for a, b in zip(runs, before, strict=True)])
+
+
+def _interval(values: Sequence[float]) -> Interval:
+    """Of differences: what is left of sums of floats that are equal is none."""
+    return interval([round(value, 6) + 0.0 for value in values])
 
 
 def _became(one: Disturbance, policy: str, runs: Runs) -> tuple[Value, ...]:
@@ -255,10 +264,10 @@ def _moved(one: Disturbance, policy: str, runs: Runs, before: Runs) -> tuple[Val
     return (
         one.name,
         policy,
-        interval([a.profit(agent) - b.profit(agent) for a, b in pairs]),
-        interval([a.surplus - b.surplus for a, b in pairs]),
-        interval([a.bidders - b.bidders for a, b in pairs]),
-        interval([100 * (_share(a, agent) - _share(b, agent)) for a, b in pairs]),
+        _interval([a.profit(agent) - b.profit(agent) for a, b in pairs]),
+        _interval([a.surplus - b.surplus for a, b in pairs]),
+        _interval([a.bidders - b.bidders for a, b in pairs]),
+        _interval([100 * (_share(a, agent) - _share(b, agent)) for a, b in pairs]),
     )
 
 

@@ -48,7 +48,7 @@ def _by_name(agents: Sequence[Agent]) -> list[Agent]:
 #: By the name that tables print, as `Study` takes them.
 POLICIES: Mapping[str, object] = {
     "iemas": "iemas",
-    "iemas, own skill": {"policy": "iemas", "predictor": lambda: Forecaster(OwnSkill)},
+    "iemas (own skill)": {"policy": "iemas", "predictor": lambda: Forecaster(OwnSkill)},
     "posted": "posted",
     "cache-aware": "cache-aware",
     "cache-aware-best": "cache-aware-best",

@@ -75,7 +75,7 @@ def test_what_an_agent_bills_too_much_is_foretold_after_a_while() -> None:
 def test_a_models_name_is_believed_for_good_unless_agents_are_judged_alone() -> None:
     one = KNOWN["a small one as the large one, at its price"]
     calm, believed = came(CALM, talks=TALKS), came(one, talks=TALKS)
-    alone = came(one, "iemas, own skill", TALKS)
+    alone = came(one, "iemas (own skill)", TALKS)
     assert believed.welfare < 0.8 * calm.welfare < alone.welfare
     assert believed.profit("small-b") > 0
 
@@ -105,7 +105,8 @@ def test_the_table_has_a_row_for_each_and_compares_with_the_same_fleet_that_tell
 def test_what_is_foretold_is_shown_of_auctions_alone() -> None:
     one = KNOWN["every token billed four times"]
     found = churn.run(
-        seeds=[0], workers=0, progress=lambda done, total: None, disturbances=[one], policies=["iemas", "llm-d"], talks=FEW
+        seeds=[0], workers=0, progress=lambda done, total: None, disturbances=[one], policies=["iemas", "llm-d"],
+        talks=FEW,
     )  # fmt: skip
     learnt = found.more[-1]
     assert [row[:3] for row in learnt.rows] == [(one.name, "iemas", "cost")]
