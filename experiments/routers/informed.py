@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from allocation import UNSERVED, Greedy, MinCostFlow
 from experiments.routers.plain.caching import prefer
 from experiments.routers.plain.hashing import rendezvous
-from experiments.routers.plain.picking import drawn
+from experiments.routers.plain.picking import dearest, drawn
 from mechanisms import FirstCome, Mechanism, PostedPrice
-from runtime import WAITING, Agent, Arrived, Auction, Decision, Event, Fleet, Offer, Prediction
+from runtime import WAITING, Agent, Arrived, Auction, Decision, Event, Fleet, Offer, Prediction, ServingError
 from runtime.policies.forecast import Forecaster, Outlook
 
 Floats = NDArray[np.float64]
@@ -34,6 +34,16 @@ class Informed(ABC):
         """Start with empty caches and nothing learnt."""
         self.forecaster = self._make_forecaster()
         self.forecaster.attach(agents)
+
+    def join(self, agent: Agent) -> None:
+        """One agent more, the last; all that was learnt is kept.
+
+        Raises:
+            ServingError: a part of the forecast takes no agent more.
+        """
+        if not hasattr(self.forecaster, "join"):
+            raise ServingError(f"{type(self.forecaster).__name__} takes no agent more while it serves")
+        self.forecaster.join(agent)
 
     def ready(self, fleet: Fleet) -> bool:
         """Nobody is made to wait."""
@@ -113,8 +123,12 @@ class Tiers(Informed):
         """Start afresh."""
         super().attach(agents)
         self._seen: list[float] = []
-        price = np.array([agent.prices.fresh for agent in agents])
-        self._upper = price >= price.max()
+        self._upper = dearest(agents)
+
+    def join(self, agent: Agent) -> None:
+        """One agent more; the dearest of all are the upper tier."""
+        super().join(agent)
+        self._upper = dearest(self.forecaster.agents)
 
     def choose(self, offers: Sequence[Offer], fleet: Fleet, outlook: Outlook) -> NDArray[np.int64]:
         """(N,) agents."""

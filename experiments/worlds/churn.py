@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Protocol
 
+import numpy as np
+
 from experiments.errors import StudyError
 from experiments.worlds.traffic.agents import SimulatedAgent
 from experiments.worlds.traffic.traffic import Traffic
@@ -55,6 +57,45 @@ def changes(given: Iterable[object]) -> tuple[Change, ...]:
         else:
             raise StudyError(f'churn: {one!r} is no change; expected (seconds, agent, event), (12.0, "a", "leaves")')
     return tuple(sorted(found, key=lambda one: one.at_s))
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """How agents come and go: each stays so many seconds and is away for so many, both exponential with these means.
+
+    Whoever would leave nobody behind stays. The same agents come and go at any seed's moments, drawn for each alone.
+
+    Raises:
+        StudyError: a mean is not above 0.
+
+    Example:
+        >>> [str(one.event) for one in Coming(60.0, 15.0).drawn(["a", "b"], seed=0, until_s=100.0)]
+        ['leaves', 'joins']
+    """
+
+    stay_s: float
+    away_s: float
+
+    def __post_init__(self) -> None:
+        for name in ("stay_s", "away_s"):
+            value = getattr(self, name)
+            if not (isfinite(value) and value > 0):
+                raise StudyError(f"{name} = {value!r}; expected seconds, more than 0")
+
+    def drawn(self, agents: Sequence[str], seed: int, until_s: float) -> tuple[Change, ...]:
+        """Changes up to a moment; everybody is there at the beginning."""
+        draws = [np.random.default_rng([seed, k]) for k in range(len(agents))]
+        next_s = [float(rng.exponential(self.stay_s)) for rng in draws]
+        there, found = set(range(len(agents))), []
+        while (at_s := min(next_s)) <= until_s:
+            k = next_s.index(at_s)
+            if there == {k}:
+                next_s[k] += float(draws[k].exponential(self.stay_s))
+                continue
+            found.append(Change(at_s, agents[k], "leaves" if k in there else "joins"))
+            there ^= {k}
+            next_s[k] += float(draws[k].exponential(self.stay_s if k in there else self.away_s))
+        return tuple(found)
 
 
 def beginning(fleet: Sequence[SimulatedAgent], churn: Sequence[Change]) -> tuple[SimulatedAgent, ...]:

@@ -36,6 +36,15 @@ class CacheAware:
     def attach(self, agents: Sequence[Agent]) -> None:
         """Start with empty caches."""
         self._affinity = Affinity(agents)
+        self._meet(agents)
+
+    def join(self, agent: Agent) -> None:
+        """One agent more, the last, with an empty cache."""
+        self._affinity.join(agent)
+        self._meet((*self._agents, agent))
+
+    def _meet(self, agents: Sequence[Agent]) -> None:
+        self._agents = tuple(agents)
         self._capacities = np.array([agent.slots for agent in agents])
         self._dear = dearest(agents) if self._best else np.ones(len(agents), bool)
 

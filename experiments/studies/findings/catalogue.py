@@ -35,6 +35,7 @@ QUESTIONS: dict[str, Known] = {
     "value-of-truth": Known("welfare once bidders have learnt what pays, under five rules", "value_of_truth", 5),
     "strategic": Known("who gains by misreports, rings, false names, and as an agent, and who pays", "strategic", 5),
     "budget": Known("what wrong predictions cost whom under each settlement, and the budget for it", "budget", 10),
+    "churn": Known("what it costs that agents come and go, break off, and misstate what they are", "churn", 5),
     "gateways": Known("what it costs that gateways of one fleet know only their own requests", "gateways", 8),
 }
 

@@ -6,7 +6,7 @@ every logarithmic scale. Bidders' worth and delay cost keep their medians and sp
 cell is the fleet's mean price and speed, by the geometric mean.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 
@@ -21,7 +21,6 @@ from experiments.worlds.traffic.agents import SimulatedAgent
 from mechanisms import Preferences
 from prediction import TokenPrices
 from runtime import EngineShape, calibration
-from runtime.engines.simulated.step_time import StepTime
 
 AUCTION = "iemas"
 RIVALS = ("cache-aware", "cache-aware-best", "posted", "c-mu")
@@ -77,7 +76,9 @@ def fleet(spread: float) -> tuple[SimulatedAgent, ...]:
     for side, kind in ((-1, "quick"), (1, "good")):
         apart = side * spread
         price = _PRICE * _DEARER**apart
-        listed, timing = TokenPrices(price, price / 10, 2 * price), _scaled(_SLOWER**apart)
+        listed = TokenPrices(price, price / 10, 2 * price)
+        # Twice the small model's step is about the geometric mean of both that were measured.
+        timing = calibration("smollm2-135m-cpu").scaled(2 * _SLOWER**apart)
         skill = _SKILL + _SKILL_APART * apart
         found += [SimulatedAgent(f"{kind}-{twin}", "scaled", _SHAPE, listed, skill, timing=timing) for twin in "ab"]
     return tuple(found)
@@ -189,14 +190,6 @@ def _each(result: StudyResult, other: str, cell: str, turns: int) -> Interval:
     gain: Difference = result.gain(other, cell=cell)
     unit = abs(result.mean(other, "welfare", cell)) / turns
     return Interval(gain.share * unit, gain.low * unit, gain.high * unit)
-
-
-def _scaled(times: float) -> StepTime:
-    """Twice the small model's step is about the geometric mean of both that were measured."""
-    base = calibration("smollm2-135m-cpu")
-    parts = ("base_s", "prompt_token_s", "attention_pair_s", "sequence_s", "context_token_s")
-    scaled: Mapping[str, float] = {name: 2 * times * getattr(base, name) for name in parts}
-    return replace(base, **scaled, fitted_to=f"{2 * times:g} times the step of {base.fitted_to}")
 
 
 def _after(before: int, total: int, progress: Progress) -> Callable[[int, int], None]:

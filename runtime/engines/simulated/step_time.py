@@ -1,9 +1,10 @@
 """How long one engine step takes, fitted to a real engine; every figure simulated with it names the measurement."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from math import isfinite
 from pathlib import Path
 from typing import Self
 
@@ -59,6 +60,18 @@ class StepTime:
             + self.sequence_s * sequences
             + self.context_token_s * context_tokens
         )
+
+    def scaled(self, times: float) -> Self:
+        """The same engine with every step `times` as long; how requests reach it stays.
+
+        Raises:
+            EngineError: no engine is like that.
+        """
+        if not (isfinite(times) and times > 0):
+            raise EngineError(f"steps {times} times as long; expected a number above 0")
+        parts = ("base_s", "prompt_token_s", "attention_pair_s", "sequence_s", "context_token_s")
+        longer = {name: times * getattr(self, name) for name in parts}
+        return replace(self, **longer, fitted_to=f"{times:g} times the step of {self.fitted_to}")
 
     def to_json(self) -> str:
         """The calibration file's text."""

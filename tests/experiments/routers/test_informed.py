@@ -19,7 +19,7 @@ from experiments.routers.informed import (
 )
 from mechanisms import Preferences, find_mechanism
 from prediction import TokenPrices
-from runtime import WAITING, Arrived, Auction, Fleet, Job, Offer
+from runtime import WAITING, Arrived, Auction, Fleet, Job, Offer, ServingError
 from runtime.policies.forecast import Outlook
 from tests.runtime.policies.test_paper import agent, fleet, offer
 
@@ -228,3 +228,24 @@ def test_flow_serves_whom_the_auction_serves_for_nothing() -> None:
     assert ours.agents.tolist() == theirs.agents.tolist()
     assert ours.outcome is None and not ours.charges.any() and theirs.charges.any()
     assert ours.predicted == theirs.predicted and ours.notes == theirs.notes
+
+
+def test_who_joins_is_foretold_and_may_be_the_upper_tier() -> None:
+    dearer = replace(agent("c"), prices=TokenPrices(0.5, 0.05, 1.0))
+    for policy in (LlmD(), Tiers(), CMu(), DecliningCacheAware()):
+        attached(policy).join(dearer)
+        alone = fleet([*AGENTS, dearer], alive=[False, False, True])
+        [one] = asked((1e6, 0.0))
+        one = replace(one, tokens=(one.tokens[0],) * 3)
+        assert policy.decide([one], alone).agents.tolist() == [2], policy.name
+    tiers = attached(Tiers())
+    tiers.join(dearer)
+    [one] = asked((1e6, 0.0))
+    assert tiers.decide([replace(one, tokens=(one.tokens[0],) * 3)], fleet([*AGENTS, dearer])).agents.tolist() == [2]
+
+
+def test_a_forecaster_that_takes_nobody_more_says_so() -> None:
+    fixed = attached(LlmD())
+    fixed.forecaster = object()  # type: ignore[assignment]
+    with pytest.raises(ServingError, match="object takes no agent more while it serves"):
+        fixed.join(agent("c"))

@@ -5,7 +5,7 @@ import pytest
 from experiments.errors import StudyError
 from experiments.routers.catalogue import policies
 from experiments.routers.plain.spread import RoundRobin
-from experiments.worlds.churn import Change, Churn, beginning, changes, require_joining
+from experiments.worlds.churn import Change, Churn, Coming, beginning, changes, require_joining
 from experiments.worlds.fleets import FLEET, simulated_fleet
 from experiments.worlds.presets import find_preset
 from experiments.worlds.run import hold_traffic
@@ -146,3 +146,31 @@ def test_changes_happen_in_the_order_of_their_moments() -> None:
         "large-a",
         "large-b",
     ]
+
+
+NAMES = [agent.name for agent in FLEET]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_agents_come_and_go_as_they_may_and_somebody_is_always_there(seed: int) -> None:
+    found = Coming(20.0, 60.0).drawn(NAMES, seed, until_s=300.0)
+    assert found == changes(found) and max(one.at_s for one in found) <= 300.0
+    assert len(beginning(FLEET, found)) == len(FLEET)
+    assert found == Coming(20.0, 60.0).drawn(NAMES, seed, until_s=300.0)
+
+
+def test_agents_are_away_as_long_as_is_said() -> None:
+    found, until_s = Coming(30.0, 10.0).drawn(NAMES, 0, until_s=1e5), 1e5
+    away, left = 0.0, dict[str, float]()
+    for one in found:
+        if one.event == "leaves":
+            left[one.agent] = one.at_s
+        else:
+            away += one.at_s - left.pop(one.agent)
+    assert away / len(NAMES) / until_s == pytest.approx(0.25, abs=0.01)
+
+
+@pytest.mark.parametrize("given", [(0.0, 1.0), (1.0, -1.0), (float("inf"), 1.0)])
+def test_a_mean_that_is_no_time_is_refused(given: tuple[float, float]) -> None:
+    with pytest.raises(StudyError, match=r"_s = .*; expected seconds, more than 0"):
+        Coming(*given)

@@ -1,8 +1,11 @@
 from dataclasses import replace
 
+import numpy as np
+
 from experiments.routers.plain.caching import CacheAware
 from experiments.routers.plain.dynamo import Dynamo
-from runtime import Fleet, Job
+from prediction import TokenPrices
+from runtime import Fleet, Job, Offer
 from tests.experiments.routers.plain.talks import AGENTS, asked, attached, chosen, idle
 from tests.runtime.policies.test_paper import completion, served
 
@@ -18,6 +21,34 @@ def test_cache_aware_follows_the_prefix_until_the_load_is_lopsided() -> None:
     assert chosen(aware, AGAIN, inflight=[1, 1, 3]) == 2
     assert chosen(aware, AGAIN, inflight=[1, 1, 12]) == 0
     assert chosen(aware, asked("t", "something else"), inflight=[1, 0, 3]) == 1
+
+
+def test_cache_aware_takes_who_joins_and_follows_what_it_holds_from_then_on() -> None:
+    aware = attached(CacheAware())
+    joining, four = replace(AGENTS[1], name="d"), of_four(AGAIN)
+    aware.join(joining)
+    fleet = Fleet((*AGENTS, joining), np.ones(4, bool), ((),) * 4)
+    alone = replace(fleet, alive=np.array([False, False, False, True]))
+    decided = aware.decide([four], alone)
+    assert decided.agents.tolist() == [3] and decided.notes == [0]
+    aware.notice(served(four, 3, completion(four), decided.notes[0]))
+    assert aware.decide([four], fleet).agents.tolist() == [3]
+
+
+def test_who_joins_at_the_highest_price_is_the_best_class() -> None:
+    best = attached(CacheAware(best=True))
+    four = of_four(AGAIN)
+    dearest = replace(AGENTS[1], name="d", prices=TokenPrices(0.03, 0.003, 0.06))
+    fleet = Fleet((*AGENTS, dearest), np.ones(4, bool), ((),) * 4)
+    best.join(dearest)
+    assert best.decide([four], fleet).agents.tolist() == [3]
+    gone = replace(fleet, alive=np.array([True, True, True, False]))
+    assert best.decide([four], gone).agents[0] in (0, 1, 2)
+
+
+def of_four(offer: Offer) -> Offer:
+    """As four agents tokenise it."""
+    return replace(offer, tokens=(*offer.tokens, offer.tokens[0]))
 
 
 def warmed(at: int) -> Dynamo:

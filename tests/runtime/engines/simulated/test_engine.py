@@ -208,3 +208,15 @@ def test_a_step_that_breaks_fails_whom_it_had_and_the_engine_goes_on(caplog: pyt
     failed, served = run(main(), virtual=True)
     assert [type(error) for error in failed] == [EngineError, EngineError] and "odd" in str(failed[0])
     assert served.text == "yes indeed" and "failed in a step" in caplog.text
+
+
+def test_a_slower_engine_takes_as_many_times_as_long_for_every_step_and_is_reached_as_soon() -> None:
+    step = StepTime(1.0, 0.5, 0.25, 0.125, 0.06, "a machine", 0.0, 0.0, attention_pair_s=0.01, arrival_gap_s=0.02)
+    slower = step.scaled(3.0)
+    for work in ((0, 1, 7, 0), (100, 2, 30, 400)):
+        assert slower.seconds(*work) == pytest.approx(3 * step.seconds(*work))
+    assert (slower.overhead_s, slower.arrival_gap_s) == (0.06, 0.02)
+    assert slower.fitted_to == "3 times the step of a machine"
+    for times in (0.0, -1.0, float("nan")):
+        with pytest.raises(EngineError, match=f"steps {times} times as long"):
+            step.scaled(times)
