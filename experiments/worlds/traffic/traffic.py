@@ -108,7 +108,9 @@ async def begin_all(starts_s: Sequence[float], begin: Callable[[int], Coroutine[
         async with asyncio.TaskGroup() as begun:
             # Only what has begun has a task: a long run is to stay small.
             for k in sorted(range(len(starts_s)), key=starts_s.__getitem__):
-                await asyncio.sleep(max(began + starts_s[k] - loop.time(), 0.0))
+                late = began + starts_s[k] - loop.time()
+                if late > 0:
+                    await asyncio.sleep(late)
                 begun.create_task(begin(k))
     except* Exception as group:
         raise group.exceptions[0] from None
