@@ -153,7 +153,7 @@ class _Same:
         self._held: list[Preferences] = []
 
     def again(self) -> Callable[[np.random.Generator], Preferences]:
-        """From the first bidder on; each part takes as much of its own chance as if it drew them itself."""
+        """From the first bidder on. A part draws by its own generator all the same: what follows is as alone."""
         places = count()
 
         def drawn(rng: np.random.Generator) -> Preferences:

@@ -159,7 +159,7 @@ def test_the_page_on_learned_routers_prints_what_it_says() -> None:
     page = (DOCS / "learned-routers.md").read_text()
     assert [name for name in (*LEARNED, *PERSONAL) if f"| {name} |" not in page] == []
     commands = re.findall(r"^iemas .*|(?<=`)iemas [^`\n]*", page, re.MULTILINE)
-    assert len(commands) == 3
+    assert len(commands) == 4
     for command in commands:
         assert CliRunner().invoke(app, [*shlex.split(command)[1:], "--help"]).exit_code == 0
 
