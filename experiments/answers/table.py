@@ -1,5 +1,6 @@
 """`AnswerTable`: what every model scored on every question, measured once and replayed as often as a study likes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -123,3 +124,27 @@ class AnswerTable:
             raise DatasetError(f"{self.title} has {len(self.questions)} questions; no split into {training} and {test}")
         order = np.random.default_rng(seed).permutation(len(self.questions))
         return self.rows(order[:training]), self.rows(order[training : training + test])
+
+
+def joined(tables: Sequence[AnswerTable], models: tuple[str, ...]) -> AnswerTable:
+    """Several tables as one, of models that all have; of a question that two have, the first counts.
+
+    Raises:
+        DatasetError: a table lacks one of the models.
+    """
+    found = [table.only(models) for table in tables]
+    if len(found) == 1:
+        return found[0]
+    places: dict[str, tuple[int, int]] = {}
+    for k, table in enumerate(found):
+        for row, question in enumerate(table.questions):
+            places.setdefault(question, (k, row))
+    priced = next((table.prices for table in found if table.prices is not None), None)
+    return AnswerTable(
+        " + ".join(dict.fromkeys(table.title for table in found)),
+        tuple(places),
+        models,
+        np.array([found[k].scores[row] for k, row in places.values()]),
+        priced,
+        measured="; ".join(dict.fromkeys(table.measured for table in found if table.measured)),
+    )

@@ -26,14 +26,16 @@ def list_files(as_json: AsJson = False) -> None:
     Example: iemas data list
     """
     from experiments.data import OFFERED, cache_folder
+    from experiments.files import find_known, given_folders
 
-    folder = cache_folder()
+    folder, elsewhere = cache_folder(), find_known(OFFERED, given_folders())
     rows = [
         {
             "name": file.name,
             "kind": file.kind.value,
             "path": str(folder / file.path),
             "fetched": all((folder / each.path).exists() for each in (file, *file.parts, *file.beside)),
+            "elsewhere": str(elsewhere[file.name]) if file.name in elsewhere else None,
             "bytes": file.size,
             "licence": file.licence,
             "origin": file.origin,
@@ -53,7 +55,7 @@ def list_files(as_json: AsJson = False) -> None:
                 file.name,
                 file.kind.value,
                 f"{file.size / 1e6:.1f}" if file.size else "?",
-                "yes" if row["fetched"] else "no",
+                "yes" if row["fetched"] or row["elsewhere"] else "no",
                 "known" if file.sha256 else "first use",
                 file.licence,
             )

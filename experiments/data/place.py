@@ -6,11 +6,11 @@ from pathlib import Path
 from experiments.data.catalogue import KNOWN
 from experiments.data.loading import SHIPPED, load
 from experiments.errors import DatasetError
-from experiments.files import KnownFile, checksum, located, recorded
+from experiments.files import checksum, find_known, located
 
 
 def locate(name: str) -> Path:
-    """The path meant by `name`: `shipped`, a catalogue name whose file is in the cache, or a path that exists.
+    """The path meant by `name`: `shipped`, a catalogue name whose file lies somewhere, or a path that exists.
 
     Raises:
         DatasetError: there is no such file; the message has how to get it.
@@ -19,18 +19,8 @@ def locate(name: str) -> Path:
 
 
 def find_real(folders: Iterable[str | Path]) -> list[Path]:
-    """The known real files in these folders and the two levels below, in the catalogue's order, each once.
-
-    A file counts by its bytes, whatever its name: the checksum must be the catalogue's or, where there is none, the
-    one recorded when it was fetched. Files of another size are never read; folders that do not exist hold nothing.
-    """
-    found: dict[str, Path] = {}
-    for folder in folders:
-        for pattern in (f"{'*/' * depth}*.{end}" for depth in range(3) for end in ("json", "jsonl")):
-            for path in sorted(Path(folder).glob(pattern)):
-                file = _identify(path) if path.is_file() else None
-                if file is not None:
-                    found.setdefault(file.name, path)
+    """The known real dialogues in these folders and the two levels below, as `find_known`, in the catalogue's order."""
+    found = find_known(KNOWN, folders)
     return [found[file.name] for file in KNOWN if file.name in found]
 
 
@@ -63,14 +53,3 @@ def find_own(folder: str | Path) -> tuple[list[Path], list[str]]:
         tried = "; ".join(remarks) or "there is no .json or .jsonl file in it"
         raise DatasetError(f"folder {folder} holds no dialogues: {tried}. docs/data.md has the layouts")
     return found, remarks
-
-
-def _identify(path: Path) -> KnownFile | None:
-    size = path.stat().st_size
-    for file in KNOWN:
-        if file.sha256 is None:
-            if path.as_posix().endswith(file.path) and recorded(path) == checksum(path):
-                return file
-        elif file.size == size and file.sha256 == checksum(path):
-            return file
-    return None

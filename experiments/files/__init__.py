@@ -1,8 +1,8 @@
-"""Files of data as such: read or refused, known by their bytes, found in the cache. Imports `errors`."""
+"""Files of data as such: read or refused, known by their bytes, found where they lie. Imports `errors`."""
 
 from experiments.files.content import Record, json_records, read_bytes, read_text, table_rows, tokens_of
 from experiments.files.known import KnownFile, Terms
-from experiments.files.place import cache_folder, checksum, located, record_beside, recorded
+from experiments.files.place import cache_folder, checksum, find_known, given_folders, located, record_beside, recorded
 
 __all__ = [
     "KnownFile",
@@ -10,6 +10,8 @@ __all__ = [
     "Terms",
     "cache_folder",
     "checksum",
+    "find_known",
+    "given_folders",
     "json_records",
     "located",
     "read_bytes",

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from allocation import MICROS
 from experiments.data import Corpus, arrivals, cache_folder, find_own, find_real, load, locate
 from experiments.errors import AuditRefusedError, DatasetError, StudyError
+from experiments.files import given_folders
 from experiments.results.made import made_here
 from experiments.results.results import DemoResult
 from experiments.routers.catalogue import SHOWN, find_policy, make_own, policies
@@ -226,7 +227,7 @@ def find_files(plan: Plan) -> tuple[list[Path], list[str]]:
     named = os.environ.get("IEMAS_DATASETS")
     if not plan.data:
         nowhere = [f"IEMAS_DATASETS={named} is no folder"] if named and not Path(named).is_dir() else []
-        folders = [Path("datasets"), *map(Path, filter(None, [named]))]
+        folders = given_folders()
         try:
             folders.insert(0, cache_folder())
         except DatasetError as error:

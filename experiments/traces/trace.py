@@ -1,5 +1,6 @@
 """`RequestTrace`: arrivals with the lengths of prompts and answers, and with the blocks that prompts share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -175,13 +176,8 @@ class RequestTrace:
         What a block holds is in the cache as soon as its request has arrived. None where nothing is known of what
         prompts share.
         """
-        if self.blocks is None:
-            return None
-        ids, tokens = self._flat(self.blocks)
-        _, first = np.unique(ids, return_index=True)
-        seen = np.ones(len(ids), np.bool_)
-        seen[first] = False
-        return float(tokens[seen].sum() / tokens.sum())
+        found = seen_before([self])
+        return None if found is None else found[0] / found[1]
 
     def stats(self) -> TraceStats:
         """The trace in numbers."""
@@ -198,12 +194,14 @@ class RequestTrace:
             hit_ceiling=self.hit_ceiling(),
         )
 
-    def _flat(self, blocks: tuple[Ints, ...]) -> tuple[Ints, Ints]:
-        """All ids one after another, and of how many tokens each is."""
-        lengths = np.fromiter(map(len, blocks), np.int64, len(blocks))
+    def flat(self) -> tuple[Ints, Ints] | None:
+        """All ids of blocks one after another, and of how many tokens each is; None where they are not known."""
+        if self.blocks is None:
+            return None
+        lengths = np.fromiter(map(len, self.blocks), np.int64, len(self.blocks))
         tokens = np.full(int(lengths.sum()), self.block, np.int64)
         tokens[np.cumsum(lengths) - 1] = self.prompt_tokens - (lengths - 1) * self.block
-        return np.concatenate(blocks), tokens
+        return np.concatenate(self.blocks), tokens
 
     def _part(self, chosen: slice, how: str) -> Self:
         at_s = self.at_s[chosen]
@@ -225,6 +223,22 @@ class RequestTrace:
             worth=None if self.worth is None else self.worth[chosen],
             delay_cost=None if self.delay_cost is None else self.delay_cost[chosen],
         )
+
+
+def seen_before(traces: Sequence[RequestTrace]) -> tuple[int, int] | None:
+    """Tokens that one unbounded cache would have seen before, and all, of the prompts of traces.
+
+    None where nothing is known of what prompts share.
+
+    Args:
+        traces: whose ids of blocks mean the same: parts of one file.
+    """
+    flat = [one.flat() for one in traces]
+    if None in flat:
+        return None
+    ids, tokens = (np.concatenate(some) for some in zip(*flat, strict=True))
+    _, first = np.unique(ids, return_index=True)
+    return int(tokens.sum() - tokens[first].sum()), int(tokens.sum())
 
 
 def continued(prompt_tokens: Ints, conversation: tuple[str, ...], block: int) -> tuple[Ints, ...]:

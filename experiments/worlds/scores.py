@@ -153,7 +153,8 @@ class Scoring:
         self._last[at] += value_last - cost
         self._value += value
         self._loss += delay + cost
-        self._quality += chance
+        # What is only taken to be right says nothing of quality.
+        self._quality += chance * self._graded[at]
         self._rated += self._graded[at]
         self._waits.append(end.first_token_s)
         self._latencies.append(end.latency_s)

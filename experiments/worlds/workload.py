@@ -1,4 +1,5 @@
 """Workloads: recipes from which each seed draws its own traffic. Dialogues, questions of a table, requests of a trace.
+`experiments.worlds.mix` plays several at the same time.
 
 Dialogues("shipped", rate=0.5)
 Questions("llmrouter-train", rate=2.0, count=500)
@@ -19,9 +20,9 @@ from experiments.errors import DatasetError, StudyError
 from experiments.traces import RequestTrace, load_trace
 from experiments.worlds.fields import counts, files_of, named, numbers, written
 from experiments.worlds.presets import Preset
-from experiments.worlds.traffic.dialogues import dialogue_traffic, question_traffic
+from experiments.worlds.traffic.dialogues import DialogueTraffic, dialogue_traffic, question_traffic
 from experiments.worlds.traffic.tokens import TokenTraffic
-from experiments.worlds.traffic.traffic import Traffic
+from experiments.worlds.traffic.traffic import ALONE, Traffic, Within
 
 
 class Workload(Protocol):
@@ -98,11 +99,12 @@ class Dialogues:
     @property
     def training(self) -> AnswerTable | None:
         """Answers to the dialogues that are kept out; None where there are none, or they were not recorded."""
-        if self.scores is None or not self.warm_up:
-            return None
-        kept = {one.id for one in self.held_out}
-        rows = [k for k, name in enumerate(self.scores.ids) if name.rpartition("/")[0] in kept]
-        return self.scores.rows(np.array(rows, np.intp)) if rows else None
+        return self._scores_of(self.held_out) if self.warm_up else None
+
+    @property
+    def scored(self) -> AnswerTable | None:
+        """Answers to what is asked; None where none were recorded."""
+        return self._scores_of(self.played)
 
     @property
     def scores(self) -> AnswerTable | None:
@@ -110,11 +112,16 @@ class Dialogues:
         return None if self.answers is None else _table_of(self.answers)
 
     @property
+    def played(self) -> tuple[Dialogue, ...]:
+        """The dialogues that are held."""
+        return tuple(one for corpus, _ in self._read() for one in corpus.dialogues)
+
+    @property
     def held_out(self) -> tuple[Dialogue, ...]:
         """The dialogues to warm up on."""
         return tuple(one for _, more in self._read() for one in more)
 
-    def draw(self, bidders: Preset, seed: int) -> Traffic:
+    def draw(self, bidders: Preset, seed: int, within: Within = ALONE) -> DialogueTraffic:
         """Dialogues in shuffled order, dealt to bidders in turn."""
         corpora = [corpus for corpus, _ in self._read()]
         count = self.repeat * sum(len(corpus.dialogues) for corpus in corpora)
@@ -127,7 +134,15 @@ class Dialogues:
             seed=seed,
             table=self.scores,
             repeat=self.repeat,
+            within=within,
         )
+
+    def _scores_of(self, dialogues: Sequence[Dialogue]) -> AnswerTable | None:
+        if self.scores is None:
+            return None
+        chosen = {one.id for one in dialogues}
+        rows = [k for k, name in enumerate(self.scores.ids) if name.rpartition("/")[0] in chosen]
+        return self.scores.rows(np.array(rows, np.intp)) if rows else None
 
     def _read(self) -> list[tuple[Corpus, tuple[Dialogue, ...]]]:
         return [corpus_of(name, self.dialogues, self.turns, self.context_words, self.warm_up) for name in self.files]
@@ -181,7 +196,7 @@ class Questions:
         """What is not; None where nothing is kept out."""
         return self._parts()[0]
 
-    def draw(self, bidders: Preset, seed: int) -> Traffic:
+    def draw(self, bidders: Preset, seed: int, within: Within = ALONE) -> DialogueTraffic:
         """Questions in random order, dealt to bidders at random."""
         schedule = arrivals(self.count, rate_per_s=self.rate, seed=seed)
         return question_traffic(
@@ -192,6 +207,7 @@ class Questions:
             max_tokens=_longest(self.scored, self.output),
             seed=seed,
             output=self.output,
+            within=within,
         )
 
     def _whole(self) -> AnswerTable:
@@ -253,14 +269,25 @@ class Trace:
         """Rows of the table that stand for no request."""
         return None if self.scores is None else _split(self.scores, self.train)[0]
 
-    def draw(self, bidders: Preset, seed: int) -> Traffic:
+    @property
+    def scored(self) -> AnswerTable | None:
+        """Rows of the table that stand for requests."""
+        return None if self.scores is None else _split(self.scores, self.train)[1]
+
+    def draw(self, bidders: Preset, seed: int, within: Within = ALONE) -> TokenTraffic:
         """The trace; bidders and questions are drawn."""
         trace = _trace(self.trace)
         trace = trace if self.count is None else trace.first(self.count)
         trace = trace if self.longest is None else trace.clipped(self.longest)
         trace = trace if self.speedup == 1.0 else replace(trace, at_s=trace.at_s / self.speedup)
-        scores = None if self.scores is None else _split(self.scores, self.train)[1]
-        return TokenTraffic(trace, bidders=bidders.bidders, preferences=bidders.draw, seed=seed, answers=scores)
+        return TokenTraffic(
+            trace,
+            bidders=bidders.bidders,
+            preferences=bidders.draw,
+            seed=seed,
+            answers=self.scored,
+            within=within,
+        )
 
 
 def corpus_of(

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from experiments.cli import app
 from experiments.studies.paper_verdicts import verdicts
 from experiments.studies.routing.comparison import LEARNED, PERSONAL
-from experiments.studies.study import Dialogues, Questions, Trace, pool
+from experiments.studies.study import Dialogues, Mix, Questions, Trace, pool
 from experiments.studies.study.file import KEYS, read_study
 from experiments.traces.layouts.own import COLUMNS
 from runtime.gateway.receipts import Receipts
@@ -124,6 +124,15 @@ def test_the_page_on_workloads_prints_what_it_says(tmp_path: Path, monkeypatch: 
         with redirect_stdout(printed):
             exec(compile(question, "workloads.md", "exec"), names)
         assert printed.getvalue() == answer
+    [mixed] = blocks("workloads.md", "toml")
+    Path("mix.toml").write_text(mixed)
+    made = read_study("mix.toml")
+    assert made.cells[0].workload == names["mix"]
+    found = made.run(workers=0)
+    assert {part: found.mean("random", f"{part}.served") for part in ("talk", "code", "ask")} == {
+        name: part.turns
+        for name, part in names["load"].parts.items()  # type: ignore[attr-defined]
+    }
     page = (DOCS / "workloads.md").read_text()
     assert [name for name in COLUMNS if f"`{name}`" not in page] == []
 
@@ -150,7 +159,7 @@ def test_the_page_on_learned_routers_prints_what_it_says() -> None:
     page = (DOCS / "learned-routers.md").read_text()
     assert [name for name in (*LEARNED, *PERSONAL) if f"| {name} |" not in page] == []
     commands = re.findall(r"^iemas .*|(?<=`)iemas [^`\n]*", page, re.MULTILINE)
-    assert len(commands) == 3
+    assert len(commands) == 4
     for command in commands:
         assert CliRunner().invoke(app, [*shlex.split(command)[1:], "--help"]).exit_code == 0
 
@@ -215,8 +224,8 @@ def test_the_page_on_studies_runs_and_has_every_key(beginner: Path) -> None:
     assert [
         name for names in KEYS.values() for name in names if f"`{name}`" not in page and f"[{name}]" not in page
     ] == []
-    fields = {one.name for kind in (Dialogues, Questions, Trace) for one in dataclasses.fields(kind)}
-    assert sorted(one for one in fields - {"data", "table", "dialogues"} if f"`{one}`" not in page) == []
+    fields = {one.name for kind in (Dialogues, Questions, Trace, Mix) for one in dataclasses.fields(kind)}
+    assert sorted(one for one in fields - {"data", "table", "dialogues", "parts"} if f"`{one}`" not in page) == []
 
 
 def test_the_page_on_money_cuts_bids_down_and_is_refuted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

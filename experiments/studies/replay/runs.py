@@ -31,6 +31,7 @@ from runtime import (
     Router,
     Served,
     ServingError,
+    SimulatedEngine,
     calibration,
     running,
 )
@@ -142,7 +143,10 @@ async def _play(
     head, ended = trace.head, Ended()
     everybody = set(range(len(agents)))
     barred = {one.id: frozenset(everybody - set(one.agents)) for one in trace.requests}
-    engines = [Player(stand.name, told, calibration(stand.calibration), stand.shape) for stand in agents]
+    engines = [
+        Player(SimulatedEngine(stand.name, lambda request: "", calibration(stand.calibration), stand.shape), told)
+        for stand in agents
+    ]
     rules = RoundRules(head.window_s, head.max_batch, head.patience_s, None, head.depth)
     failures: list[BaseException] = []
     async with running(engines):

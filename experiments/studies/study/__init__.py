@@ -23,6 +23,7 @@ from experiments.studies.study.playing import Measuring
 from experiments.studies.study.policies import Entrant
 from experiments.studies.study.result import StudyResult
 from experiments.studies.study.study import Study
+from experiments.worlds.mix import Mix
 from experiments.worlds.rooflines import model_agent, table_fleet
 from experiments.worlds.traffic.agents import SimulatedAgent
 from experiments.worlds.workload import Dialogues, Questions, Trace
@@ -32,6 +33,7 @@ __all__ = [
     "Dialogues",
     "Entrant",
     "Measuring",
+    "Mix",
     "Questions",
     "SimulatedAgent",
     "Study",

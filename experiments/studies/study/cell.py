@@ -7,6 +7,7 @@ from itertools import product
 from experiments.errors import StudyError
 from experiments.worlds.churn import Change, beginning
 from experiments.worlds.fleets import FLEET
+from experiments.worlds.mix import Mix
 from experiments.worlds.presets import PRESETS, Preset
 from experiments.worlds.rooflines import table_fleet
 from experiments.worlds.traffic.agents import SimulatedAgent
@@ -34,11 +35,13 @@ class Cell:
     churn: tuple[Change, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.fleet:
-            object.__setattr__(self, "fleet", usual_fleet(self.workload))
         for agent in self.fleet:
             if not isinstance(agent, SimulatedAgent):
                 raise StudyError(f"fleet: {agent!r:.60} is no agent; give SimulatedAgents, or model_agent(...)")
+        if not self.fleet:
+            object.__setattr__(self, "fleet", usual_fleet(self.workload))
+        if isinstance(self.workload, Mix):
+            _require_models(self.workload, self.fleet)
         if self.slots is not None and (
             not isinstance(self.slots, int) or isinstance(self.slots, bool) or self.slots < 1
         ):
@@ -60,7 +63,15 @@ class Cell:
 
 
 def usual_fleet(workload: Workload) -> tuple[SimulatedAgent, ...]:
-    """The fleet of a workload that names none: the models of its table, else two small and two large engines."""
+    """The fleet of a workload that names none: the models of its table, else two small and two large engines.
+
+    Of a mix it is that of the first part with a table, as far as other tables have its models; else that of a trace.
+
+    Raises:
+        StudyError: nobody could answer two parts of a mix.
+    """
+    if isinstance(workload, Mix):
+        return _mixed_fleet(workload)
     if isinstance(workload, Questions):
         return table_fleet(workload.scored)
     if isinstance(workload, Trace):
@@ -69,6 +80,32 @@ def usual_fleet(workload: Workload) -> tuple[SimulatedAgent, ...]:
         models = {"smollm2-135m-cpu": "smollm2-135m", "qwen2.5-0.5b-cpu": "qwen2.5-coder-0.5b"}
         return tuple(replace(agent, model=models[agent.calibration]) for agent in FLEET)
     return FLEET
+
+
+def _mixed_fleet(workload: Mix) -> tuple[SimulatedAgent, ...]:
+    parts, tables = workload.by_name, workload.tables
+    models = workload.models
+    leading = [parts[name] for name, table in tables.items() if table is not None]
+    leading += [one for one in parts.values() if isinstance(one, Trace)]
+    fleet = usual_fleet([*leading, *parts.values()][0])
+    return tuple(agent for agent in fleet if agent.answers_as in models) or fleet
+
+
+def _require_models(workload: Mix, fleet: Sequence[SimulatedAgent]) -> None:
+    """Have every table of a mix have scores of every agent.
+
+    Raises:
+        StudyError: one lacks a model.
+    """
+    for name, table in workload.tables.items():
+        if table is None:
+            continue
+        lacking = next((agent for agent in fleet if agent.answers_as not in table.models), None)
+        if lacking is not None:
+            raise StudyError(
+                f"workload.mix: {name} is scored by {table.title}, which has no scores of {lacking.answers_as!r}; its "
+                f"models are: {', '.join(table.models)}; give agent {lacking.name!r} one of them as `model`"
+            )
 
 
 def trace_fleet(workload: Trace) -> tuple[SimulatedAgent, ...]:
@@ -129,14 +166,28 @@ def columns_of(workloads: Sequence[Workload]) -> list[dict[str, Shown]]:
     """
     kinds = {type(one) for one in workloads}
     if len(workloads) > 1 and len(kinds) == 1 and is_dataclass(workloads[0]):
-        rows: list[dict[str, Shown]] = [
-            {one.name: shown(getattr(load, one.name)) for one in fields(load) if one.init} for load in workloads
-        ]
-        differ = [name for name in rows[0] if len({row[name] for row in rows}) > 1]
+        rows = [_fields(load) for load in workloads]
+        # Mixes of other parts have other fields.
+        names = dict.fromkeys(name for row in rows for name in row)
+        differ = [name for name in names if len({row.get(name, _ABSENT) for row in rows}) > 1]
+        if any(name not in row for row in rows for name in differ):
+            return columns("workload", [one.name for one in workloads])
         found = [{name: row[name] for name in differ} for row in rows]
         if len({tuple(row.items()) for row in found}) == len(found):
             return found
     return columns("workload", [one.name for one in workloads])
+
+
+#: What no field says.
+_ABSENT = "\0"
+
+
+def _fields(load: Workload) -> dict[str, Shown]:
+    """What a workload says, by field; of a mix with the part before it, `talk.rate`."""
+    if isinstance(load, Mix):
+        parts = {f"{part}.{name}": value for part, one in load.by_name.items() for name, value in _fields(one).items()}
+        return {"shared_bidders": shown(load.shared_bidders), **parts}
+    return {one.name: shown(getattr(load, one.name)) for one in fields(load) if one.init}  # type: ignore[arg-type]
 
 
 def shown(value: object) -> Shown:

@@ -5,7 +5,7 @@ policies = ["iemas", "cache-aware", {name = "half", policy = "iemas", mechanism 
 seeds = "0..4"
 
 [workload]
-dialogues = "shipped"     # or questions = a table, or trace = a trace
+dialogues = "shipped"     # or questions = a table, or trace = a trace, or [[workload.mix]] for several at once
 rate = [0.5, 2.0]
 
 [market]
@@ -25,7 +25,7 @@ event = "leaves"
 """
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -36,6 +36,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from experiments.errors import StudyError
 from experiments.studies.study.playing import Measure
 from experiments.studies.study.study import USUAL, Study
+from experiments.worlds.mix import Mix
 from experiments.worlds.rooflines import model_agent
 from experiments.worlds.traffic.agents import SimulatedAgent
 from experiments.worlds.workload import Dialogues, Questions, Trace, Workload
@@ -153,18 +154,25 @@ def find(name: str | Path) -> Path:
     return shipped
 
 
-def workloads(said: Mapping[str, Any]) -> list[Workload]:
+def workloads(said: Mapping[str, Any], where: str = "workload") -> list[Workload]:
     """Every workload that a table of a file means.
+
+    Args:
+        where: the table, as errors name it.
 
     Raises:
         StudyError: it names no kind, or something that the kind does not know.
     """
-    kinds = [kind for kind in _KINDS if kind in said]
+    kinds = [kind for kind in (*_KINDS, "mix") if kind in said]
     if len(kinds) != 1:
         raise StudyError(
-            f'workload: name one of {", ".join(_KINDS)}, such as dialogues = "shipped"; found {dict(said)}'
+            f'{where}: name one of {", ".join(_KINDS)}, such as dialogues = "shipped", or [[{where}.mix]] for several; '
+            f"found {dict(said)}"
         )
-    [kind] = kinds
+    return _mixes(said, where) if kinds == ["mix"] else _of_a_kind(kinds[0], said, where)
+
+
+def _of_a_kind(kind: str, said: Mapping[str, Any], where: str) -> list[Workload]:
     make, source = _KINDS[kind]
     # How many dialogues of a file is `count`, as of questions: `dialogues` is the file.
     names: dict[str, str] = {kind: source, **({"count": "dialogues"} if kind == "dialogues" else {})}
@@ -172,19 +180,50 @@ def workloads(said: Mapping[str, Any]) -> list[Workload]:
     keys = sorted({"count" if kind == "dialogues" and field == "dialogues" else field for field in known})
     for name in said:
         if name != kind and name not in keys:
-            raise StudyError(f"workload.{name}: there is no such key; with {kind} there are: {', '.join(keys)}")
+            raise StudyError(f"{where}.{name}: there is no such key; with {kind} there are: {', '.join(keys)}")
     swept = {names.get(name, name): _swept(make, names.get(name, name), value) for name, value in said.items()}
+    return [_made(make, chosen, where) for chosen in _every(swept, where)]
+
+
+def _mixes(said: Mapping[str, Any], where: str) -> list[Workload]:
+    """Every mix: of all that each part may be, by its `name` or its kind."""
+    parts: dict[str, list[Any]] = {}
+    for name in said:
+        if name not in ("mix", "shared_bidders"):
+            raise StudyError(f"{where}.{name}: there is no such key; with mix there are: shared_bidders")
+    if not isinstance(said["mix"], list) or not all(isinstance(one, dict) for one in said["mix"]):
+        raise StudyError(f"{where}.mix: expected a table for each part, [[{where}.mix]] (found {said['mix']!r:.60})")
+    for k, one in enumerate(said["mix"]):
+        at = f"{where}.mix.{k}"
+        rest = {name: value for name, value in one.items() if name != "name"}
+        name = one.get("name") or next((kind for kind in (*_KINDS, "mix") if kind in rest), "")
+        if not isinstance(name, str):
+            raise StudyError(f"{at}.name: expected a text (found {name!r:.60})")
+        if name in parts:
+            raise StudyError(f"{at}.name: two parts are called {name!r}; give each a `name` of its own")
+        parts[name] = workloads(rest, at)
+    shared = {"shared_bidders": _listed(said["shared_bidders"])} if "shared_bidders" in said else {}
+    mixed = [dict(zip(parts, chosen, strict=True)) for chosen in product(*parts.values())]
+    return [_made(Mix, chosen, where) for chosen in _every({"parts": mixed, **shared}, where)]
+
+
+def _every(swept: Mapping[str, Sequence[object]], where: str) -> list[dict[str, object]]:
+    """Every combination of what fields may be.
+
+    Raises:
+        StudyError: a sweep is empty.
+    """
     for name, values in swept.items():
         if not values:
-            raise StudyError(f"workload.{name} is an empty sweep; give it one value at least")
-    found = []
-    for chosen in product(*swept.values()):
-        given: dict[str, Any] = dict(zip(swept, chosen, strict=True))
-        try:
-            found.append(make(**given))
-        except StudyError as error:
-            raise StudyError(f"workload: {error}") from error
-    return found
+            raise StudyError(f"{where}.{name} is an empty sweep; give it one value at least")
+    return [dict(zip(swept, chosen, strict=True)) for chosen in product(*swept.values())]
+
+
+def _made(make: Callable[..., Workload], given: Mapping[str, object], where: str) -> Workload:
+    try:
+        return make(**given)
+    except StudyError as error:
+        raise StudyError(f"{where}: {error}") from error
 
 
 def _swept(make: Callable[..., Workload], name: str, value: object) -> list[object]:

@@ -1,13 +1,13 @@
 """A study as one HTML file that needs nothing else, and as tables for a notebook."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 from experiments.reports.page import definitions, write_page
 from experiments.studies.study.figures import drawn
 from experiments.studies.study.result import StudyResult
-from experiments.studies.study.tables import COLUMNS, number, starred
+from experiments.studies.study.tables import COLUMNS, number, of_part, starred
 
 #: What a page plots, with a sentence on how to read it.
 _SHOWN = {
@@ -78,8 +78,7 @@ def html_tables(result: StudyResult) -> str:
     for cell in result.cells:
         heads = [("welfare", "credits"), (f"{hero} gains over it", "95 % interval, seeds won")]
         heads += [(heading, unit) for _, heading, unit, *_ in COLUMNS]
-        head = "".join(f'<th scope="col" class="number">{_head(*one)}</th>' for one in heads)
-        rows = []
+        rows = {}
         for policy in result.policies:
             gain = "" if policy == hero else starred(result, policy, cell)
             cells = [_cell(number(result.mean(policy, "welfare", cell), 0)), _cell(gain, "number gain")]
@@ -87,20 +86,29 @@ def html_tables(result: StudyResult) -> str:
                 value = factor * result.mean(policy, figure, cell)
                 lost = figure == "surplus" and value < 0
                 cells.append(_cell(number(value, digits), "number bad" if lost else "number"))
-            name = f"<strong>{escape(policy)}</strong>" if policy == hero else escape(policy)
-            rows.append(
-                f'<tr><th scope="row" style="text-align:left;white-space:nowrap">{name}</th>{"".join(cells)}</tr>'
-            )
-        title = f"{cell}, {len(result.seeds)} seed{'s' * (len(result.seeds) > 1)}"
-        parts.append(
-            f'<p class="small-title" style="margin:.8em 0 0"><strong>{escape(title)}</strong></p>'
-            '<div class="scroll" style="overflow-x:auto"><table class="study"><thead><tr><th scope="col">policy</th>'
-            f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-        )
+            rows[policy] = cells
+        parts.append(_table(f"{cell}, {len(result.seeds)} seed{'s' * (len(result.seeds) > 1)}", heads, rows))
+        for part in result.parts(cell):
+            heads, texts = of_part(result, cell, part)
+            parts.append(_table(f"of it, {part}", heads, {name: list(map(_cell, row)) for name, row in texts.items()}))
     said = "; ".join(f"{name}: {text}" for name, text in result.described.items())
     return "".join(parts) + (
         f'<p class="caption" style="opacity:.75">Means over seeds. {escape(said)}. A star: the interval of the '
         "difference leaves out nothing (paired by seed and conversation).</p>"
+    )
+
+
+def _table(title: str, heads: Sequence[tuple[str, str]], rows: Mapping[str, Sequence[str]]) -> str:
+    """A row a policy, the first of them in bold, of finished cells."""
+    head = "".join(f'<th scope="col" class="number">{_head(*one)}</th>' for one in heads)
+    hero, body = next(iter(rows)), []
+    for policy, cells in rows.items():
+        name = f"<strong>{escape(policy)}</strong>" if policy == hero else escape(policy)
+        body.append(f'<tr><th scope="row" style="text-align:left;white-space:nowrap">{name}</th>{"".join(cells)}</tr>')
+    return (
+        f'<p class="small-title" style="margin:.8em 0 0"><strong>{escape(title)}</strong></p>'
+        '<div class="scroll" style="overflow-x:auto"><table class="study"><thead><tr><th scope="col">policy</th>'
+        f"{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
     )
 
 

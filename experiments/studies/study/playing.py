@@ -10,8 +10,10 @@ from experiments.studies.study.cell import Cell
 from experiments.studies.study.policies import Entrant, mechanism_of
 from experiments.worlds.churn import Churn
 from experiments.worlds.fleets import simulated_fleet
+from experiments.worlds.parts import PartScoring
 from experiments.worlds.run import Held, hold_traffic
 from experiments.worlds.scores import Score, Scoring
+from experiments.worlds.traffic.agents import SimulatedAgent
 from experiments.worlds.traffic.traffic import Traffic
 from experiments.worlds.watch import Contradiction, Watched
 from runtime import Declined, Served, running
@@ -77,6 +79,7 @@ def play(task: Task) -> Played:
     load = cell.workload.draw(cell.bidders, task.seed)
     policy = task.entrant.make(cell, task.seed, load)
     scoring = Scoring(load, cell.fleet, cell.beginning)
+    by_part = PartScoring(load, cell.fleet, cell.beginning)
     measuring = [measure(load) for measure in task.measures]
     # Rivals that ship take reports on trust: they claim nothing that could be contradicted.
     mechanism = mechanism_of(policy) if task.entrant.audited()[0] is not None else None
@@ -87,13 +90,18 @@ def play(task: Task) -> Played:
 
     def ended(end: Served | Declined) -> None:
         scoring(end)
+        by_part(end)
         for each in measuring:
             each(end)
+
+    def joined(agent: SimulatedAgent) -> None:
+        scoring.joined(agent)
+        by_part.joined(agent)
 
     async def hold() -> Held:
         engines, lists = simulated_fleet(load, cell.beginning)
         prices = lists if cell.bidders.prices is None else [cell.bidders.prices] * len(engines)
-        churn = Churn(cell.churn, cell.fleet, load, cell.bidders.prices, scoring.joined) if cell.churn else None
+        churn = Churn(cell.churn, cell.fleet, load, cell.bidders.prices, joined) if cell.churn else None
         async with running(engines):
             with SumsLedger() as ledger:
                 return await hold_traffic(
@@ -109,7 +117,7 @@ def play(task: Task) -> Played:
                 )
 
     held = run(hold(), virtual=True)
-    figures: dict[str, float] = {}
+    figures = dict(by_part.figures(held.statistics))
     for each in measuring:
         for name, value in each.figures().items():
             if name in TAKEN or name in cell.axes:

@@ -22,7 +22,6 @@ from experiments.studies.study.cell import Cell
 from experiments.studies.study.learned import LEARNED, embed_before, is_learned, learned_policy, learned_skill
 from experiments.worlds.traffic.agents import SimulatedAgent
 from experiments.worlds.traffic.traffic import Traffic
-from experiments.worlds.workload import Dialogues
 from mechanisms import DirectMechanism, find_mechanism
 from runtime import Agent, Auction, Offer, Policy
 from runtime.policies.forecast import Forecaster
@@ -112,8 +111,8 @@ class Entrant:
         taught: tuple[Lesson, ...] = ()
         if self.predictor is not None:
             own = forecaster(self.predictor, cell)
-        elif isinstance(cell.workload, Dialogues) and cell.workload.warm_up:
-            taught = lessons(cell.workload.held_out, cell.beginning, seed)
+        else:
+            taught = lessons(getattr(cell.workload, "held_out", ()), cell.beginning, seed)
         found = everybody(cell.beginning, taught, mechanism, own)
         found["oracle"] = lambda seed: Auction(
             mechanism, lambda: Forecaster(lambda agents: _Told(load, cell.fleet, agents))

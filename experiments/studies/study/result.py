@@ -16,6 +16,8 @@ from experiments.studies.arena.pairs import Difference, compare
 from experiments.studies.study.cell import Cell, Shown
 from experiments.studies.study.kept import plain, played
 from experiments.studies.study.playing import REQUIRED, Played
+from experiments.worlds.mix import Mix
+from experiments.worlds.parts import BY_PART
 from experiments.worlds.scores import Score
 from proofs import Report
 
@@ -81,7 +83,7 @@ class StudyResult:
                 cell,
                 cell.workload.name,
                 _engines(cell),
-                f"{cell.bidders.bidders}, {cell.bidders.description}",
+                _bidders(cell),
                 done.measured,
             )
             for cell, *_, done in runs
@@ -149,6 +151,12 @@ class StudyResult:
     def mean(self, policy: str, figure: str, cell: str | None = None) -> float:
         """A figure's mean over seeds."""
         return float(np.mean([_figure(run, figure, self.delay) for run in self.of_policy(policy, cell)]))
+
+    def parts(self, cell: str) -> tuple[str, ...]:
+        """Names of the parts of a cell's mix; none where it is no mix of several."""
+        figures = self.of_policy(self.policies[0], cell)[0].played.figures
+        found = dict.fromkeys(name.rpartition(".")[0] for name in figures)
+        return tuple(part for part in found if all(f"{part}.{name}" in figures for name in BY_PART))
 
     def interval(self, policy: str, figure: str, cell: str | None = None) -> tuple[float, float]:
         """A figure's 95 % interval over seeds, by the bootstrap of the mean (Efron 1979)."""
@@ -326,6 +334,11 @@ def _figure(run: Run, name: str, delay: str) -> float:
 def _engines(cell: Cell) -> str:
     kinds = dict.fromkeys(f"{agent.step_time.fitted_to}" for agent in cell.fleet)
     return f"{len(cell.fleet)} agents; speeds fitted to " + "; ".join(kinds)
+
+
+def _bidders(cell: Cell) -> str:
+    own = isinstance(cell.workload, Mix) and not cell.workload.shared_bidders
+    return f"{cell.bidders.bidders}{' in each part' if own else ''}, {cell.bidders.description}"
 
 
 def _apart(said: Iterable[tuple[Cell, str]]) -> str:

@@ -90,7 +90,7 @@ class Study:
         workloads: list[Workload] = _listed(self.workload)
         for one in workloads:
             if isinstance(one, type) or not callable(getattr(one, "draw", None)):
-                raise StudyError(f"{one!r:.60} is no workload; use Dialogues, Questions or Trace")
+                raise StudyError(f"{one!r:.60} is no workload; use Dialogues, Questions, Trace or a Mix")
         fleets: dict[str, Sequence[SimulatedAgent]] = (
             self.fleet if isinstance(self.fleet, dict) else {"": () if self.fleet is None else tuple(self.fleet)}
         )

@@ -45,9 +45,26 @@ def tables(result: StudyResult, width: int) -> "list[Table]":
                 for figure, _, _, factor, digits, _ in COLUMNS
             ]
         title = f"{result.name}: {cell}, {len(result.seeds)} seeds"
-        last = cell == result.cells[-1]
-        found += fitted(title, headings, rows, width, caption=caption(result) if last else "")
+        shown = [(title, headings, rows)]
+        shown += [(f"of it, {part}", *of_part(result, cell, part)) for part in result.parts(cell)]
+        for table in shown:
+            last = cell == result.cells[-1] and table is shown[-1]
+            found += fitted(*table, width, caption=caption(result) if last else "")
     return found
+
+
+def of_part(result: StudyResult, cell: str, part: str) -> tuple[list[tuple[str, str]], dict[str, list[str]]]:
+    """Headings, and a row a policy, of what a part of a cell's mix came to."""
+    welfare = "welfare" if result.delay == "first-token" else "welfare_last"
+    columns = [(welfare, "welfare", "credits", 1, 0), *(one[:5] for one in COLUMNS)]
+    rows = {
+        policy: [
+            number(factor * result.mean(policy, f"{part}.{figure}", cell), digits)
+            for figure, _, _, factor, digits in columns
+        ]
+        for policy in result.policies
+    }
+    return [(heading, unit) for _, heading, unit, *_ in columns], rows
 
 
 def starred(result: StudyResult, policy: str, cell: str) -> str:

@@ -12,7 +12,7 @@ from experiments.answers import AnswerTable
 from experiments.data.scoring import answer_quality
 from experiments.errors import StudyError
 from experiments.worlds.traffic.agents import SimulatedAgent, drawn_right
-from runtime import Request
+from runtime import Request, SimulatedEngine
 
 _WRONG = "I am not sure about that."
 
@@ -115,15 +115,23 @@ class TableAnswers:
         return found
 
 
-def replying(answers: Answers, agent: SimulatedAgent) -> "_Replying":
-    """What an engine calls for its answers."""
-    return _Replying(answers, agent)
+class Replies(Protocol):
+    """Whatever knows what an agent answers."""
+
+    def reply(self, agent: SimulatedAgent, request: str) -> str:
+        """What an agent answers to the request of this id."""
+        ...
+
+
+def engine_of(agent: SimulatedAgent, replies: Replies) -> SimulatedEngine:
+    """A simulated engine with an empty cache that answers as the agent does."""
+    return SimulatedEngine(agent.name, _Replying(replies, agent), agent.step_time, agent.shape, agent.model)
 
 
 @dataclass(frozen=True, slots=True)
 class _Replying:
-    answers: Answers
+    replies: Replies
     agent: SimulatedAgent
 
     def __call__(self, request: Request) -> str:
-        return self.answers.reply(self.agent, request.id)
+        return self.replies.reply(self.agent, request.id)

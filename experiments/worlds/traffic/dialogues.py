@@ -13,8 +13,8 @@ from experiments.data.chats import Schedule
 from experiments.data.layouts.dialogue import Turn
 from experiments.errors import StudyError
 from experiments.worlds.traffic.agents import SimulatedAgent
-from experiments.worlds.traffic.answers import Answers, AssumedAnswers, TableAnswers, replying
-from experiments.worlds.traffic.traffic import Ask, Progress, conversation_of
+from experiments.worlds.traffic.answers import Answers, AssumedAnswers, TableAnswers, engine_of
+from experiments.worlds.traffic.traffic import ALONE, Ask, Progress, Within, begin_all, conversation_of
 from mechanisms import Preferences
 from runtime import Declined, Request, SimulatedEngine
 
@@ -45,12 +45,14 @@ class Dealt(Sequence[Conversation]):
         order: of each conversation, which of them.
         starts_s: of each, when it begins.
         types: of the bidders, to whom conversations are dealt in turn.
+        within: what names begin with.
     """
 
     dialogues: tuple[Dialogue, ...]
     order: tuple[int, ...]
     starts_s: tuple[float, ...]
     types: tuple[Preferences, ...]
+    within: Within = ALONE
 
     def __len__(self) -> int:
         return len(self.order)
@@ -66,13 +68,17 @@ class Dealt(Sequence[Conversation]):
             return tuple(self[one] for one in range(*k.indices(len(self))))
         k = range(len(self))[k]
         dialogue, owner = self.dialogues[self.order[k]], k % len(self.types)
-        return Conversation(f"{k:04d}/{dialogue.id}", dialogue, f"bidder-{owner}", self.types[owner], self.starts_s[k])
+        name, bidder = f"{self.within.part}{k:04d}/{dialogue.id}", f"{self.within.bidders}bidder-{owner}"
+        return Conversation(name, dialogue, bidder, self.types[owner], self.starts_s[k])
 
 
 # asyncio names a task after what it runs, and would write out all of it.
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class DialogueTraffic:
-    """Who talks about what, and when; `answers` is by the seed's assumed skills unless given."""
+    """Who talks about what, and when; `answers` is by the seed's assumed skills unless given.
+
+    `part` is what dialogues are called by, before their own name, to whoever serves them.
+    """
 
     title: str
     conversations: Sequence[Conversation]
@@ -80,6 +86,7 @@ class DialogueTraffic:
     max_tokens: int
     seed: int = 0
     given: Answers | None = None
+    part: str = ""
     answers: Answers = field(init=False)
     _place: dict[str, int] = field(init=False)
 
@@ -128,30 +135,31 @@ class DialogueTraffic:
         """How right an answer is; None where nobody can tell."""
         return self.answers.grade(request.id, text)
 
+    def reply(self, agent: SimulatedAgent, request: str) -> str:
+        """What an agent answers."""
+        return self.answers.reply(agent, request)
+
     def engine(self, agent: SimulatedAgent) -> SimulatedEngine:
         """A simulated engine that answers as the agent does."""
-        return SimulatedEngine(agent.name, replying(self.answers, agent), agent.step_time, agent.shape, agent.model)
+        return engine_of(agent, self)
+
+    @property
+    def starts_s(self) -> Sequence[float]:
+        """When each conversation begins, in seconds from the start."""
+        return [one.starts_s for one in self.conversations]
 
     async def hold(self, ask: Ask, progress: Progress = lambda: None) -> None:
         """Hold every conversation; one ends with its last turn, or with the first that is declined."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        try:
-            async with asyncio.TaskGroup() as talks:
-                # Only what has begun has a task: a long run is to stay small.
-                starts_s = [one.starts_s for one in self.conversations]
-                for k in sorted(range(len(starts_s)), key=starts_s.__getitem__):
-                    one = self.conversations[k]
-                    await asyncio.sleep(max(began + one.starts_s - loop.time(), 0.0))
-                    talks.create_task(self._talk(one, ask, progress))
-        except* Exception as group:
-            raise group.exceptions[0] from None
+        await begin_all(self.starts_s, lambda k: self.begin(k, ask, progress))
 
-    async def _talk(self, one: Conversation, ask: Ask, progress: Progress) -> None:
+    async def begin(self, k: int, ask: Ask, progress: Progress) -> None:
+        """Hold the conversation of this number, from now on."""
+        one = self.conversations[k]
         replies: list[str] = []
         for turn in range(len(one.dialogue.turns)):
             messages = conversation(one.dialogue, turn, replies)
-            request = Request(request_id(one, turn), one.bidder, messages, self.max_tokens, one.dialogue.id, turn)
+            name = f"{self.part}{one.dialogue.id}"
+            request = Request(request_id(one, turn), one.bidder, messages, self.max_tokens, name, turn)
             result = await ask(request, reported(one, turn))
             progress()
             if isinstance(result, Declined):
@@ -172,6 +180,7 @@ def dialogue_traffic(
     seed: int,
     table: AnswerTable | None = None,
     repeat: int = 1,
+    within: Within = ALONE,
 ) -> DialogueTraffic:
     """Dialogues of several corpora in shuffled order, handed to bidders in turn; one preference per bidder.
 
@@ -181,6 +190,7 @@ def dialogue_traffic(
         preferences: draws a bidder's true type.
         table: what models answered to every turn; its ids are `dialogue/turn`.
         repeat: how many conversations each dialogue is: all are held once, then all again, shuffled anew.
+        within: of a mix, how it is a part.
 
     Raises:
         StudyError: the table lacks a turn.
@@ -189,10 +199,10 @@ def dialogue_traffic(
     types = [preferences(rng) for _ in range(bidders)]
     dialogues = [dialogue for corpus in corpora for dialogue in corpus.dialogues]
     order = tuple(i for _ in range(repeat) for i in rng.permutation(len(dialogues)).tolist())
-    conversations = Dealt(tuple(dialogues), order, tuple(schedule.starts_s), tuple(types))
+    conversations = Dealt(tuple(dialogues), order, tuple(schedule.starts_s), tuple(types), within)
     title = ", ".join(corpus.title for corpus in corpora)
     answers = None if table is None else TableAnswers(table, _rows(conversations, table), seed)
-    return DialogueTraffic(title, conversations, schedule.think_time_s, max_tokens, seed, answers)
+    return DialogueTraffic(title, conversations, schedule.think_time_s, max_tokens, seed, answers, within.part)
 
 
 def _rows(conversations: Sequence[Conversation], table: AnswerTable) -> dict[str, int]:
@@ -218,12 +228,14 @@ def question_traffic(
     max_tokens: int,
     seed: int,
     output: int = 64,
+    within: Within = ALONE,
 ) -> DialogueTraffic:
     """Questions of a table, drawn without replacement as far as they last, each a conversation of one turn.
 
     Args:
         starts_s: when each is asked; as many as there are to ask.
         output: tokens of an answer where the table keeps none.
+        within: of a mix, how they are a part.
     """
     rng = np.random.default_rng(seed)
     types = [preferences(rng) for _ in range(bidders)]
@@ -233,9 +245,9 @@ def question_traffic(
     owners = rng.integers(bidders, size=len(starts_s))
     talks = tuple(
         Conversation(
-            f"{k:06d}",
+            f"{within.part}{k:06d}",
             Dialogue(f"question-{row}", "", (Turn(table.questions[row]),), table.title, graded=True),
-            f"bidder-{owners[k]}",
+            f"{within.bidders}bidder-{owners[k]}",
             types[owners[k]],
             float(starts_s[k]),
         )
@@ -243,7 +255,7 @@ def question_traffic(
     )
     rows = {request_id(one, 0): int(row) for one, row in zip(talks, drawn, strict=True)}
     title = f"{len(starts_s)} questions of {table.title}"
-    return DialogueTraffic(title, talks, 0.0, max_tokens, seed, TableAnswers(table, rows, seed, output))
+    return DialogueTraffic(title, talks, 0.0, max_tokens, seed, TableAnswers(table, rows, seed, output), within.part)
 
 
 def reported(one: Conversation, turn: int) -> Preferences:

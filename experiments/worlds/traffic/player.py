@@ -1,12 +1,11 @@
-"""`Player`: a simulated engine for prompts of which only token ids are known, asked by the ids of requests."""
+"""`Player`: a simulated engine that also takes prompts of which only token ids are known, by the ids of requests."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from runtime import Completion, EngineInfo, EngineShape, Message, Request, SimulatedEngine
+from runtime import Completion, EngineInfo, Message, Request, SimulatedEngine
 from runtime.engines.call import Answer, Call
-from runtime.engines.simulated.step_time import StepTime
 
 _IDS = 2**31 - 2**20
 
@@ -20,22 +19,21 @@ class Prompt:
 
 
 class Player:
-    """An engine that serves prompts by the ids of requests, which are all that a request's message holds.
+    """An engine that serves some requests by their ids, which are all that their messages hold, and others as text.
 
-    `said` is the text of its answer to a request.
+    Args:
+        engine: whose scheduler and cache serve both.
+        prompts: those that are known by id.
+        said: the text of its answer to one of them.
     """
 
     def __init__(
         self,
-        name: str,
+        engine: SimulatedEngine,
         prompts: Mapping[str, Prompt],
-        step_time: StepTime,
-        shape: EngineShape,
         said: Callable[[str], str] = lambda request: "",
-        model: str = "",
     ) -> None:
-        self.name, self._prompts, self._said = name, prompts, said
-        self._engine = SimulatedEngine(name, lambda request: "", step_time, shape, model)
+        self.name, self._engine, self._prompts, self._said = engine.name, engine, prompts, said
 
     async def start(self) -> EngineInfo:
         """As the simulated engine."""
@@ -47,14 +45,15 @@ class Player:
 
     async def tokenize(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """The prompt's tokens."""
-        return self._prompts[messages[0].content].tokens
+        known = self._prompts.get(messages[0].content)
+        return await self._engine.tokenize(messages) if known is None else known.tokens
 
     async def generate(self, request: Request, first_token: Callable[[], None] | None = None) -> Completion:
-        """Compute the prompt and the recorded answer."""
-        prompt = self._prompts[request.id]
-        done = await self._engine.generate_tokens(
-            prompt.tokens, prompt.answer, name=request.id, first_token=first_token
-        )
+        """Compute the prompt, and the recorded answer where there is one."""
+        known = self._prompts.get(request.id)
+        if known is None:
+            return await self._engine.generate(request, first_token)
+        done = await self._engine.generate_tokens(known.tokens, known.answer, name=request.id, first_token=first_token)
         return replace(done, text=self._said(request.id))
 
     async def open(self, call: Call, deadline: float = float("inf")) -> Answer:

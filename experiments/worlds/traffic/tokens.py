@@ -4,9 +4,9 @@ They come at their moments whatever became of those before: who recorded a trace
 An answer's tokens belong to no later prompt, as far as anybody can tell from a trace, so hits on them are not counted.
 """
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,10 @@ from experiments.answers import AnswerTable
 from experiments.errors import StudyError
 from experiments.traces import RequestTrace
 from experiments.worlds.traffic.agents import SimulatedAgent
-from experiments.worlds.traffic.answers import TableAnswers
+from experiments.worlds.traffic.answers import TableAnswers, engine_of
 from experiments.worlds.traffic.dialogues import Draw
 from experiments.worlds.traffic.player import Player, Prompt, tokens_named
-from experiments.worlds.traffic.traffic import Ask, Progress, conversation_of
+from experiments.worlds.traffic.traffic import ALONE, Ask, Progress, Within, begin_all, conversation_of
 from mechanisms import Preferences
 from runtime import Message, Request
 
@@ -36,6 +36,7 @@ class TokenTraffic:
         seed: of what is drawn.
         answers: scores that stand for quality: each conversation is taken to ask a question of this table. Without,
             every answer counts as right, whoever gives it.
+        within: of a mix, how it is a part.
 
     Raises:
         StudyError: there is no bidder, a bidder states two types, or a conversation is of two bidders.
@@ -49,28 +50,31 @@ class TokenTraffic:
         preferences: Draw,
         seed: int,
         answers: AnswerTable | None = None,
+        within: Within = ALONE,
     ) -> None:
         if bidders < 1:
             raise StudyError(f"{bidders} bidders; there must be one at least")
         rng = np.random.default_rng(seed)
         self.title = trace.title
-        self.trace = trace
+        self.trace, self._within = trace, within
+        #: Prompts share blocks with those of the same file, and of no other.
+        self.space = trace.sha256 or within.part
         size = len(trace.at_s)
         given = trace.conversation or ("",) * size
         taken = set(given)
-        said = [name or _unnamed(k, taken) for k, name in enumerate(given)]
+        said = [f"{within.part}{name or _unnamed(k, taken)}" for k, name in enumerate(given)]
         place: dict[str, int] = {}
         self._at = np.array([place.setdefault(name, len(place)) for name in said])
         self._names, self._place = list(place), place
         self._turn = _counted(self._at)
         drawn = [preferences(rng) for _ in range(bidders)]
         dealt = rng.integers(bidders, size=len(place))
-        self._owner = [f"bidder-{k}" for k in dealt]
-        self._types = {f"bidder-{k}": one for k, one in enumerate(drawn)}
+        self._owner = [f"{within.bidders}bidder-{k}" for k in dealt]
+        self._types = {f"{within.bidders}bidder-{k}": one for k, one in enumerate(drawn)}
         if trace.bidder is not None:
             mine = {name: drawn[k % bidders] for k, name in enumerate(dict.fromkeys(trace.bidder))}
-            self._owner = _owners(trace, self._at, self._names)
-            self._types = mine
+            self._owner = [f"{within.bidders}{name}" for name in _owners(trace, self._at, self._names)]
+            self._types = {f"{within.bidders}{name}": one for name, one in mine.items()}
         if trace.worth is not None or trace.delay_cost is not None:
             self._types = self._types | self._stated(trace)
         self._answers = None
@@ -127,22 +131,37 @@ class TokenTraffic:
         return self._owner[self._place[name]]
 
     def graded(self, name: str) -> bool:
-        """Always: by the table, or as right."""
-        return True
+        """By the table, or as right where no other part of a mix is graded."""
+        return self._answers is not None or not self._within.graded
 
     def quality(self, agent: SimulatedAgent, request: str) -> float:
         """The chance that an agent is right."""
         return 1.0 if self._answers is None else self._answers.quality(agent, request)
 
     def grade(self, request: Request, text: str) -> float | None:
-        """1 or 0."""
-        return 1.0 if self._answers is None else self._answers.grade(request.id, text)
+        """1 or 0; None where answers are only taken to be right beside others that are graded."""
+        if self._answers is None:
+            return None if self._within.graded else 1.0
+        return self._answers.grade(request.id, text)
+
+    def reply(self, agent: SimulatedAgent, request: str) -> str:
+        """What an agent says."""
+        return "right" if self._answers is None else self._answers.reply(agent, request)
 
     def engine(self, agent: SimulatedAgent) -> Player:
         """An engine for the trace's tokens.
 
         Raises:
             StudyError: it cannot take the longest prompt.
+        """
+        self.require_room(agent)
+        return Player(engine_of(agent, self), self.prompts, partial(self.reply, agent))
+
+    def require_room(self, agent: SimulatedAgent) -> None:
+        """Have an agent take the longest prompt.
+
+        Raises:
+            StudyError: it cannot.
         """
         longest = self.trace.prompt_tokens + self.trace.output_tokens
         most = min(agent.shape.max_model_len, (agent.shape.cache_blocks - 1) * agent.shape.block_size)
@@ -153,26 +172,24 @@ class TokenTraffic:
                 f"{agent.name!r} takes {most}; cut prompts (`longest` of a Trace, `clipped` of its requests) or give "
                 "agents more"
             )
-        answers = self._answers
-        said = (lambda request: "right") if answers is None else (lambda request: answers.reply(agent, request))
-        return Player(agent.name, self._prompts, agent.step_time, agent.shape, said, agent.model)
+
+    @property
+    def prompts(self) -> Mapping[str, Prompt]:
+        """Those of the requests that are being served, by id."""
+        return self._prompts
+
+    @property
+    def starts_s(self) -> Sequence[float]:
+        """When each request comes, in seconds from the first."""
+        found: list[float] = (self.trace.at_s - self.trace.at_s[0]).tolist()
+        return found
 
     async def hold(self, ask: Ask, progress: Progress = lambda: None) -> None:
         """Ask everything at its moment."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        start = float(self.trace.at_s[0])
-        try:
-            async with asyncio.TaskGroup() as asking:
-                for k, at in enumerate(self.trace.at_s):
-                    late = began + float(at) - start - loop.time()
-                    if late > 0:
-                        await asyncio.sleep(late)
-                    asking.create_task(self._ask(k, ask, progress))
-        except* Exception as group:
-            raise group.exceptions[0] from None
+        await begin_all(self.starts_s, lambda k: self.begin(k, ask, progress))
 
-    async def _ask(self, k: int, ask: Ask, progress: Progress) -> None:
+    async def begin(self, k: int, ask: Ask, progress: Progress) -> None:
+        """Ask the request of this number, now."""
         talk = int(self._at[k])
         name, owner = f"{self._names[talk]}/{self._turn[k]}", self._owner[talk]
         most = max(int(self.trace.output_tokens[k]), 1)
@@ -226,6 +243,9 @@ class _Prompts(Mapping[str, Prompt]):
                 self._built.popitem(last=False)
         return found
 
+    def __contains__(self, request: object) -> bool:
+        return request in self._row
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._row)
 
@@ -237,7 +257,7 @@ class _Prompts(Mapping[str, Prompt]):
         count = int(trace.prompt_tokens[row])
         tokens: list[int] = []
         for block in () if trace.blocks is None else trace.blocks[row]:
-            tokens += tokens_named(f"block/{block}", trace.block)
+            tokens += tokens_named(f"{self._traffic.space}/block/{block}", trace.block)
         del tokens[count:]
         tokens += tokens_named(f"{request}/rest", count - len(tokens))
         return Prompt(tuple(tokens), tuple(tokens_named(f"{request}/answer", max(int(trace.output_tokens[row]), 1))))

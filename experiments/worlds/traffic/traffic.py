@@ -1,6 +1,8 @@
 """`Traffic`: what drives a run, whatever it was made from."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from experiments.worlds.traffic.agents import SimulatedAgent
@@ -12,6 +14,25 @@ Ask = Callable[[Request, Preferences], Awaitable[Served | Declined]]
 
 #: Called after every request that is done with.
 Progress = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """How a part is drawn within a mix; alone, as it stands.
+
+    Args:
+        part: what names of conversations, of requests and of dialogues begin with.
+        bidders: what names of bidders begin with, where the part has bidders of its own.
+        graded: whether other parts are graded: what is only taken to be right then teaches nobody.
+    """
+
+    part: str = ""
+    bidders: str = ""
+    graded: bool = False
+
+
+#: Traffic that is no part of any other.
+ALONE = Within()
 
 
 class Traffic(Protocol):
@@ -54,7 +75,7 @@ class Traffic(Protocol):
         ...
 
     def quality(self, agent: SimulatedAgent, request: str) -> float:
-        """The chance that an agent's answer to a request is right; 0 where nobody can tell."""
+        """The chance that an agent's answer to a request is right; where nobody can tell 0, or 1 if taken so."""
         ...
 
     def grade(self, request: Request, text: str) -> float | None:
@@ -73,3 +94,23 @@ class Traffic(Protocol):
 def conversation_of(request: str) -> str:
     """The name of the conversation that a request id belongs to."""
     return request.rpartition("/")[0]
+
+
+async def begin_all(starts_s: Sequence[float], begin: Callable[[int], Coroutine[None, None, None]]) -> None:
+    """Begin each at its moment, in seconds from now, those of one moment in their order; returns when the last is done.
+
+    Raises:
+        Exception: what the first that fails raises; the others are cancelled.
+    """
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        async with asyncio.TaskGroup() as begun:
+            # Only what has begun has a task: a long run is to stay small.
+            for k in sorted(range(len(starts_s)), key=starts_s.__getitem__):
+                late = began + starts_s[k] - loop.time()
+                if late > 0:
+                    await asyncio.sleep(late)
+                begun.create_task(begin(k))
+    except* Exception as group:
+        raise group.exceptions[0] from None

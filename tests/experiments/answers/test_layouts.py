@@ -326,6 +326,7 @@ def test_what_is_no_table_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_fetched_name_is_looked_for_in_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("IEMAS_CACHE", str(tmp_path))
+    monkeypatch.delenv("IEMAS_DATASETS", raising=False)
     with pytest.raises(DatasetError, match="iemas data fetch llmrouter-test"):
         load_answers("llmrouter-test")
     (tmp_path / "data" / "llmrouter").mkdir(parents=True)

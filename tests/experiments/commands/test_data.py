@@ -32,6 +32,13 @@ def test_list_as_json_holds_urls_and_checksums() -> None:
     assert not any(row["fetched"] for row in rows)
 
 
+def test_list_says_what_lies_in_the_folder_of_data(monkeypatch: pytest.MonkeyPatch, datasets: Path) -> None:
+    monkeypatch.setenv("IEMAS_DATASETS", str(datasets))
+    held = {row["name"]: row["elsewhere"] for row in json.loads(run(app, ["list", "--json"]).output)}
+    assert held["azure-conv"] == str(datasets / "traces" / "azure" / "AzureLLMInferenceTrace_conv.csv")
+    assert held["coqa-train"] is None
+
+
 def test_show_says_what_a_file_is() -> None:
     result = run(app, ["show", "shipped"])
     assert result.exit_code == 0

@@ -235,6 +235,7 @@ def test_a_folder_is_fetched_part_by_part_and_only_what_is_missing(
 
 
 def test_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("IEMAS_DATASETS", raising=False)
     monkeypatch.setenv("IEMAS_CACHE", str(tmp_path))
     assert cache_folder() == tmp_path / "data"
     with pytest.raises(DatasetError, match="iemas data fetch coqa-dev"):

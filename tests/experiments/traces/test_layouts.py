@@ -113,6 +113,7 @@ def test_a_broken_trace_says_its_line(content: str, said: str, tmp_path: Path) -
 
 def test_a_name_that_was_not_fetched_says_how(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("IEMAS_CACHE", str(tmp_path))
+    monkeypatch.delenv("IEMAS_DATASETS", raising=False)
     with pytest.raises(DatasetError, match="iemas data fetch azure-code"):
         load_trace("azure-code")
 

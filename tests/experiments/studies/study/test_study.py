@@ -82,7 +82,7 @@ def test_seeds_are_how_many_or_which() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"workload": "shipped"}, "'shipped' is no workload; use Dialogues, Questions or Trace"),
+        ({"workload": "shipped"}, "'shipped' is no workload; use Dialogues, Questions, Trace or a Mix"),
         ({"workload": Dialogues}, "is no workload"),
         ({"workload": []}, "workload is an empty sweep"),
         ({"workload": [FEW, FEW]}, "two of workload are called 'shipped, 2/s, dialogues 2, turns 2'"),
