@@ -84,8 +84,9 @@ class OutputFolder:
         for name in RESULTS:
             (self.folder / name).unlink(missing_ok=True)
         # Ids of requests repeat from run to run, and a ledger refuses a second charge.
-        for old in [*(self.folder / "books").glob("*.sqlite*"), *(self.folder / "books").glob("*.latency.jsonl")]:
-            old.unlink()
+        for kind in ("*.sqlite*", "*.latency.jsonl", "*.trace.jsonl"):
+            for old in (self.folder / "books").glob(kind):
+                old.unlink()
 
     def _refused(self, error: OSError) -> StudyError:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)

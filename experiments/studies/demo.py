@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -23,11 +24,14 @@ from experiments.worlds.watch import Contradiction, Watched
 from mechanisms import DirectMechanism, find_mechanism, find_settlement
 from prediction import TokenPrices
 from proofs import SUITE, Report, audit
-from runtime import Engine, Ledger, Policy, calibration, running
+from runtime import Declined, Engine, Ledger, Policy, Served, calibration, running
 from runtime.accounts.settling import require_per_request
 from runtime.engines.simulated.virtual_time import run
+from runtime.events import Subscriber
 from runtime.policies.forecast import Forecaster
 from runtime.policies.skill import PerQuestionSkill
+from runtime.traces.recorder import Recorder as TraceRecorder
+from runtime.traces.stories import End, Stories, Story
 
 #: A mechanism that lacks one of these is not run at scale without `despite_audit`.
 REQUIRED = ("truthful", "individually-rational", "no-deficit")
@@ -45,7 +49,8 @@ class Plan:
     agent's capacity, None for its engine's own; `bidders` None is as many as the preset has. `policies` are names of
     `routers.catalogue` or yours, `predictor` makes your `Forecaster`, `preferences` draws your bidders. `settlement`
     turns what the auction decided into final charges and receipts; `preset` names preferences, prices and rounds.
-    `books` keeps each run's ledger in a file of its own below that folder.
+    `books` keeps each run's ledger, what prediction learnt from, and a trace for `iemas replay` in files of their own
+    below that folder.
     """
 
     mechanism: str = "vcg"
@@ -182,24 +187,39 @@ async def _serve(
     name = f"{quote(policy.name, safe=', ')}-{seed}"
     path = ":memory:" if plan.books is None else plan.books / f"{name}.sqlite"
     infos = [await engine.start() for engine in engines]
+    charged = list(prices) if preset.prices is None else [preset.prices] * len(engines)
+    rounds = preset.rounds(plan.slots)
     recorder = Recorder([info.model for info in infos], prices, [info.slots for info in infos])
-    with Ledger(path) as ledger:
+    subscribers: list[Subscriber] = [recorder]
+    with Ledger(path) as ledger, ExitStack() as stack:
+        if plan.books is not None:
+            serves = list(zip([engine.name for engine in engines], infos, charged, strict=True))
+            written = TraceRecorder(plan.books / f"{name}.trace.jsonl", policy.name, rounds, _told, lambda: serves)
+            stack.callback(written.close)
+            subscribers.append(Stories([written]))
         finished = await run_policy(
             policy,
             requests,
             engines,
-            prices if preset.prices is None else [preset.prices] * len(engines),
+            charged,
             seed=seed,
-            rounds=preset.rounds(plan.slots),
+            rounds=rounds,
             ledger=ledger,
             settlement=find_settlement(plan.settlement),
             progress=count,
             watch=watched,
-            subscribers=[recorder],
+            subscribers=subscribers,
         )
     if plan.books is not None and recorder.trace:
         save(recorder.trace, plan.books / f"{name}.latency.jsonl")
     return finished
+
+
+def _told(story: Story, end: End) -> tuple[int, str]:
+    """What a trace says that a client was told."""
+    if isinstance(end, Declined):
+        return 402, end.code
+    return (200, "ok") if isinstance(end, Served) else (502, "engine_failed")
 
 
 def find_corpora(plan: Plan) -> list[Corpus]:

@@ -12,6 +12,8 @@ from experiments.cli import app
 from experiments.errors import StudyError
 from experiments.studies.demo import Plan, examine, simulate
 from experiments.studies.latency import Timed, joined, load, replayed, save
+from experiments.studies.replay.runs import replay
+from runtime.traces.reading import read_trace
 
 ONE = Timed(0, "m", 0.01, 200, 0, 0, 4, 16, 0, 8, 0, 0, 0, 0.0, 1.0, 2.0)
 
@@ -67,3 +69,9 @@ def test_a_demonstration_leaves_traces_that_the_command_reads(tmp_path: Path) ->
     assert [row["model"] for row in json.loads(done.stdout)] == [
         "queue", "Hoeffding trees", "queue + trees", "queue, second pass",
     ]  # fmt: skip
+    [recorded] = tmp_path.glob("*.trace.jsonl")
+    told = read_trace(recorded)
+    assert len(told.requests) == sum(len(run.served) + len(run.declined) for run in result.runs)
+    assert sum(one.charge for one in told.requests) == sum(one.charge for one in result.runs[0].served)
+    played = replay(told, ["cache-aware"])
+    assert played.runs[0].served > 0
