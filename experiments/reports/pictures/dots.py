@@ -29,9 +29,9 @@ class Dot:
         """The numbers that an axis must hold."""
         return (self.mean, self.low, self.high) if self.has_interval else (self.mean,)
 
-    def clears(self, line: float) -> bool:
-        """Whether the interval leaves the line out."""
-        return self.has_interval and (self.low > line or self.high < line)
+    def spans(self, line: float | None) -> bool:
+        """Whether there is a line, and the interval does not leave it out."""
+        return line is not None and self.has_interval and self.low <= line <= self.high
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Panel:
     Args:
         title: what it shows.
         unit: of what.
-        line: where nothing is gained or lost, drawn as a line; a dot is filled if its interval leaves it out.
+        line: where nothing is gained or lost, drawn as a line; a dot is hollow if its interval does not leave it out.
         log: whether the scale is logarithmic; no number on it may be 0 or less.
     """
 

@@ -168,8 +168,8 @@ class _Drawing:
         if dot.has_interval:
             low, high = _x(scale, dot.low, left, right), _x(scale, dot.high, left, right)
             self._parts.append(f'<path class="w c{place}" d="M{_number(low)} {_number(y)}H{_number(high)}"/>')
-        filled = panel.line is None or dot.clears(panel.line)
-        self._parts.append(f'<path class="{"f" if filled else "h"} c{place}" d="{_mark(place, x, y)}"/>')
+        looks = "h" if dot.spans(panel.line) else "f"
+        self._parts.append(f'<path class="{looks} c{place}" d="{_mark(place, x, y)}"/>')
         if self._lone:
             self._parts.append(_text(self._ends[k], y + 4, self._said(k, dot), "q s e"))
 

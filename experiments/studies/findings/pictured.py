@@ -205,7 +205,7 @@ def _note(blocks: Sequence[Block]) -> str:
     dots = [(dot, panel.line) for block in blocks for k, panel in enumerate(block.panels) for dot in block.dots(k)]
     if not any(dot.has_interval for dot, _ in dots):
         return "Dots are means."
-    lines = {line for dot, line in dots if line is not None and not dot.clears(line)}
+    lines = {line for dot, line in dots if dot.spans(line)}
     where = "zero" if lines == {0.0} else "the line"
     hollow = f" Hollow: the interval does not leave out {where}." if lines else ""
     return f"Dots are means, lines 95 % intervals.{hollow}"

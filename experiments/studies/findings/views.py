@@ -115,14 +115,14 @@ def _foretold(row: Row, _: Exhibit) -> Place:
     return Place(_FORETOLD[policy], f"{rate.removeprefix('0').removesuffix('/s')} dialogues a second", panel=what)
 
 
-def _beside(what: str, unit: str, line: float | None = None) -> View:
+def _beside(what: str, unit: str, line: float | None = None, whose: tuple[str, ...] = ("ours", "the paper")) -> View:
     """Figures of one kind, the paper's and ours."""
 
     def place(row: Row, _: Exhibit) -> Place | None:
         name = str(row["figure"])
         return Place(name.removeprefix(f"{what}, ").removesuffix(f", {unit}")) if name.startswith(f"{what}, ") else None
 
-    return View(place, (Shown(("ours", "the paper"), what, unit, line),), ("ours", "the paper"))
+    return View(place, (Shown(whose, what, unit, line),), whose if len(whose) > 1 else ("",))
 
 
 def _engine(row: Row, _: Exhibit) -> Place:
@@ -219,7 +219,7 @@ VIEWS: dict[str, tuple[View, ...]] = {
         _beside("cost a request", "%", 0.0),
         _beside("median latency", "times", 1.0),
         _beside("predictor's error", "NMAE"),
-        _beside("welfare", "credits"),
+        _beside("welfare", "credits", whose=("ours",)),
     ),
     "engine-limits": (
         View(
@@ -230,7 +230,7 @@ VIEWS: dict[str, tuple[View, ...]] = {
     ),
     "scale": (
         View(
-            _plain("agents x requests"),
+            lambda row, _: Place(f"{shown(row['requests'])} requests", f"{shown(row['agents'])} agents"),
             (
                 Shown(("allocate, CPU ms", "charge, CPU ms", "greedy, CPU ms"), "time on one core", "ms", log=True),
                 _of((None, None, "welfare over greedy"), "%", "welfare of the optimum over greedy", 0.0),
