@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test claims test-slow test-notebooks lab lint vllm test-vllm demo-vllm bench bench-policies bench-gateway clean
+.PHONY: demo test claims pictures test-slow test-notebooks lab lint vllm test-vllm demo-vllm bench bench-policies bench-gateway clean
 
 demo: .venv/core
 	$(BIN)/iemas demo
@@ -32,6 +32,14 @@ lint: .venv/dev
 # Every figure of README and docs is somebody's, and the cheap ones are printed again.
 claims: .venv/test
 	$(BIN)/iemas claims check --run
+
+# Every picture of docs from what its study last left in runs/, then where pages say other figures.
+pictures: .venv/core
+	for picture in docs/pictures/*.svg; do \
+	  name=$$(basename $$picture .svg); \
+	  test ! -d runs/$$name || $(BIN)/iemas study show runs/$$name --picture $$picture > /dev/null || exit 1; \
+	done
+	$(BIN)/iemas claims check
 
 vllm: .venv/core
 	$(BIN)/python -m runtime.engines.vllm.setup .venv-vllm

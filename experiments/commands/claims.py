@@ -15,7 +15,7 @@ def check(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
 ) -> None:
-    """Fail on a figure that no claim covers, that was changed by hand, or that its command prints otherwise now.
+    """Fail on a figure that no claim covers, was changed by hand, or is not what its picture or its command has now.
 
     Example: iemas claims check --run
     """
@@ -45,7 +45,7 @@ def check(
 
 @app.command()
 def update(page: Annotated[str, typer.Argument(help="README.md, or docs/PAGE.md.")]) -> None:
-    """Take a page's figures as they stand, once their commands have printed them.
+    """Take a page's figures as they stand, once their commands have printed them, and draw its pictures again.
 
     Example: iemas claims update docs/contests.md
     """

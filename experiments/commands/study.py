@@ -1,4 +1,4 @@
-"""`iemas study`: a study of a file or one that ships; and what changed between two results."""
+"""`iemas study`: a study of a file or one that ships; a finished one again; and what changed between two results."""
 
 import json
 import sys
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from experiments.studies.findings.exhibit import Exhibit
     from experiments.studies.study.diff import Diff
+    from experiments.studies.study.result import StudyResult
 
 #: A pipe has no width of its own, and the table needs some.
 _PIPE_WIDTH = 190
@@ -18,7 +20,9 @@ def study(
     name: Annotated[
         str, typer.Argument(help="A file of yours, study.toml, or a study that ships (`list` names them).")
     ],
-    results: Annotated[list[Path] | None, typer.Argument(help="After `diff`: two files result.json.")] = None,
+    results: Annotated[
+        list[Path] | None, typer.Argument(help="After `diff`: two files result.json. After `show`: one, or its folder.")
+    ] = None,
     seeds: Annotated[str | None, typer.Option(help='How many, or which: "0..9".  [default: as the study says]')] = None,
     policy: Annotated[
         list[str] | None, typer.Option(help="Instead of the study's: iemas, iemas+knn, mine:Policy; repeatable.")
@@ -31,23 +35,35 @@ def study(
     despite_audit: Annotated[
         bool, typer.Option("--despite-audit", help="Run a mechanism whose audit failed, and say so.")
     ] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option(help="Also draw it: FILE.svg, and beside it FILE.json with the figures that are drawn."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Run a study: every policy in every cell at every seed, mechanisms audited first, differences with intervals.
 
     Stop it and start it again as you like: finished runs are kept. `iemas study list` shows the studies that ship,
-    `iemas study diff A B` what changed from one result.json to another.
+    `iemas study diff A B` what changed from one result.json to another, `iemas study show runs/NAME` a finished one
+    again.
 
-    Example: iemas study quality --seeds 0..9
+    Example: iemas study quality --seeds 0..9 --picture quality.svg
     """
+    from experiments.studies.findings.pictured import svg_path
+
+    drawn = None if picture is None else svg_path(picture)
+    if drawn is not None and name in ("list", "diff"):
+        raise typer.BadParameter(f"--picture {picture}: a picture is of one study; `show` draws a finished one")
     if name == "list":
         _list(as_json)
     elif name == "diff":
         _diff(results or [], as_json)
+    elif name == "show":
+        _show(results or [], drawn, as_json)
     elif results:
-        raise typer.BadParameter(f"{results[0]}: one study at a time; two results go after `diff`")
+        raise typer.BadParameter(f"{results[0]}: one study at a time; two results go after `diff`, one after `show`")
     else:
-        _run(name, seeds, policy, workers, out, despite_audit, as_json)
+        _run(name, seeds, policy, workers, out, despite_audit, drawn, as_json)
 
 
 def _run(
@@ -57,6 +73,7 @@ def _run(
     workers: str | None,
     out: Path | None,
     despite_audit: bool,
+    picture: Path | None,
     as_json: bool,
 ) -> None:
     from dataclasses import replace
@@ -73,7 +90,7 @@ def _run(
     if name in QUESTIONS:
         if policy or despite_audit:
             raise StudyError(f"{name} is a question of its own: it takes no --policy and no --despite-audit")
-        _answer(name, drawn, count, out, as_json)
+        _answer(name, drawn, count, out, picture, as_json)
         return
     made = read_study(name)
     changed: dict[str, object] = {}
@@ -90,21 +107,16 @@ def _run(
     found = made.run(workers=count, kept=folder / "runs.jsonl")
     found.save(folder / "result.json")
     page = found.report(folder / "report.html")
-    if as_json:
-        typer.echo(json.dumps(found.as_dict(), indent=1))
-        return
-    from rich.console import Console
-
-    from experiments.studies.study.tables import tables
-
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
-    for table in tables(found, console.width):
-        console.print(table)
-    console.print(f"{page} shows it with plots; {folder / 'result.json'} is for `iemas study diff`.", highlight=False)
+    _print(found, picture, as_json, f"{page} shows it with plots; {folder / 'result.json'} is for `iemas study diff`.")
 
 
 def _answer(
-    name: str, seeds: tuple[int, ...] | None, workers: int | str | None, out: Path | None, as_json: bool
+    name: str,
+    seeds: tuple[int, ...] | None,
+    workers: int | str | None,
+    out: Path | None,
+    picture: Path | None,
+    as_json: bool,
 ) -> None:
     from rich.console import Console
 
@@ -123,12 +135,42 @@ def _answer(
     folder = out or Path("runs") / name
     path = found.save(folder / "exhibit.json")
     page = found.report(folder / "report.html")
+    _print(found, picture, as_json, f"{page} shows it, with a plot where it has one; {path} has it as JSON.")
+
+
+def _show(results: list[Path], picture: Path | None, as_json: bool) -> None:
+    from experiments.errors import StudyError
+    from experiments.studies.findings.of_study import read_finished
+
+    if len(results) != 1:
+        raise StudyError(f"show takes one finished study, a folder of runs/ or a file in it; found {len(results)}")
+    _print(read_finished(results[0]), picture, as_json)
+
+
+def _print(found: "StudyResult | Exhibit", picture: Path | None, as_json: bool, last: str = "") -> None:
+    """Draw it where that is asked for, then tables or JSON."""
+    from rich.console import Console
+
+    from experiments.studies.findings.exhibit import Exhibit
+    from experiments.studies.findings.of_study import exhibit_of
+    from experiments.studies.findings.pictured import draw
+    from experiments.studies.study.tables import tables
+
+    if picture is not None:
+        draw(found if isinstance(found, Exhibit) else exhibit_of(found), picture)
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=1))
         return
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
-    console.print(found.table(console.width), highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{page} shows it, with a plot where it has one; {path} has it as JSON.", highlight=False)
+    if isinstance(found, Exhibit):
+        console.print(found.table(console.width), highlight=False, markup=False, soft_wrap=True)
+    else:
+        for table in tables(found, console.width):
+            console.print(table)
+    said = [last] if last else []
+    said += [f"{picture} is its picture; {picture.with_suffix('.json')} has what it is drawn from."] if picture else []
+    for line in said:
+        console.print(line, highlight=False)
 
 
 def _list(as_json: bool) -> None:

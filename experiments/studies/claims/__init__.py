@@ -2,5 +2,6 @@
 
 pages     sections and the figures in them
 registry  `experiments/claims.toml`: which command prints the figures of which section
+pictures  each is drawn from the figures beside it, and its section says no others
 checking  what is unregistered, changed by hand, or no longer what its command prints
 """

@@ -1,4 +1,4 @@
-"""What is wrong with the claims: a section that nobody answers for, figures changed by hand, values that are stale."""
+"""What is wrong with the claims: a section nobody answers for, figures changed by hand, stale values and pictures."""
 
 import json
 import shlex
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.errors import StudyError
+from experiments.studies.claims import pictures
 from experiments.studies.claims.pages import ROOT, Section, pages, sections
 from experiments.studies.claims.registry import FILE, Registered, Registry, Value, write
 
@@ -33,18 +34,20 @@ class Checked:
 def check(
     registry: Registry, *, run: bool = False, root: Path = ROOT, progress: Progress = lambda done, total: None
 ) -> Checked:
-    """Compare pages with the registry, and values with what their commands print now.
+    """Compare pages with the registry and with their pictures, and values with what their commands print now.
 
     Args:
         run: run the commands of values.
     """
-    found = [one for page in pages(root) for one in sections(page, root) if one.figures]
+    there = [one for page in pages(root) for one in sections(page, root)]
+    found = [one for one in there if one.figures]
     faults = [fault for one in found for fault in _faults(one, registry)]
-    there = {(one.page, one.title) for one in found}
+    faults += [fault for one in there if one.images for fault in pictures.faults(one, root)]
+    named = {(one.page, one.title) for one in found}
     faults += [
         f"{one.page}, {one.title!r}: registered, but no section of that name has figures"
         for one in registry.sections
-        if (one.page, one.title) not in there
+        if (one.page, one.title) not in named
     ]
     texts = {page: (root / page).read_text(encoding="utf-8") for page in {one.page for one in registry.values}}
     faults += [
@@ -60,19 +63,20 @@ def check(
 
 
 def update(registry: Registry, page: str, root: Path = ROOT, path: Path = FILE) -> list[str]:
-    """Take a page's figures as they stand now; a new section gets the first command it names.
+    """Take a page's figures as they stand now, and draw its pictures; a new section gets the first command it names.
 
     Returns:
         A sentence for each section that changed.
 
     Raises:
-        StudyError: there is no such page.
+        StudyError: there is no such page, or nothing beside a picture that could be drawn.
     """
     if not (root / page).is_file():
         raise StudyError(f"no page {page!r}; there are: {', '.join(str(one.relative_to(root)) for one in pages(root))}")
     said: list[str] = []
     kept = [one for one in registry.sections if one.page != page]
     for section in sections(root / page, root):
+        said += pictures.redraw(section, root)
         if not section.figures:
             continue
         known = registry.find(page, section.title)

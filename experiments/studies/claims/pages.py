@@ -21,18 +21,25 @@ _FIGURE = re.compile(
     rf"(?<![\w.])(?:[+-]?\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|[+-]?\d*\.\d+|[+-]?\d+(?= ?{_UNITS})|\d{{4,}})(?![\w])"
 )
 _HEADING = re.compile(r"^(#{1,4}) +(.+?)\s*$", re.MULTILINE)
+_IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)\s:]+\.svg)\)")
 _COMMAND = re.compile(r"(?:^|`)((?:iemas|make|pytest|python -m|\.venv/bin/) ?[^`\n]*)", re.MULTILINE)
 _YEAR = re.compile(r"(?:19|20)\d\d")
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A section of a page, without those below it; `figures` as they stand there, `commands` that it names."""
+    """A section of a page, without those below it.
+
+    `figures` as they stand there, `commands` that it names, `images` (SVG of ours) as (what is said of them, path from
+    the root), and its text without blocks of code.
+    """
 
     page: str
     title: str
     figures: tuple[str, ...]
     commands: tuple[str, ...]
+    images: tuple[tuple[str, str], ...] = ()
+    text: str = ""
 
     @property
     def digest(self) -> str:
@@ -56,7 +63,9 @@ def sections(path: Path, root: Path = ROOT) -> list[Section]:
         # Fences become blank lines, so lines are the same in both.
         first, last = plain.count("\n", 0, begin), plain.count("\n", 0, end)
         whole = "\n".join(text.split("\n")[first:last] if last > first else text.split("\n")[first:])
-        found.append(Section(str(path.relative_to(root)), named, figures(plain[begin:end]), commands(whole)))
+        page, body = str(path.relative_to(root)), plain[begin:end]
+        images = tuple((alt, str(path.relative_to(root).parent / place)) for alt, place in _IMAGE.findall(body))
+        found.append(Section(page, named, figures(body), commands(whole), images, body))
     return found
 
 

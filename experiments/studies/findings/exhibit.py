@@ -235,6 +235,21 @@ class Exhibit:
                 raise
             raise StudyError(f"no exhibit: {error!r}") from error
 
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """What `save` wrote.
+
+        Raises:
+            StudyError: it cannot be read, or is no such file.
+        """
+        try:
+            given = json.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise StudyError(f"{path} cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise StudyError(f"{path} is no exhibit ({error}); `iemas study` writes one") from error
+        return cls.from_dict(given)
+
     def save(self, path: str | Path) -> Path:
         """Write it, whole or not at all."""
         path = Path(path)

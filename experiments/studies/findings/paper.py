@@ -43,62 +43,77 @@ def run(
     fastest = min(blind, key=lambda name: found.mean(name, "wait_median"))
     called = {name: LEARNED.get(name, name) for name in policies}
     rows: list[tuple[Value, ...]] = [
-        ("KV hit rate, IEMAS", "80.2 %, CoQA", _percent(found, "iemas", "hit_rate"), _WHERE, "form only"),
+        ("KV hit rate, IEMAS, %", 80.2, "CoQA", _percent(found, "iemas", "hit_rate"), _WHERE, "form only"),
         (
-            "KV hit rate, best rival that sees no cache",
-            "53.1 %, CoQA (GMTRouter)",
+            "KV hit rate, best rival that sees no cache, %",
+            53.1,
+            "CoQA (GMTRouter)",
             _percent(found, best_hit, "hit_rate"),
             f"{_WHERE} ({called[best_hit]})",
             "form only; GMTRouter needs users who rate, and no public dialogues have any",
         ),
         (
-            "KV hit rate, cache-aware router",
+            "KV hit rate, cache-aware router, %",
+            None,
             "not shown",
             _percent(found, "cache-aware", "hit_rate"),
             _WHERE,
             "ours alone",
         ),
         (
-            "cost a request, IEMAS over the cheapest such rival",
-            "6.944 / 10.507: -34 %, CoQA",
+            "cost a request, IEMAS over the cheapest such rival, %",
+            -34.0,
+            "CoQA: 6.944 for 10.507",
             _ratio(found, "iemas", cheapest, "cost"),
             f"{_WHERE} ({called[cheapest]})",
             "form only; the paper's unit of cost is not stated",
         ),
         (
-            "median latency, slowest such rival over IEMAS",
-            "7.5x, HotpotQA (abstract: up to 2.9x)",
+            "median latency, slowest such rival over IEMAS, times",
+            7.5,
+            "HotpotQA (abstract: up to 2.9)",
             _times(found, slowest, "wait_median"),
             f"{_WHERE} ({called[slowest]}), TTFT",
             "form only; the paper's 'latency' is TTFT by its public code",
         ),
         (
-            "median latency, fastest such rival over IEMAS",
-            "1.9x, QuAC (MFRouter)",
+            "median latency, fastest such rival over IEMAS, times",
+            1.9,
+            "QuAC (MFRouter)",
             _times(found, fastest, "wait_median"),
             f"{_WHERE} ({called[fastest]}), TTFT",
             "form only",
         ),
         (
             "predictor's error, latency",
-            "NMAE .101, normaliser not stated",
+            0.101,
+            "NMAE, normaliser not stated",
             interval([one.score.latency_nmae for one in found.of_policy("iemas")]),
             f"{_WHERE}, MAE / mean",
             "see the study `prediction` for other normalisers",
         ),
         (
             "predictor's error, cost",
-            "NMAE .090, normaliser not stated",
+            0.09,
+            "NMAE, normaliser not stated",
             interval([one.score.cost_nmae for one in found.of_policy("iemas")]),
             f"{_WHERE}, MAE / mean",
             "the same",
         ),
-        ("CoQA latency; QuAC, HotpotQA hit rate and cost", "not recovered", None, "", "the figures are not public"),
-        ("100 rounds of untruthful bidders", "'penalties', no figure", None, "", "see the study `bidding`"),
+        (
+            "CoQA latency; QuAC, HotpotQA hit rate and cost",
+            None,
+            "not recovered",
+            None,
+            "",
+            "the figures are not public",
+        ),
+        ("100 rounds of untruthful bidders", None, "'penalties', no figure", None, "", "see the study `bidding`"),
     ]
     rows += [
         (
-            f"welfare, {called[name]}",
+            f"welfare, {called[name]}, credits",
+            None,
             "not shown",
             interval([one.score.total for one in found.of_policy(name)]),
             _WHERE,
@@ -109,7 +124,7 @@ def run(
     return Exhibit(
         "paper",
         "Which of the paper's figures can be measured here, and what are they?",
-        ("figure", "the paper", "ours", "on what", "comparable?"),
+        ("figure", "the paper", "on what", "ours", "ours, on what", "comparable?"),
         tuple(rows),
         (
             "Ours: 10 of the 14 dialogues written for this project, at .5 a second; learned routers are taught "
@@ -122,15 +137,13 @@ def run(
     )
 
 
-def _percent(found: StudyResult, policy: str, figure: str) -> str:
-    one = interval([100 * getattr(run.score, figure) for run in found.of_policy(policy)])
-    return f"{one} %"
+def _percent(found: StudyResult, policy: str, figure: str) -> Interval:
+    return interval([100 * getattr(run.score, figure) for run in found.of_policy(policy)])
 
 
-def _ratio(found: StudyResult, policy: str, other: str, figure: str) -> str:
+def _ratio(found: StudyResult, policy: str, other: str, figure: str) -> Interval:
     pairs = zip(found.of_policy(policy), found.of_policy(other), strict=True)
-    one = interval([100 * (getattr(a.score, figure) / getattr(b.score, figure) - 1) for a, b in pairs])
-    return f"{one} %"
+    return interval([100 * (getattr(a.score, figure) / getattr(b.score, figure) - 1) for a, b in pairs])
 
 
 def _times(found: StudyResult, policy: str, figure: str) -> Interval:

@@ -83,6 +83,21 @@ def test_what_changed_is_told_in_pairs(study: Callable[..., Ran]) -> None:
     assert [one["alike"] for one in said["changed"]] == [True, True] and ["rate 3", "random"] in said["only_second"]
 
 
+def test_a_finished_study_is_shown_and_drawn_again_without_playing(study: Callable[..., Ran]) -> None:
+    code, out, err = study("small.toml", "--workers", "0", "--picture", "one/small.svg")
+    assert (code, err) == (0, "") and "one/small.svg is its picture; one/small.json has what it is drawn from" in out
+    picture, kept = Path("one/small.svg").read_bytes(), Path("runs/small/runs.jsonl").read_bytes()
+    Path("small.toml").unlink()
+    code, again, err = study("show", "runs/small", "--picture", "two.svg")
+    assert (code, err) == (0, "") and Path("two.svg").read_bytes() == picture
+    assert "small: rate 1, 2 seeds" in again and Path("runs/small/runs.jsonl").read_bytes() == kept
+    saved = json.loads(Path("runs/small/result.json").read_text())
+    assert json.loads(study("show", "runs/small/result.json", "--json")[1]) == saved
+    # What a picture is drawn from is a finished study, too.
+    code, out, _ = study("show", "one/small.json", "--picture", "three.svg")
+    assert code == 0 and Path("three.svg").read_bytes() == picture and "random gains over it" not in out
+
+
 def test_the_list_has_what_ships(study: Callable[..., Ran]) -> None:
     code, out, _ = study("list")
     assert code == 0 and "measured" in out and "quality" in out
@@ -100,6 +115,11 @@ def test_the_list_has_what_ships(study: Callable[..., Ran]) -> None:
         (["small.toml", "--policy", "psychic"], "no policy 'psychic'"),
         (["small.toml", "--workers", "0", "--out", "small.toml"], "cannot write to small.toml"),
         (["small.toml", "other.json"], "one study at a time"),
+        (["small.toml", "--picture", "x.png"], "x.png: pictures are SVG; name a file that ends in .svg"),
+        (["list", "--picture", "x.svg"], "--picture x.svg: a picture is of one study"),
+        (["show"], "show takes one finished study"),
+        (["show", "nowhere"], "nowhere cannot be read"),
+        (["show", "small.toml"], "small.toml is no result of a study"),
         (["diff", "small.toml"], "diff takes two files result.json; found 1"),
         (["diff", "small.toml", "small.toml"], "small.toml is no result of a study"),
     ],

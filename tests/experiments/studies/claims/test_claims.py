@@ -1,6 +1,7 @@
 """Claims: what counts as a figure, and that no figure stands on a page that nobody answers for."""
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from typer.testing import CliRunner
@@ -8,7 +9,10 @@ from typer.testing import CliRunner
 from experiments.cli import app
 from experiments.errors import StudyError
 from experiments.studies.claims import checking, registry
-from experiments.studies.claims.pages import figures, sections
+from experiments.studies.claims.pages import ROOT, figures, pages, sections
+from experiments.studies.findings.exhibit import Interval
+from experiments.studies.findings.pictured import draw
+from tests.experiments.studies.findings.test_exhibit import exhibit
 
 PAGE = """# One
 
@@ -127,6 +131,84 @@ def test_a_registry_is_read_as_it_is_written(root: Path) -> None:
     (root / "claims.toml").write_text("[[section]]\npage = 3\n")
     with pytest.raises(StudyError, match=r"claims.toml: section\.0\.page"):
         registry.read(root / "claims.toml")
+
+
+SHOWN = """# One
+
+It gains 2.0 [1.5, 2.5] credits, and loses 4 [3, 5].
+
+![What somebody gains over nobody, and that it is more](docs/pictures/what.svg)
+
+| who | gains | n |
+|---|---|---|
+| a | **2** | 1 |
+| b | -4 [-5, -3] \\* | 3 |
+"""
+
+
+@pytest.fixture
+def shown(root: Path) -> Path:
+    """A page with a picture, which says its figures."""
+    (root / "README.md").write_text(SHOWN)
+    rows = (("a", 1, Interval(2.0, 1.5, 2.5)), ("b", 3, Interval(-4.0, -5.0, -3.0)))
+    draw(exhibit(rows=rows), root / "docs" / "pictures" / "what.svg")
+    return root
+
+
+def pictured(root: Path) -> list[str]:
+    """Faults of pictures, of a page that nobody answers for."""
+    found = checking.check(registry.Registry((), ()), root=root).faults
+    return [one for one in found if "no claim covers" not in one]
+
+
+def test_a_picture_that_is_drawn_from_what_the_page_says_is_no_fault(shown: Path) -> None:
+    assert pictured(shown) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (
+            "2.0 [1.5, 2.5]",
+            "2.0 [1.4, 2.5]",
+            r"'2.0 [1.4, 2.5]' is no figure of its pictures (what; nearest: 2 [1.5, 2.5])",
+        ),
+        ("| **2** |", "| **2.1** |", "'2.1' is no figure of its pictures (what; nearest: 2)"),
+        ("-4 [-5, -3]", "-4 [-5, -2]", "'-4 [-5, -2]' is no figure"),
+        ("| 3 |", "| 7 |", "'7' is no figure"),
+        ("![What somebody gains over nobody, and that it is more]", "![plot]", "say in its brackets what it shows"),
+        ("what.svg", "other.svg", "docs/pictures/other.svg or the figures beside it are missing"),
+    ],
+)
+def test_a_page_that_says_what_its_picture_does_not_is_found(shown: Path, before: str, after: str, said: str) -> None:
+    (shown / "README.md").write_text(SHOWN.replace(before, after))
+    [fault] = pictured(shown)
+    assert said in fault
+
+
+def test_a_picture_of_other_figures_than_lie_beside_it_is_found_and_drawn_again(shown: Path) -> None:
+    picture = shown / "docs" / "pictures" / "what.svg"
+    good = picture.read_bytes()
+    picture.write_bytes(good.replace(b">a<", b">A<"))
+    [fault] = pictured(shown)
+    assert "docs/pictures/what.svg is not what what.json draws; `iemas claims update README.md`" in fault
+    said = checking.update(registry.Registry((), ()), "README.md", shown, shown / "claims.toml")
+    assert "docs/pictures/what.svg: drawn again" in said
+    assert picture.read_bytes() == good
+    picture.with_suffix(".json").write_text("{}")
+    assert any("no exhibit" in one for one in pictured(shown))
+
+
+def test_every_finding_has_a_picture_that_is_small_and_of_use() -> None:
+    there = [one for page in pages() for one in sections(page)]
+    findings = [one for one in there if one.page == "docs/findings.md" and "\n|---" in one.text]
+    assert len(findings) >= 7 and [one.title for one in findings if not one.images] == []
+    used = {ROOT / place for one in there for _, place in one.images}
+    files = set((ROOT / "docs" / "pictures").iterdir())
+    assert files == used | {path.with_suffix(".json") for path in used}
+    for path in used:
+        assert ElementTree.fromstring(path.read_text()).tag == "{http://www.w3.org/2000/svg}svg"
+        assert path.stat().st_size < 30_000
 
 
 def test_every_figure_of_readme_and_docs_is_somebodys() -> None:

@@ -51,6 +51,19 @@ def test_what_shows_nothing_is_refused(changed: dict[str, object], said: str) ->
         Exhibit.from_dict({"format": "iemas-exhibit/1"})
 
 
+def test_a_file_that_is_no_exhibit_is_said_to_be_none(tmp_path: Path) -> None:
+    path = exhibit().save(tmp_path / "x.json")
+    assert Exhibit.load(path).as_dict() == exhibit(made=Exhibit.load(path).made).as_dict()
+    path.write_text("[")
+    with pytest.raises(StudyError, match=r"x\.json is no exhibit"):
+        Exhibit.load(path)
+    path.write_text("[]")
+    with pytest.raises(StudyError, match="no exhibit"):
+        Exhibit.load(path)
+    with pytest.raises(StudyError, match=r"none\.json cannot be read"):
+        Exhibit.load(tmp_path / "none.json")
+
+
 def test_tables_have_every_row_and_the_interval_beside_its_mean() -> None:
     made = exhibit()
     text = made.table(120)
