@@ -140,6 +140,14 @@ def _forbidden(row: Row, _: Exhibit) -> Place:
     return Place(f"{shown(row['forbidden to them, %'])} % of agents", "half of bidders kept from")
 
 
+_CHURN = {
+    "iemas": "iemas",
+    "iemas (own skill)": "each judged alone",
+    "cache-aware-best": "cache-aware on the dearer model",
+    "llm-d": "llm-d",
+}
+
+
 _REPORTED = "times the truth reported once learnt (geometric mean)"
 _TURN, _ROUND, _REQUEST = "credits a turn", "credits a round", "credits a request"
 
@@ -167,6 +175,13 @@ VIEWS: dict[str, tuple[View, ...]] = {
                 _of("surplus once learnt", _ROUND, line=0.0),
                 Shown((_REPORTED,), "reported once learnt", "times the truth", 1.0),
             ),
+        ),
+    ),
+    "churn": (
+        View(
+            _plain("disturbance"),
+            (Shown(tuple(f"{name}, welfare lost, %" for name in _CHURN), "welfare lost", "%", 0.0),),
+            tuple(_CHURN.values()),
         ),
     ),
     "strategic": (View(_deviation, (_of("rounds in which somebody gains", "%", "rounds with a gain"),), shared=True),),
