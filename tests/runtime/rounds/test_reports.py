@@ -224,7 +224,10 @@ def test_whoever_fails_to_take_note_is_told_of_at_once_and_harms_no_request(
         (lambda decided: replace(decided, notes=[1] * 9), "9 notes"),
         (lambda decided: replace(decided, agents=[None]), "agents"),
         (lambda decided: replace(decided, agents=decided.agents * 1.0), r"chose agents \[0\.0\] of 2; expected whole"),
-        (lambda decided: replace(decided, charges=np.full(1, 0.5)), r"charges are \[0\.5\] \(float64\); expected int64"),
+        (
+            lambda decided: replace(decided, charges=np.full(1, 0.5)),
+            r"charges are \[0\.5\] \(float64\)",
+        ),
         (lambda decided: replace(decided, charges=np.full(1, -5)), r"charges are \[-5\]; expected 0 or more"),
         (lambda decided: None, "the policy decided None; expected a Decision"),
         (lambda decided: [0], r"the policy decided \[0\]; expected a Decision"),

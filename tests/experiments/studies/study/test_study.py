@@ -25,6 +25,7 @@ from experiments.worlds.rooflines import model_agent
 from experiments.worlds.traffic.traffic import Traffic
 from mechanisms import VCG, Preferences, find_mechanism
 from runtime import Auction, Served
+from runtime.events import Event
 
 FEW = Dialogues("shipped", rate=2.0, dialogues=2, turns=2)
 TABLE = AnswerTable(
@@ -109,10 +110,16 @@ def test_seeds_are_how_many_or_which() -> None:
         ({"delay": "sometime"}, "no delay 'sometime'"),
         ({"measures": [3]}, "3 measures nothing"),
         ({"mechanism": 3}, "3 is no mechanism"),
-        ({"mechanism": VCG()}, r"it has no `run`; a payment rule goes as Mechanism\(MinCostFlow\(\), rule\), or by name"),
+        (
+            {"mechanism": VCG()},
+            r"a payment rule goes as Mechanism\(MinCostFlow\(\), rule\), or by name",
+        ),
         ({"policies": [{"policy": "random", "mechanism": "vcg"}]}, "'random' runs no mechanism; leave out mechanism"),
         ({"policies": [{"policy": "random", "predictor": "knn"}]}, "'random' asks nobody what to foretell"),
-        ({"policies": [{"policy": RoundRobin, "allocator": "greedy"}]}, "RoundRobin.* runs no mechanism; leave out allo"),
+        (
+            {"policies": [{"policy": RoundRobin, "allocator": "greedy"}]},
+            "runs no mechanism; leave out allo",
+        ),
         ({"mechanism": find_mechanism("vcg"), "allocator": "greedy"}, "allocator 'greedy' is for a mechanism by name"),
         ({"churn": [(1.0, "nobody", "leaves")]}, "no agent 'nobody' in this fleet"),
     ],
@@ -314,7 +321,7 @@ def test_a_refuted_mechanism_is_refused_before_anything_runs_and_writes_nothing(
 ) -> None:
     monkeypatch.setattr(studying, "run_all", lambda *given: pytest.fail("something was played"))
     before = set(half.iterdir())
-    with pytest.raises(AuditRefusedError, match=r"the audit refuted truthful \(bidder 0 .* and gains 1\), no-deficit \(.+\);"):
+    with pytest.raises(AuditRefusedError, match=r"refuted truthful \(bidder 0 .* and gains 1\), no-deficit \(.+\);"):
         Study(FEW, policies, seeds=1).run(workers=0, kept=half / "runs" / "runs.jsonl")
     assert {one for one in half.iterdir() if one.name != "__pycache__"} == before
 
@@ -450,6 +457,19 @@ def test_nothing_is_printed_where_nobody_looks(capfd: pytest.CaptureFixture[str]
 
 
 @pytest.mark.slow
+def test_who_fails_to_take_note_is_told_as_one_error_and_no_traceback_is_printed(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    class Forgetful(Mine):
+        def notice(self, event: Event) -> None:
+            raise KeyError("x")
+
+    with pytest.raises(KeyError, match="x"):
+        Study(FEW, [("forgetful", Forgetful)], seeds=1).run(workers=1, progress=lambda done, of: None)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
 def test_numbers_are_the_same_in_any_number_of_processes(tmp_path: Path) -> None:
     class Local(Mine):
         """Of no file: it travels by its code."""
@@ -474,7 +494,7 @@ def test_numbers_are_the_same_on_ray() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="exit codes as POSIX systems have them")
-def test_a_policy_that_kills_its_worker_is_named(tmp_path: Path) -> None:
+def test_a_policy_that_kills_its_worker_is_named() -> None:
     class Deadly(Mine):
         def decide(self, offers, fleet):  # type: ignore[no-untyped-def]
             os._exit(7)
