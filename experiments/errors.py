@@ -34,8 +34,9 @@ class AuditRefusedError(StudyError):
 
 
 def _verdict(report: "Report", broken: list[str]) -> str:
-    refuted = [name for name in broken if report[name].counterexample is not None]
-    unknown = [name for name in broken if name not in refuted]
+    found = {name: report[name].counterexample for name in broken}
+    refuted = [f"{name} ({one.text})" for name, one in found.items() if one is not None]
+    unknown = [name for name, one in found.items() if one is None]
     parts = [f"refuted {', '.join(refuted)}"] if refuted else []
     return " and ".join([*parts, *([f"could not examine {', '.join(unknown)}"] if unknown else [])])
 

@@ -13,10 +13,11 @@ _ROOMS = ("allocation", "mechanisms", "prediction", "proofs", "runtime", "experi
 
 
 def one_line(error: BaseException) -> str:
-    """The message of a typed error; of any other its kind, its notes and where in the user's code it arose."""
+    """The message of a typed error and its notes; of any other also its kind and where in the user's code it arose."""
+    notes = getattr(error, "__notes__", ())
     if isinstance(error, _our_errors()):
-        return str(error)
-    message = " ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+        return " ".join([str(error), *(f"({note})" for note in notes)])
+    message = " ".join([f"{type(error).__name__}: {error}", *notes])
     return f"{message} ({_where(error)}; IEMAS_TRACEBACK=1 shows how it came there)"
 
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from experiments.errors import DatasetError
 
-AGAIN = "get the raw file again, for instance with `iemas data fetch`"
+AGAIN = "mend it, or get the raw file again, for instance with `iemas data fetch`"
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -111,6 +111,8 @@ def json_records(path: Path, text: str) -> Iterator[Record]:
         record = Record(path, line, None)
         try:
             value, at = decoder.raw_decode(text, at)
+        except json.JSONDecodeError as error:
+            record.refuse(f"no whole JSON ({error.msg}, at line {error.lineno}, column {error.colno}); {AGAIN}")
         except (ValueError, RecursionError) as error:
             record.refuse(f"no whole JSON ({error}); {AGAIN}")
         yield Record(path, line, value)

@@ -1,6 +1,7 @@
 """Every policy that ships, by the name that tables print and `--policy` takes; each is made anew for a run."""
 
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 
 from experiments.errors import StudyError
 from experiments.routers.informed import CMu, DecliningCacheAware, LlmD, Tiers, flow, greedy, posted
@@ -83,7 +84,9 @@ def find_policy(name: str, known: dict[str, Make]) -> Make:
     """
     if ":" not in name:
         if name not in known:
-            raise StudyError(f"no policy {name!r}; there are: {', '.join(known)}, or yours, such as mine:Policy")
+            near = get_close_matches(name, known, n=1)
+            meant = f"did you mean {near[0]}? There are" if near else "there are"
+            raise StudyError(f"no policy {name!r}; {meant}: {', '.join(known)}, or yours, such as mine:Policy")
         return known[name]
     return lambda seed: _loaded(name)
 

@@ -34,8 +34,11 @@ def load_trace(name: str | Path) -> RequestTrace:
     layout = next((layout for layout in LAYOUTS if layout.recognises(path, text)), None)
     if layout is None:
         names = "; ".join(layout.name for layout in LAYOUTS)
+        first = text.strip().partition("\n")[0].strip()
+        parted = " (part columns by commas)" if set(first.replace("\t", ";").split(";")) & set(COLUMNS) else ""
         raise DatasetError(
-            f"{path}, line 1: no trace in a known layout. Known layouts: {names}, with the columns {', '.join(COLUMNS)}"
+            f"{path}, line 1: no trace in a known layout; it begins {first[:60]!r}{parted}. Known layouts: {names}, "
+            f"with the columns {', '.join(COLUMNS)}"
         )
     trace = layout.read(path, text)
     found = hashlib.sha256(content).hexdigest()

@@ -94,7 +94,7 @@ def html_tables(result: StudyResult) -> str:
     said = "; ".join(f"{name}: {text}" for name, text in result.described.items())
     return "".join(parts) + (
         f'<p class="caption" style="opacity:.75">Means over seeds. {escape(said)}. A star: the interval of the '
-        "difference leaves out nothing (paired by seed and conversation).</p>"
+        "difference leaves out zero (paired by seed and conversation).</p>"
     )
 
 

@@ -55,7 +55,10 @@ class Entrant:
     def __post_init__(self) -> None:
         if not isinstance(self.mechanism, str):
             if not callable(getattr(self.mechanism, "run", None)):
-                raise StudyError(f"{self.name}: {self.mechanism!r:.60} is no mechanism: it has no `run`")
+                raise StudyError(
+                    f"{self.name}: {self.mechanism!r:.60} is no mechanism: it has no `run`; "
+                    'a payment rule goes as Mechanism(MinCostFlow(), rule), or by name: "mine:Rule"'
+                )
             if self.allocator is not None:
                 raise StudyError(
                     f"{self.name}: allocator {self.allocator!r} is for a mechanism by name; {self.mechanism!r:.60} "
@@ -201,17 +204,28 @@ def _entrant(one: object, mechanism: object, allocator: str | None, predictor: o
         own = "mechanism" in one and not isinstance(one["mechanism"], str)
         rest: dict[str, Any] = {name: value for name, value in one.items() if name != "policy"}
         base = _entrant(one["policy"], mechanism, None if own else allocator, predictor)
-        return replace(base, **rest)
+        made = replace(base, **rest)
+        idle = [part for part in ("mechanism", "allocator") if part in one]
+        if idle and not made.auctions:
+            raise StudyError(f"{made.policy!r:.60} runs no mechanism; leave out {' and '.join(idle)}")
+        if "predictor" in one:
+            _require_foretelling(made.policy, one)
+        return made
     if isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str):
         return replace(_entrant(one[1], mechanism, allocator, predictor), name=one[0])
     if isinstance(one, str):
         policy, plus, by = one.partition("+") if ":" not in one else (one, "", "")
-        if plus and policy not in FORETELLING and policy not in ablations():
-            raise StudyError(
-                f"{one!r}: {policy!r} asks nobody what to foretell; those that do: {', '.join(FORETELLING)}"
-            )
+        if plus:
+            _require_foretelling(policy, one)
         return Entrant(one, policy, **{**usual, **({"predictor": by} if plus else {})})
     return Entrant(_called_by(one), one, **usual)
+
+
+def _require_foretelling(policy: object, one: object) -> None:
+    if not isinstance(policy, str) or (policy not in FORETELLING and policy not in ablations()):
+        raise StudyError(
+            f"{one!r}: {policy!r:.60} asks nobody what to foretell; those that do: {', '.join(FORETELLING)}"
+        )
 
 
 def _called_by(one: object) -> str:

@@ -275,7 +275,7 @@ def attempted(work: Callable[[Any], Any], payload: bytes) -> bytes:
 
     try:
         return bytes(cloudpickle.dumps((True, work(cloudpickle.loads(payload)), "")))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = traceback.format_exc()
         try:
             # Pickled as it is, an error is made anew from its message, which many a kind is not made from.
@@ -287,7 +287,7 @@ def attempted(work: Callable[[Any], Any], payload: bytes) -> bytes:
         return bytes(made)
 
 
-def _remade(kind: type[Exception], args: tuple[object, ...], held: dict[str, object]) -> Exception:
+def _remade(kind: type[BaseException], args: tuple[object, ...], held: dict[str, object]) -> BaseException:
     """An error as it was raised."""
     error = kind.__new__(kind, *args)
     error.args = args
@@ -306,6 +306,8 @@ def _answered(answer: bytes, name: str) -> tuple[bool, Any]:
     if ok:
         return True, value
     raised = _remade(*value)
+    if isinstance(raised, SystemExit):
+        return False, StudyError(f"{name} ended its process (exit {raised.args[0] if raised.args else 0})")
     raised.__cause__ = RemoteTraceback(where)
     raised.add_note(f"in {name}")
     return False, raised

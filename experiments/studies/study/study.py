@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,10 +23,8 @@ from experiments.worlds.presets import Preset, find_preset
 from experiments.worlds.scores import DELAYS
 from experiments.worlds.traffic.agents import SimulatedAgent
 from experiments.worlds.workload import Workload
+from mechanisms import Preferences
 from proofs import SUITE, Report, audit
-
-if TYPE_CHECKING:
-    pass
 
 #: Called with runs done and runs in all.
 Progress = Callable[[int, int], None]
@@ -91,6 +89,8 @@ class Study:
         for one in workloads:
             if isinstance(one, type) or not callable(getattr(one, "draw", None)):
                 raise StudyError(f"{one!r:.60} is no workload; use Dialogues, Questions, Trace or a Mix")
+        if isinstance(self.fleet, SimulatedAgent):
+            raise StudyError(f"fleet is one agent, {self.fleet.name!r}; give a list of agents")
         fleets: dict[str, Sequence[SimulatedAgent]] = (
             self.fleet if isinstance(self.fleet, dict) else {"": () if self.fleet is None else tuple(self.fleet)}
         )
@@ -205,7 +205,12 @@ class Study:
                 load.engine(agent)
                 load.quality(agent, f"{load.names[0]}/0")
             for measure in self.measures:
-                measure(load)
+                made = measure(load)
+                lacking = [part for part in ("__call__", "figures") if not callable(getattr(made, part, None))]
+                if lacking:
+                    raise StudyError(
+                        f"{measure!r:.60} gives {made!r:.60}, which measures nothing: it has no {', '.join(lacking)}"
+                    )
 
     def _tasks(self) -> list[Task]:
         assert isinstance(self.seeds, tuple)
@@ -235,6 +240,9 @@ def _preset(given: object) -> tuple[str, Preset]:
         return given, find_preset("differing", given) if ":" in given else find_preset(given)
     if callable(given):
         name = getattr(given, "__name__", type(given).__name__)
+        drawn = given(np.random.default_rng(0))
+        if not isinstance(drawn, Preferences):
+            raise StudyError(f"{name} draws no Preferences: it returns {drawn!r:.60}; return mechanisms.Preferences")
         return name, replace(find_preset("differing"), draw=given, description=f"drawn by {name}")
     raise StudyError(f"{given!r} draws no bidders; give a preset's name, or a function of a numpy Generator")
 

@@ -29,7 +29,7 @@ COLUMNS = (
 def tables(result: StudyResult, width: int) -> "list[Table]":
     """A table a cell, one row a policy; means over seeds, and what the first gains over each.
 
-    A star stands only where the interval of the difference leaves out nothing.
+    A star stands only where the interval of the difference leaves out zero.
     """
     hero = result.policies[0]
     found = []
@@ -44,7 +44,7 @@ def tables(result: StudyResult, width: int) -> "list[Table]":
                 number(factor * result.mean(policy, figure, cell), digits)
                 for figure, _, _, factor, digits, _ in COLUMNS
             ]
-        title = f"{result.name}: {cell}, {len(result.seeds)} seeds"
+        title = f"{result.name}: {cell}, {len(result.seeds)} seed{'s' * (len(result.seeds) > 1)}"
         shown = [(title, headings, rows)]
         shown += [(f"of it, {part}", *of_part(result, cell, part)) for part in result.parts(cell)]
         for table in shown:
@@ -77,7 +77,7 @@ def starred(result: StudyResult, policy: str, cell: str) -> str:
 def caption(result: StudyResult) -> str:
     """What a reader of the table has to know."""
     lines = [f"{name}: {said}" for name, said in result.described.items()]
-    lines.append("*: the interval of the difference leaves out nothing (paired by seed and conversation)")
+    lines.append("*: the interval of the difference leaves out zero (paired by seed and conversation)")
     if result.delay == "last-token":
         lines.append("waits are judged to the last token; bidders report, and decisions forecast, waits to the first")
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """A worker process of `pool`: reads how to work, then task after task, and writes what each came to."""
 
+import logging
 import os
 import queue
 import signal
@@ -23,6 +24,8 @@ def main() -> None:
     sys.stdin = open(os.devnull)  # noqa: PTH123, SIM115
     frames: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(given, frames), daemon=True).start()
+    # Who failed to take note of something is an error of the run, and is told as that one line.
+    logging.getLogger("runtime.rounds.telling").addHandler(logging.NullHandler())
     work = cloudpickle.loads(frames.get())
     with suppress(BrokenPipeError):
         while True:

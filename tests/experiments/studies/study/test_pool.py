@@ -82,7 +82,7 @@ def test_errors_arrive_as_what_they_are_and_are_one_line(workers: int) -> None:
         with pytest.raises(Exception) as raised:
             dict(run_all(failing, [task], workers, lambda task: f"task {task}"))
         found[task] = raised.value
-    assert type(found["engine"]) is EngineError and one_line(found["engine"]) == "the engine is down"
+    assert type(found["engine"]) is EngineError and one_line(found["engine"]) == "the engine is down (in task engine)"
     assert isinstance(found["served"], ContradictionError) and found["served"].property == "no-deficit"
     line = one_line(found["other"])
     assert "\n" not in line and line.startswith("KeyError: 'other' in task other (")
@@ -100,9 +100,10 @@ def test_an_error_that_cannot_travel_is_told_all_the_same() -> None:
         dict(run_all(work, [1], 1))
 
 
-def test_a_task_that_ends_its_process_is_an_error_in_this_one_too() -> None:
-    with pytest.raises(StudyError, match=r"task exit ended its process \(exit 3\)"):
-        dict(run_all(failing, ["exit"], 0, lambda task: f"task {task}"))
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_task_that_ends_its_process_is_an_error_wherever_it_runs(workers: int) -> None:
+    with pytest.raises(StudyError, match=r"task exit ended its process \(exit 3\)$"):
+        dict(run_all(failing, ["exit"], workers, lambda task: f"task {task}"))
 
 
 @pytest.mark.parametrize("workers", [0, 1])

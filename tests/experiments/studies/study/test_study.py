@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,8 +23,9 @@ from experiments.worlds.fleets import FLEET
 from experiments.worlds.presets import find_preset
 from experiments.worlds.rooflines import model_agent
 from experiments.worlds.traffic.traffic import Traffic
-from mechanisms import Preferences, find_mechanism
+from mechanisms import VCG, Preferences, find_mechanism
 from runtime import Auction, Served
+from runtime.events import Event
 
 FEW = Dialogues("shipped", rate=2.0, dialogues=2, turns=2)
 TABLE = AnswerTable(
@@ -100,6 +102,7 @@ def test_seeds_are_how_many_or_which() -> None:
         ({"fleet": []}, "fleet: there is no agent"),
         ({"fleet": [FLEET[0], FLEET[0]]}, "agents are called small-a, small-a"),
         ({"fleet": ["small"]}, "fleet: 'small' is no agent"),
+        ({"fleet": FLEET[0]}, "fleet is one agent, 'small-a'; give a list of agents"),
         ({"slots": 0}, "slots = 0; an agent serves at least 1"),
         ({"slots": [2, 2]}, "two of slots are called 2"),
         ({"bidders": "nobody"}, "no preset 'nobody'"),
@@ -107,6 +110,16 @@ def test_seeds_are_how_many_or_which() -> None:
         ({"delay": "sometime"}, "no delay 'sometime'"),
         ({"measures": [3]}, "3 measures nothing"),
         ({"mechanism": 3}, "3 is no mechanism"),
+        (
+            {"mechanism": VCG()},
+            r"a payment rule goes as Mechanism\(MinCostFlow\(\), rule\), or by name",
+        ),
+        ({"policies": [{"policy": "random", "mechanism": "vcg"}]}, "'random' runs no mechanism; leave out mechanism"),
+        ({"policies": [{"policy": "random", "predictor": "knn"}]}, "'random' asks nobody what to foretell"),
+        (
+            {"policies": [{"policy": RoundRobin, "allocator": "greedy"}]},
+            "runs no mechanism; leave out allo",
+        ),
         ({"mechanism": find_mechanism("vcg"), "allocator": "greedy"}, "allocator 'greedy' is for a mechanism by name"),
         ({"churn": [(1.0, "nobody", "leaves")]}, "no agent 'nobody' in this fleet"),
     ],
@@ -120,6 +133,7 @@ def test_what_is_no_study_is_refused_before_anything_is_read(given: Mapping[str,
     ("policy", "said"),
     [
         ("psychic", "no policy 'psychic'; there are: iemas, "),
+        ("iemass", "no policy 'iemass'; did you mean iemas\\? There are: iemas, "),
         ("nowhere_at_all:Policy", r"run where nowhere_at_all\.py lies"),
         ("knn", "'knn' learns from a table of scores, and shipped, 2/s, .* keeps none; use Questions"),
         ("iemas+psychic", "no predictor 'psychic'; there are: by-question, knn"),
@@ -307,7 +321,7 @@ def test_a_refuted_mechanism_is_refused_before_anything_runs_and_writes_nothing(
 ) -> None:
     monkeypatch.setattr(studying, "run_all", lambda *given: pytest.fail("something was played"))
     before = set(half.iterdir())
-    with pytest.raises(AuditRefusedError, match=r"is not run at scale: the audit refuted .*no-deficit"):
+    with pytest.raises(AuditRefusedError, match=r"refuted truthful \(bidder 0 .* and gains 1\), no-deficit \(.+\);"):
         Study(FEW, policies, seeds=1).run(workers=0, kept=half / "runs" / "runs.jsonl")
     assert {one for one in half.iterdir() if one.name != "__pycache__"} == before
 
@@ -384,6 +398,15 @@ class Tokens(Measuring):
         return {"prompt_tokens": self.tokens}
 
 
+@pytest.mark.parametrize("drawn", [(1.0, 2.0), None])
+def test_bidders_that_are_none_are_refused_by_what_was_drawn(drawn: Any) -> None:
+    def mine(rng: np.random.Generator) -> Any:
+        return drawn
+
+    with pytest.raises(StudyError, match=r"mine draws no Preferences: it returns .*; return mechanisms\.Preferences"):
+        Study(FEW, ["random"], bidders=mine, seeds=1)
+
+
 class Cost(Tokens):
     def figures(self) -> Mapping[str, float]:
         return {"cost": 1.0}
@@ -395,7 +418,11 @@ def test_measures_of_yours_are_columns(tmp_path: Path) -> None:
     assert min(tokens) > 100 and result.mean("random", "prompt_tokens") == np.mean(tokens)
     again = Study(FEW, ["random"], seeds=2, measures=[Tokens]).run(workers=0, kept=tmp_path / "runs.jsonl")
     assert again.frame()["prompt_tokens"].to_list() == tokens and "prompt_tokens" in str(again.plot("prompt_tokens"))
-    for measures, said in (([Cost], "'cost', which is a column already"), ([Tokens, Tokens], "two measures give")):
+    for measures, said in (
+        ([Cost], "'cost', which is a column already"),
+        ([Tokens, Tokens], "two measures give"),
+        ([lambda traffic: 3], "gives 3, which measures nothing: it has no __call__, figures"),
+    ):
         with pytest.raises(StudyError, match=said):
             Study(FEW, ["random"], seeds=1, measures=measures).run(workers=0)
 
@@ -430,6 +457,19 @@ def test_nothing_is_printed_where_nobody_looks(capfd: pytest.CaptureFixture[str]
 
 
 @pytest.mark.slow
+def test_who_fails_to_take_note_is_told_as_one_error_and_no_traceback_is_printed(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    class Forgetful(Mine):
+        def notice(self, event: Event) -> None:
+            raise KeyError("x")
+
+    with pytest.raises(KeyError, match="x"):
+        Study(FEW, [("forgetful", Forgetful)], seeds=1).run(workers=1, progress=lambda done, of: None)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
 def test_numbers_are_the_same_in_any_number_of_processes(tmp_path: Path) -> None:
     class Local(Mine):
         """Of no file: it travels by its code."""
@@ -454,7 +494,7 @@ def test_numbers_are_the_same_on_ray() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="exit codes as POSIX systems have them")
-def test_a_policy_that_kills_its_worker_is_named(tmp_path: Path) -> None:
+def test_a_policy_that_kills_its_worker_is_named() -> None:
     class Deadly(Mine):
         def decide(self, offers, fleet):  # type: ignore[no-untyped-def]
             os._exit(7)
