@@ -34,8 +34,8 @@ class Positions:
     def of(cls, lengths: "list[int] | NDArray[np.int64]") -> "Positions":
         """As many places at each agent as `lengths` (M,) says."""
         agents = np.repeat(np.arange(len(lengths)), lengths)
-        ranks = np.concatenate([np.arange(length) for length in lengths]) if agents.size else agents
-        return cls(agents, ranks)
+        before = np.cumsum(lengths) - lengths
+        return cls(agents, np.arange(agents.size) - before[agents])
 
     def agent_of(self, columns: NDArray[np.int64]) -> NDArray[np.int64]:
         """(N,) the agent of each request's column, `UNSERVED` where it has none."""

@@ -33,19 +33,23 @@ class Counts:
         self._prior, self._weight = np.array(prior, dtype=np.float64), weight
         self._right, self._judged = np.zeros((2, self._prior.size))
         self._unjudged = 0
+        self._means: Floats | None = None
 
     def join(self, prior: Floats) -> None:
         """Models may be added at the end: (K',) the prior of all."""
         more = len(prior) - self._prior.size
         self._prior = np.array(prior, dtype=np.float64)
+        self._means = None
         self._right, self._judged = (np.append(counts, np.zeros(more)) for counts in (self._right, self._judged))
 
     def means(self) -> Floats:
-        """(K,) posterior means."""
-        judged = self._judged.sum() + self._weight
-        prior = 0.5 + self._prior * judged / (judged + self._unjudged)
-        means: Floats = (self._right + prior * self._weight) / (self._judged + self._weight)
-        return means
+        """(K,) posterior means, read-only."""
+        if self._means is None:
+            judged = self._judged.sum() + self._weight
+            prior = 0.5 + self._prior * judged / (judged + self._unjudged)
+            self._means = (self._right + prior * self._weight) / (self._judged + self._weight)
+            self._means.setflags(write=False)
+        return self._means
 
     def deviations(self) -> Floats:
         """(K,) posterior standard deviations."""
@@ -55,6 +59,7 @@ class Counts:
 
     def learn(self, model: int, right: bool | None) -> None:
         """Count an answer, None where nobody can grade it."""
+        self._means = None
         if right is None:
             self._unjudged += 1
             return
