@@ -266,7 +266,9 @@ class QueueModel:
         if self._known is None:
             factors = [changes.factor for changes in self._changes]
             of_models = [_marginal(weights, one) for weights, one in zip(self._weights, self._services, strict=True)]
-            weights = [[factor * one for one in self._weights[k]] for factor, k in zip(factors, self._model_of, strict=True)]
+            weights = [
+                [factor * one for one in self._weights[k]] for factor, k in zip(factors, self._model_of, strict=True)
+            ]
             self._known = _Speeds(
                 weights,
                 np.array([one[1] for one in weights]),

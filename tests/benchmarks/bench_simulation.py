@@ -18,7 +18,6 @@ from threading import Thread
 import pytest
 
 from experiments.progress import counting
-
 from experiments.studies.study.cell import Cell
 from experiments.studies.study.playing import Measure, Task, play
 from experiments.studies.study.policies import Entrant
@@ -42,7 +41,9 @@ def played(
     turns = once.draw(Cell(once).bidders, 0).turns
     load = replace(once, repeat=max(round(requests / turns), 1))
     began = time.process_time()
-    score = play(Task(Cell(load, fleet=fleet_of(agents), slots=4), Entrant(policy, policy), seed, measures=measures)).score
+    score = play(
+        Task(Cell(load, fleet=fleet_of(agents), slots=4), Entrant(policy, policy), seed, measures=measures)
+    ).score
     return score.served + score.declined, time.process_time() - began
 
 
