@@ -213,7 +213,7 @@ class Market:
 
     def _loads(self, allocation: Allocation) -> NDArray[np.int64]:
         served = allocation.agents[allocation.served]
-        return np.bincount(served, minlength=self.shape[1]).astype(np.int64)
+        return np.bincount(served, minlength=self.shape[1]).astype(np.int64, copy=False)
 
     def take(self, matrix: Money, allocation: Allocation) -> Money:
         """(N,) the entry of `matrix` (N, M) at each request's agent; 0 where unserved.
@@ -254,7 +254,7 @@ class Market:
         agents = allocation.agents
         self._require_agents(agents)
         if self.feasible is not None:
-            served = np.flatnonzero(allocation.served)
+            served = allocation.served.nonzero()[0]
             allowed = self.feasible[served, agents[served]]
             if not allowed.all():
                 row = served[~allowed][0]

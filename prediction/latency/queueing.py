@@ -11,7 +11,7 @@ Nothing here depends on what a bidder reports (`qos`, the non-interference law):
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +41,8 @@ class Latency:
     service: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            getattr(self, field.name).setflags(write=False)
+        self.start.setflags(write=False)
+        self.service.setflags(write=False)
 
     @property
     def total(self) -> NDArray[np.float64]:
@@ -176,13 +176,12 @@ class QueueModel:
             PredictionError: shapes disagree or `cached` does not lie in [0, `prompt`].
         """
         agents = len(self._model_of)
-        shape = np.shape(prompt)
-        if len(shape) != 2 or shape[1] != agents or np.shape(cached) != shape or len(states) != agents:
-            raise PredictionError(
-                f"expected {agents} states and two (N, {agents}) arrays, not {len(states)} states, {shape} and "
-                f"{np.shape(cached)}."
-            )
         whole, held = np.asarray(prompt, np.float64), np.asarray(cached, np.float64)
+        if whole.ndim != 2 or whole.shape != held.shape or not whole.shape[1] == len(states) == agents:
+            raise PredictionError(
+                f"expected {agents} states and two (N, {agents}) arrays, not {len(states)} states, {whole.shape} and "
+                f"{held.shape}."
+            )
         service = whole - held
         if service.size and not (_least(held) >= 0.0 and _least(service) >= 0.0):
             raise PredictionError("`cached` must lie in [0, `prompt`] everywhere.")

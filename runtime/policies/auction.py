@@ -8,7 +8,7 @@ a bidder did before has moved queues, caches and what was learnt.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
@@ -135,9 +135,7 @@ class Auction:
         assert basis.fees is not None
         fees = basis.fees[:, basis.columns]
         market = self._market(offers, basis)
-        outcome = WithFees(self.mechanism, fees).run(market)
-        decision = self._decision(offers, terms, outcome, fees, basis)
-        return replace(decision, refusals=refusals(offers, decision.agents, terms, market, fees))
+        return self._decision(offers, terms, WithFees(self.mechanism, fees).run(market), fees, basis)
 
     def terms(self, offers: Sequence[Offer], fleet: Fleet) -> Terms:
         """Forecasts, places and fees of a round. Reads no preferences of `offers`."""
@@ -154,7 +152,7 @@ class Auction:
     def notice(self, event: Event) -> None:
         """Learn. Reports become known to later rounds once their own has decided."""
         self.forecaster.notice(event)
-        if isinstance(event, Decided | Declined):
+        if isinstance(event, (Decided, Declined)):
             self._others.learn(event.offer.request.bidder, event.offer.preferences)
         if isinstance(event, Decided) and isinstance(event.note, Noted):
             note, offer = event.note, event.offer
@@ -245,9 +243,17 @@ class Auction:
             notes[i] = self.forecaster.note(terms.outlook, i, j)
             asked = outcome.reported.costs[i, column] + fees[i, column]
             displaced[i] = outcome.payments.charges[i] > asked
-        charges = outcome.payments.charges
+        declined = () if UNSERVED not in chosen else refusals(offers, agents, terms, outcome.reported, fees)
         return Decision(
-            agents, charges, predicted, outcome, positions=ranks, notes=notes, displaced=displaced, basis=basis
+            agents,
+            outcome.payments.charges,
+            predicted,
+            outcome,
+            positions=ranks,
+            notes=notes,
+            displaced=displaced,
+            refusals=declined,
+            basis=basis,
         )
 
 

@@ -145,7 +145,7 @@ class Forecaster:
         return Outlook(
             latency.start,
             latency.service,
-            np.minimum(cost, DEAREST),
+            np.minimum(cost, DEAREST, out=cost),
             self.quality.predict(offers),
             possible,
             prompt,
@@ -174,7 +174,7 @@ class Forecaster:
             self.queue.sent(event.agent, name, Pending(note.prompt, note.cached, event.at_s), event.decoding)
         elif isinstance(event, FirstToken):
             self.queue.first_token(event.agent, name, event.at_s)
-        elif isinstance(event, Failed | Abandoned) and event.agent is not None:
+        elif isinstance(event, (Failed, Abandoned)) and event.agent is not None:
             # It may have failed in line, or after its first token: then the queue knows nothing of it.
             with suppress(PredictionError):
                 self.queue.dropped(event.agent, name)
