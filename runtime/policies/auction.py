@@ -243,7 +243,6 @@ class Auction:
             notes[i] = self.forecaster.note(terms.outlook, i, j)
             asked = outcome.reported.costs[i, column] + fees[i, column]
             displaced[i] = outcome.payments.charges[i] > asked
-        declined = () if UNSERVED not in chosen else refusals(offers, agents, terms, outcome.reported, fees)
         return Decision(
             agents,
             outcome.payments.charges,
@@ -252,7 +251,7 @@ class Auction:
             positions=ranks,
             notes=notes,
             displaced=displaced,
-            refusals=declined,
+            refusals=refusals(offers, agents, terms, outcome.reported, fees),
             basis=basis,
         )
 
