@@ -36,7 +36,7 @@ def to_micros(credits: ArrayLike, *, name: str = "amount") -> Money:
     if raw.size and raw.dtype.kind not in "iuf":
         raise MarketError(f"{name} holds {_first(raw)!r}; expected credits, as numbers")
     amounts = raw.astype(np.float64)
-    if amounts.size and abs(amounts).max() <= _SURELY:
+    if amounts.size and np.maximum.reduce(abs(amounts), axis=None) <= _SURELY:
         # Anything else, NaN among it, is looked at entry by entry.
         return np.rint(amounts * MICROS).astype(np.int64)
     bad = ~np.isfinite(amounts)
@@ -78,8 +78,8 @@ def as_money(amounts: ArrayLike, *, name: str, ndim: int) -> Money:
         raise MarketError(
             f"{name} holds {_plain(odd)!r}; money is int64 micro-units: pass integers up to {MAX_AMOUNT}, or rescale"
         )
-    bad = (raw > MAX_AMOUNT) | (raw < -MAX_AMOUNT)
-    if bad.any():
+    if np.maximum.reduce(raw, axis=None) > MAX_AMOUNT or np.minimum.reduce(raw, axis=None) < -MAX_AMOUNT:
+        bad = (raw > MAX_AMOUNT) | (raw < -MAX_AMOUNT)
         raise MarketError(
             f"{name}{_index(bad)} = {raw[bad][0]} exceeds {MAX_AMOUNT} micro-units; rescale the unit of money"
         )

@@ -1,6 +1,6 @@
 """`Payments` and `Outcome`: what a round decided, and everybody's utility under the *true* market."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from reprlib import repr as shown
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ class Payments:
 
     charges: Money
     receipts: Money
+    _surplus: int | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("charges", "receipts"):
@@ -43,12 +44,15 @@ class Payments:
         payments = object.__new__(cls)
         object.__setattr__(payments, "charges", _frozen(charges))
         object.__setattr__(payments, "receipts", _frozen(receipts))
+        object.__setattr__(payments, "_surplus", None)
         return payments
 
     @property
     def surplus(self) -> int:
         """What the auctioneer keeps: charges minus receipts."""
-        return int(self.charges.sum()) - int(self.receipts.sum())
+        if self._surplus is None:
+            object.__setattr__(self, "_surplus", int(self.charges.sum()) - int(self.receipts.sum()))
+        return self._surplus  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +66,7 @@ class Outcome:
     reported: Market
     allocation: Allocation
     payments: Payments
+    _utilities: dict[int, int] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         asked(self.reported, self.allocation)
@@ -84,7 +89,13 @@ class Outcome:
         Args:
             truth: the market of true values; defaults to the reported one (everybody truthful).
         """
-        market = self.reported if truth is None else self._like_reported(truth)
+        if truth is not None and truth is not self.reported:
+            return self._utilities_in(self._like_reported(truth))
+        if self._utilities is None:
+            object.__setattr__(self, "_utilities", self._utilities_in(self.reported))
+        return dict(self._utilities or ())
+
+    def _utilities_in(self, market: Market) -> dict[int, int]:
         gains = market.take(market.values, self.allocation) - self.payments.charges
         utilities = dict.fromkeys(market.players, 0)
         for bidder, gain in zip(market.bidders.tolist(), gains.tolist(), strict=True):

@@ -33,9 +33,10 @@ class Positions:
     @classmethod
     def of(cls, lengths: "list[int] | NDArray[np.int64]") -> "Positions":
         """As many places at each agent as `lengths` (M,) says."""
-        agents = np.repeat(np.arange(len(lengths)), lengths)
-        ranks = np.concatenate([np.arange(length) for length in lengths]) if agents.size else agents
-        return cls(agents, ranks)
+        counts = np.asarray(lengths, np.int64)
+        agents = np.repeat(np.arange(counts.size), counts)
+        before = np.cumsum(counts) - counts
+        return cls(agents, np.arange(agents.size) - before[agents])
 
     def agent_of(self, columns: NDArray[np.int64]) -> NDArray[np.int64]:
         """(N,) the agent of each request's column, `UNSERVED` where it has none."""

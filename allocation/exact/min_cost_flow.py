@@ -105,14 +105,14 @@ def _solve(market: Market, start: Money | None) -> Allocation:
 def _among_open(weights: Money, capacities: Money, start: Money | None) -> tuple[Nodes, Money] | None:
     """The optimum among agents with capacity, and the lowest prices; without capacity, what deters all requests."""
     open_ = capacities > 0
-    # An index of booleans along the second axis would take ten times as long, and lie in memory the wrong way.
-    some = weights if open_.all() else weights.compress(open_, axis=1)
-    nodes = _optimum(some, capacities[open_], None if start is None else start[open_])
-    if nodes is None:
-        return None
-    prices, _, _ = lowest(some, nodes, capacities[open_])
     if open_.all():
-        return nodes, prices
+        return _optimum(weights, capacities, start)
+    # An index of booleans along the second axis would take ten times as long, and lie in memory the wrong way.
+    some = weights.compress(open_, axis=1)
+    found = _optimum(some, capacities[open_], None if start is None else start[open_])
+    if found is None:
+        return None
+    nodes, prices = found
     served = nodes > 0
     gains = np.where(served, some[np.arange(nodes.size), nodes - 1] - prices[nodes - 1], 0) if some.size else nodes
     paid = kernels("pairs.offers").deterring(weights, gains)
@@ -120,16 +120,17 @@ def _among_open(weights: Money, capacities: Money, start: Money | None) -> tuple
     return np.concatenate(([0], np.flatnonzero(open_) + 1))[nodes], paid
 
 
-def _optimum(weights: Money, capacities: Money, start: Money | None) -> Nodes | None:
+def _optimum(weights: Money, capacities: Money, start: Money | None) -> tuple[Nodes, Money] | None:
     n, m = weights.shape
     if n * m <= TINY or n <= min(FEW, m):
-        nodes: Nodes = np.empty(n, np.int64)
-        kernels("paths.tiny").solve_many(weights[None], capacities, nodes[None], np.empty((1, m + 1), np.int64))
-        return nodes
+        nodes: Nodes = np.empty((1, n), np.int64)
+        prices: Money = np.empty((1, m + 1), np.int64)
+        kernels("paths.tiny").solve_many(weights[None], capacities, nodes, prices)
+        return nodes[0], prices[0, 1:]
     if m > MAX_AGENTS:
         return None
     found: Nodes | None = kernels("cascade").optimum(weights, capacities, start)
-    return found
+    return None if found is None else (found, lowest(weights, found, capacities)[0])
 
 
 def _hand_over(market: Market) -> Allocation:

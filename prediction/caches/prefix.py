@@ -93,7 +93,7 @@ class PrefixIndex:
             PredictionError: as `match` does, or if there are not as many salts as prompts.
         """
         if isinstance(salts, str):
-            keys = np.tile(self._key_of(salts)[0], (len(prompts), 1))
+            keys = np.array([self._key_of(salts)[0]] * len(prompts), np.uint64).reshape(-1, 2)
         elif len(salts) == len(prompts):
             keys = np.array([self._key_of(salt)[0] for salt in salts], np.uint64).reshape(-1, 2)
         else:
@@ -275,11 +275,16 @@ def _encode(tokens: Tokens) -> NDArray[np.uint32]:
         ids.extend(tokens)
     except (OverflowError, TypeError) as error:
         raise PredictionError(f"token ids must be integers in [0, 2**{8 * _WIDTH}): {error}.") from error
-    return np.frombuffer(ids.tobytes(), np.uint32)
+    encoded = np.frombuffer(ids, np.uint32)
+    encoded.setflags(write=False)
+    return encoded
 
 
 def _encode_all(prompts: Sequence[Tokens]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """The token ids of all prompts, one after another, and where each begins, with where the last ends."""
+    if len(prompts) == 1:
+        ids = _encode(prompts[0])
+        return ids, np.array([0, ids.size])
     kinds = {prompt.dtype if isinstance(prompt, np.ndarray) and prompt.ndim == 1 else None for prompt in prompts}
     alike = len(kinds) == 1 and None not in kinds
     parts = prompts if alike else [_encode(prompt) for prompt in prompts]

@@ -101,7 +101,9 @@ class ConformalIntervals:
         Raises:
             PredictionError: either is negative or not finite.
         """
-        p, y = float(self._checked(predicted)), float(self._checked(actual))
+        p, y = float(predicted), float(actual)
+        if not (0.0 <= p < math.inf and 0.0 <= y < math.inf):
+            raise PredictionError("predictions and actual values must be finite and at least 0.")
         score = (y - p) / (p + self._offset)
         low, high = self._bounds()
         held = low <= score <= high if issued is None else issued[0] <= y <= issued[1]

@@ -11,7 +11,7 @@ Nothing here depends on what a bidder reports (`qos`, the non-interference law):
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +41,8 @@ class Latency:
     service: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            getattr(self, field.name).setflags(write=False)
+        self.start.setflags(write=False)
+        self.service.setflags(write=False)
 
     @property
     def total(self) -> NDArray[np.float64]:
@@ -59,6 +59,24 @@ class _Step:
     previous_s: float
     group: Group
     decoding: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Speeds:
+    """Seconds by agent: `weights` as `step_seconds` takes them, their parts by token and by pair, read-only (M,) each.
+
+    `base` is a step that computes nothing, `marginal` what one prompt token more adds to a step.
+    """
+
+    weights: list[list[float]]
+    per_token: NDArray[np.float64]
+    per_pair: NDArray[np.float64]
+    base: NDArray[np.float64]
+    marginal: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        for array in (self.per_token, self.per_pair, self.base, self.marginal):
+            array.setflags(write=False)
 
 
 class QueueModel:
@@ -115,6 +133,7 @@ class QueueModel:
             service.suppose(service.weights * _dearer(price, mean))
         self._weights = [service.weights.tolist() for service in self._services]
         self._unmeasured = list(range(len(distinct)))
+        self._known: _Speeds | None = None
 
     def join(self, model: Hashable, price: float) -> None:
         """One agent more, the last: it shares what is known of its model; a new model is supposed from its price.
@@ -128,6 +147,7 @@ class QueueModel:
         self._in_flight.append({})
         self._stepped.append(-math.inf)
         self._open.append(None)
+        self._known = None
         if model in self._models:
             self._model_of.append(self._models.index(model))
             return
@@ -156,39 +176,34 @@ class QueueModel:
             PredictionError: shapes disagree or `cached` does not lie in [0, `prompt`].
         """
         agents = len(self._model_of)
-        shape = np.shape(prompt)
-        if len(shape) != 2 or shape[1] != agents or np.shape(cached) != shape or len(states) != agents:
-            raise PredictionError(
-                f"expected {agents} states and two (N, {agents}) arrays, not {len(states)} states, {shape} and "
-                f"{np.shape(cached)}."
-            )
         whole, held = np.asarray(prompt, np.float64), np.asarray(cached, np.float64)
+        if whole.ndim != 2 or whole.shape != held.shape or not whole.shape[1] == len(states) == agents:
+            raise PredictionError(
+                f"expected {agents} states and two (N, {agents}) arrays, not {len(states)} states, {whole.shape} and "
+                f"{held.shape}."
+            )
         service = whole - held
-        if service.size and not (held.min() >= 0.0 and service.min() >= 0.0):
+        if service.size and not (_least(held) >= 0.0 and _least(service) >= 0.0):
             raise PredictionError("`cached` must lie in [0, `prompt`] everywhere.")
-        start, fixed, per_token, per_pair = [], [], [], []
-        for j, (state, k) in enumerate(zip(states, self._model_of, strict=True)):
-            factor, weights = self._changes[j].factor, self._weights[k]
-            if factor != 1.0:
-                weights = [factor * weight for weight in weights]
+        speeds, depth = self._speeds(), self._depth
+        start, fixed = [0.0] * agents, [0.0] * agents
+        for j, state in enumerate(states):
+            weights = speeds.weights[j]
             if state.pending:
-                turn = play(state, weights, self._depth, now_s)
-                start.append(turn.start)
-                fixed.append(turn.offset + step_seconds(weights, turn.beside, turn.decoding + 1, turn.residual))
+                turn = play(state, weights, depth, now_s)
+                start[j] = turn.start
+                fixed[j] = turn.offset + step_seconds(weights, turn.beside, turn.decoding + 1, turn.residual)
             else:
                 # Nobody is before it, as `play` would find.
-                start.append(0.0)
-                fixed.append(step_seconds(weights, NOBODY, state.decoding + 1, state.decoding > 0))
-            per_token.append(weights[1])
-            per_pair.append(weights[2] / 2)
+                fixed[j] = step_seconds(weights, NOBODY, state.decoding + 1, state.decoding > 0)
         # In place: uncached (per_token + per_pair (prompt + cached) / 2) + what it has no part in.
         attended = whole + held
-        attended *= np.array(per_pair)
-        attended += np.array(per_token)
+        attended *= speeds.per_pair
+        attended += speeds.per_token
         service *= attended
         least = np.array(fixed)
         service += least
-        return Latency(np.array(start), np.maximum(service, OVERDUE * least.clip(1e-4), out=service))
+        return Latency(np.array(start), np.maximum(service, OVERDUE * np.maximum(least, 1e-4), out=service))
 
     def sent(self, agent: int, name: str, pending: Pending, decoding: int) -> None:
         """A request was dispatched to `agent`, at `pending.sent_s`, beside so many that have their first token.
@@ -239,19 +254,28 @@ class QueueModel:
 
     def seconds_per_token(self) -> NDArray[np.float64]:
         """What one uncached prompt token adds to a step of each agent, with its share of attention: shape (M,)."""
-        marginal = []
-        for weights, service in zip(self._weights, self._services, strict=True):
-            tokens, pairs = service.typical[1], service.typical[2]
-            # The pairs grow with the square of the tokens: twice the mean is the margin.
-            marginal.append(weights[1] + (2.0 * weights[2] * pairs / tokens if tokens > 0.0 else 0.0))
-        return np.array([marginal[k] for k in self._model_of]) * self._factors()
+        return self._speeds().marginal
 
     def base_seconds(self) -> NDArray[np.float64]:
         """What a step of each agent takes however little it computes: shape (M,)."""
-        return np.array([self._weights[k][0] for k in self._model_of]) * self._factors()
+        return self._speeds().base
 
-    def _factors(self) -> NDArray[np.float64]:
-        return np.array([changes.factor for changes in self._changes])
+    def _speeds(self) -> "_Speeds":
+        """What is known of every agent's speed, put together anew where something was learnt since."""
+        if self._known is None:
+            factors = [changes.factor for changes in self._changes]
+            of_models = [_marginal(weights, one) for weights, one in zip(self._weights, self._services, strict=True)]
+            weights = [
+                [factor * one for one in self._weights[k]] for factor, k in zip(factors, self._model_of, strict=True)
+            ]
+            self._known = _Speeds(
+                weights,
+                np.array([one[1] for one in weights]),
+                np.array([one[2] / 2 for one in weights]),
+                np.array([self._weights[k][0] for k in self._model_of]) * np.array(factors),
+                np.array([of_models[k] for k in self._model_of]) * np.array(factors),
+            )
+        return self._known
 
     def _of(self, agent: int) -> dict[str, tuple[Pending, int]]:
         if not 0 <= agent < len(self._in_flight):
@@ -295,6 +319,7 @@ class QueueModel:
     def _refresh(self, k: int) -> None:
         """Take over what model k has learnt, and tell the models that were never measured."""
         self._weights[k] = self._services[k].weights.tolist()
+        self._known = None
         if self._unmeasured:
             self._unmeasured = [other for other in self._unmeasured if not self._services[other].measured]
             measured = [other for other, service in enumerate(self._services) if service.measured]
@@ -304,6 +329,18 @@ class QueueModel:
                 like = [self._services[one].weights * _dearer(price, self._prices[one]) for one in measured]
                 self._services[other].suppose(np.mean(like, axis=0))
                 self._weights[other] = self._services[other].weights.tolist()
+
+
+def _marginal(weights: Sequence[float], service: ServiceTime) -> float:
+    """What one uncached prompt token adds to a step of a model, with its share of attention."""
+    tokens, pairs = service.typical[1], service.typical[2]
+    # The pairs grow with the square of the tokens: twice the mean is the margin.
+    return float(weights[1] + (2.0 * weights[2] * pairs / tokens if tokens > 0.0 else 0.0))
+
+
+def _least(array: NDArray[np.float64]) -> float:
+    """Of an array that is not empty; `min()` takes twice as long on a small one."""
+    return float(np.minimum.reduce(array, axis=None))
 
 
 def _dearer(price: float, than: float) -> float:

@@ -33,28 +33,36 @@ class Counts:
         self._prior, self._weight = np.array(prior, dtype=np.float64), weight
         self._right, self._judged = np.zeros((2, self._prior.size))
         self._unjudged = 0
+        self._means: Floats | None = None
+        self._deviations: Floats | None = None
 
     def join(self, prior: Floats) -> None:
         """Models may be added at the end: (K',) the prior of all."""
         more = len(prior) - self._prior.size
         self._prior = np.array(prior, dtype=np.float64)
+        self._means = self._deviations = None
         self._right, self._judged = (np.append(counts, np.zeros(more)) for counts in (self._right, self._judged))
 
     def means(self) -> Floats:
-        """(K,) posterior means."""
-        judged = self._judged.sum() + self._weight
-        prior = 0.5 + self._prior * judged / (judged + self._unjudged)
-        means: Floats = (self._right + prior * self._weight) / (self._judged + self._weight)
-        return means
+        """(K,) posterior means, read-only."""
+        if self._means is None:
+            judged = self._judged.sum() + self._weight
+            prior = 0.5 + self._prior * judged / (judged + self._unjudged)
+            self._means = (self._right + prior * self._weight) / (self._judged + self._weight)
+            self._means.setflags(write=False)
+        return self._means
 
     def deviations(self) -> Floats:
-        """(K,) posterior standard deviations."""
-        mean = self.means()
-        deviations: Floats = np.sqrt(mean * (1 - mean) / (self._judged + self._weight + 1))
-        return deviations
+        """(K,) posterior standard deviations, read-only."""
+        if self._deviations is None:
+            mean = self.means()
+            self._deviations = np.sqrt(mean * (1 - mean) / (self._judged + self._weight + 1))
+            self._deviations.setflags(write=False)
+        return self._deviations
 
     def learn(self, model: int, right: bool | None) -> None:
         """Count an answer, None where nobody can grade it."""
+        self._means = self._deviations = None
         if right is None:
             self._unjudged += 1
             return

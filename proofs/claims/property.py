@@ -207,9 +207,9 @@ class NoDeficit:
 
     def check(self, outcome: Outcome, truth: Market) -> Violation | None:
         """The auctioneer's loss."""
-        charges, receipts = int(outcome.payments.charges.sum()), int(outcome.payments.receipts.sum())
-        if charges >= receipts:
+        if outcome.surplus >= 0:
             return None
+        charges, receipts = int(outcome.payments.charges.sum()), int(outcome.payments.receipts.sum())
         return Violation(
             receipts - charges, f"the auctioneer takes {charges}, pays {receipts} and loses {receipts - charges}"
         )

@@ -8,7 +8,7 @@ a bidder did before has moved queues, caches and what was learnt.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
@@ -135,16 +135,15 @@ class Auction:
         assert basis.fees is not None
         fees = basis.fees[:, basis.columns]
         market = self._market(offers, basis)
-        outcome = WithFees(self.mechanism, fees).run(market)
-        decision = self._decision(offers, terms, outcome, fees, basis)
-        return replace(decision, refusals=refusals(offers, decision.agents, terms, market, fees))
+        return self._decision(offers, terms, WithFees(self.mechanism, fees).run(market), fees, basis)
 
     def terms(self, offers: Sequence[Offer], fleet: Fleet) -> Terms:
         """Forecasts, places and fees of a round. Reads no preferences of `offers`."""
         outlook = self.forecaster.look(offers, fleet)
         n, m = outlook.service.shape
-        able = outlook.possible.sum(axis=0)
-        mean = np.where(outlook.possible, outlook.service, 0.0).sum(axis=0) / np.maximum(able, 1)
+        able = np.add.reduce(outlook.possible, axis=0, dtype=np.int64)
+        seconds = np.add.reduce(np.where(outlook.possible, outlook.service, 0.0), axis=0)
+        mean = seconds / np.maximum(able, 1)
         places = Positions.of(np.minimum(able, max(_PLACES, -(-2 * n // m))))
         agents, ranks = places.agents, places.ranks
         start = np.maximum(outlook.start[agents] + ranks * mean[agents], outlook.slot_wait(agents, ranks))
@@ -153,7 +152,7 @@ class Auction:
     def notice(self, event: Event) -> None:
         """Learn. Reports become known to later rounds once their own has decided."""
         self.forecaster.notice(event)
-        if isinstance(event, Decided | Declined):
+        if isinstance(event, (Decided, Declined)):
             self._others.learn(event.offer.request.bidder, event.offer.preferences)
         if isinstance(event, Decided) and isinstance(event.note, Noted):
             note, offer = event.note, event.offer
@@ -207,17 +206,16 @@ class Auction:
 
     def _fees(self, offers: Sequence[Offer], fleet: Fleet, outlook: Outlook) -> Floats:
         bidders = [offer.request.bidder for offer in offers]
-        worths, delays = np.array([self._others.typical_without(bidder) for bidder in bidders]).T
-        loss, unserved = np.zeros(outlook.service.shape), np.zeros(len(offers))
+        typical = np.array([self._others.typical_without(bidder) for bidder in bidders])
+        loss = np.zeros(outlook.service.shape)
         if "congestion" not in self.without:
             loss = congestion(outlook, self._traffic.delay_flows(fleet.now_s, bidders))
         if "continuation" not in self.without:
-            served, declined = future(outlook, self._traffic.read(), worths, delays, self.forecaster)
-            loss, unserved = loss - served, unserved - declined
-        fees = against_unserved(loss, unserved, outlook.possible)
-        if "exploration" not in self.without:
-            doubt = worths[:, None] * self.forecaster.quality.doubt() / 2
-            fees = fees - np.minimum(doubt, max(self.budget - self.spent, 0.0) / len(offers))
+            loss = loss - future(outlook, self._traffic.read(), typical, self.forecaster)
+        fees = against_unserved(loss, outlook.possible)
+        if "exploration" not in self.without and self.budget > self.spent:
+            doubt = typical[:, :1] * self.forecaster.quality.doubt() / 2
+            fees = fees - np.minimum(doubt, (self.budget - self.spent) / len(offers))
             # Nobody is paid to be served.
             fees = np.maximum(fees, -outlook.cost)
         # Forecasts have no bound and money has: a fee is as high as what serving may cost, and the round goes on.
@@ -230,11 +228,14 @@ class Auction:
         columns = outcome.allocation.agents
         agents = terms.places.agent_of(columns)
         ranks = _without_gaps(agents, terms.places.rank_of(columns))
+        chosen = agents.tolist()
         predicted: list[Prediction | None] = [None] * len(offers)
         notes: list[object] = [None] * len(offers)
         displaced = np.zeros(len(offers), bool)
-        for i in map(int, np.flatnonzero(agents != UNSERVED)):
-            j, column = int(agents[i]), int(columns[i])
+        for i, j in enumerate(chosen):
+            if j == UNSERVED:
+                continue
+            column = int(columns[i])
             # Its place once nobody stands behind an empty one.
             place = int(np.searchsorted(terms.places.agents, j)) + int(ranks[i])
             cost, quality = float(terms.outlook.cost[i, j]), float(terms.outlook.quality[i, j])
@@ -242,9 +243,16 @@ class Auction:
             notes[i] = self.forecaster.note(terms.outlook, i, j)
             asked = outcome.reported.costs[i, column] + fees[i, column]
             displaced[i] = outcome.payments.charges[i] > asked
-        charges = outcome.payments.charges
         return Decision(
-            agents, charges, predicted, outcome, positions=ranks, notes=notes, displaced=displaced, basis=basis
+            agents,
+            outcome.payments.charges,
+            predicted,
+            outcome,
+            positions=ranks,
+            notes=notes,
+            displaced=displaced,
+            refusals=refusals(offers, agents, terms, outcome.reported, fees),
+            basis=basis,
         )
 
 
@@ -255,6 +263,9 @@ def _without_gaps(agents: NDArray[np.int64], ranks: NDArray[np.int64]) -> NDArra
     empty place costs nothing, so moving up changes no charge.
     """
     closed = ranks.copy()
+    if agents.size == 1:
+        closed[:] = 0
+        return closed
     for j in set(agents[agents != UNSERVED].tolist()):
         members = np.flatnonzero(agents == j)
         closed[members[np.argsort(ranks[members], kind="stable")]] = np.arange(members.size)

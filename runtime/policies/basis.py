@@ -54,4 +54,4 @@ class Basis:
             values[..., i, :] = row * np.where(row > 0, chance, 1.0)
         values = values + stakes
         limit = MAX_AMOUNT / MICROS
-        return to_micros(np.clip(values, -limit, limit), name="value")
+        return to_micros(np.minimum(np.maximum(values, -limit), limit), name="value")

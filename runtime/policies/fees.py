@@ -9,6 +9,9 @@ from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,12 +122,14 @@ class TrafficMeter:
 
     def delay_flows(self, now_s: float, bidders: Sequence[str]) -> Floats:
         """(N, M) credits a second, a second: the delay cost that all but each of the bidders bring to each agent."""
-        others = np.tile(self._flow * _fade(now_s - self._at), (len(bidders), 1))
+        others = np.empty((len(bidders), self._flow.size))
+        others[:] = self._flow * _fade(now_s - self._at)
         for i, bidder in enumerate(bidders):
             if bidder in self._own:
                 since, own = self._own[bidder]
                 others[i] -= own * _fade(now_s - since)
-        flows: Floats = np.maximum(others, 0.0) / self._span(now_s)
+        flows: Floats = np.maximum(others, 0.0, out=others)
+        flows /= self._span(now_s)
         return flows
 
     def _span(self, now_s: float) -> float:
@@ -147,46 +152,43 @@ def congestion(outlook: Outlook, flows: Floats) -> Floats:
     return fee
 
 
-def future(
-    outlook: Outlook, traffic: Traffic, worths: Floats, delays: Floats, forecaster: Forecaster
-) -> tuple[Floats, Floats]:
-    """Credits that a conversation is worth from its next turn on: (N, M) once served at an agent, (N,) once declined.
+def future(outlook: Outlook, traffic: Traffic, typical: Floats, forecaster: Forecaster) -> Floats:
+    """(N, M) credits that a conversation is worth from its next turn on, once served at an agent; declined, it ends.
 
     A turn at an agent that is warm is worth m_j = worth * quality - delay cost * seconds - price of its tokens; R turns
     are expected. From agent j the future is max(R m_j, max_k (R m_k - switch_k)), where switching to k computes
-    the conversation there anew, and not less than nothing. A conversation that is declined is taken to end. Worth and
-    delay cost, `worths` and `delays` (N,), are the others' medians.
+    the conversation there anew, and not less than nothing. Worth and delay cost, `typical` (N, 2), are the others'
+    medians.
     """
-    base, per_token = forecaster.queue.base_seconds(), forecaster.queue.seconds_per_token()
-    fresh, held, out = forecaster.prices.T
-    turn = worths[:, None] * outlook.quality - delays[:, None] * (base + per_token * traffic.growth)
-    turn = turn - held * outlook.prompt - fresh * traffic.growth - out * outlook.output
-    warm = traffic.turns * turn
-    missing = np.maximum(outlook.prompt + outlook.output - outlook.cached, 0.0)
-    switch = missing * (fresh - held) + delays[:, None] * per_token * missing
-    moved = np.where(outlook.possible, warm - switch, -np.inf)
-    served = np.maximum(np.maximum(warm, _best_of_others(moved)), 0.0)
-    return served, np.zeros(len(served))
+    queue, whole = forecaster.queue, np.ascontiguousarray
+    future: Floats = _kernels().future(
+        whole(outlook.quality),
+        outlook.prompt,
+        outlook.cached,
+        whole(outlook.output),
+        outlook.possible,
+        typical,
+        queue.base_seconds(),
+        queue.seconds_per_token(),
+        forecaster.prices,
+        traffic.turns,
+        traffic.growth,
+    )
+    return future
 
 
-def against_unserved(loss: Floats, unserved: Floats, possible: NDArray[np.bool_]) -> Floats:
-    """(N, M) fees from what each outcome of a row costs others: never negative, and zero for being unserved.
+def against_unserved(loss: Floats, possible: NDArray[np.bool_]) -> Floats:
+    """(N, M) fees from what each outcome of a row costs others, declining it nothing: never negative.
 
     Where some agent costs others no more than declining would, the best such agent is free; where declining is best
     for others, an agent costs what it is worse than that. (Subtracting the least fee of a row instead would let
     requests in whose value is below what they cost others everywhere.)
     """
-    least = np.minimum(np.where(possible, loss, np.inf).min(axis=1), unserved)
-    return np.where(possible, loss - least[:, None], 0.0)
+    least = np.minimum.reduce(np.where(possible, loss, np.inf), axis=1, keepdims=True, initial=0.0)
+    return np.where(possible, loss - least, 0.0)
 
 
-def _best_of_others(table: Floats) -> Floats:
-    """(N, M) in each row the greatest of the other entries; -inf where there is none."""
-    n, m = table.shape
-    if m == 1:
-        return np.full((n, m), -np.inf)
-    order = np.argsort(table, axis=1)
-    rows = np.arange(n)
-    best = np.repeat(table[rows, order[:, -1]][:, None], m, axis=1)
-    best[rows, order[:, -1]] = table[rows, order[:, -2]]
-    return best
+@cache
+def _kernels() -> ModuleType:
+    """Imported with the first round: numba takes half a second."""
+    return import_module("runtime.policies.fees_kernels")

@@ -26,8 +26,8 @@ _SMOOTHING = 0.1
 _FIRST_RATIO, _RATIO_MEMORY, _MOST_RATIO = 4, 50, 4.0
 #: Credits beyond which nothing is offered: money has to say sums of it.
 DEAREST = MAX_AMOUNT / MICROS / 4
-#: Of an agent that has nothing to do; when it last did is no matter.
-_IDLE = AgentState()
+#: Of agents that compute no prompt and decode so many requests; when they last produced a first token is no matter.
+_DECODING = tuple(AgentState(decoding=count) for count in range(256))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +91,7 @@ class Forecaster:
         self._models = [agent.info.model for agent in agents]
         self.prices = np.array([(one.prices.fresh, one.prices.cached, one.prices.output) for one in agents])
         self._limits = np.array([agent.info.max_model_len for agent in agents])
+        self._slots = np.array([agent.slots for agent in agents])
         self.queue = QueueModel(self._models, self.prices[:, 0].tolist(), depth=agents[0].depth)
         self.lengths = OutputLengths(len(agents))
         #: Tokens that each agent counts for one of an offer's, which may only estimate them, over so many prompts.
@@ -116,6 +117,7 @@ class Forecaster:
         self._models.append(agent.info.model)
         self.prices = np.vstack([self.prices, (agent.prices.fresh, agent.prices.cached, agent.prices.output)])
         self._limits = np.append(self._limits, agent.info.max_model_len)
+        self._slots = np.append(self._slots, agent.slots)
         self.queue.join(agent.info.model, agent.prices.fresh)
         self.lengths.join()
         self._ratio, self._prompts = np.append(self._ratio, 1.0), np.append(self._prompts, 0.0)
@@ -126,29 +128,31 @@ class Forecaster:
         """Forecast every offer on every agent; changes nothing."""
         prompt = np.array([[len(tokens) for tokens in offer.tokens] for offer in offers])
         cached = self._affinity.cached_tokens(offers)
-        limits = np.array([offer.request.max_tokens for offer in offers])
         latency = self.queue.predict([_state(fleet, j) for j in range(len(self.agents))], prompt, cached, fleet.now_s)
-        choices = np.array([offer.request.choices for offer in offers])
-        least = np.array([min(offer.request.least_tokens, offer.request.max_tokens) for offer in offers])
-        output = np.maximum(self.lengths.predict(limits), least[:, None]) * choices[:, None]
+        asked = [offer.request for offer in offers]
+        output = self.lengths.predict([one.max_tokens for one in asked])
+        if any(one.least_tokens or one.choices != 1 for one in asked):
+            least = np.array([min(one.least_tokens, one.max_tokens) for one in asked])
+            output = np.maximum(output, least[:, None]) * np.array([one.choices for one in asked])[:, None]
         fresh, held, out = self.prices.T
         ratio = self._ratio
         cost = (fresh * (prompt - cached) + held * cached) * ratio + out * output
         possible = (prompt < self._limits) & fleet.alive
         for i, offer in enumerate(offers):
-            possible[i, sorted(offer.refused)] = False
+            if offer.refused:
+                possible[i, sorted(offer.refused)] = False
         possible &= cost <= DEAREST
         return Outlook(
             latency.start,
             latency.service,
-            np.minimum(cost, DEAREST),
+            np.minimum(cost, DEAREST, out=cost),
             self.quality.predict(offers),
             possible,
             prompt,
             cached,
             output,
-            fleet.load - fleet.slots,
-            self._stays / fleet.slots,
+            fleet.load - self._slots,
+            self._stays / self._slots,
         )
 
     def note(self, outlook: Outlook, i: int, agent: int) -> Noted:
@@ -170,7 +174,7 @@ class Forecaster:
             self.queue.sent(event.agent, name, Pending(note.prompt, note.cached, event.at_s), event.decoding)
         elif isinstance(event, FirstToken):
             self.queue.first_token(event.agent, name, event.at_s)
-        elif isinstance(event, Failed | Abandoned) and event.agent is not None:
+        elif isinstance(event, (Failed, Abandoned)) and event.agent is not None:
             # It may have failed in line, or after its first token: then the queue knows nothing of it.
             with suppress(PredictionError):
                 self.queue.dropped(event.agent, name)
@@ -215,14 +219,16 @@ class Forecaster:
 
 
 def _state(fleet: Fleet, agent: int) -> AgentState:
-    jobs = fleet.jobs[agent]
-    if not jobs:
-        return _IDLE
+    jobs, now_s = fleet.jobs[agent], fleet.now_s
     pending = tuple(
-        Pending(job.note.prompt, job.note.cached, job.sent_s)
-        for job in jobs
-        if isinstance(job.note, Noted) and not _decodes(job, fleet.now_s)
+        [
+            Pending(job.note.prompt, job.note.cached, job.sent_s)
+            for job in jobs
+            if job.first_token_s is None and isinstance(job.note, Noted) and not _decodes(job, now_s)
+        ]
     )
+    if not pending and len(jobs) < len(_DECODING):
+        return _DECODING[len(jobs)]
     return AgentState(pending, len(jobs) - len(pending), fleet.last_token_s(agent))
 
 

@@ -53,9 +53,12 @@ def refusals(
         fees: (N, C) for what others lose, in micro-units.
     """
     found: list[Refusal | None] = [None] * len(offers)
+    declined = np.flatnonzero(np.asarray(agents) == UNSERVED).tolist()
+    if not declined:
+        return found
     feasible = np.ones(market.values.shape, bool) if market.feasible is None else market.feasible
     asked = market.costs + fees
-    for i in map(int, np.flatnonzero(np.asarray(agents) == UNSERVED)):
+    for i in declined:
         could = np.flatnonzero(feasible[i])
         if not could.size:
             continue

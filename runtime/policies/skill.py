@@ -54,7 +54,9 @@ class PooledSkill:
 
     def predict(self, offers: Sequence[Offer]) -> Floats:
         """(N, M) the same for every request."""
-        return np.broadcast_to(self._counts.means()[self.model_of], (len(offers), self.model_of.size))
+        chances: Floats = np.empty((len(offers), self.model_of.size))
+        chances[:] = self._counts.means()[self.model_of]
+        return chances
 
     def doubt(self) -> Floats:
         """(M,) standard deviation of the beta posterior."""

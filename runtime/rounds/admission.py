@@ -112,7 +112,7 @@ async def _tokenise(
     """
     by_vocabulary: dict[str, tuple[int, ...]] = {}
     errors: list[str] = []
-    for vocabulary in dict.fromkeys(info.tokenizer for info in infos):
+    for vocabulary in dict.fromkeys([info.tokenizer for info in infos]):
         members = [j for j, info in enumerate(infos) if info.tokenizer == vocabulary]
         for j in sorted(members, key=lambda j: not alive[j]):
             try:

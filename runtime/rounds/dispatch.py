@@ -315,9 +315,8 @@ class Dispatcher:
             told = waiting.told() or error
             placed.live.end(None if served is not None or placed.live.hung_up else as_broken(told))
             waiting.begin(placed.live)
-        for j, up in enumerate(self._health.alive(asyncio.get_running_loop().time()).tolist()):
-            if not up:
-                self.vacate(j)
+        for j in self._health.out(asyncio.get_running_loop().time()):
+            self.vacate(j)
         if retried:
             # Before those who stood in line behind it.
             self._give_back([waiting])

@@ -64,10 +64,19 @@ class Health:
 
     def alive(self, now_s: float) -> NDArray[np.bool_]:
         """(M,) who may be given requests."""
-        up = [state.out_until_s <= now_s and not state.retired for state in self._states]
-        for j in self._askable:
-            up[j] = up[j] and not self.probed(j)
-        return np.array(up)
+        up = np.ones(len(self._states), np.bool_)
+        out = self.out(now_s)
+        if out:
+            up[out] = False
+        return up
+
+    def out(self, now_s: float) -> list[int]:
+        """Who may not, in order."""
+        return [
+            j
+            for j, state in enumerate(self._states)
+            if state.out_until_s > now_s or state.retired or (state.unreachable and self.probed(j))
+        ]
 
     def next_trial_s(self, now_s: float) -> float | None:
         """When the next engine that is out will be tried again, or is not to be waited for any more; None if never."""

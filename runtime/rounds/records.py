@@ -84,10 +84,11 @@ class RoundStatistics:
         self.decide_s.append(seconds)
         if decision.outcome is None:
             return
-        self.predicted_welfare += decision.outcome.welfare
-        self.predicted_surplus += decision.outcome.surplus
-        self.deficits += decision.outcome.surplus < 0
-        self.losses += min(decision.outcome.bidder_utilities().values(), default=0) < 0
+        outcome = decision.outcome
+        self.predicted_welfare += outcome.welfare
+        self.predicted_surplus += outcome.surplus
+        self.deficits += outcome.surplus < 0
+        self.losses += min(outcome.bidder_utilities().values(), default=0) < 0
         self.decided += int((decision.agents >= 0).sum())
         if decision.displaced is not None:
             self.contested += int(decision.displaced.sum())

@@ -89,6 +89,8 @@ class Rounds:
 
     async def _wait(self) -> None:
         """Until something happened, an engine is due to be tried again, or a policy that gathers may think again."""
+        if self._wake.is_set():
+            return
         now = asyncio.get_running_loop().time()
         trial = self._health.next_trial_s(now) if self._queue else None
         again = None if trial is None else max(trial - now, 0.0)
@@ -150,7 +152,7 @@ class Rounds:
         wait for the others.
         """
         batch: list[Waiting] = []
-        up = frozenset(map(int, np.flatnonzero(fleet.alive)))
+        up = frozenset(np.flatnonzero(fleet.alive).tolist())
         for waiting in self._queue:
             if len(batch) == self._rules.max_batch:
                 break
@@ -181,7 +183,7 @@ class Rounds:
         with self._books.together() if len(batch) > 1 or kept else nullcontext():
             if made is not None and made.record is not None:
                 self._books.keep(made.record, made.at_s)
-            for i in map(int, np.argsort(positions, kind="stable")):
+            for i in np.argsort(positions, kind="stable").tolist():
                 waiting, agent = batch[i], int(decision.agents[i])
                 if agent == UNSERVED:
                     self._turn_away(waiting, decision.refusals[i] if decision.refusals else None)

@@ -34,7 +34,7 @@ class Telling:
 
     def publish(self, event: Event) -> None:
         """Tell every subscriber."""
-        if isinstance(event, Served | Declined | Abandoned) or (isinstance(event, Failed) and not event.retried):
+        if isinstance(event, (Served, Declined, Abandoned)) or (isinstance(event, Failed) and not event.retried):
             self.open.discard(event.offer.request.id)
         for subscriber in self._subscribers:
             try:

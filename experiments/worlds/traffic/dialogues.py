@@ -89,9 +89,14 @@ class DialogueTraffic:
     part: str = ""
     answers: Answers = field(init=False)
     _place: dict[str, int] = field(init=False)
+    #: Which dialogue a conversation is, by its name: each request asks several times.
+    dialogues: dict[str, Dialogue] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_place", {one.name: k for k, one in enumerate(self.conversations)})
+        object.__setattr__(self, "_place", {})
+        object.__setattr__(self, "dialogues", {})
+        for k, one in enumerate(self.conversations):
+            self._place[one.name], self.dialogues[one.name] = k, one.dialogue
         assumed = AssumedAnswers(answers_of(self), answers_of(self, graded=True), self.seed)
         object.__setattr__(self, "answers", self.given or assumed)
 
@@ -125,7 +130,7 @@ class DialogueTraffic:
 
     def graded(self, name: str) -> bool:
         """Whether its answers can be graded."""
-        return self.named(name).dialogue.graded
+        return self.dialogues[name].graded
 
     def quality(self, agent: SimulatedAgent, request: str) -> float:
         """The chance that an agent is right, 0 where nobody can tell."""
@@ -280,8 +285,9 @@ class _Recorded(Mapping[str, tuple[str, ...]]):
     graded: bool
 
     def __getitem__(self, request: str) -> tuple[str, ...]:
-        dialogue = self.load.named(conversation_of(request)).dialogue
-        return () if self.graded and not dialogue.graded else dialogue.turns[int(request.rpartition("/")[2])].answers
+        name, _, turn = request.rpartition("/")
+        dialogue = self.load.dialogues[name]
+        return () if self.graded and not dialogue.graded else dialogue.turns[int(turn)].answers
 
     def __iter__(self) -> Iterator[str]:
         return (request_id(one, k) for one in self.load.conversations for k in range(len(one.dialogue.turns)))

@@ -41,14 +41,13 @@ class _JumpingSelector(selectors.DefaultSelector):
 class _Timer(asyncio.TimerHandle):
     """One of several that are due at one moment, of which asyncio's own loop would take any first."""
 
-    __slots__ = ("number",)
+    __slots__ = ("place",)
 
-    number: int
+    #: When it is due, and how many were set before it.
+    place: tuple[float, int]
 
     def __lt__(self, other: asyncio.TimerHandle) -> bool:
-        assert isinstance(other, _Timer)
-        mine, theirs = self.when(), other.when()
-        return mine < theirs or (mine == theirs and self.number < other.number)
+        return self.place < other.place  # type: ignore[attr-defined,no-any-return]
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -71,7 +70,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         if self.is_closed():
             raise RuntimeError("Event loop is closed")
         timer = _Timer(when, callback, args, self, context)
-        timer.number = next(self._numbers)
+        timer.place = (when, next(self._numbers))
         heappush(self._heap(), timer)
         # asyncio counts what is cancelled of these.
         timer._scheduled = True  # type: ignore[attr-defined]

@@ -37,9 +37,9 @@ def test_congestion_is_what_later_arrivals_wait() -> None:
 def test_fees_are_measured_against_declining() -> None:
     possible = np.ones((3, 2), bool)
     loss = np.array([[10.0, 10.0], [-30.0, -20.0], [5.0, -2.0]])
-    assert against_unserved(loss, np.zeros(3), possible).tolist() == [[10.0, 10.0], [0.0, 10.0], [7.0, 0.0]]
+    assert against_unserved(loss, possible).tolist() == [[10.0, 10.0], [0.0, 10.0], [7.0, 0.0]]
     possible[1, 0] = False
-    assert against_unserved(loss, np.zeros(3), possible)[1].tolist() == [0.0, 0.0]
+    assert against_unserved(loss, possible)[1].tolist() == [0.0, 0.0]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.floats(0, 100), st.floats(0, 9)), min_size=1, max_size=30))
