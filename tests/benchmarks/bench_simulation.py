@@ -11,13 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from experiments.progress import counting
+from experiments.progress import Counts, counting
 from experiments.studies.study.cell import Cell
 from experiments.studies.study.playing import Measure, Task, play
 from experiments.studies.study.policies import Entrant
@@ -63,9 +64,10 @@ def _resident_mib() -> float:
 
 @dataclass
 class Watching:
-    """Counts the ends of a run's requests and says, a line for each hundredth of them, how far it is."""
+    """Counts the ends of a run's requests and tells `bar`, at each hundredth of them, how far it is."""
 
     load: Traffic
+    bar: Counts
     ended: int = 0
     #: Conversations that were declined end early: the last hundredths may never come.
     hundredth: int = field(init=False)
@@ -80,20 +82,25 @@ class Watching:
         if self.ended == 10 * self.hundredth:
             self.resident_at_tenth = _resident_mib()
         if self.ended % self.hundredth == 0:
-            print(json.dumps({"done": self.ended, "of": self.load.turns}), flush=True)
+            self.bar(self.ended, self.load.turns)
 
     def figures(self) -> Mapping[str, float]:
         """No figures of the run's own."""
         return {}
 
 
-def play_one(policy: str, agents: int, requests: int, seed: int) -> dict[str, object]:
-    """What one process plays, in figures; it says on the way how far it is."""
+def _print_far(done: int, total: int) -> None:
+    """For whoever started this process, who has the bar."""
+    print(json.dumps({"done": done, "of": total}), flush=True)
+
+
+def play_one(policy: str, agents: int, requests: int, seed: int, bar: Counts) -> dict[str, object]:
+    """What one process plays, in figures."""
     played(policy, agents, 500)
     watching: list[Watching] = []
 
     def watch(load: Traffic) -> Watching:
-        watching.append(Watching(load))
+        watching.append(Watching(load, bar))
         return watching[0]
 
     began = time.perf_counter()
@@ -118,7 +125,7 @@ def play_in(processes: int, policy: str, agents: int, requests: int) -> list[dic
         RuntimeError: one of them failed.
     """
     command = [sys.executable, "-m", "tests.benchmarks.bench_simulation", "--policy", policy, "--agents", str(agents)]
-    command += ["--requests", str(requests // processes), "--seed"]
+    command += ["--requests", str(requests // processes), "--part", "--seed"]
     parts = [subprocess.Popen([*command, str(seed)], stdout=subprocess.PIPE, text=True) for seed in range(processes)]
     far: list[tuple[int, int]] = [(0, 0)] * processes
     rows: list[dict[str, object]] = [{} for _ in parts]
@@ -160,11 +167,15 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--policy", default="iemas")
     parser.add_argument("--agents", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0, help="of a single process")
+    parser.add_argument("--part", action="store_true", help="print how far it is, for the process that has the bar")
     args = parser.parse_args(given)
     if args.million:
         args.requests, args.processes = 1_000_000, 2
     if args.processes == 1:
-        print(json.dumps(play_one(args.policy, args.agents, args.requests, args.seed)), flush=True)
+        shown: AbstractContextManager[Counts] = nullcontext(_print_far) if args.part else counting("requests")
+        with shown as bar:
+            row = play_one(args.policy, args.agents, args.requests, args.seed, bar)
+        print(json.dumps(row), flush=True)
         return
     began = time.perf_counter()
     rows = play_in(args.processes, args.policy, args.agents, args.requests)

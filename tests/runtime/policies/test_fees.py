@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mechanisms import Preferences
+from runtime.policies import fees_kernels
 from runtime.policies.fees import MEMORY_S, Others, TrafficMeter, against_unserved, congestion
 from runtime.policies.forecast import Outlook
 
@@ -63,3 +64,40 @@ def test_delay_flow_leaves_out_the_bidder_and_fades() -> None:
     assert meter.delay_flows(60.0, ["me"])[0] == pytest.approx([2.0, 0.0], rel=0.05)
     assert meter.delay_flows(60.0, ["you", "x"])[1] == pytest.approx([0.0, 50.0], rel=0.05)
     assert meter.delay_flows(60.0 + 5 * MEMORY_S, ["me"])[0, 0] < 0.02
+
+
+def test_the_future_is_as_its_formula_has_it_whoever_else_is_asked() -> None:
+    rng = np.random.default_rng(3)
+    n, m = 5, 4
+    quality, typical, prices = rng.random((n, m)), rng.uniform(1, 90, (n, 2)), rng.uniform(0.001, 0.04, (m, 3))
+    prompt = rng.integers(20, 900, (n, m))
+    cached, output = prompt // rng.integers(1, 9, (n, m)), rng.uniform(1, 40, (n, m))
+    possible = rng.random((n, m)) < 0.7
+    base, per_token = rng.random(m) / 10, rng.random(m) / 500
+    turns, growth = 3.5, 21.0
+    found = fees_kernels.future(
+        quality, prompt, cached, output, possible, typical, base, per_token, prices, turns, growth
+    )
+    for i, (worth, delay) in enumerate(typical):
+        fresh, held, out = prices.T
+        seconds = base + per_token * growth
+        turn = worth * quality[i] - delay * seconds - held * prompt[i] - fresh * growth - out * output[i]
+        missing = prompt[i] + output[i] - cached[i]
+        moved = turns * turn - missing * (fresh - held) - delay * per_token * missing
+        for j in range(m):
+            others = [moved[k] for k in range(m) if k != j and possible[i, k]]
+            assert found[i, j] == pytest.approx(max([turns * turn[j], 0.0, *others]))
+    alone = fees_kernels.future(
+        quality[:1],
+        prompt[:1],
+        cached[:1],
+        output[:1],
+        possible[:1],
+        typical[:1],
+        base,
+        per_token,
+        prices,
+        turns,
+        growth,
+    )
+    assert alone[0].tolist() == found[0].tolist()
