@@ -8,10 +8,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import settings
 
 from proofs import replay
 from proofs.evidence import fresh_process
 from tests.runtime.accounts.databases import database, server
+
+# How long an example takes says how busy the machine is, and what was compiled before.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture

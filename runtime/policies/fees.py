@@ -160,17 +160,18 @@ def future(outlook: Outlook, traffic: Traffic, typical: Floats, forecaster: Fore
     the conversation there anew, and not less than nothing. Worth and delay cost, `typical` (N, 2), are the others'
     medians.
     """
+    # What forecasters of others give may be a view, or of another type.
     queue, whole = forecaster.queue, np.ascontiguousarray
     future: Floats = _kernels().future(
-        whole(outlook.quality),
-        outlook.prompt,
-        outlook.cached,
-        whole(outlook.output),
-        outlook.possible,
-        typical,
-        queue.base_seconds(),
-        queue.seconds_per_token(),
-        forecaster.prices,
+        whole(outlook.quality, np.float64),
+        whole(outlook.prompt, np.int64),
+        whole(outlook.cached, np.int64),
+        whole(outlook.output, np.float64),
+        whole(outlook.possible, np.bool_),
+        whole(typical, np.float64),
+        whole(queue.base_seconds(), np.float64),
+        whole(queue.seconds_per_token(), np.float64),
+        whole(forecaster.prices, np.float64),
         traffic.turns,
         traffic.growth,
     )
