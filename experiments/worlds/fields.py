@@ -18,7 +18,7 @@ def numbers(given: object, *names: str, or_none: Sequence[str] = ()) -> None:
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
         if not number or value < 0 or (value == 0 and name not in or_none):
             least = "0 or more" if name in or_none else "more than 0"
-            raise StudyError(f"{type(given).__name__}: {name} = {value!r}; expected {least}")
+            raise StudyError(f"{type(given).__name__}: {name} = {value!r}; expected a number, {least}")
 
 
 def counts(given: object, *names: str, or_none: Sequence[str] = ()) -> None:

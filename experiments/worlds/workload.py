@@ -346,7 +346,10 @@ def _split(table: AnswerTable, train: int) -> tuple[AnswerTable | None, AnswerTa
     """
     asked = len(table.questions) - train
     if asked < 1:
-        raise StudyError(f"{table.title} has {len(table.questions)} questions; train = {train} leaves none to ask")
+        raise StudyError(
+            f"{table.title} has {len(table.questions)} questions; train = {train} leaves none to ask, so give less of it, "
+            "or 0 where nothing is to be learnt beforehand"
+        )
     if train == 0:
         return None, table
     return table.split(train, asked)

@@ -85,7 +85,11 @@ class Forecaster:
         self._make_quality = quality or PooledSkill
 
     def attach(self, agents: Sequence[Agent]) -> None:
-        """Start with empty caches and nothing learnt."""
+        """Start with empty caches and nothing learnt.
+
+        Raises:
+            ServingError: the model of quality lacks a method.
+        """
         self.agents = tuple(agents)
         self._affinity = Affinity(agents)
         self._models = [agent.info.model for agent in agents]
@@ -101,6 +105,9 @@ class Forecaster:
         #: Seconds from one token to the next, averaged by agent; 0 before any stream.
         self._paces = np.zeros(len(agents))
         self.quality = self._make_quality(agents)
+        lacking = [name for name in ("predict", "doubt", "learn") if not callable(getattr(self.quality, name, None))]
+        if lacking:
+            raise ServingError(f"{type(self.quality).__name__} is no model of quality: it has no {', '.join(lacking)}")
         self.intervals = ConformalIntervals()
 
     def join(self, agent: Agent) -> None:
@@ -146,7 +153,7 @@ class Forecaster:
             latency.start,
             latency.service,
             np.minimum(cost, DEAREST, out=cost),
-            self.quality.predict(offers),
+            self._chances(offers),
             possible,
             prompt,
             cached,
@@ -154,6 +161,33 @@ class Forecaster:
             fleet.load - self._slots,
             self._stays / self._slots,
         )
+
+    def _chances(self, offers: Sequence[Offer]) -> Floats:
+        """(N, M) as the model of quality has them, which may be anybody's.
+
+        Raises:
+            ServingError: they are no chances of each request on each agent.
+        """
+        said = self.quality.predict(offers)
+        if type(self.quality) is PooledSkill:
+            return said
+        shape, who = (len(offers), len(self.agents)), f"{type(self.quality).__name__}.predict"
+        try:
+            chances = np.asarray(said, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ServingError(f"{who} returned {said!r:.80}; expected chances of shape {shape}") from None
+        if chances.shape != shape:
+            raise ServingError(
+                f"{who} returned an array of shape {chances.shape}; expected {shape}, requests by agents"
+            )
+        wrong = ~((chances >= 0) & (chances <= 1))
+        if wrong.any():
+            i, agent = map(int, np.argwhere(wrong)[0])
+            raise ServingError(
+                f"{who} returned {chances[i, agent]} for request {i} on agent {self.agents[agent].name}; expected a "
+                "chance in [0, 1]"
+            )
+        return chances
 
     def note(self, outlook: Outlook, i: int, agent: int) -> Noted:
         """What is to go with request `i` to the agent that got it."""

@@ -47,12 +47,12 @@ def test_sources_are_the_files_with_their_checksums() -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Dialogues(rate=0), "Dialogues: rate = 0; expected more than 0"),
+        (lambda: Dialogues(rate=0), "Dialogues: rate = 0; expected a number, more than 0"),
         (lambda: Dialogues(rate=float("nan")), "Dialogues: rate = nan"),
         (lambda: Dialogues(rate="fast"), "Dialogues: rate = 'fast'"),  # type: ignore[arg-type]
         (lambda: Dialogues(dialogues=2.5), r"Dialogues: dialogues = 2\.5; expected a whole number, 1 or more"),  # type: ignore[arg-type]
         (lambda: Dialogues(warm_up=-1), "Dialogues: warm_up = -1; expected a whole number, 0 or more"),
-        (lambda: Dialogues(think_time_s=-1.0), r"Dialogues: think_time_s = -1\.0; expected 0 or more"),
+        (lambda: Dialogues(think_time_s=-1.0), r"Dialogues: think_time_s = -1\.0; expected a number, 0 or more"),
         (lambda: Dialogues(()), r"Dialogues: data = \(\); expected a name or a file"),
         (lambda: Questions(3), "Questions: table = 3; expected a name, a file or AnswerTable"),  # type: ignore[arg-type]
         (lambda: Questions(TABLE, count=0), "Questions: count = 0"),

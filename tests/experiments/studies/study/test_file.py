@@ -128,7 +128,7 @@ def test_several_workloads_are_several_tables(tmp_path: Path) -> None:
             LOAD + "rats = 1",
             "workload.rats: there is no such key; with dialogues there are: answers, context_words, count",
         ),
-        (LOAD + "rate = 'fast'", "workload: Dialogues: rate = 'fast'; expected more than 0"),
+        (LOAD + "rate = 'fast'", "workload: Dialogues: rate = 'fast'; expected a number, more than 0"),
         (LOAD + "rate = []", "workload.rate is an empty sweep; give it one value at least"),
         ("[workload]\ndialogues = []", "workload.dialogues is an empty sweep|workload.data is an empty sweep"),
         ("[workload]\nrate = 1", "workload: name one of dialogues, questions, trace"),

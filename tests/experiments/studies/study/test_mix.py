@@ -228,7 +228,7 @@ PART = '[[workload.mix]]\ndialogues = "shipped"\n'
         (PART + "name = 'a/b'", "workload: Mix: a part is called 'a/b'"),
         (PART + "name = 3", "workload.mix.0.name: expected a text .found 3"),
         (PART + "rats = 1", "workload.mix.0.rats: there is no such key; with dialogues there are: answers"),
-        (PART + "rate = 0", "workload.mix.0: Dialogues: rate = 0; expected more than 0"),
+        (PART + "rate = 0", "workload.mix.0: Dialogues: rate = 0; expected a number, more than 0"),
         (PART + "rate = []", "workload.mix.0.rate is an empty sweep"),
         (PART + "trace = 'a'", "workload.mix.0: name one of dialogues, questions, trace"),
         ("[[workload.mix]]\nname = 'a'", "workload.mix.0: name one of dialogues, questions, trace"),
