@@ -347,8 +347,8 @@ def _split(table: AnswerTable, train: int) -> tuple[AnswerTable | None, AnswerTa
     asked = len(table.questions) - train
     if asked < 1:
         raise StudyError(
-            f"{table.title} has {len(table.questions)} questions; train = {train} leaves none to ask: give less, or 0 where "
-            "nothing is learnt beforehand"
+            f"{table.title} has {len(table.questions)} questions; train = {train} leaves none to ask: give less, "
+            "or 0 where nothing is learnt beforehand"
         )
     if train == 0:
         return None, table
