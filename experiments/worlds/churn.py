@@ -70,7 +70,7 @@ class Coming:
 
     Example:
         >>> [str(one.event) for one in Coming(60.0, 15.0).drawn(["a", "b"], seed=0, until_s=100.0)]
-        ['leaves', 'joins']
+        ['leaves', 'joins', 'leaves', 'joins', 'leaves']
     """
 
     stay_s: float
