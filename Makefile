@@ -8,11 +8,12 @@ demo: .venv/core
 	$(BIN)/iemas demo
 
 test: .venv/test
+	$(BIN)/python -m tests.compile_kernels
 	$(BIN)/pytest -p no:benchmark --numprocesses auto --maxprocesses 4
 
-# What starts processes, kills them, or takes long.
+# What starts processes, kills them, or takes long: much of it waits, so that three at once suit two cores.
 test-slow: .venv/test
-	$(BIN)/pytest -p no:benchmark -m slow --numprocesses auto --maxprocesses 4
+	$(BIN)/pytest -p no:benchmark -m slow --numprocesses 3
 
 # The notebooks in JupyterLab, where a click on one opens it as a notebook.
 lab: .venv/notebooks
