@@ -11,9 +11,9 @@ test: .venv/test
 	$(BIN)/python -m tests.compile_kernels
 	$(BIN)/pytest -p no:benchmark --numprocesses auto --maxprocesses 4
 
-# What starts processes, kills them, or takes long: much of it waits, so that three at once suit two cores.
+# What starts processes, kills them, or takes long.
 test-slow: .venv/test
-	$(BIN)/pytest -p no:benchmark -m slow --numprocesses 3
+	$(BIN)/pytest -p no:benchmark -m slow --numprocesses auto --maxprocesses 4
 
 # The notebooks in JupyterLab, where a click on one opens it as a notebook.
 lab: .venv/notebooks
