@@ -172,3 +172,11 @@ def test_views_are_of_studies_that_there_are() -> None:
     from experiments.studies.findings.catalogue import QUESTIONS
 
     assert set(VIEWS) <= set(QUESTIONS) | {path.stem for path in SHIPPED.glob("*.toml")}
+
+
+def test_what_lies_beside_pictures_names_no_place_of_a_machine() -> None:
+    exhibits = sorted((Path(__file__).parents[4] / "docs" / "pictures").glob("*.json"))
+    assert exhibits
+    for path in exhibits:
+        text = path.read_text(encoding="utf-8")
+        assert not [place for place in ('"/', " /tmp/", " /home/") if place in text], path.name
