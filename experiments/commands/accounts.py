@@ -252,7 +252,7 @@ def _limit(credits: str) -> int | None:
 
 
 def _figures(stated: Iterable[str] | None) -> dict[str, float]:
-    from runtime.gateway.config import Bid
+    from runtime.gateway.fleet.config import Bid
 
     figures: dict[str, float] = {}
     for each in stated or ():
@@ -268,7 +268,7 @@ def _figures(stated: Iterable[str] | None) -> dict[str, float]:
 
 def _amounts(row: dict[str, Any], *names: str) -> dict[str, Any]:
     """A row with some amounts in credits, exactly, as text."""
-    from runtime.gateway.passing import credits
+    from runtime.gateway.serving.passing import credits
 
     return {**row, **{name: None if row[name] is None else credits(row[name]) for name in names}}
 

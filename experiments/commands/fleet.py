@@ -10,8 +10,8 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from runtime.gateway.config import Agent, Fleet
-    from runtime.gateway.reload import Changes
+    from runtime.gateway.fleet.config import Agent, Fleet
+    from runtime.gateway.fleet.reload import Changes
 
 _PIPE_WIDTH = 120
 
@@ -38,9 +38,9 @@ def check_fleet(
     Example: iemas fleet check fleet.toml
     """
     from runtime.errors import ServingError
-    from runtime.gateway.fleet_file import read_secret, secrets_of
-    from runtime.gateway.models import Models
-    from runtime.gateway.reload import changes
+    from runtime.gateway.fleet.file import read_secret, secrets_of
+    from runtime.gateway.fleet.models import Models
+    from runtime.gateway.fleet.reload import changes
 
     fleet = told_faults(file, as_json)
     running = None if against is None else told_faults(against, as_json)
@@ -74,7 +74,7 @@ def check_fleet(
 
 def told_faults(file: Path, as_json: bool) -> "Fleet":
     """A fleet; of what is wrong with it each fault is told, a line, and the command ends with exit code 2."""
-    from runtime.gateway.fleet_file import FleetError
+    from runtime.gateway.fleet.file import FleetError
 
     try:
         return load_checked(file)
@@ -92,8 +92,8 @@ def load_checked(file: Path) -> "Fleet":
 
     from experiments.routers.catalogue import policies
     from mechanisms import find_mechanism
-    from runtime.gateway.contradictions import Fault
-    from runtime.gateway.fleet_file import FleetError, load_fleet
+    from runtime.gateway.fleet.contradictions import Fault
+    from runtime.gateway.fleet.file import FleetError, load_fleet
 
     fleet = load_fleet(file)
     faults = []

@@ -15,7 +15,7 @@ import typer
 from experiments.commands.fleet import app, told_faults
 
 if TYPE_CHECKING:
-    from runtime.gateway.keeping import State
+    from runtime.gateway.serving.keeping import State
 
 __all__ = ["app"]
 
@@ -39,7 +39,7 @@ def up(
     Example: iemas fleet up fleet.toml && iemas serve fleet.toml
     """
     fleet = told_faults(file, as_json)
-    from runtime.gateway.keeping import folder_of, read_state
+    from runtime.gateway.serving.keeping import folder_of, read_state
 
     names = [agent.name for agent in fleet.agents if agent.url is None and agent.simulated is None]
     if not names:
@@ -66,7 +66,7 @@ def up(
 
 
 def _wait_until_up(file: Path, keeper: "subprocess.Popen[bytes]", until: float) -> "State":
-    from runtime.gateway.keeping import folder_of, read_state
+    from runtime.gateway.serving.keeping import folder_of, read_state
 
     said = ""
     while True:
@@ -92,8 +92,8 @@ def _wait_until_up(file: Path, keeper: "subprocess.Popen[bytes]", until: float) 
 def keep_servers(file: File) -> None:
     """The keeper itself: what `up` starts."""
     fleet = told_faults(file, False)
-    from runtime.gateway.engines import make_engine
-    from runtime.gateway.keeping import folder_of, keep
+    from runtime.gateway.serving.engines import make_engine
+    from runtime.gateway.serving.keeping import folder_of, keep
 
     folder = folder_of(file)
     launched = [j for j, agent in enumerate(fleet.agents) if agent.url is None and agent.simulated is None]
@@ -107,7 +107,7 @@ def status(file: File, as_json: Json = False) -> None:
 
     Example: iemas fleet status fleet.toml
     """
-    from runtime.gateway.keeping import read_state
+    from runtime.gateway.serving.keeping import read_state
 
     state = read_state(file)
     if state is None:
@@ -125,7 +125,7 @@ def down(file: File) -> None:
 
     Example: iemas fleet down fleet.toml
     """
-    from runtime.gateway.keeping import read_state
+    from runtime.gateway.serving.keeping import read_state
 
     state = read_state(file)
     if state is None:

@@ -184,7 +184,7 @@ def _row(row: "KeptRow") -> dict[str, Any]:
 
 
 def _summary(row: "KeptRow") -> dict[str, Any]:
-    from runtime.gateway.passing import credits
+    from runtime.gateway.serving.passing import credits
     from runtime.referees.kept import read
 
     kept = read(row.record)
@@ -207,7 +207,7 @@ def _entry(entry: "KeptEntry") -> dict[str, Any]:
 
 
 def _print_round(row: "KeptRow", kept: "Kept", entries: Sequence["KeptEntry"]) -> None:
-    from runtime.gateway.passing import credits
+    from runtime.gateway.serving.passing import credits
 
     ended: dict[str, str] = {}
     for entry in entries:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from mechanisms import DirectMechanism
     from runtime import Policy
-    from runtime.gateway.clients import Keyring
-    from runtime.gateway.config import Fleet
-    from runtime.gateway.office import Office
+    from runtime.gateway.door.clients import Keyring
+    from runtime.gateway.fleet.config import Fleet
+    from runtime.gateway.operators.office import Office
 
 
 def serve(
@@ -54,9 +54,9 @@ def serve(
         raise typer.BadParameter("there is no trace to write it to; add --record TRACE", param_hint="--record-text")
     fleet = told_faults(file, as_json)
     from runtime.gateway.app import Gateway
-    from runtime.gateway.engines import make_engine, make_engines
+    from runtime.gateway.operators.watching import Watching
     from runtime.gateway.server import bind, run_gateway
-    from runtime.gateway.watching import Watching
+    from runtime.gateway.serving.engines import make_engine, make_engines
 
     bound = bind(fleet, port)
     engines = make_engines(kept_up(file, fleet), logs=logs, progress=_say)
@@ -118,8 +118,8 @@ def log_to(file: str | None) -> None:
 
 def kept_up(file: Path, fleet: "Fleet") -> "Fleet":
     """A fleet, with the servers that `iemas fleet up` keeps at their addresses."""
-    from runtime.gateway.engines import placed
-    from runtime.gateway.keeping import read_state
+    from runtime.gateway.serving.engines import placed
+    from runtime.gateway.serving.keeping import read_state
 
     state = read_state(file)
     servers = {} if state is None else {name: each.url for name, each in state.agents.items() if each.url is not None}
@@ -163,7 +163,7 @@ def make_serving(fleet: "Fleet", engines: Any, mechanism: "DirectMechanism", **o
     """
     from mechanisms.catalogue import find_settlement
     from runtime.accounts.ledger import Ledger
-    from runtime.gateway.serving import Serving
+    from runtime.gateway.serving.serving import Serving
 
     return Serving(
         fleet,
@@ -177,7 +177,7 @@ def make_serving(fleet: "Fleet", engines: Any, mechanism: "DirectMechanism", **o
 
 def make_keyring(fleet: "Fleet") -> "Keyring | None":
     """Keys of the books, where the file wants them."""
-    from runtime.gateway.clients import Keyring
+    from runtime.gateway.door.clients import Keyring
 
     if not fleet.server.accounts:
         return None
@@ -196,8 +196,8 @@ def make_office(fleet: "Fleet") -> "Office | None":
     if door is None:
         return None
     from runtime.accounts.holders import Holders
-    from runtime.gateway.fleet_file import read_secret
-    from runtime.gateway.office import Office
+    from runtime.gateway.fleet.file import read_secret
+    from runtime.gateway.operators.office import Office
 
     return Office(Holders(fleet.server.ledger), read_secret(door.key, "server.admin.key"), door.host, door.port)
 

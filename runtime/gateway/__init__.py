@@ -1,18 +1,16 @@
 """How a client's bytes become a request, and outcomes become answers over HTTP. Imports every other room of `runtime`.
 
-| module | question |
+| module or room | question |
 |---|---|
 | `problems` | what is a client told when it is not served? |
-| `splice` | what does a body ask, and which bytes of it go on? |
-| `preferences` | what is a request worth to its bidder, and who said so? |
-| `config` | what is a fleet: agents, pools, prices, limits, who may ask? |
-| `contradictions` | what does a fleet as a whole not allow? |
-| `fleet_file` | which fleet does `fleet.toml` describe, and what is wrong with it? |
-| `reload` | what may change while it runs? |
-| `models` | which agents does a model's name stand for? |
-| `backend` | what does the HTTP side ask of whatever serves? |
-| `door` | who comes in, and with what? |
-| `admin` | what may an operator look at, and who is one? |
+| `requests/` | what does a request ask, and what is it worth to whom? |
+| `fleet/` | which fleet does `fleet.toml` describe, and what may change of it? |
+| `door/` | who comes in, and with what? |
+| `serving/` | who serves what was let in, and what does it come to? |
+| `openapi/` | what is served, as OpenAPI has it? |
+| `operators/` | what may an operator see and do? |
 | `app` | the ASGI application |
-| `watching` | who sees a gateway's events? |
+| `server` | the application on a socket: signals, reloading |
+
+Each imports those before it alone, but that `door` and `serving` know nothing of each other.
 """

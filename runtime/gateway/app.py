@@ -17,13 +17,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from runtime.accounts.names import PREFIX
-from runtime.gateway.admin import LISTENER, Admin, check_local
-from runtime.gateway.backend import Answer, Asked, Backend
-from runtime.gateway.clients import Client, Keyring, Metering
-from runtime.gateway.config import Fleet, Limits
-from runtime.gateway.door import LOCAL, SERVED, Door, Headers, Inside, given_key
+from runtime.gateway.door.clients import Client, Keyring, Metering
+from runtime.gateway.door.door import LOCAL, SERVED, Door, Headers, Inside, given_key
+from runtime.gateway.fleet.config import Fleet, Limits
+from runtime.gateway.fleet.reload import Changes, changes
 from runtime.gateway.openapi.clients import OPENAPI, clients_document
-from runtime.gateway.passing import tells_usage
+from runtime.gateway.operators.admin import LISTENER, Admin, check_local
 from runtime.gateway.problems import (
     Problem,
     Response,
@@ -34,7 +33,8 @@ from runtime.gateway.problems import (
     unknown_path,
     wrong_method,
 )
-from runtime.gateway.reload import Changes, changes
+from runtime.gateway.requests.backend import Answer, Asked, Backend
+from runtime.gateway.serving.passing import tells_usage
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -18,14 +18,14 @@ import uvicorn
 from runtime.engines.engine import Engine, running
 from runtime.errors import ServingError
 from runtime.gateway.app import Gateway
-from runtime.gateway.config import Fleet
-from runtime.gateway.connections import TimedProtocol
-from runtime.gateway.door import Door
-from runtime.gateway.engines import make_engine
-from runtime.gateway.fleet_file import load_fleet
-from runtime.gateway.office import Office
-from runtime.gateway.reload import changes
-from runtime.gateway.serving import Serving
+from runtime.gateway.door.connections import TimedProtocol
+from runtime.gateway.door.door import Door
+from runtime.gateway.fleet.config import Fleet
+from runtime.gateway.fleet.file import load_fleet
+from runtime.gateway.fleet.reload import changes
+from runtime.gateway.operators.office import Office
+from runtime.gateway.serving.engines import make_engine
+from runtime.gateway.serving.serving import Serving
 
 _log = logging.getLogger(__name__)
 #: Idle connections are kept longer than clients keep them (openai-python: 5 s; most proxies: 60 s).

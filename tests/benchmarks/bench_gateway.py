@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from runtime.gateway.app import Gateway
-from runtime.gateway.backend import Asked
-from runtime.gateway.splice import read
+from runtime.gateway.requests.backend import Asked
+from runtime.gateway.requests.splice import read
 from tests.runtime.gateway.fleets import fleet
 
 TURN = {"role": "user", "content": 'so "far" it was\n' * 62}

@@ -20,7 +20,7 @@ from experiments.studies.routing.comparison import LEARNED, PERSONAL
 from experiments.studies.study import Dialogues, Mix, Questions, Trace, pool
 from experiments.studies.study.file import KEYS, read_study
 from experiments.traces.layouts.own import COLUMNS
-from runtime.gateway.receipts import Receipts
+from runtime.gateway.serving.receipts import Receipts
 from tests.runtime.referees.test_menu import made
 
 pytestmark = pytest.mark.usefixtures("replayed_here")

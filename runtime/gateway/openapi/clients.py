@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from runtime.gateway.door import EMBEDDINGS, SERVED, Door
+from runtime.gateway.door.door import EMBEDDINGS, SERVED, Door
 from runtime.gateway.openapi.parts import AMOUNT, PROBLEMS, Schema, answered, bid_schema, document, operation
 from runtime.gateway.openapi.requests import body_schema
-from runtime.gateway.preferences import FIGURES, header_of
 from runtime.gateway.problems import Problem
+from runtime.gateway.requests.preferences import FIGURES, header_of
 
 #: Where this document lies.
 OPENAPI = "/openapi.json"

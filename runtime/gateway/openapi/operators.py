@@ -3,7 +3,7 @@
 from typing import Any
 
 from runtime.accounts.holders import NAME
-from runtime.gateway.config import Bid
+from runtime.gateway.fleet.config import Bid
 from runtime.gateway.openapi.parts import Schema, answered, document, operation
 
 _MICROS: Schema = {"type": "integer", "description": "micro-units, a millionth of a credit"}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from runtime.gateway.preferences import FIGURES, most_of
+from runtime.gateway.requests.preferences import FIGURES, most_of
 
 Schema = dict[str, Any]
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from runtime.gateway.door import ASKS, EMBEDDINGS, Door
+from runtime.gateway.door.door import ASKS, EMBEDDINGS, Door
 from runtime.gateway.openapi.parts import Schema, bid_schema
-from runtime.gateway.preferences import TIERS
-from runtime.gateway.splice import MAX_MEMBERS
+from runtime.gateway.requests.preferences import TIERS
+from runtime.gateway.requests.splice import MAX_MEMBERS
 
 _TEXT: Schema = {"type": "string"}
 _TOKENS: Schema = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1}

@@ -120,7 +120,7 @@ def test_a_fleet_that_launches_nothing_has_nothing_to_bring_up(tmp_path: Path) -
 @pytest.mark.slow
 def test_a_gateway_uses_what_is_up(file: Path) -> None:
     from experiments.commands.serve import kept_up
-    from runtime.gateway.fleet_file import load_fleet
+    from runtime.gateway.fleet.file import load_fleet
 
     fleet = load_fleet(file)
     assert kept_up(file, fleet) == fleet

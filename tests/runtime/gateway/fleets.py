@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from runtime.gateway.config import Fleet
-from runtime.gateway.fleet_file import parse_fleet
+from runtime.gateway.fleet.config import Fleet
+from runtime.gateway.fleet.file import parse_fleet
 
 PRICES = {"fresh": 0.4, "cached": 0.1, "output": 1.0}
 SMALL: dict[str, Any] = {"name": "small", "model": "tiny", "prices": PRICES}

@@ -11,9 +11,9 @@ from mechanisms import find_mechanism
 from runtime import Answer, Auction, Call, EngineShape, SimulatedEngine, StepTime, View
 from runtime.engines.simulated.virtual_time import run
 from runtime.gateway.app import Gateway
-from runtime.gateway.config import Fleet
-from runtime.gateway.serving import Serving
-from runtime.gateway.watching import Watching
+from runtime.gateway.fleet.config import Fleet
+from runtime.gateway.operators.watching import Watching
+from runtime.gateway.serving.serving import Serving
 
 STEP = StepTime(0.01, 0.001, 0.0005, 0.0, 0.002, "a test's own figures", 0.0, 0.0)
 CHAT = "/v1/chat/completions"

@@ -10,8 +10,8 @@ import uvicorn
 
 from runtime import EngineShape
 from runtime.gateway.app import Gateway
-from runtime.gateway.serving import Serving
-from runtime.gateway.watching import Watching
+from runtime.gateway.operators.watching import Watching
+from runtime.gateway.serving.serving import Serving
 from tests.runtime.gateway.fleets import fleet
 from tests.runtime.gateway.simulated import STEP, Reading
 from tests.runtime.rounds.stories import Fixed

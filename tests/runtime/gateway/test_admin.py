@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runtime.gateway.app import Gateway
-from runtime.gateway.watching import Watching
+from runtime.gateway.operators.watching import Watching
 from runtime.metrics.feed import MOST_OF_ONE
 from tests.runtime.gateway.fleets import fleet
 from tests.runtime.gateway.simulated import Asked, ask

@@ -11,9 +11,9 @@ import pytest
 from runtime import EngineBusyError, EngineError
 from runtime.errors import ServingError
 from runtime.gateway.app import Gateway, tells_usage
-from runtime.gateway.backend import Asked
-from runtime.gateway.config import Fleet
+from runtime.gateway.fleet.config import Fleet
 from runtime.gateway.problems import bid_too_low, broken_off
+from runtime.gateway.requests.backend import Asked
 from tests.runtime.gateway.fleets import BIG, SMALL, fleet
 
 CHAT = "/v1/chat/completions"

@@ -13,10 +13,10 @@ import pytest
 from runtime import Ledger, running
 from runtime.accounts.holders import Holders, KnownKey
 from runtime.gateway.app import Gateway
-from runtime.gateway.clients import Client, Keyring, Metering
-from runtime.gateway.door import Inside
+from runtime.gateway.door.clients import Client, Keyring, Metering
+from runtime.gateway.door.door import Inside
 from runtime.gateway.problems import Problem
-from runtime.gateway.serving import Serving
+from runtime.gateway.serving.serving import Serving
 from tests.runtime.accounts.test_double_entry import check
 from tests.runtime.gateway.fleets import BIG, SMALL, fleet
 from tests.runtime.rounds.relays import sound

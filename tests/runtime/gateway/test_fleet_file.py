@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from mechanisms import Preferences
 from prediction import TokenPrices
 from runtime.errors import ServingError
-from runtime.gateway.config import Fleet, Secret
-from runtime.gateway.fleet_file import FleetError, load_fleet, parse_fleet, read_secret, secrets_of
-from runtime.gateway.preferences import FIGURES, state
-from runtime.gateway.reload import LIVE, Changes, changes, is_live
+from runtime.gateway.fleet.config import Fleet, Secret
+from runtime.gateway.fleet.file import FleetError, load_fleet, parse_fleet, read_secret, secrets_of
+from runtime.gateway.fleet.reload import LIVE, Changes, changes, is_live
+from runtime.gateway.requests.preferences import FIGURES, state
 from runtime.rounds.records import RoundRules
 from tests.runtime.gateway.fleets import BIG, PRICES, SMALL, fleet
 

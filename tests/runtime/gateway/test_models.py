@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from runtime.gateway.models import Models
+from runtime.gateway.fleet.models import Models
 from runtime.gateway.problems import Problem
 from tests.runtime.gateway.fleets import BIG, SMALL, fleet
 

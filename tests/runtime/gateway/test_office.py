@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from runtime.accounts.holders import Holders
-from runtime.gateway.office import Office
+from runtime.gateway.operators.office import Office
 
 ROOT = "/iemas/admin/v1"
 KEY = "the-admin-key"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runtime.gateway.admin import Admin
+from runtime.gateway.operators.admin import Admin
 from runtime.metrics.tally import Tally
 from tests.runtime.gateway.browser import FOUND, Page, browsing
 from tests.runtime.gateway.simulated import CHAT, JSON, ask, chat

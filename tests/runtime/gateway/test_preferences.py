@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mechanisms import Preferences
-from runtime.gateway.preferences import FIGURES, Defaults, Stated, state
 from runtime.gateway.problems import Problem
-from runtime.gateway.splice import read
+from runtime.gateway.requests.preferences import FIGURES, Defaults, Stated, state
+from runtime.gateway.requests.splice import read
 
 PUBLISHED = Defaults(
     {"worth": 1.0, "delay_cost": 0.1}, {"flex": {"worth": 0.5}, "priority": {"worth": 9.0, "delay_cost": 2.0}}

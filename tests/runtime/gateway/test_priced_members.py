@@ -8,11 +8,11 @@ import pytest
 from mechanisms import find_mechanism
 from runtime import Auction
 from runtime.gateway.app import Gateway
-from runtime.gateway.door import Door
-from runtime.gateway.pieces import opening, pieces
+from runtime.gateway.door.door import Door
+from runtime.gateway.operators.watching import Watching
 from runtime.gateway.problems import Problem
-from runtime.gateway.splice import read
-from runtime.gateway.watching import Watching
+from runtime.gateway.requests.pieces import opening, pieces
+from runtime.gateway.requests.splice import read
 from tests.runtime.gateway.fleets import SMALL, fleet
 from tests.runtime.gateway.simulated import CHAT, ask, chat, told
 

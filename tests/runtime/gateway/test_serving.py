@@ -19,8 +19,8 @@ from runtime.engines.call import Usage
 from runtime.engines.engine import EngineInfo
 from runtime.engines.vllm.kv_blocks import KvBlocks
 from runtime.gateway.app import Gateway
-from runtime.gateway.passing import credits
-from runtime.gateway.serving import Serving
+from runtime.gateway.serving.passing import credits
+from runtime.gateway.serving.serving import Serving
 from runtime.policies.forecast import Noted
 from runtime.referees.audit import audit
 from tests.runtime.engines.vllm.publisher import removed, stored
@@ -215,7 +215,7 @@ def test_prompts_that_go_on_are_found_in_the_cache_without_asking_an_engine() ->
 def test_books_that_cannot_be_written_are_no_readiness_but_the_process_lives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.gateway.serving._CHECK_S", 0.01)
+    monkeypatch.setattr("runtime.gateway.serving.serving._CHECK_S", 0.01)
     books = tmp_path / "books.db"
 
     async def story(client: httpx.AsyncClient, serving: Serving) -> list[tuple[int, int]]:
@@ -337,8 +337,8 @@ def test_what_is_asked_for_is_what_is_priced() -> None:
 
 
 def test_a_prompt_is_found_where_its_path_has_it() -> None:
-    from runtime.gateway.pieces import pieces
-    from runtime.gateway.splice import read
+    from runtime.gateway.requests.pieces import pieces
+    from runtime.gateway.requests.splice import read
 
     long = "x" * 4000
     hidden = json.dumps({"model": "m", "messages": [], "prompt": long, "input": long}).encode()

@@ -10,7 +10,7 @@ import httpx
 import uvicorn
 
 from runtime.gateway.app import Gateway
-from runtime.gateway.connections import TimedProtocol
+from runtime.gateway.door.connections import TimedProtocol
 from tests.runtime.gateway.fleets import fleet
 from tests.runtime.gateway.test_app import ASK, CHAT, EVENTS, WHOLE, Fake, Scripted, _for_ever
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.gateway.problems import Problem
-from runtime.gateway.splice import MAX_DEPTH, read
+from runtime.gateway.requests.splice import MAX_DEPTH, read
 
 SPACE = st.text(" \t\r\n", max_size=2)
 NUMBERS = st.sampled_from(

@@ -12,13 +12,13 @@ import pytest
 
 from runtime import Ledger, running
 from runtime.accounts.holders import Holders
-from runtime.gateway import connections
 from runtime.gateway.app import Gateway
-from runtime.gateway.clients import Keyring
-from runtime.gateway.office import Office
-from runtime.gateway.passing import spliced
-from runtime.gateway.serving import Serving
-from runtime.gateway.watching import Watching
+from runtime.gateway.door import connections
+from runtime.gateway.door.clients import Keyring
+from runtime.gateway.operators.office import Office
+from runtime.gateway.operators.watching import Watching
+from runtime.gateway.serving.passing import spliced
+from runtime.gateway.serving.serving import Serving
 from tests.runtime.gateway.fleets import BIG, SMALL, fleet
 from tests.runtime.gateway.test_app import ASK, CHAT, Fake, ask
 from tests.runtime.rounds.relays import sound

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runtime.gateway.app import Gateway
-from runtime.gateway.watching import Watching
+from runtime.gateway.operators.watching import Watching
 from runtime.metrics.feed import MOST_LISTENERS, MOST_OF_ONE, Feed
 from runtime.metrics.tally import Tally
 from tests.runtime.gateway.fleets import fleet

@@ -10,7 +10,7 @@ from allocation import MICROS
 from runtime import Served
 from runtime.events import Declined, Event
 from runtime.gateway.app import Gateway
-from runtime.gateway.watching import Watching
+from runtime.gateway.operators.watching import Watching
 from runtime.metrics.exposition import exposition, surplus
 from runtime.metrics.histogram import Histogram
 from runtime.metrics.tally import Tally

@@ -12,7 +12,7 @@ import pytest
 
 from runtime.events import Abandoned, Declined, Event, Failed, Served
 from runtime.gateway.app import Gateway
-from runtime.gateway.watching import Watching
+from runtime.gateway.operators.watching import Watching
 from runtime.traces.lines import Lines
 from tests.runtime.gateway.fleets import fleet
 from tests.runtime.gateway.simulated import CHAT, ask, chat, told

@@ -10,7 +10,7 @@ import pytest
 
 from runtime.errors import ServingError
 from runtime.gateway.app import Gateway
-from runtime.gateway.watching import Watching
+from runtime.gateway.operators.watching import Watching
 from runtime.traces.reading import Trace, TraceError, read_trace
 from tests.runtime.gateway.fleets import fleet
 from tests.runtime.gateway.simulated import CHAT, ask, chat, told

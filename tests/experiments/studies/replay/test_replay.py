@@ -18,9 +18,9 @@ from experiments.studies.replay.runs import recorded_figures, replay
 from experiments.studies.replay.table import as_dict, tables
 from runtime import EngineShape, SimulatedEngine
 from runtime.gateway.app import Gateway
-from runtime.gateway.config import Fleet
-from runtime.gateway.serving import Serving
-from runtime.gateway.watching import Watching
+from runtime.gateway.fleet.config import Fleet
+from runtime.gateway.operators.watching import Watching
+from runtime.gateway.serving.serving import Serving
 from runtime.traces.reading import Trace, read_trace
 from tests.runtime.gateway.fleets import fleet
 from tests.runtime.gateway.simulated import CHAT, STEP, Reading, ask, chat, told

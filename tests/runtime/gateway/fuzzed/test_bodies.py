@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtime.gateway.preferences import FIGURES
+from runtime.gateway.requests.preferences import FIGURES
 from tests.runtime.gateway.fuzzed.living import ADMIN_KEY, CHAT, ROOT, TIMES, Living
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtime.gateway.passing import credits
+from runtime.gateway.serving.passing import credits
 from tests.runtime.gateway.fuzzed.living import CHAT, ROOT, TIMES, Living, Told
 from tests.runtime.gateway.fuzzed.odd_engine import chunk, whole
 

@@ -7,7 +7,7 @@ import orjson
 
 from allocation.money import MICROS
 from runtime.engines.request import Completion
-from runtime.gateway.backend import Asked
+from runtime.gateway.requests.backend import Asked
 from runtime.rounds.relay import Live
 
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from prediction import TokenPrices
 from runtime.accounts.names import is_url
-from runtime.gateway.preferences import Defaults
+from runtime.gateway.requests.preferences import Defaults
 from runtime.rounds.records import RoundRules
 
 

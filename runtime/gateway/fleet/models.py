@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
-from runtime.gateway.config import Fleet
-from runtime.gateway.contradictions import AUTO
+from runtime.gateway.fleet.config import Fleet
+from runtime.gateway.fleet.contradictions import AUTO
 from runtime.gateway.problems import Problem, unknown_model
 
 

@@ -7,7 +7,7 @@ started with, what the policy has learnt on, what the books and the socket are b
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.gateway.config import Fleet
+from runtime.gateway.fleet.config import Fleet
 
 #: Beginnings of paths that may change live; inside an agent that stays, its key `serves`.
 LIVE = ("pools", "keys", "preferences", "service_tiers", "limits")
@@ -30,7 +30,7 @@ def changes(old: Fleet, new: Fleet) -> Changes:
 
     Example:
         >>> from pathlib import Path
-        >>> from runtime.gateway.fleet_file import parse_fleet
+        >>> from runtime.gateway.fleet.file import parse_fleet
         >>> def fleet(port: int, worth: float) -> Fleet:
         ...     agent = {"name": "small", "model": "m", "prices": {"fresh": 1, "cached": 1, "output": 1}}
         ...     file = {"server": {"port": port}, "agents": [agent], "preferences": {"worth": worth}}

@@ -14,7 +14,7 @@ from mechanisms.catalogue import find_settlement
 from runtime.accounts.names import is_url, shown
 from runtime.engines.simulated.step_time import calibration
 from runtime.errors import ServingError
-from runtime.gateway.config import Agent, Fleet, Secret
+from runtime.gateway.fleet.config import Agent, Fleet, Secret
 
 #: The name that stands for every agent.
 AUTO = "auto"

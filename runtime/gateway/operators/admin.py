@@ -137,7 +137,7 @@ async def _hung_up(receive: Receive) -> None:
 
 def _page_files() -> dict[str, bytes]:
     """The page's files by name."""
-    folder = files("runtime.gateway") / "page"
+    folder = files("runtime.gateway.operators") / "page"
     return {one.name: one.read_bytes() for one in folder.iterdir() if one.name.rpartition(".")[2] in _KINDS}
 
 

@@ -7,11 +7,11 @@ from prediction import TokenPrices
 from runtime.engines.engine import EngineInfo
 from runtime.errors import Refused
 from runtime.events import Abandoned, Declined, Served, Subscriber
-from runtime.gateway.admin import Admin
-from runtime.gateway.backend import Asked
-from runtime.gateway.config import Fleet
+from runtime.gateway.fleet.config import Fleet
+from runtime.gateway.operators.admin import Admin
 from runtime.gateway.problems import problem_of
-from runtime.gateway.serving import Serving
+from runtime.gateway.requests.backend import Asked
+from runtime.gateway.serving.serving import Serving
 from runtime.hubs.house import House
 from runtime.metrics.tally import Tally
 from runtime.traces.log import RequestLog

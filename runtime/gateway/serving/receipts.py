@@ -12,8 +12,8 @@ from math import isfinite
 
 from runtime.engines.request import Completion
 from runtime.events import Abandoned, Declined, Event, Failed, Served
-from runtime.gateway.backend import Asked
-from runtime.gateway.passing import Facts, Passing, credits, told
+from runtime.gateway.requests.backend import Asked
+from runtime.gateway.serving.passing import Facts, Passing, credits, told
 from runtime.referees.menu import menu
 from runtime.rounds.kept import RoundMade
 

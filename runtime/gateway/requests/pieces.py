@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from runtime.gateway.splice import Body
+from runtime.gateway.requests.splice import Body
 
 _WIDTH = 4
 _INLINE = re.compile(rb'"url"[ \t\r\n]*:[ \t\r\n]*"data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/=]{256,}"')

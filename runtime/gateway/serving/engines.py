@@ -12,8 +12,8 @@ from runtime.engines.simulated.step_time import calibration
 from runtime.engines.vllm.engine import VllmEngine
 from runtime.engines.vllm.process import ServerOptions
 from runtime.engines.vllm.publishing import Publishing, Sockets
-from runtime.gateway.config import Agent, Fleet
-from runtime.gateway.fleet_file import read_secret
+from runtime.gateway.fleet.config import Agent, Fleet
+from runtime.gateway.fleet.file import read_secret
 from runtime.models import CATALOGUE, fetch
 
 #: What a simulated engine answers to everything.

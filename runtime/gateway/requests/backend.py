@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from runtime.gateway.preferences import Stated
-from runtime.gateway.splice import Body
+from runtime.gateway.requests.preferences import Stated
+from runtime.gateway.requests.splice import Body
 
 
 @dataclass(frozen=True, slots=True)

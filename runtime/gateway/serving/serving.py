@@ -15,13 +15,13 @@ from runtime.engines.call import Call, View
 from runtime.engines.engine import Engine, Request
 from runtime.errors import LedgerError, Refused
 from runtime.events import Declined, Subscriber
-from runtime.gateway.backend import Answer, Asked
-from runtime.gateway.config import Fleet
-from runtime.gateway.passing import Passing, Words
-from runtime.gateway.pieces import answered, opening, pieces
+from runtime.gateway.fleet.config import Fleet
 from runtime.gateway.problems import Problem, bid_too_low, problem_of
-from runtime.gateway.receipts import Receipts
-from runtime.gateway.warming import warm_up
+from runtime.gateway.requests.backend import Answer, Asked
+from runtime.gateway.requests.pieces import answered, opening, pieces
+from runtime.gateway.serving.passing import Passing, Words
+from runtime.gateway.serving.receipts import Receipts
+from runtime.gateway.serving.warming import warm_up
 from runtime.hubs.assignment import ASSIGNMENTS
 from runtime.hubs.house import House
 from runtime.policies.policy import Policy

@@ -11,8 +11,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from runtime.errors import ServingError
-from runtime.gateway.config import Fleet, Secret
-from runtime.gateway.contradictions import Fault, contradictions, nearest, quoted
+from runtime.gateway.fleet.config import Fleet, Secret
+from runtime.gateway.fleet.contradictions import Fault, contradictions, nearest, quoted
 
 Place = tuple[int | str, ...]
 

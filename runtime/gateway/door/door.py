@@ -8,14 +8,14 @@ from secrets import token_hex
 
 from runtime.accounts.names import digest_of
 from runtime.errors import ServingError
-from runtime.gateway.backend import Asked
-from runtime.gateway.clients import Client, found
-from runtime.gateway.config import Fleet, Limits
-from runtime.gateway.fleet_file import read_secret
-from runtime.gateway.models import Models
-from runtime.gateway.preferences import Defaults, state
+from runtime.gateway.door.clients import Client, found
+from runtime.gateway.fleet.config import Fleet, Limits
+from runtime.gateway.fleet.file import read_secret
+from runtime.gateway.fleet.models import Models
 from runtime.gateway.problems import insufficient_quota, invalid, queue_full, unauthorised
-from runtime.gateway.splice import Body, read, salted
+from runtime.gateway.requests.backend import Asked
+from runtime.gateway.requests.preferences import Defaults, state
+from runtime.gateway.requests.splice import Body, read, salted
 
 EMBEDDINGS = "/v1/embeddings"
 #: What agents serve.

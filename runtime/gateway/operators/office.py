@@ -31,9 +31,9 @@ from starlette.routing import Route
 from runtime.accounts.holders import LIMITS, Holders
 from runtime.accounts.names import digest_of
 from runtime.errors import LedgerBusyError, LedgerError, ServingError
-from runtime.gateway.config import Bid
-from runtime.gateway.connections import TimedProtocol
-from runtime.gateway.door import given_key
+from runtime.gateway.door.connections import TimedProtocol
+from runtime.gateway.door.door import given_key
+from runtime.gateway.fleet.config import Bid
 from runtime.gateway.openapi.operators import operators_document
 from runtime.gateway.problems import (
     Problem,
