@@ -16,8 +16,8 @@ from prediction import TokenPrices
 from runtime import Declined, Engine, EngineInfo, Policy, Request, RoundRules, Router, Served
 from runtime.accounts.books import Entered
 from runtime.events import Subscriber
+from runtime.rounds.deciding.rounds import Watch
 from runtime.rounds.records import RoundStatistics
-from runtime.rounds.rounds import Watch
 
 #: Sees the end of every request.
 Ended = Callable[[Served | Declined], None]

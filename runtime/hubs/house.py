@@ -19,7 +19,7 @@ from runtime.errors import EngineError
 from runtime.events import Arrived, Declined, Event, Subscriber
 from runtime.hubs.assignment import Assignment, by_conversation
 from runtime.policies.policy import Policy
-from runtime.rounds.relay import Live, Relayed
+from runtime.rounds.requests.relay import Live, Relayed
 from runtime.rounds.router import Router
 
 

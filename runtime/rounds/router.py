@@ -17,18 +17,18 @@ from runtime.engines.engine import Engine, EngineInfo, Request
 from runtime.errors import EngineError, RequestError, ServingError, Stopped
 from runtime.events import Arrived, Declined, Served, Subscriber
 from runtime.policies.policy import Agent, Policy
-from runtime.rounds.admission import admit, admit_relayed
-from runtime.rounds.dispatch import Dispatcher
-from runtime.rounds.health import Health
+from runtime.rounds.deciding.queue import Queue
+from runtime.rounds.deciding.rounds import Rounds, Watch
+from runtime.rounds.dispatch.dispatcher import Dispatcher
+from runtime.rounds.dispatch.paying import Grade
+from runtime.rounds.health.health import Health
+from runtime.rounds.health.probing import Probing, askable
 from runtime.rounds.kept import Keep
-from runtime.rounds.paying import Grade
-from runtime.rounds.probing import Probing, askable
-from runtime.rounds.queue import Queue
 from runtime.rounds.records import RoundRules, RoundStatistics
-from runtime.rounds.relay import Live, Relayed
-from runtime.rounds.rounds import Rounds, Watch
+from runtime.rounds.requests.admission import admit, admit_relayed
+from runtime.rounds.requests.relay import Live, Relayed
+from runtime.rounds.requests.waiting import Waiting
 from runtime.rounds.telling import Telling
-from runtime.rounds.waiting import Waiting
 
 #: Seconds between looks at whether a retired engine is done.
 _IDLE_S = 0.05

@@ -7,7 +7,7 @@ from typing import Literal
 
 from runtime.errors import LedgerError
 from runtime.events import Abandoned, Declined, Event, Failed, Served, Subscriber
-from runtime.rounds.waiting import Waiting
+from runtime.rounds.requests.waiting import Waiting
 
 _log = logging.getLogger(__name__)
 

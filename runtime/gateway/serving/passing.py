@@ -8,7 +8,7 @@ import orjson
 from allocation.money import MICROS
 from runtime.engines.request import Completion
 from runtime.gateway.requests.backend import Asked
-from runtime.rounds.relay import Live
+from runtime.rounds.requests.relay import Live
 
 
 def credits(micros: int) -> str:

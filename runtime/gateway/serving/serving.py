@@ -26,7 +26,7 @@ from runtime.hubs.assignment import ASSIGNMENTS
 from runtime.hubs.house import House
 from runtime.policies.policy import Policy
 from runtime.rounds.kept import Keep
-from runtime.rounds.relay import Live, Relayed
+from runtime.rounds.requests.relay import Live, Relayed
 
 _log = logging.getLogger(__name__)
 

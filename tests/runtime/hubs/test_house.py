@@ -10,7 +10,7 @@ from runtime import Arrived, Decided, EngineError, Event, Served, running
 from runtime.engines.simulated.virtual_time import run
 from runtime.hubs.assignment import ASSIGNMENTS, by_bidder, by_conversation
 from runtime.hubs.house import House
-from runtime.rounds.relay import Live
+from runtime.rounds.requests.relay import Live
 from tests.runtime.fleet import PRICES
 from tests.runtime.rounds.relays import Fallible, asked, read, sound
 from tests.runtime.rounds.stories import KEEN, Fixed

@@ -9,7 +9,7 @@ from typing import Any
 from runtime import EngineShape, Refused, Request, SimulatedEngine
 from runtime.engines.call import Answer, Call, View
 from runtime.errors import Broken
-from runtime.rounds.relay import Relayed
+from runtime.rounds.requests.relay import Relayed
 from tests.runtime.fleet import STEP
 
 #: An answer of some tokens.

@@ -24,7 +24,7 @@ from runtime import (
     Served,
     SimulatedEngine,
 )
-from runtime.rounds.queue import Queue
+from runtime.rounds.deciding.queue import Queue
 from tests.runtime.fleet import STEP, engine, request
 from tests.runtime.rounds.stories import KEEN, Fixed, faulty, route
 

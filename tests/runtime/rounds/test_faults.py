@@ -22,7 +22,7 @@ from runtime import (
     Served,
     SimulatedEngine,
 )
-from runtime.rounds.health import Health
+from runtime.rounds.health.health import Health
 from tests.runtime.fleet import STEP, engine, request
 from tests.runtime.rounds.stories import KEEN, Fixed, breaking, faulty, route
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from runtime import Completion, EngineError, Request, Router, Served, SimulatedEngine
 from runtime.events import Dispatched, FirstToken
-from runtime.rounds.exclusive import MOST_S, Exclusive
+from runtime.rounds.dispatch.exclusive import MOST_S, Exclusive
 from tests.runtime.fleet import STEP, request
 from tests.runtime.rounds.relays import Fallible, asked, read, sound
 from tests.runtime.rounds.stories import KEEN, Fixed, route

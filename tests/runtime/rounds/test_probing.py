@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from runtime import Router, Served, ServingError, Unreachable
-from runtime.rounds.health import Health
+from runtime.rounds.health.health import Health
 from tests.runtime.rounds.relays import Fallible, asked, read, sound
 from tests.runtime.rounds.stories import KEEN, Fixed, route
 

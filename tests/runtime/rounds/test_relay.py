@@ -11,7 +11,7 @@ from runtime import Busy, EngineError, Router, Served, Unreachable
 from runtime.engines.call import Call
 from runtime.errors import Broken, FailedEverywhereError, Refused, RequestError
 from runtime.events import Abandoned, Declined, Failed, FirstToken
-from runtime.rounds.relay import Live
+from runtime.rounds.requests.relay import Live
 from tests.runtime.rounds.relays import REFUSED, Fallible, Wrapped, asked, read, sound
 from tests.runtime.rounds.stories import KEEN, Fixed, route
 from tests.runtime.rounds.test_deadlines import Never
@@ -325,7 +325,7 @@ def test_a_slow_reader_keeps_no_engines_place() -> None:
 
 
 def test_an_answer_far_ahead_of_its_reader_waits_and_can_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.rounds.relay._AHEAD_BYTES", 300)
+    monkeypatch.setattr("runtime.rounds.requests.relay._AHEAD_BYTES", 300)
     policy = Fixed(0)
 
     async def story(router: Router) -> Any:
@@ -346,7 +346,7 @@ def test_an_answer_far_ahead_of_its_reader_waits_and_can_be_left(monkeypatch: py
 
 
 def test_who_does_not_read_for_too_long_is_cut_off_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.rounds.relay._AHEAD_BYTES", 300)
+    monkeypatch.setattr("runtime.rounds.requests.relay._AHEAD_BYTES", 300)
     policy = Fixed(0)
 
     async def story(router: Router) -> Any:

@@ -27,7 +27,7 @@ from runtime import (
     Served,
     ServingError,
 )
-from runtime.rounds.waiting import Waiting
+from runtime.rounds.requests.waiting import Waiting
 from tests.runtime.fleet import engine, request
 from tests.runtime.rounds.stories import KEEN, Fixed, faulty, route
 

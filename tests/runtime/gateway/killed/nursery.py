@@ -14,8 +14,11 @@ from typing import Any
 
 from mechanisms import find_mechanism
 from runtime.accounts import database
-from runtime.gateway import app, clients, engines, server, watching  # noqa: F401  (loaded once, for all)
-from runtime.rounds.dispatch import Dispatcher
+from runtime.gateway import app, server  # noqa: F401  (loaded once, for all)
+from runtime.gateway.door import clients  # noqa: F401
+from runtime.gateway.operators import watching  # noqa: F401
+from runtime.gateway.serving import engines  # noqa: F401
+from runtime.rounds.dispatch.dispatcher import Dispatcher
 
 #: Where a gateway dies; inside the transaction that holds or settles, and after it.
 POINTS = ("hold", "held", "dispatch", "first-byte", "settle", "settled")

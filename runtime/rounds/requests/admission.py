@@ -8,7 +8,7 @@ from mechanisms import Preferences
 from runtime.engines.engine import Engine, EngineInfo, Request
 from runtime.errors import EngineError, ModelError, RequestError
 from runtime.events import Offer
-from runtime.rounds.relay import Relayed
+from runtime.rounds.requests.relay import Relayed
 
 #: Seconds of delay that a report must be able to price: beyond, money would leave its range for everybody.
 _PRICED_S = 3600.0

@@ -10,7 +10,7 @@ from runtime.engines.engine import Completion
 from runtime.errors import Busy, FailedEverywhereError, Refused
 from runtime.events import Declined, Offer, Prediction, Served
 from runtime.policies.policy import Job
-from runtime.rounds.relay import HungUp, Live, Relayed
+from runtime.rounds.requests.relay import HungUp, Live, Relayed
 
 
 @dataclass(eq=False)

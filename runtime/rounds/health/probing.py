@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from runtime.engines.engine import Engine
 from runtime.errors import ServingError
-from runtime.rounds.health import Health
+from runtime.rounds.health.health import Health
 
 _log = logging.getLogger(__name__)
 _EVERY_S = 0.5

@@ -10,7 +10,7 @@ from runtime.accounts.settling import settled
 from runtime.engines.engine import Completion, Request
 from runtime.events import Offer, Served
 from runtime.policies.policy import Agent
-from runtime.rounds.waiting import Placed
+from runtime.rounds.requests.waiting import Placed
 
 _log = logging.getLogger(__name__)
 

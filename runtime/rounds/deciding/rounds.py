@@ -18,14 +18,14 @@ from runtime.accounts.books import Books
 from runtime.errors import EngineError, Left
 from runtime.events import Offer
 from runtime.policies.policy import WAITING, Agent, Decision, Fleet, Policy, Refusal
-from runtime.rounds.decisions import check_decision
-from runtime.rounds.dispatch import Dispatcher
-from runtime.rounds.health import Health
+from runtime.rounds.deciding.decisions import check_decision
+from runtime.rounds.deciding.queue import Queue
+from runtime.rounds.dispatch.dispatcher import Dispatcher
+from runtime.rounds.health.health import Health
 from runtime.rounds.kept import Keep, RoundMade, record_of
-from runtime.rounds.queue import Queue
 from runtime.rounds.records import RoundRules, RoundStatistics
+from runtime.rounds.requests.waiting import Placed, Waiting
 from runtime.rounds.telling import Telling
-from runtime.rounds.waiting import Placed, Waiting
 
 #: Seconds after which a policy that gathers is asked again, though nothing happened.
 _AGAIN_S = 0.1

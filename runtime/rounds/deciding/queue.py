@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
 
-from runtime.rounds.waiting import Waiting
+from runtime.rounds.requests.waiting import Waiting
 
 
 class Queue:

@@ -20,12 +20,12 @@ from runtime.engines.engine import Completion, Engine
 from runtime.errors import Busy, EngineError, LedgerError, Refused, Unreachable
 from runtime.events import Abandoned, Decided, Declined, Dispatched, Event, Failed, FirstToken, Offer
 from runtime.policies.policy import Agent, Job
-from runtime.rounds.exclusive import Exclusive, elsewhere
-from runtime.rounds.health import Health
-from runtime.rounds.paying import Grade, Paying, compare_tokens
+from runtime.rounds.dispatch.exclusive import Exclusive, elsewhere
+from runtime.rounds.dispatch.paying import Grade, Paying, compare_tokens
+from runtime.rounds.health.health import Health
 from runtime.rounds.records import RoundRules
-from runtime.rounds.relay import Live, Relayed, as_broken
-from runtime.rounds.waiting import Placed, Waiting
+from runtime.rounds.requests.relay import Live, Relayed, as_broken
+from runtime.rounds.requests.waiting import Placed, Waiting
 
 #: What an engine answers that knows neither the path nor the model.
 _NOT_THE_CLIENTS = (404, 405)
