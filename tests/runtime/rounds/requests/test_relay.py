@@ -12,9 +12,9 @@ from runtime.engines.call import Call
 from runtime.errors import Broken, FailedEverywhereError, Refused, RequestError
 from runtime.events import Abandoned, Declined, Failed, FirstToken
 from runtime.rounds.requests.relay import Live
+from tests.runtime.rounds.deciding.test_deadlines import Never
 from tests.runtime.rounds.relays import REFUSED, Fallible, Wrapped, asked, read, sound
 from tests.runtime.rounds.stories import KEEN, Fixed, route
-from tests.runtime.rounds.test_deadlines import Never
 
 
 def ended(policy: Fixed) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from runtime.gateway.operators.admin import Admin
 from runtime.metrics.tally import Tally
-from tests.runtime.gateway.browser import FOUND, Page, browsing
+from tests.runtime.gateway.operators.browser import FOUND, Page, browsing
 from tests.runtime.gateway.simulated import CHAT, JSON, ask, chat
 from tests.runtime.gateway.sockets import listening
 

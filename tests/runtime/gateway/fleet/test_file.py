@@ -19,7 +19,7 @@ from runtime.gateway.requests.preferences import FIGURES, state
 from runtime.rounds.records import RoundRules
 from tests.runtime.gateway.fleets import BIG, PRICES, SMALL, fleet
 
-DOCS = Path(__file__).parents[3] / "docs"
+DOCS = Path(__file__).parents[4] / "docs"
 HIDDEN = "sk-hidden"
 
 
