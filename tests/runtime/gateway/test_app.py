@@ -2,99 +2,28 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import AsyncIterator, MutableMapping
 from typing import Any
 
-import httpx
 import pytest
 
 from runtime import EngineBusyError, EngineError
 from runtime.errors import ServingError
 from runtime.gateway.app import Gateway, tells_usage
-from runtime.gateway.fleet.config import Fleet
 from runtime.gateway.problems import bid_too_low, broken_off
-from runtime.gateway.requests.backend import Asked
+from tests.runtime.gateway.fakes import (
+    ASK,
+    CHAT,
+    EVENTS,
+    WHOLE,
+    Fake,
+    Scripted,
+    ask,
+    error,
+    limited,
+    visit,
+)
 from tests.runtime.gateway.fleets import BIG, SMALL, fleet
-
-CHAT = "/v1/chat/completions"
-ASK = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
-EVENTS = [
-    b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n',
-    b'data: {"choices":[],"usage":{"prompt_tokens":3}}\n\n',
-    b"data: [DONE]\n\n",
-]
-WHOLE = b'{"id": "x", "big": 123456789012345678901234567890}'
-
-
-class Scripted:
-    """Answers with pieces; what is an exception is raised, what is callable is awaited."""
-
-    def __init__(self, *pieces: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
-        self.pieces, self.status = pieces, status
-        self.headers = {"x-iemas-agent": "small", "server": "uvicorn"} | (headers or {})
-        self.closed = 0
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self.pieces:
-            if isinstance(piece, BaseException):
-                raise piece
-            if callable(piece):
-                await piece()
-            else:
-                yield piece
-
-    async def aclose(self) -> None:
-        self.closed += 1
-
-
-class Fake:
-    """A backend that gives one answer, raises, or waits."""
-
-    def __init__(self, answer: Any = None) -> None:
-        self.answer = Scripted(WHOLE) if answer is None else answer
-        self.asked: list[Asked] = []
-        self.is_ready = True
-        self.withdrawn = 0
-
-    def ready(self) -> bool:
-        return self.is_ready
-
-    async def submit(self, asked: Asked) -> Any:
-        self.asked.append(asked)
-        if isinstance(self.answer, BaseException):
-            raise self.answer
-        if callable(self.answer):
-            try:
-                return await self.answer()
-            except asyncio.CancelledError:
-                self.withdrawn += 1
-                raise
-        return self.answer
-
-
-def visit(app: Gateway, story: Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]]) -> Any:
-    async def main() -> Any:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
-            return await story(client)
-
-    return asyncio.run(main())
-
-
-def ask(app: Gateway, body: Any = None, path: str = CHAT, **options: Any) -> httpx.Response:
-    content = body if isinstance(body, bytes) else json.dumps(body or ASK).encode()
-    headers = httpx.Headers({"content-type": "application/json"})
-    headers.update(httpx.Headers(options.pop("headers", {})))
-    response: httpx.Response = visit(app, lambda client: client.post(path, content=content, headers=headers, **options))
-    assert app.inside.requests == 0, "a request that is over is inside no more"
-    return response
-
-
-def error(response: httpx.Response) -> tuple[int, str, str]:
-    return response.status_code, response.json()["error"]["code"], response.headers["x-should-retry"]
-
-
-def limited(**limits: Any) -> Fleet:
-    return fleet(limits=limits)
 
 
 def test_a_whole_answer_is_the_engines_bytes() -> None:
@@ -269,188 +198,6 @@ def test_a_fleet_is_taken_over_whole_or_not() -> None:
     assert ask(app, ASK | {"model": "tiny"}).status_code == 200
     assert app.adopt(fleet(SMALL | {"serves": ["mini"]}, BIG)).restart == ()
     assert ask(app, ASK | {"model": "tiny"}).status_code == 404 and ask(app, ASK | {"model": "mini"}).status_code == 200
-
-
-class Client:
-    """Speaks ASGI itself: hangs up when told, or sends a body slowly."""
-
-    def __init__(self, body: Any = None, *, more_body: bool = False, key: str = "") -> None:
-        self.headers = [(b"content-type", b"application/json"), (b"authorization", f"Bearer {key}".encode())]
-        self.headers.append((b"host", b"localhost"))
-        self.sent: list[MutableMapping[str, Any]] = []
-        self.inbox: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
-        content = json.dumps(body or ASK).encode()
-        self.inbox.put_nowait({"type": "http.request", "body": content, "more_body": more_body})
-        self.got = asyncio.Event()
-
-    def hang_up(self) -> None:
-        self.inbox.put_nowait({"type": "http.disconnect"})
-
-    async def send(self, message: MutableMapping[str, Any]) -> None:
-        self.sent.append(message)
-        self.got.set()
-
-    def call(self, app: Gateway) -> Awaitable[None]:
-        scope = {"type": "http", "method": "POST", "path": CHAT, "headers": self.headers, "client": ("127.0.0.1", 9)}
-        return asyncio.ensure_future(app(scope, self.inbox.get, self.send))
-
-
-async def _for_ever() -> None:
-    await asyncio.Event().wait()
-
-
-def test_a_client_who_hangs_up_withdraws_the_request() -> None:
-    async def before() -> None:
-        backend = Fake(_for_ever)
-        app = Gateway(fleet(), backend)
-        client = Client()
-        call = client.call(app)
-        while not backend.asked:
-            await asyncio.sleep(0)
-        client.hang_up()
-        await asyncio.wait_for(call, 5)
-        assert (backend.withdrawn, client.sent, app.inside.requests) == (1, [], 0)
-
-    async def meanwhile() -> None:
-        backend = Fake(Scripted(EVENTS[0], _for_ever))
-        app = Gateway(fleet(), backend)
-        client = Client(ASK | {"stream": True})
-        call = client.call(app)
-        while len(client.sent) < 2:
-            await client.got.wait()
-            client.got.clear()
-        client.hang_up()
-        await asyncio.wait_for(call, 5)
-        assert (backend.answer.closed, app.inside.requests) == (1, 0)
-        assert [message["type"] for message in client.sent] == ["http.response.start", "http.response.body"]
-
-    async def in_the_body() -> None:
-        backend = Fake()
-        client = Client(more_body=True)
-        client.hang_up()
-        await asyncio.wait_for(client.call(Gateway(fleet(), backend)), 5)
-        assert not backend.asked and client.sent[0]["status"] == 400
-
-    for story in (before, meanwhile, in_the_body):
-        asyncio.run(story())
-
-
-def test_whenever_clients_hang_up_nothing_is_left_over() -> None:
-    """Two hundred requests, each hung up on after another number of turns of the loop, or served to the end."""
-
-    async def turns(number: int) -> None:
-        for _ in range(number):
-            await asyncio.sleep(0)
-
-    async def story() -> None:
-        given: list[Scripted] = []
-
-        async def answer() -> Scripted:
-            await turns(3)
-            given.append(Scripted(EVENTS[0], lambda: turns(3), EVENTS[0], lambda: turns(3), EVENTS[2]))
-            return given[-1]
-
-        backend = Fake(answer)
-        app = Gateway(fleet(), backend)
-        clients = [Client(ASK | {"stream": True}) for _ in range(200)]
-
-        async def one(client: Client, patience: int) -> None:
-            call = client.call(app)
-            await turns(patience)
-            client.hang_up()
-            await asyncio.wait_for(call, 30)
-
-        await asyncio.gather(*(one(client, i % 40) for i, client in enumerate(clients)))
-        assert app.inside.requests == 0
-        assert [answered.closed for answered in given] == [1] * len(given)
-        assert len(given) + backend.withdrawn == len(backend.asked)
-        whole = [client for client in clients if client.sent and "more_body" not in client.sent[-1]]
-        assert 0 < len(whole) < 200 and all(client.sent[-2]["body"] == EVENTS[2] for client in whole)
-        assert len(asyncio.all_tasks()) == 1
-
-    asyncio.run(story())
-
-
-def test_an_event_is_sent_on_before_the_next_is_there() -> None:
-    async def story() -> None:
-        go = asyncio.Event()
-        client = Client(ASK | {"stream": True})
-        call = client.call(Gateway(fleet(), Fake(Scripted(EVENTS[0], go.wait, EVENTS[2]))))
-        while len(client.sent) < 2:
-            await client.got.wait()
-            client.got.clear()
-        assert client.sent[1]["body"] == EVENTS[0]
-        go.set()
-        await asyncio.wait_for(call, 5)
-        assert [message.get("body") for message in client.sent[1:]] == [EVENTS[0], EVENTS[2], b""]
-
-    asyncio.run(story())
-
-
-def test_time_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.gateway.app._READING_S", 0.01)
-    backend = Fake(_for_ever)
-    assert error(ask(Gateway(limited(request_s=0.01, first_byte_s=0.01), backend))) == (504, "deadline_passed", "false")
-    assert backend.withdrawn == 1
-    late = Fake(Scripted(EVENTS[0], _for_ever))
-    response = ask(Gateway(limited(request_s=0.05, first_byte_s=0.01), late), ASK | {"stream": True})
-    assert b"deadline_passed" in response.content and late.answer.closed == 1
-
-    async def slow_body() -> None:
-        client = Client(more_body=True)
-        await asyncio.wait_for(client.call(Gateway(limited(body_s=0.01), Fake())), 5)
-        assert client.sent[0]["status"] == 408
-
-    asyncio.run(slow_body())
-
-
-def test_more_than_the_limit_inside_is_429() -> None:
-    async def story(app: Gateway, backend: Fake, most: int) -> None:
-        clients = [Client() for _ in range(most)]
-        calls = [client.call(app) for client in clients]
-        while len(backend.asked) < most:
-            await asyncio.sleep(0)
-        last = Client()
-        await asyncio.wait_for(last.call(app), 5)
-        headers = dict(last.sent[0]["headers"])
-        assert b"3 requests of all clients are inside" in last.sent[1]["body"]
-        assert last.sent[0]["status"] == 429 and headers[b"x-should-retry"] == b"true" and b"retry-after-ms" in headers
-        for client in clients:
-            client.hang_up()
-        await asyncio.gather(*calls)
-        assert app.inside.requests == 0
-
-    backend = Fake(_for_ever)
-    asyncio.run(story(Gateway(limited(requests=3, requests_per_key=1), backend), backend, 3))
-
-
-def test_a_key_has_a_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("A", "B"):
-        monkeypatch.setenv(name, f"sk-{name}")
-    keys = [{"name": name, "key": {"env": name}} for name in ("A", "B")]
-    backend = Fake()
-    app = Gateway(fleet(keys=keys, limits={"requests_per_key": 1}), backend)
-    for _ in range(3):
-        assert ask(app, headers={"authorization": "Bearer sk-A"}).status_code == 200, "who left is counted no more"
-
-    async def story() -> None:
-        backend.answer = _for_ever
-        first, second, other = Client(key="sk-A"), Client(key="sk-A"), Client(key="sk-B")
-        calls = [first.call(app)]
-        while len(backend.asked) < 4:
-            await asyncio.sleep(0)
-        await asyncio.wait_for(second.call(app), 5)
-        assert second.sent[0]["status"] == 429
-        assert b"1 requests of this key are inside" in second.sent[1]["body"]
-        assert b"[limits] requests_per_key" in second.sent[1]["body"]
-        calls.append(other.call(app))
-        while len(backend.asked) < 5:
-            await asyncio.sleep(0)
-        for client in (first, other):
-            client.hang_up()
-        await asyncio.gather(*calls)
-
-    asyncio.run(story())
 
 
 def test_lifespan() -> None:

@@ -11,8 +11,8 @@ import uvicorn
 
 from runtime.gateway.app import Gateway
 from runtime.gateway.door.connections import TimedProtocol
+from tests.runtime.gateway.fakes import ASK, CHAT, EVENTS, WHOLE, Fake, Scripted, for_ever
 from tests.runtime.gateway.fleets import fleet
-from tests.runtime.gateway.test_app import ASK, CHAT, EVENTS, WHOLE, Fake, Scripted, _for_ever
 
 
 def serve(backend: Fake, story: Callable[[str, Gateway], Coroutine[Any, Any, None]], **limits: Any) -> None:
@@ -79,7 +79,7 @@ def test_http_1_0_gets_no_chunks_and_the_end_of_the_connection() -> None:
 
 
 def test_a_dropped_connection_withdraws_the_request() -> None:
-    for answer, sent in ((_for_ever, b""), (Scripted(EVENTS[0], _for_ever), EVENTS[0])):
+    for answer, sent in ((for_ever, b""), (Scripted(EVENTS[0], for_ever), EVENTS[0])):
         backend = Fake(answer)
 
         async def story(url: str, app: Gateway, backend: Fake = backend, sent: bytes = sent) -> None:

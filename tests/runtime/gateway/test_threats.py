@@ -19,8 +19,8 @@ from runtime.gateway.operators.office import Office
 from runtime.gateway.operators.watching import Watching
 from runtime.gateway.serving.passing import spliced
 from runtime.gateway.serving.serving import Serving
+from tests.runtime.gateway.fakes import ASK, CHAT, Fake, ask
 from tests.runtime.gateway.fleets import BIG, SMALL, fleet
-from tests.runtime.gateway.test_app import ASK, CHAT, Fake, ask
 from tests.runtime.rounds.relays import sound
 from tests.runtime.rounds.stories import Fixed
 

@@ -9,9 +9,9 @@ import pytest
 from runtime.gateway.app import Gateway
 from runtime.gateway.operators.watching import Watching
 from runtime.metrics.feed import MOST_OF_ONE
+from tests.runtime.gateway.fakes import Fake
 from tests.runtime.gateway.fleets import fleet
 from tests.runtime.gateway.simulated import Asked, ask
-from tests.runtime.gateway.test_app import Fake
 
 HOST = ((b"host", b"localhost:8080"),)
 

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import sqlite3
-import time
-from collections.abc import Callable, Coroutine, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,96 +11,17 @@ import httpx
 import pytest
 
 from mechanisms import find_mechanism
-from runtime import Auction, EngineError, Event, Ledger, Served, running
-from runtime.accounts.archive import Archive
+from runtime import Auction, EngineError, Event, Ledger, Served
 from runtime.engines.call import Usage
 from runtime.engines.engine import EngineInfo
 from runtime.engines.vllm.kv_blocks import KvBlocks
-from runtime.gateway.app import Gateway
-from runtime.gateway.serving.passing import credits
 from runtime.gateway.serving.serving import Serving
 from runtime.policies.forecast import Noted
-from runtime.referees.audit import audit
 from tests.runtime.engines.vllm.publisher import removed, stored
 from tests.runtime.gateway.fleets import BIG, SMALL, fleet
+from tests.runtime.gateway.serving.visits import ASK, CHAT, RICH, visit
 from tests.runtime.rounds.relays import REFUSED, Fallible, sound
 from tests.runtime.rounds.stories import Fixed
-
-CHAT = "/v1/chat/completions"
-ASK: dict[str, Any] = {"model": "auto", "messages": [{"role": "user", "content": "what is it?"}], "max_tokens": 4}
-RICH = ASK | {"iemas": {"worth": 1000}}
-
-
-def visit(
-    story: Callable[[httpx.AsyncClient, Serving], Coroutine[Any, Any, Any]],
-    engines: Sequence[Any] | None = None,
-    policy: Any = None,
-    agents: Sequence[dict[str, Any]] = (SMALL, BIG),
-    events: list[Event] | None = None,
-    policies: Callable[[], Any] | None = None,
-    ledger: Ledger | None = None,
-    **tables: Any,
-) -> Any:
-    async def main() -> Any:
-        own = engines or [sound("small"), sound("big")]
-        made = fleet(*agents, **tables)
-        seen = [] if events is None else events
-        serving = Serving(made, own, policies or (lambda: policy or Fixed(0)), subscribers=[seen.append], ledger=ledger)
-        async with running(own):
-            await serving.start()
-            transport = httpx.ASGITransport(Gateway(made, serving))
-            try:
-                async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-                    return await story(client, serving)
-            finally:
-                await serving.stop()
-
-    return asyncio.run(main())
-
-
-def test_a_whole_answer_has_its_receipt_in_it_and_it_is_kept() -> None:
-    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
-        answer = await client.post(CHAT, json=RICH)
-        return answer, (await client.get(f"/iemas/v1/receipts/{answer.headers['x-request-id']}")).json()
-
-    answer, kept = visit(story)
-    told = answer.json()["iemas"]
-    assert answer.status_code == 200 and answer.json()["choices"][0]["message"]["content"]
-    assert told["id"] == answer.headers["x-request-id"]
-    assert (told["agent"], told["round"], told["price"]) == ("small", 1, "0.000005")
-    assert answer.headers["x-iemas-agent"] == "small" and answer.headers["x-iemas-price"] == "0.000005"
-    assert told["stated_by"] == {"worth": "body", "delay_cost": "operator"}
-    assert kept == told | {"status": "served"}
-
-
-@pytest.mark.parametrize("asks", [True, False])
-def test_a_stream_tells_usage_and_receipt_to_who_asks_for_it(asks: bool) -> None:
-    options = {"stream_options": {"include_usage": True}} if asks else {}
-
-    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
-        return await client.post(CHAT, json=RICH | {"stream": True} | options)
-
-    answer = visit(story)
-    events = [line for line in answer.text.split("\n\n") if line]
-    assert events[-1] == "data: [DONE]"
-    usage = [json.loads(event[6:]) for event in events[:-1] if '"usage"' in event]
-    assert len(usage) == asks
-    if asks:
-        assert usage[0]["iemas"]["tokens"]["output"] == usage[0]["usage"]["completion_tokens"] == 4
-
-
-def test_a_receipt_is_for_its_bidder_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALICE", "sk-alice")
-    monkeypatch.setenv("BOB", "sk-bob")
-    keys = [{"name": name, "key": {"env": name.upper()}} for name in ("alice", "bob")]
-
-    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
-        alice, bob = ({"authorization": f"Bearer sk-{name}"} for name in ("alice", "bob"))
-        answer = await client.post(CHAT, json=RICH, headers=alice)
-        path = f"/iemas/v1/receipts/{answer.headers['x-request-id']}"
-        return [(await client.get(path, headers=whose)).status_code for whose in (alice, bob, {})]
-
-    assert visit(story, keys=keys) == [200, 404, 401]
 
 
 def test_a_model_is_asked_for_by_the_engines_own_name() -> None:
@@ -260,10 +179,6 @@ def test_why_an_answer_ended_is_the_engines_word(stream: bool) -> None:
     assert served == ["length", "stop"]
 
 
-def test_credits_are_exact() -> None:
-    assert [credits(micros) for micros in (0, 1, 10**6, 1_230_000, -5)] == ["0", "0.000001", "1", "1.23", "-0.000005"]
-
-
 def test_agents_come_and_go_with_the_file() -> None:
     third = SMALL | {"name": "third", "serves": ["third"]}
     engines = {"third": sound("third"), "broken": Fallible("broken", lambda call: None)}
@@ -336,20 +251,6 @@ def test_what_is_asked_for_is_what_is_priced() -> None:
     assert float(told["price"]) > 4 * one.charge / 1e6 and told["tokens"]["output"] == 32
 
 
-def test_a_prompt_is_found_where_its_path_has_it() -> None:
-    from runtime.gateway.requests.pieces import pieces
-    from runtime.gateway.requests.splice import read
-
-    long = "x" * 4000
-    hidden = json.dumps({"model": "m", "messages": [], "prompt": long, "input": long}).encode()
-    assert len(pieces(read(hidden, asks="prompt"))) > 900 and len(pieces(read(hidden, asks="input"))) > 900
-    text = json.dumps({"model": "m", "messages": [{"role": "user", "content": "data:" + long}]}).encode()
-    assert len(pieces(read(text))) > 900
-    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 40000}}
-    seen = json.dumps({"model": "m", "messages": [{"role": "user", "content": [image]}]}).encode()
-    assert len(pieces(read(seen))) < 400
-
-
 def test_an_engine_that_reports_impossible_figures_is_not_believed() -> None:
     class Odd(Fallible):
         """Says that every prompt has a billion tokens."""
@@ -379,110 +280,6 @@ def test_an_engine_that_reports_impossible_figures_is_not_believed() -> None:
     lied = [event.completion for event in events if isinstance(event, Served) and event.agent == 0]
     assert lied and all((one.prompt_tokens, one.output_tokens) == (4096, 4) for one in lied)
     assert (policy.forecaster._ratio <= 4.0).all()
-
-
-def told_of(story: Callable[[httpx.AsyncClient, Serving], Coroutine[Any, Any, Any]], **tables: Any) -> Any:
-    return visit(story, policy=Auction(find_mechanism("vcg")), **tables)
-
-
-def test_a_receipt_proves_its_price_to_its_bidder_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALICE", "sk-alice")
-    monkeypatch.setenv("BOB", "sk-bob")
-    keys = [{"name": name, "key": {"env": name.upper()}} for name in ("alice", "bob")]
-
-    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
-        alice, bob = ({"authorization": f"Bearer sk-{name}"} for name in ("alice", "bob"))
-        answer = await client.post(CHAT, json=RICH, headers=alice)
-        name = answer.headers["x-request-id"]
-        path = f"/iemas/v1/receipts/{name}"
-        told = (await client.get(path, headers=alice)).json()
-        return told, (await client.get(path, headers=bob)).status_code, await serving.proof(name, "bob")
-
-    told, other, proof = told_of(story, keys=keys)
-    assert (other, proof) == (404, None)
-    shown = told["proof"]
-    got = shown["menu"][shown["chosen"]]
-    assert got["agent"] == told["agent"] and got["price"] == shown["charge"] == told["price"]
-    assert shown["stated"]["worth"] == 1000 and len(shown["record_sha256"]) == 64
-    gains = [float(line["value"]) - float(line["price"]) for line in shown["menu"]]
-    assert max(gains) == pytest.approx(float(shown["best"])) == pytest.approx(gains[shown["chosen"]])
-
-
-@pytest.mark.parametrize("tables", [{"server": {"menus": False}}, {"auction": {"mechanism": "pay-as-bid"}}])
-def test_no_menu_is_shown_where_none_is_wanted_or_true(tables: dict[str, Any]) -> None:
-    async def story(client: httpx.AsyncClient, serving: Serving) -> Any:
-        answer = await client.post(CHAT, json=RICH)
-        return (await client.get(f"/iemas/v1/receipts/{answer.headers['x-request-id']}")).json()
-
-    assert "proof" not in told_of(story, **tables)
-
-
-def test_rounds_are_kept_as_the_file_says_and_hold_up(tmp_path: Path) -> None:
-    for days in (30, 0):
-        engines = [sound("small"), sound("big")]
-        made = fleet(SMALL, BIG, server={"rounds": {"keep_days": days}})
-        where = tmp_path / f"{days}.db"
-
-        async def main(made: Any = made, engines: Any = engines, where: Path = where) -> None:
-            with Ledger(where) as ledger:
-                serving = Serving(made, engines, lambda: Auction(find_mechanism("vcg")), ledger=ledger)
-                async with running(engines):
-                    await serving.start()
-                    transport = httpx.ASGITransport(Gateway(made, serving))
-                    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-                        asked = [client.post(CHAT, json=RICH) for _ in range(6)]
-                        assert {answer.status_code for answer in await asyncio.gather(*asked)} == {200}
-                    await serving.stop()
-
-        asyncio.run(main())
-        with Archive(where) as books:
-            verdict = audit(books)
-        # Without rounds nothing can be said against what was settled, nor for it.
-        assert verdict.faults == [] and (verdict.certified > 0) == (days > 0)
-        assert verdict.settled == (6 if days else 0)
-
-
-def test_rounds_are_dropped_once_they_are_old(tmp_path: Path) -> None:
-    made = fleet(SMALL, server={"rounds": {"keep_days": 2}})
-
-    async def main(ledger: Ledger) -> None:
-        serving = Serving(made, [sound("small")], lambda: Fixed(0), ledger=ledger)
-        tending = asyncio.create_task(serving.tend())
-        await asyncio.sleep(0.1)
-        tending.cancel()
-        await asyncio.gather(tending, return_exceptions=True)
-
-    now = time.time()
-    with Ledger(tmp_path / "books.db") as ledger:
-        for days in (5, 3, 1, 0):
-            ledger.keep(f'{{"days":{days}}}', now - days * 86_400)
-        asyncio.run(main(ledger))
-    with Archive(tmp_path / "books.db") as books:
-        assert [row.record for row in books.rounds()] == ['{"days":1}', '{"days":0}'] and books.dropped()
-
-
-def test_rounds_of_hubs_are_one_chain_of_their_gateway(tmp_path: Path) -> None:
-    made = fleet(SMALL, BIG, hubs={"near": ["small"], "far": ["big"]}, rounds={"assign": "bidder"})
-
-    async def main(ledger: Ledger) -> None:
-        engines = [sound("small"), sound("big")]
-        serving = Serving(made, engines, lambda: Auction(find_mechanism("vcg")), ledger=ledger)
-        async with running(engines):
-            await serving.start()
-            transport = httpx.ASGITransport(Gateway(made, serving))
-            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-                for model in ("tiny", "wide", "tiny", "wide"):
-                    answer = await client.post(CHAT, json=RICH | {"model": model})
-                    assert answer.status_code == 200
-            await serving.stop()
-
-    with Ledger(tmp_path / "books.db") as ledger:
-        asyncio.run(main(ledger))
-    with Archive(tmp_path / "books.db") as books:
-        agents = [json.loads(row.record)["agents"] for row in books.rounds()]
-        verdict = audit(books)
-    assert agents == [["small"], ["big"], ["small"], ["big"]]
-    assert verdict.faults == [] and (verdict.certified, verdict.settled) == (4, 4)
 
 
 @pytest.mark.parametrize("own", [{}, {"cache_salt": "mine"}, {"cache_salt": None}])

@@ -13,7 +13,7 @@ from runtime import Auction, Decision, Fleet, Offer
 from runtime.engines.vllm.kv_blocks import KvBlocks
 from runtime.gateway.serving.serving import Serving
 from runtime.gateway.serving.warming import warm_up
-from tests.runtime.gateway.serving.test_serving import CHAT, RICH, visit
+from tests.runtime.gateway.serving.visits import CHAT, RICH, visit
 from tests.runtime.policies.test_auction import pair
 from tests.runtime.rounds.stories import Fixed
 
