@@ -5,7 +5,8 @@
 | `money` | int64 micro-units, and the one door from floats |
 | `checks` | what a market's public part must be: whole numbers, capacities, bidders, forbidden pairs |
 | `notebook` | how markets and tables look in a notebook |
-| `market` | `Market`, `Allocation`, welfare, feasibility, the optimality certificate |
+| `allocation` | `Allocation`: who serves whom, with dual prices where it claims an optimum |
+| `market` | `Market`, welfare, feasibility, the optimality certificate |
 | `allocator` | the protocol that every allocator follows |
 | `exact/` | greatest welfare with its proof: `MinCostFlow` (the default), other solvers, duals, batches |
 | `ties` | every allocation that another tie-break would choose; the protocol `TieAware` |
@@ -14,6 +15,7 @@
 | `kernels/` | the machine code of `MinCostFlow`, arrays only |
 """
 
+from allocation.allocation import UNSERVED, Allocation
 from allocation.allocator import Allocator, BatchAllocator, WarmAllocator, stands_for
 from allocation.errors import CertificateError, LawError, MarketError, SolverError, TieError
 from allocation.exact.duals import externalities, improve, minimal_prices
@@ -22,7 +24,7 @@ from allocation.exact.networks import NetworkFlow, OrTools
 from allocation.exact.programs import ConvexProgram, LinearProgram
 from allocation.heuristic.simple import BruteForce, Greedy, Random
 from allocation.laws import check_allocator
-from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market
+from allocation.market import FORBIDDEN, Market
 from allocation.money import MAX_AMOUNT, MICROS, to_micros
 from allocation.ties import TieAware, optimal_allocations, tied_allocations
 

@@ -3,8 +3,9 @@
 from reprlib import repr as shown
 from typing import Protocol, runtime_checkable
 
+from allocation.allocation import Agents, Allocation
 from allocation.errors import MarketError
-from allocation.market import Agents, Allocation, Market
+from allocation.market import Market
 from allocation.money import Money
 
 

@@ -17,11 +17,12 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from allocation.allocation import Allocation
 from allocation.allocator import Allocator, BatchAllocator, stands_for
 from allocation.errors import CertificateError, LawError, MarketError, SolverError, TieError
 from allocation.exact.duals import minimal_prices
 from allocation.heuristic.simple import BruteForce
-from allocation.market import Allocation, Market
+from allocation.market import Market
 from allocation.money import MAX_AMOUNT
 from allocation.ties import TieAware, optimal_allocations
 

@@ -1,4 +1,4 @@
-"""`Market`: who wants what from whom, at which value and cost; `Allocation`: who serves whom, with prices as proof.
+"""`Market`: who wants what from whom, at which value and cost, and what holds of an allocation there.
 
 A market has N requests and M agents. Serving request i at agent j is worth `values[i, j]` to the request's bidder and
 costs `costs[i, j]`; their difference is the welfare of the pair. Agent j serves at most `capacities[j]` requests and
@@ -6,19 +6,18 @@ a request is served at most once.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from reprlib import repr as shown
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from allocation.allocation import UNSERVED, Agents, Allocation, Mask, as_allocation
 from allocation.checks import bidders_of, capacities_of, feasible_of, frozen, integer_of, rows_of
 from allocation.errors import CertificateError, MarketError
-from allocation.money import MAX_AMOUNT, Money, as_array, as_money
+from allocation.money import MAX_AMOUNT, Money, as_money
 from allocation.notebook import market_table
-
-UNSERVED = -1
 
 #: Weight of a pair that may not be matched; far below any welfare, far above int64's edge.
 FORBIDDEN = -(2**61)
@@ -28,52 +27,6 @@ MAX_PRICE = 2**60
 
 #: So many requests fit whatever amounts they have: no sum of them reaches `MAX_PRICE`.
 _NEVER_TOO_MANY = (MAX_PRICE - 1) // (2 * MAX_AMOUNT)
-
-Agents = NDArray[np.int64]
-Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Allocation:
-    """Who serves whom: `agents` (N,) holds an agent's index or `UNSERVED`.
-
-    `prices` (M,) are micro-units per slot: a dual solution that proves the allocation optimal
-    (`Market.certify`), or None where the allocator claims no optimality.
-    """
-
-    agents: Agents
-    prices: Money | None = None
-    #: (N,) True where a request is served.
-    served: Mask = field(init=False)
-
-    def __post_init__(self) -> None:
-        raw = as_array(self.agents, "agents")
-        if raw.size and raw.dtype.kind not in "iu":
-            odd = raw.ravel().tolist()[0]
-            raise MarketError(f"agents holds {odd!r} ({raw.dtype}); expected indices of agents, or {UNSERVED}")
-        agents = np.array(raw, dtype=np.int64, copy=True)
-        if agents.ndim != 1:
-            raise MarketError(f"agents has shape {agents.shape}, expected one agent (or {UNSERVED}) per request")
-        agents.setflags(write=False)
-        object.__setattr__(self, "agents", agents)
-        served = agents != UNSERVED
-        served.setflags(write=False)
-        object.__setattr__(self, "served", served)
-        if self.prices is not None:
-            given = as_array(self.prices, "prices")
-            if given.size and given.dtype.kind not in "iu":
-                raise MarketError(
-                    f"prices holds {given.ravel().tolist()[0]!r}; expected integers, or None for no proof"
-                )
-            if given.ndim != 1:
-                raise MarketError(f"prices has shape {given.shape}, expected one price per agent, or None for no proof")
-            prices = np.array(given, dtype=np.int64, copy=True)
-            prices.setflags(write=False)
-            object.__setattr__(self, "prices", prices)
-
-    def __repr__(self) -> str:
-        prices = "" if self.prices is None else f", prices={self.prices.tolist()}"
-        return f"Allocation({self.agents.tolist()}{prices})"
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -400,17 +353,6 @@ class Market:
         if self.players != tuple(range(n)):
             parts.append(f"bidders={self.bidders.tolist()}")
         return f"Market({', '.join(parts)})"
-
-
-def as_allocation(given: object) -> Allocation:
-    """The allocation, as it is.
-
-    Raises:
-        MarketError: it is something else.
-    """
-    if isinstance(given, Allocation):
-        return given
-    raise MarketError(f"{shown(given)} is no Allocation; write Allocation(agents)")
 
 
 def as_market(given: object) -> Market:

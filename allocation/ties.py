@@ -12,12 +12,13 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from allocation.allocation import UNSERVED, Allocation, Mask
 from allocation.allocator import Allocator, as_allocator, stands_for
 from allocation.checks import integer_of
 from allocation.errors import CertificateError, TieError
 from allocation.exact.duals import minimal_prices
 from allocation.exact.min_cost_flow import MinCostFlow
-from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market, Mask, as_market
+from allocation.market import FORBIDDEN, Market, as_market
 from allocation.money import Money
 
 #: More tied allocations than this are refused, unless asked for.

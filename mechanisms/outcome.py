@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation import UNSERVED, Allocation, CertificateError, Market, MarketError
-from allocation.market import as_allocation, as_market
+from allocation.allocation import as_allocation
+from allocation.market import as_market
 from allocation.money import Money, as_array
 from allocation.notebook import MOST_COLUMNS, MOST_ROWS, Marked, html_line, html_table, marked, scrolling
 

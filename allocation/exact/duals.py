@@ -12,10 +12,11 @@ from weakref import ref
 import numpy as np
 from numpy.typing import NDArray
 
+from allocation.allocation import UNSERVED, Allocation
 from allocation.checks import rows_of
 from allocation.errors import CertificateError, MarketError
 from allocation.kernels.compile.loading import kernels
-from allocation.market import UNSERVED, Allocation, Market, as_market
+from allocation.market import Market, as_market
 from allocation.money import Money
 
 

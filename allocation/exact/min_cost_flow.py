@@ -6,10 +6,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from allocation.allocation import Agents, Allocation
 from allocation.errors import MarketError
 from allocation.exact.duals import Lowest, lowest, minimal_prices
 from allocation.kernels.compile.loading import kernels
-from allocation.market import FORBIDDEN, MAX_PRICE, Agents, Allocation, Market, as_market
+from allocation.market import FORBIDDEN, MAX_PRICE, Market, as_market
 from allocation.money import MAX_AMOUNT, Money, as_array, as_money
 
 #: (N,) 0 for unserved and k + 1 for agent k.

@@ -9,9 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from allocation.allocation import UNSERVED, Allocation
 from allocation.errors import unsolved
 from allocation.exact.duals import improve
-from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market, as_market
+from allocation.market import FORBIDDEN, Market, as_market
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from allocation.allocation import UNSERVED, Allocation
 from allocation.errors import SolverError, unsolved
 from allocation.exact.duals import improve
-from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market, as_market
+from allocation.market import FORBIDDEN, Market, as_market
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,12 @@ from typing import ClassVar, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from allocation.allocation import Allocation, Mask
 from allocation.allocator import Allocator, as_allocator
 from allocation.checks import integer_of
 from allocation.errors import MarketError
 from allocation.exact.min_cost_flow import MinCostFlow
-from allocation.market import FORBIDDEN, Allocation, Market, Mask, as_market
+from allocation.market import FORBIDDEN, Market, as_market
 from allocation.money import Money, as_array
 from allocation.ties import tied_allocations
 

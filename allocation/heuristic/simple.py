@@ -6,10 +6,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from allocation.allocation import UNSERVED, Allocation
 from allocation.checks import integer_of
 from allocation.errors import SolverError
 from allocation.exact.duals import improve
-from allocation.market import FORBIDDEN, UNSERVED, Allocation, Market, as_market
+from allocation.market import FORBIDDEN, Market, as_market
 from allocation.ties import greedy_allocations
 
 
