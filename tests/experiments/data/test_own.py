@@ -12,7 +12,7 @@ from experiments.cli import app
 from experiments.data import SHIPPED, find_own, load
 from experiments.errors import DatasetError
 from experiments.studies.demo import Plan, find_corpora, find_files
-from tests.experiments.data.test_layouts import NATIVE, SGD
+from tests.experiments.data.samples import NATIVE, SGD
 
 DOCS = Path(__file__).parents[3] / "docs"
 SCHEMA = json.loads((DOCS / "dialogues.schema.json").read_text())

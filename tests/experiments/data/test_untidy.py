@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from experiments.data import Corpus, conversation, load
 from experiments.data.layouts.dialogue import Dialogue, Turn, distinct
 from experiments.errors import DatasetError
-from tests.experiments.data.test_layouts import COQA, HOTPOTQA, HOTPOTQA_COLUMNS, QUAC, SGD, read
+from tests.experiments.data.samples import COQA, HOTPOTQA, HOTPOTQA_COLUMNS, QUAC, SGD, read
 
 
 def changed(sample: Any, change: Any) -> Any:
