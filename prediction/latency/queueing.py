@@ -59,6 +59,7 @@ class _Step:
     previous_s: float
     group: Group
     decoding: int
+    guessed: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +96,8 @@ class QueueModel:
 
     A request is announced by `sent`, and either had its `first_token` or is `dropped`; memory is bounded by what is in
     flight. `predict` changes nothing. An engine whose speed changes is noticed within some ten
-    steps of its own (`speed_changes`); others of its model are not taken to have changed with it.
+    steps of its own (`speed_changes`); others of its model are not taken to have changed with it. What is believed of
+    an engine that nothing is given to fades, so that it will be given something again.
 
     Example:
         >>> import numpy as np
@@ -134,6 +136,8 @@ class QueueModel:
         self._weights = [service.weights.tolist() for service in self._services]
         self._unmeasured = list(range(len(distinct)))
         self._known: _Speeds | None = None
+        #: The latest moment that was told, and until when what is known holds.
+        self._now_s, self._lasts_s = -math.inf, math.inf
 
     def join(self, model: Hashable, price: float) -> None:
         """One agent more, the last: it shares what is known of its model; a new model is supposed from its price.
@@ -185,6 +189,7 @@ class QueueModel:
         service = whole - held
         if service.size and not (_least(held) >= 0.0 and _least(service) >= 0.0):
             raise PredictionError("`cached` must lie in [0, `prompt`] everywhere.")
+        self._now_s = now_s
         speeds, depth = self._speeds(), self._depth
         start, fixed = [0.0] * agents, [0.0] * agents
         for j, state in enumerate(states):
@@ -219,8 +224,10 @@ class QueueModel:
         self._close(agent, before_s=pending.sent_s)
         in_flight[name] = (pending, decoding)
 
-    def first_token(self, agent: int, name: str, at_s: float) -> None:
+    def first_token(self, agent: int, name: str, at_s: float, *, guessed: bool = False) -> None:
         """The request's first token arrived: learn from it.
+
+        `guessed`: nobody saw when; `at_s` is right to an order of magnitude of the time that it took.
 
         Raises:
             PredictionError: there is no such agent, the request is not in flight there, or the moment is not finite.
@@ -234,6 +241,7 @@ class QueueModel:
         if step is None:
             step = _Step(at_s, pending.sent_s, self._stepped[agent], Group(), decoding)
             self._open[agent] = step
+        step.guessed |= guessed
         step.group.add(pending)
         step.sent_s = min(step.sent_s, pending.sent_s)
         step.decoding = max(step.decoding, decoding)
@@ -261,9 +269,10 @@ class QueueModel:
         return self._speeds().base
 
     def _speeds(self) -> "_Speeds":
-        """What is known of every agent's speed, put together anew where something was learnt since."""
-        if self._known is None:
-            factors = [changes.factor for changes in self._changes]
+        """What is known of every agent's speed, put together anew where something was learnt or has faded since."""
+        if self._known is None or self._now_s > self._lasts_s:
+            factors = [changes.at(self._now_s) for changes in self._changes]
+            self._lasts_s = min(changes.lasts_s() for changes in self._changes)
             of_models = [_marginal(weights, one) for weights, one in zip(self._weights, self._services, strict=True)]
             weights = [
                 [factor * one for one in self._weights[k]] for factor, k in zip(factors, self._model_of, strict=True)
@@ -311,7 +320,10 @@ class QueueModel:
         if provisional:
             service.guess(x, took)
         else:
-            if service.samples and changes.observe(took / (changes.factor * service.expect(x))):
+            factor = changes.at(step.end_s)
+            if service.samples and changes.observe(
+                took / (factor * service.expect(x)), step.end_s, guessed=step.guessed
+            ):
                 service.reopen()
             service.learn(x, took / changes.factor)
         self._refresh(k)

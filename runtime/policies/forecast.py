@@ -244,7 +244,8 @@ class Forecaster:
                 pace = (completion.latency_s - completion.first_token_s) / (completion.output_tokens - 1)
                 self._paces[agent] += (pace - self._paces[agent]) * (_SMOOTHING if self._paces[agent] else 1.0)
         else:
-            self.queue.first_token(agent, event.offer.request.id, event.dispatched_s + self._first_of_whole(event))
+            first_s = event.dispatched_s + self._first_of_whole(event)
+            self.queue.first_token(agent, event.offer.request.id, first_s, guessed=True)
         if completion.streamed and event.predicted is not None:
             took = event.dispatched_s - event.decided_s + event.completion.first_token_s
             self.intervals.learn(event.predicted.latency_s, took)

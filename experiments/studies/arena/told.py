@@ -93,7 +93,7 @@ class ToldTimes(QueueModel):
         super().sent(agent, name, pending, decoding)
         self._sums[agent] += (1, pending.prompt, pending.uncached, pending.pairs)
 
-    def first_token(self, agent: int, name: str, at_s: float) -> None:
+    def first_token(self, agent: int, name: str, at_s: float, *, guessed: bool = False) -> None:
         """It came; nothing is learnt."""
         self.dropped(agent, name)
 

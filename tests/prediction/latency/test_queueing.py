@@ -1,5 +1,6 @@
 import doctest
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -101,6 +102,55 @@ def test_a_change_of_speed_is_forgotten_within_twenty_steps(slower):
     assert errors(pairs[20:]).mean() < 0.06
 
 
+def slowed(model, agent=1, began=0.0, samples=20, times=4.0, guessed=False):
+    """So many steps of one agent, a second apart, each taking `times` as long as 500 tokens should."""
+    for k in range(samples):
+        at = began + 10.0 * k
+        model.sent(agent, "r", Pending(500, 0, at), 0)
+        model.first_token(agent, "r", at + 1.7 * times, guessed=guessed)
+    return began + 10.0 * samples
+
+
+def ratio(model, now_s):
+    """How many times as long as agent 0 agent 1 is foretold to take."""
+    prompt = np.full((1, 2), 500)
+    total = model.predict([AgentState()] * 2, prompt, prompt * 0, now_s).total[0]
+    return total[1] / total[0]
+
+
+def test_an_agent_believed_slow_that_gets_nothing_is_tried_again_and_less_often_the_more_it_is_as_slow():
+    model = QueueModel(["m"] * 2, PRICES * 2)
+    slowed(model, agent=0, times=1.0)
+    now = slowed(model, began=slowed(model, times=1.0))
+    assert ratio(model, now) == pytest.approx(4.0, rel=0.1)
+    tried_after = []
+    for _ in range(4):
+        began = now
+        while ratio(model, now) > 1.2:
+            now += 1.0
+        tried_after.append(now - began)
+        now = slowed(model, began=now, samples=12)
+        assert ratio(model, now) > 2.5
+    assert 120.0 < tried_after[0] < 480.0
+    assert all(later > 1.5 * sooner for sooner, later in pairwise(tried_after))
+
+
+def test_while_an_agent_is_tested_what_is_known_of_it_does_not_fade():
+    model = QueueModel(["m"] * 2, PRICES * 2)
+    slowed(model, agent=0, times=1.0)
+    now = slowed(model, began=slowed(model, times=1.0), samples=200)
+    assert ratio(model, now) == pytest.approx(4.0, rel=0.1)
+    assert model._changes[1].found == 1
+
+
+@pytest.mark.parametrize(("times", "found"), [(3.0, False), (30.0, True)])
+def test_moments_that_nobody_saw_tell_of_a_change_by_an_order_of_magnitude_alone(times, found):
+    model = QueueModel(["m"] * 2, PRICES * 2)
+    slowed(model, agent=0, times=1.0, guessed=True)
+    slowed(model, began=slowed(model, times=1.0, guessed=True), samples=8, times=times, guessed=True)
+    assert (model._changes[1].found > 0) is found
+
+
 def test_one_slow_engine_of_a_model_slows_no_other():
     rng = np.random.default_rng(4)
     model = QueueModel(["m"] * 3, PRICES * 3)
@@ -109,7 +159,7 @@ def test_one_slow_engine_of_a_model_slows_no_other():
         agent, tokens = k % 3, int(rng.integers(20, 600))
         took = (0.2 + 0.003 * tokens) * (3.0 if agent == 1 and k > 300 else 1.0) * float(rng.lognormal(0.0, 0.05))
         prompt = np.full((1, 3), tokens)
-        expected = model.predict([AgentState()] * 3, prompt, prompt * 0, 1e4 + k).total[0, agent]
+        expected = model.predict([AgentState()] * 3, prompt, prompt * 0, 10.0 * k).total[0, agent]
         off.append((agent, abs(expected - took) / took))
         model.sent(agent, "r", Pending(tokens, 0, 10.0 * k), 0)
         model.first_token(agent, "r", 10.0 * k + took)
