@@ -116,6 +116,10 @@ class InsufficientError(LedgerError):
     """An account, or a key of it, that has too little left for what is to be held. Nothing was entered."""
 
 
+class UncoveredError(InsufficientError):
+    """An account that has too little left for what a request is reported to be worth. It entered no round."""
+
+
 #: As `Unreachable` and `Busy` were called.
 EngineDownError = Unreachable
 EngineBusyError = Busy

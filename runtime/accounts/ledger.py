@@ -268,6 +268,14 @@ class Ledger:
         only = "" if bidder is None else " AND h.account = :bidder"
         return Totals(*map(int, self._rows(_TOTALS + only, {"bidder": bidder})[0]))
 
+    def free(self, account: str) -> int | None:
+        """Micro-units that an account may still spend, less what is held; None: without limit, or not met yet."""
+        rows = self._rows(
+            "SELECT balance + credit_limit - held FROM accounts WHERE name = :name AND credit_limit IS NOT NULL",
+            {"name": account},
+        )
+        return int(rows[0][0]) if rows else None
+
     def held(self) -> int:
         """How many charges are neither settled nor released."""
         return int(self._rows("SELECT COUNT(*) FROM open_holds", {})[0][0])

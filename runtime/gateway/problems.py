@@ -22,6 +22,7 @@ from runtime.errors import (
     RequestError,
     ServingError,
     Stopped,
+    UncoveredError,
 )
 from runtime.events import Declined
 
@@ -188,6 +189,11 @@ def problem_of(outcome: BaseException | Declined) -> Problem:
             return no_room("every agent that could serve this is busy", outcome.retry_after_s)
         case LedgerBusyError():
             return no_room("the books cannot be written just now")
+        case UncoveredError():
+            return insufficient_quota(
+                "the account has too little left for what this is reported to be worth, beside what its other requests "
+                "may come to; credit it, or lower max_price or worth"
+            )
         case InsufficientError():
             return insufficient_quota("the account has too little left for what this would cost; it needs more credit")
         case LedgerError():

@@ -282,6 +282,12 @@ class AuctionNames(Section):
     mechanism: Written = Field(default="vcg", examples=['"vcg"'])
     allocator: Written | None = Field(default=None, examples=['"min-cost-flow"'])
     settlement: Written = Field(default="on-prediction", examples=['"on-prediction"'])
+    covers: Literal["price", "value"] = Field(
+        default="price",
+        examples=['"value"'],
+        description="what an account with a limit must be able to pay: the price, once there is one, or what a request "
+        "is reported to be worth, before it enters a round",
+    )
     predictor: Written | None = Field(default=None, examples=['"by-question"'])
 
 

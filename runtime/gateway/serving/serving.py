@@ -8,8 +8,11 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from math import inf
 
+from allocation import to_micros
+from mechanisms import Preferences
 from mechanisms.catalogue import find_allocator
 from mechanisms.settlement import Settlement
+from runtime.accounts.cover import Cover
 from runtime.accounts.ledger import Ledger
 from runtime.engines.call import Call, View
 from runtime.engines.engine import Engine, Request
@@ -70,6 +73,8 @@ class Serving:
     ) -> None:
         self.fleet = fleet
         self.ledger = ledger or Ledger()
+        #: What must be covered before a round, where the operator says that it must.
+        self.cover = Cover(self.ledger) if fleet.auction.covers == "value" else None
         self.receipts = Receipts(menus=fleet.server.menus and _has_menus(fleet))
         self._expect = expect
         #: Agents by the house's numbers; those of the file by its own.
@@ -90,7 +95,7 @@ class Serving:
             hubs=[[numbers[name] for name in names] for names in fleet.hubs.values()],
             assign=ASSIGNMENTS[fleet.rounds.assign],
             ledger=self.ledger,
-            subscribers=[self.receipts.notice, *subscribers],
+            subscribers=[self.receipts.notice, *([self.cover.notice] if self.cover else []), *subscribers],
             rounds=fleet.rounds.rules(gathers=getattr(policy(), "gathers", True)),
             settlement=settlement,
             keep=Keep(_rules(fleet), in_books=fleet.server.rounds.keep_days > 0, told=self.receipts.decided),
@@ -265,13 +270,20 @@ class Serving:
             self.fleet.limits.request_s,
             body.prompts,
         )
-        self._expect(asked, agents)
+        if self.cover is not None:
+            await self.cover.enter(asked.id, asked.bidder, _most(asked.stated.preferences))
         try:
+            self._expect(asked, agents)
             told = await self.house.relay(
                 relayed, asked.stated.preferences, opening(body) if len(self.house.routers) > 1 else b""
             )
         except Refused as error:
             return Words(error.status, {"content-type": "application/json"}, error.body)
+        except BaseException:
+            if self.cover is not None:
+                # It may have met no router, of whose events its end would be one.
+                self.cover.leave(asked.id, asked.bidder)
+            raise
         if isinstance(told, Declined):
             raise _explained(asked, told)
         return self._passing(asked, told)
@@ -299,6 +311,11 @@ class Serving:
         )
         headers = {name.encode(): text.encode("latin-1") for name, text in asked.headers.items()}
         return Call(asked.id, asked.bytes_for(model), view, asked.bidder, asked.path, attempt, headers)
+
+
+def _most(preferences: Preferences) -> int:
+    """The most that a request can be reported to be worth, and so be charged, in micro-units."""
+    return int(to_micros(preferences.worth + preferences.stake, name="worth"))
 
 
 def _hub_of(fleet: Fleet, name: str) -> int:
