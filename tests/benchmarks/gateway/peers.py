@@ -214,6 +214,7 @@ def iemas(policy: str, name: str, key: str | None = None) -> Peer:
     return Peer(name, command, key, {"BENCH_CLIENT_KEY": CLIENT_KEY, "BENCH_ENGINE_KEY": ENGINE_KEY})
 
 
+# Requests of checks say nothing of what they are worth: a long prompt is not to be declined for what it may come to.
 def _fleet(port: int, fleet: Sequence[Engine], policy: str, key: str | None) -> str:
     agents = [
         f'[[agents]]\nname = "{engine.name}"\nurl = "{engine.url}"\nmodel = "fake"\ncapacity = 512\n'
@@ -229,6 +230,9 @@ ledger = "books.db"
 
 {"".join(agents)}
 {keys}
+[preferences]
+worth = 100000.0
+
 [auction]
 policy = "{policy}"
 
