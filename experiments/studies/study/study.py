@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from experiments.progress import counting
 from experiments.results.made import Made, made_here
 from experiments.studies.study import kept as keeping
 from experiments.studies.study.cell import Cell, cells, columns, columns_of
-from experiments.studies.study.playing import REQUIRED, Measure, Played, Task, play
+from experiments.studies.study.kept import Kept
+from experiments.studies.study.playing import REQUIRED, Measure, Task, play
 from experiments.studies.study.policies import Entrant, embed_all, entrants
-from experiments.studies.study.pool import run_all
 from experiments.studies.study.result import StudyResult
 from experiments.worlds.churn import changes, require_joining
 from experiments.worlds.presets import Preset, find_preset
@@ -157,42 +157,34 @@ class Study:
         self,
         *,
         workers: int | str | None = None,
-        kept: str | Path | None = None,
+        kept: str | Path | Kept | None = None,
         progress: Progress | None = None,
     ) -> StudyResult:
         """Audit, then play whatever is not kept.
 
         Args:
             workers: processes; 0 for this one; "ray"; default as many as there are cores. Numbers are the same.
-            kept: a file of finished runs, read first and added to: stop a study and start it again as you like.
+            kept: a file of finished runs, read first and added to: stop a study and start it again as you like. How
+                many of the runs it had is told on stderr and in the result's `made`.
             progress: is called with runs done and in all; default a bar on stderr.
 
         Raises:
             StudyError: something cannot be made, or a run took two workers with it.
             ContradictionError: what is served contradicts the audit, and nobody insisted.
         """
-        path = None if kept is None else Path(kept)
+        file = kept if isinstance(kept, Kept) else Kept(None if kept is None else Path(kept))
         reports = self.audit()
         tasks = self._tasks()
         with counting("questions embedded") if progress is None else nullcontext(_unseen) as tell:
             embed_all(self.cells, self.entrants, tell)
         self._rehearse(tasks[0].seed)
-        keeping.require_writable(path)
-        before = keeping.read(path)
+        keeping.require_writable(file.path)
         keys = keeping.keys(tasks)
-        found: dict[int, Played] = {k: before[name] for k, name in enumerate(keys) if name in before}
-        todo = [k for k in range(len(tasks)) if k not in found]
-        running = run_all(play, [tasks[k] for k in todo], workers, lambda task: task.title)
-        # Closed whatever happens: workers must not outlive an error that somebody still looks at.
-        with counting(self.name) if progress is None else nullcontext(progress) as tell, closing(running):
-            tell(len(found), len(tasks))
-            for place, run in running:
-                k = todo[place]
-                found[k] = run
-                keeping.write(path, keys[k], run)
-                tell(len(found), len(tasks))
-        runs = [(tasks[k].cell, tasks[k].entrant.name, tasks[k].seed, found[k]) for k in range(len(tasks))]
-        return StudyResult.of(self.name, runs, tuple(reports), self._made(), self.delay)
+        with counting(self.name) if progress is None else nullcontext(progress) as tell:
+            found = file.finish(play, tasks, keys, keeping.RUNS, workers, tell, lambda task: task.title)
+        runs = [(task.cell, task.entrant.name, task.seed, run) for task, run in zip(tasks, found, strict=True)]
+        made = replace(self._made(), kept=file.said)
+        return StudyResult.of(self.name, runs, tuple(reports), made, self.delay)
 
     def _rehearse(self, seed: int) -> None:
         """Make everything once: whoever cannot be made is to be found before the first run has taken its hour."""

@@ -216,7 +216,7 @@ def test_a_study_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytes
     plain = studying.play
     monkeypatch.setattr(studying, "play", lambda task: (played.append(task.title), plain(task))[1])
     # Tasks of this process are copied as if they travelled; what counts them is not.
-    monkeypatch.setattr(studying, "run_all", lambda work, tasks, *_: ((k, work(one)) for k, one in enumerate(tasks)))
+    monkeypatch.setattr(keeping, "run_all", lambda work, tasks, *_: ((k, work(one)) for k, one in enumerate(tasks)))
 
     def go(policies: list[object], seeds: int) -> StudyResult:
         played.clear()
@@ -228,6 +228,7 @@ def test_a_study_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytes
     assert len(played) == 4 == len(kept.read_text().splitlines()) and steps[-1] == (4, 4)
     again = go(["random", Mine], 2)
     assert played == [] and repr(again.runs) == repr(first.runs)
+    assert (first.made.kept, again.made.kept) == ("", "4 of 4 runs kept, 0 run")
     # Another seed, another policy: what was there already is not played again.
     go(["random", Mine, "round-robin"], 3)
     assert len(played) == 3 + 2 and "random in shipped, 2/s, dialogues 2, turns 2 at seed 2" in played
@@ -238,6 +239,13 @@ def test_a_study_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytes
     assert len(played) == 1
     go(["random", Mine, "round-robin"], 3)
     assert played == []
+    # A figure that somebody changed.
+    lines = [line for line in kept.read_bytes().splitlines() if line.startswith(b'{"key"')]
+    row = json.loads(lines[0])
+    row["run"]["score"]["quality"] = 1.0
+    kept.write_bytes(b"\n".join([json.dumps(row).encode(), *lines[1:]]) + b"\n")
+    go(["random", Mine, "round-robin"], 3)
+    assert len(played) == 1
     # Another code of ours.
     monkeypatch.setattr(keeping, "ours", lambda: "other code")
     go(["random"], 1)
@@ -319,7 +327,7 @@ def half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replayed_here: None) -
 def test_a_refuted_mechanism_is_refused_before_anything_runs_and_writes_nothing(
     policies: list[object], half: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(studying, "run_all", lambda *given: pytest.fail("something was played"))
+    monkeypatch.setattr(keeping, "run_all", lambda *given: pytest.fail("something was played"))
     before = set(half.iterdir())
     with pytest.raises(AuditRefusedError, match=r"refuted truthful \(bidder 0 .* and gains 1\), no-deficit \(.+\);"):
         Study(FEW, policies, seeds=1).run(workers=0, kept=half / "runs" / "runs.jsonl")
@@ -335,7 +343,7 @@ def test_a_refuted_mechanism_that_runs_despite_its_audit_says_so(half: Path) -> 
     assert "despite its audit: " in shown and "contradicted: " in shown
     # What contradicted an audit is not taken for settled: it is played, and told, each time.
     assert [json.loads(line)["run"] for line in (half / "runs.jsonl").read_text().splitlines()] and len(
-        keeping.read(half / "runs.jsonl")
+        list(keeping.rows(half / "runs.jsonl"))
     ) == 1
 
 
