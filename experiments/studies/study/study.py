@@ -217,7 +217,10 @@ class Study:
         assert isinstance(self.seeds, tuple)
         sources: dict[str, str] = {}
         for cell in self.cells:
-            sources |= dict(cell.workload.sources)
+            for name, sha256 in cell.workload.sources:
+                # Two files of different places may be called alike.
+                again = sources.get(name, sha256) != sha256
+                sources[f"{name} ({sha256[:8]})" if again else name] = sha256
         return replace(made_here(), seeds=self.seeds, sources=sources)
 
 
