@@ -29,9 +29,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from experiments.errors import StudyError
 from experiments.studies.study.playing import Measure
@@ -54,6 +54,11 @@ _KINDS: Mapping[str, tuple[Callable[..., Workload], str]] = {
     "questions": (Questions, "table"),
     "trace": (Trace, "trace"),
 }
+
+
+def _listed(given: Any) -> list[Any]:
+    """One of something, or several."""
+    return given if isinstance(given, list) else [given]
 
 
 class _Strict(BaseModel):
@@ -94,13 +99,13 @@ class _Change(_Strict):
 class _File(_Strict):
     name: str = ""
     about: str = ""
-    policies: list[str | dict[str, str]] = list(USUAL)
+    policies: Annotated[list[str | dict[str, str]], BeforeValidator(_listed)] = list(USUAL)
     seeds: int | str | list[int] = 5
     workload: dict[str, Any] | list[dict[str, Any]]
     market: _Market = _Market()
     agents: list[_Agent] = []
     churn: list[_Change] = []
-    measures: list[str] = []
+    measures: Annotated[list[str], BeforeValidator(_listed)] = []
 
 
 def read_study(name: str | Path) -> Study:
@@ -324,7 +329,3 @@ def _measure(name: str) -> Measure:
     except MechanismError as error:
         raise StudyError(f"measures: {error}") from error
     return found
-
-
-def _listed(given: Any) -> list[Any]:
-    return given if isinstance(given, list) else [given]

@@ -41,8 +41,9 @@ class Study:
 
     Args:
         workload: what is asked, one or several.
-        policies: names of the catalogue, `mine:Policy`, `policy+predictor` (the auction with a learned router's idea of
-            quality: `iemas+knn`), policies of yours, or `Entrant`s. Differences are of the first over each other.
+        policies: one or several: names of the catalogue, `mine:Policy`, `policy+predictor` (the auction with a learned
+            router's idea of quality: `iemas+knn`), policies of yours, or `Entrant`s. Differences are of the first over
+            each other.
         seeds: how many, from 0, or which: `[3, 5]`, `"0..9"`.
         fleet: simulated agents; default the workload's own. Several fleets by name: `{"two": [...], "four": [...]}`.
         bidders: a preset's name, a function of a numpy Generator that draws `Preferences`, or a `Preset`; or several,
@@ -50,7 +51,7 @@ class Study:
         slots: requests an agent may serve at once, None for as many as its engine can; or several.
         mechanism, allocator: of the auctions: a name, `mine:Rule`, or a mechanism. It is audited before anything runs.
         predictor: what auctions and informed rivals foretell with; see `Entrant`.
-        measures: figures of yours for each run: functions of the traffic that make a `Measuring`.
+        measures: figures of yours for each run, one or several: functions of the traffic that make a `Measuring`.
         churn: agents that leave and join, `(12.0, "small-a", "leaves")`, in seconds from the beginning of each run; one
             whose first change is that it joins is not there before.
         despite_audit: run a mechanism whose audit failed, and say so.
@@ -68,7 +69,7 @@ class Study:
     """
 
     workload: Workload | Sequence[Workload]
-    policies: Sequence[object] = USUAL
+    policies: object = USUAL
     seeds: int | str | Iterable[int] = 5
     fleet: Sequence[SimulatedAgent] | dict[str, Sequence[SimulatedAgent]] | None = None
     bidders: object = "differing"
@@ -76,7 +77,7 @@ class Study:
     mechanism: object = "vcg"
     allocator: str | None = None
     predictor: object = None
-    measures: Sequence[Measure] = ()
+    measures: Measure | Sequence[Measure] = ()
     despite_audit: bool = False
     delay: str = "first-token"
     name: str = "study"
@@ -117,15 +118,17 @@ class Study:
             },
             self.churn,
         )
-        self.policies = _listed(self.policies)
-        self.entrants = entrants(self.policies, self.mechanism, self.allocator, self.predictor)
+        self.entrants = entrants(_listed(self.policies), self.mechanism, self.allocator, self.predictor)
         self.seeds = seeds_of(self.seeds)
         if self.delay not in DELAYS:
             raise StudyError(f"no delay {self.delay!r}; there are: {', '.join(DELAYS)}")
-        self.measures = tuple(self.measures)
-        for measure in self.measures:
+        for measure in self._measures:
             if not callable(measure):
                 raise StudyError(f"{measure!r} measures nothing; give a function of the traffic that makes a Measuring")
+
+    @property
+    def _measures(self) -> tuple[Measure, ...]:
+        return tuple(_listed(self.measures))
 
     @property
     def runs(self) -> int:
@@ -196,7 +199,7 @@ class Study:
             for agent in cell.fleet:
                 load.engine(agent)
                 load.quality(agent, f"{load.names[0]}/0")
-            for measure in self.measures:
+            for measure in self._measures:
                 made = measure(load)
                 lacking = [part for part in ("__call__", "figures") if not callable(getattr(made, part, None))]
                 if lacking:
@@ -207,7 +210,7 @@ class Study:
     def _tasks(self) -> list[Task]:
         assert isinstance(self.seeds, tuple)
         return [
-            Task(cell, one, seed, self.despite_audit, tuple(self.measures))
+            Task(cell, one, seed, self.despite_audit, self._measures)
             for cell in self.cells
             for seed in self.seeds
             for one in self.entrants

@@ -3,13 +3,14 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from allocation import UNSERVED
 from experiments.answers import AnswerTable
 from experiments.errors import AuditRefusedError, ContradictionError, StudyError
 from experiments.routers.plain.spread import RoundRobin
@@ -24,7 +25,7 @@ from experiments.worlds.presets import find_preset
 from experiments.worlds.rooflines import model_agent
 from experiments.worlds.traffic.traffic import Traffic
 from mechanisms import VCG, Preferences, find_mechanism
-from runtime import Auction, Served
+from runtime import Auction, Decision, Fleet, Offer, Served
 from runtime.events import Event
 
 FEW = Dialogues("shipped", rate=2.0, dialogues=2, turns=2)
@@ -517,3 +518,54 @@ def test_a_rival_that_takes_reports_on_trust_is_stopped_by_nothing() -> None:
     found = Study(Dialogues("shipped", rate=0.15, answers="shipped"), policies=["greedy", "flow"], seeds=[1])
     result = found.run(workers=0)
     assert [run.played.contradictions for run in result.runs] == [()] * 2 and result.audits == ()
+
+
+class Asleep(RoundRobin):
+    """Never ready for a round."""
+
+    name = "asleep"
+
+    def ready(self, fleet: Fleet) -> bool:
+        return False
+
+
+class Aloof(RoundRobin):
+    """Declines everybody."""
+
+    name = "aloof"
+
+    def decide(self, offers: Sequence[Offer], fleet: Fleet) -> Decision:
+        return Decision(np.full(len(offers), UNSERVED), np.zeros(len(offers), np.int64))
+
+
+def test_who_serves_nobody_is_told_once_with_how_often_and_why(tmp_path: Path) -> None:
+    # Whoever waits for ever is told so at the end of its bidder's patience.
+    result = Study(FEW, [Asleep, Aloof, "random"], seeds=2).run(workers=0)
+    told = "4 of 4 requests were declined by "
+    assert result.described["served nobody"] == (
+        f"{told}asleep, which was never asked: it was never `ready` for a round; {told}aloof"
+    )
+    assert result.table().count("served nobody: ") == 1
+    again = StudyResult.load(result.save(tmp_path / "result.json"))
+    assert again.described == result.described
+    assert "served nobody" in result.report(tmp_path / "report.html").read_text()
+    # In some cells only, and not at all.
+    cells = Study([FEW, Dialogues("shipped", rate=1.0, dialogues=1, turns=1)], [Aloof], seeds=1).run(workers=0)
+    assert cells.described["served nobody"] == (
+        f"2 of 2 requests were declined by aloof ({cells.cells[0]}); 1 of 1 requests were declined by aloof "
+        f"({cells.cells[1]})"
+    )
+    assert "served nobody" not in Study(FEW, ["random"], seeds=1).run(workers=0).described
+
+
+def test_one_policy_and_one_measure_need_no_list() -> None:
+    class Turns(Measuring):
+        def __init__(self, load: Traffic) -> None:
+            self._turns = load.turns
+
+        def figures(self) -> Mapping[str, float]:
+            return {"turns": self._turns}
+
+    result = Study(FEW, Mine, seeds=1, measures=Turns).run(workers=0)
+    assert result.policies == ("mine",) and result.frame()["turns"].to_list() == [4.0]
+    assert [one.name for one in Study(FEW, {"policy": "iemas", "name": "ours"}).entrants] == ["ours"]
