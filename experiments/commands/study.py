@@ -83,7 +83,7 @@ def _run(
 
     from experiments.errors import StudyError
     from experiments.studies.findings.catalogue import QUESTIONS
-    from experiments.studies.study.file import read_study
+    from experiments.studies.study.file import SHIPPED, read_study
     from experiments.studies.study.study import seeds_of
 
     if workers is not None and workers != "ray" and not workers.isdecimal():
@@ -95,6 +95,10 @@ def _run(
             raise StudyError(f"{name} is a question of its own: it takes no --policy and no --despite-audit")
         _answer(name, drawn, count, out, picture, as_json)
         return
+    shipped = sorted(path.stem for path in SHIPPED.glob("*.toml"))
+    if not name.endswith(".toml") and name not in shipped:
+        known = ", ".join([*shipped, *QUESTIONS])
+        raise StudyError(f"no study {name!r}; there are: {known}, or a file of yours, study.toml")
     made = read_study(name)
     changed: dict[str, object] = {}
     if drawn is not None:

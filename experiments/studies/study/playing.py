@@ -105,14 +105,29 @@ def play(task: Task) -> Played:
     held = hold(policy, load, cell, ended, joined, watched)
     figures = dict(by_part.figures(held.statistics))
     for each in measuring:
-        for name, value in each.figures().items():
+        for name, value in _numbers(each).items():
             if name in TAKEN or name in cell.axes:
                 raise StudyError(f"a measure gives {name!r}, which is a column already; give it another name")
             if name in figures:
                 raise StudyError(f"two measures give a figure called {name!r}; give each a name of its own")
-            figures[name] = float(value)
+            figures[name] = value
     found = () if watched is None else watched.audited(REQUIRED)
     return Played(scoring.score(held.statistics, held.seconds), figures, found, load.measured)
+
+
+def _numbers(measuring: Measuring) -> dict[str, float]:
+    """What a measure came to.
+
+    Raises:
+        StudyError: these are no numbers by name.
+    """
+    given = measuring.figures()
+    try:
+        return {str(name): float(value) for name, value in given.items()}
+    except (AttributeError, TypeError, ValueError):
+        raise StudyError(
+            f"{type(measuring).__name__} gives the figures {given!r:.60}; expected a dict of numbers by name"
+        ) from None
 
 
 def hold(policy: Policy, load: Traffic, cell: Cell, ended: Ended, joined: Joined, watch: Watch | None = None) -> Held:

@@ -71,14 +71,17 @@ def _idle(runs: Sequence[Ran]) -> dict[str, str]:
     by: dict[tuple[str, str], list[Played]] = {}
     for cell, policy, _, done in runs:
         by.setdefault((policy, cell.name), []).append(done)
-    cells, said = len({cell.name for cell, *_ in runs}), dict[str, dict[str, None]]()
-    for (policy, cell_name), each in by.items():
+    cells, idle = len({cell.name for cell, *_ in runs}), dict[tuple[str, bool], list[tuple[str, int]]]()
+    for (policy, where), each in by.items():
         count = sum(done.score.declined for done in each)
         if count and not any(done.score.served for done in each):
-            text = f"{count} of {count} requests were declined by {policy}"
             # Who was never asked has no time that it took.
-            if all(isnan(done.score.decide_ms) for done in each):
-                text += ", which was never asked: it was never `ready` for a round"
-            said.setdefault(text, {})[cell_name] = None
-    texts = [text if len(names) == cells else f"{text} ({'; '.join(names)})" for text, names in said.items()]
+            never = all(isnan(done.score.decide_ms) for done in each)
+            idle.setdefault((policy, never), []).append((where, count))
+    texts = []
+    for (policy, never), places in idle.items():
+        count = sum(one for _, one in places)
+        why = ", which was never asked: it was never `ready` for a round" if never else ""
+        inside = f" ({'; '.join(where for where, _ in places)})" if len(places) < cells else ""
+        texts.append(f"{count} of {count} requests were declined by {policy}{why}{inside}")
     return {"served nobody": "; ".join(texts)} if texts else {}

@@ -200,7 +200,11 @@ class Study:
                 load.engine(agent)
                 load.quality(agent, f"{load.names[0]}/0")
             for measure in self._measures:
-                made = measure(load)
+                try:
+                    made = measure(load)
+                except Exception as error:
+                    error.add_note(f"in measure {getattr(measure, '__name__', measure)}")
+                    raise
                 lacking = [part for part in ("__call__", "figures") if not callable(getattr(made, part, None))]
                 if lacking:
                     raise StudyError(

@@ -115,7 +115,7 @@ def test_the_list_has_what_ships(study: Callable[..., Ran]) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["nowhere"], "no study 'nowhere'; there are: "),
+        (["nowhere"], "no study 'nowhere'; there are: ablation, measured, quality, routing, paper, prediction, "),
         (["nowhere.toml"], "nowhere.toml cannot be read"),
         (["small.toml", "--seeds", "many"], "seeds = 'many'"),
         (["small.toml", "--workers", "some"], "--workers some: expected a number of processes, or `ray`"),

@@ -538,6 +538,17 @@ class Aloof(RoundRobin):
         return Decision(np.full(len(offers), UNSERVED), np.zeros(len(offers), np.int64))
 
 
+class Picky(RoundRobin):
+    """Declines one of the dialogues."""
+
+    name = "picky"
+
+    def decide(self, offers: Sequence[Offer], fleet: Fleet) -> Decision:
+        if any(one.request.dialogue == "ferry-1" for one in offers):
+            return Decision(np.full(len(offers), UNSERVED), np.zeros(len(offers), np.int64))
+        return super().decide(offers, fleet)
+
+
 def test_who_serves_nobody_is_told_once_with_how_often_and_why(tmp_path: Path) -> None:
     # Whoever waits for ever is told so at the end of its bidder's patience.
     result = Study(FEW, [Asleep, Aloof, "random"], seeds=2).run(workers=0)
@@ -549,12 +560,12 @@ def test_who_serves_nobody_is_told_once_with_how_often_and_why(tmp_path: Path) -
     again = StudyResult.load(result.save(tmp_path / "result.json"))
     assert again.described == result.described
     assert "served nobody" in result.report(tmp_path / "report.html").read_text()
-    # In some cells only, and not at all.
-    cells = Study([FEW, Dialogues("shipped", rate=1.0, dialogues=1, turns=1)], [Aloof], seeds=1).run(workers=0)
-    assert cells.described["served nobody"] == (
-        f"2 of 2 requests were declined by aloof ({cells.cells[0]}); 1 of 1 requests were declined by aloof "
-        f"({cells.cells[1]})"
-    )
+    # Of several cells at once, and of some.
+    one = Dialogues("shipped", rate=1.0, dialogues=1, turns=1)
+    cells = Study([FEW, one], [Aloof], seeds=1).run(workers=0)
+    assert cells.described["served nobody"] == "3 of 3 requests were declined by aloof"
+    some = Study([FEW, one], [Picky], seeds=1).run(workers=0)
+    assert some.described["served nobody"] == f"1 of 1 requests were declined by picky ({some.cells[1]})"
     assert "served nobody" not in Study(FEW, ["random"], seeds=1).run(workers=0).described
 
 
@@ -569,3 +580,27 @@ def test_one_policy_and_one_measure_need_no_list() -> None:
     result = Study(FEW, Mine, seeds=1, measures=Turns).run(workers=0)
     assert result.policies == ("mine",) and result.frame()["turns"].to_list() == [4.0]
     assert [one.name for one in Study(FEW, {"policy": "iemas", "name": "ours"}).entrants] == ["ours"]
+
+
+def test_a_measure_that_fails_or_gives_no_numbers_is_named() -> None:
+    class Odd(Measuring):
+        given: object = 3
+
+        def __init__(self, load: Traffic) -> None:
+            self.load = load
+
+        def figures(self) -> Mapping[str, float]:
+            return self.given  # type: ignore[return-value]
+
+    class Worded(Odd):
+        given: object = {"a": "x"}
+
+    def failing(load: Traffic) -> Measuring:
+        raise KeyError("lognormal")
+
+    for one, said in ((Odd, "Odd gives the figures 3;"), (Worded, r"Worded gives the figures {'a': 'x'};")):
+        with pytest.raises(StudyError, match=f"{said} expected a dict of numbers by name"):
+            Study(FEW, "random", seeds=1, measures=one).run(workers=0)
+    with pytest.raises(KeyError) as raised:
+        Study(FEW, "random", seeds=1, measures=failing).run(workers=0)
+    assert raised.value.__notes__ == ["in measure failing"]
