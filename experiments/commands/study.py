@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from experiments.studies.findings.exhibit import Exhibit
     from experiments.studies.study.diff import Diff
+    from experiments.studies.study.kept import Kept
     from experiments.studies.study.result import StudyResult
 
 #: A pipe has no width of its own, and the table needs some.
@@ -80,7 +83,7 @@ def _run(
 
     from experiments.errors import StudyError
     from experiments.studies.findings.catalogue import QUESTIONS
-    from experiments.studies.study.file import read_study
+    from experiments.studies.study.file import SHIPPED, read_study
     from experiments.studies.study.study import seeds_of
 
     if workers is not None and workers != "ray" and not workers.isdecimal():
@@ -92,6 +95,10 @@ def _run(
             raise StudyError(f"{name} is a question of its own: it takes no --policy and no --despite-audit")
         _answer(name, drawn, count, out, picture, as_json)
         return
+    shipped = sorted(path.stem for path in SHIPPED.glob("*.toml"))
+    if not name.endswith(".toml") and name not in shipped:
+        known = ", ".join([*shipped, *QUESTIONS])
+        raise StudyError(f"no study {name!r}; there are: {known}, or a file of yours, study.toml")
     made = read_study(name)
     changed: dict[str, object] = {}
     if drawn is not None:
@@ -104,7 +111,8 @@ def _run(
     if out is None and (Path(made.name).name != made.name or made.name in ("", ".", "..")):
         raise StudyError(f"a study called {made.name!r} is no folder of runs/; name one with --out")
     folder = out or Path("runs") / made.name
-    found = made.run(workers=count, kept=folder / "runs.jsonl")
+    with _kept(folder) as kept:
+        found = made.run(workers=count, kept=kept)
     found.save(folder / "result.json")
     page = found.report(folder / "report.html")
     _print(found, picture, as_json, f"{page} shows it with plots; {folder / 'result.json'} is for `iemas study diff`.")
@@ -121,21 +129,33 @@ def _answer(
     from rich.console import Console
 
     from experiments.progress import progress_bar
-    from experiments.studies.findings.catalogue import QUESTIONS, find_question
+    from experiments.studies.findings.catalogue import QUESTIONS, answer_question
 
-    run = find_question(name)
     chosen = tuple(range(QUESTIONS[name].seeds)) if seeds is None else seeds
-    with progress_bar(Console(stderr=True)) as bar:
-        task = bar.add_task(name, total=None)
-        found = run(
-            seeds=chosen,
-            workers=workers,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
     folder = out or Path("runs") / name
+    with _kept(folder) as kept, progress_bar(Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=None)
+        found = answer_question(
+            name, chosen, workers, lambda done, total: bar.update(task, completed=done, total=total), kept
+        )
     path = found.save(folder / "exhibit.json")
     page = found.report(folder / "report.html")
     _print(found, picture, as_json, f"{page} shows it, with a plot where it has one; {path} has it as JSON.")
+
+
+@contextmanager
+def _kept(folder: Path) -> "Iterator[Kept]":
+    """The finished runs of a folder; who stops meanwhile is told what is left of it."""
+    from experiments.studies.study.kept import Kept
+
+    kept = Kept(folder / "runs.jsonl")
+    try:
+        yield kept
+    except KeyboardInterrupt:
+        if kept.asked:
+            done = f"{kept.found + kept.played:,} of {kept.asked:,} runs are in {kept.path}"
+            typer.echo(f"iemas: stopped; {done}: the same command goes on from there", err=True)
+        raise
 
 
 def _show(results: list[Path], picture: Path | None, as_json: bool) -> None:

@@ -15,7 +15,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What somebody needs to make the same figures again; `sources` are files with their SHA-256."""
+    """What somebody needs to make the same figures again.
+
+    `sources` are files with their SHA-256; `kept` says how many runs were there already when the command was given.
+    """
 
     command: str
     version: str
@@ -25,6 +28,7 @@ class Made:
     at: str
     seeds: tuple[int, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
+    kept: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
@@ -40,6 +44,7 @@ class Made:
             ("machine", f"{self.machine}, Python {self.python}"),
             ("made", self.at),
             ("seeds", ", ".join(map(str, self.seeds))),
+            *([("gone on from", self.kept)] if self.kept else []),
             *data,
         ]
 

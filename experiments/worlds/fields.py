@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
 
+from experiments.answers import AnswerTable
 from experiments.errors import StudyError
+from experiments.traces import RequestTrace
 
 
 def numbers(given: object, *names: str, or_none: Sequence[str] = ()) -> None:
@@ -64,3 +66,45 @@ def files_of(given: object, name: str) -> str | tuple[str, ...]:
 def written(number: float) -> str:
     """Short where that says it all."""
     return f"{number:g}" if float(f"{number:g}") == number else repr(number)
+
+
+def weight(value: object, where: str) -> float:
+    """A share of something, in any unit.
+
+    Args:
+        where: what it is called in an error.
+
+    Raises:
+        StudyError: it is no number above 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value) or value <= 0:
+        raise StudyError(f"{where} = {value!r}; expected a number, more than 0")
+    return float(value)
+
+
+def said(value: object) -> str:
+    """A field of a workload, as tables print it."""
+    if isinstance(value, (AnswerTable, RequestTrace)):
+        return value.title
+    if isinstance(value, tuple):
+        return "+".join(said(one) for one in value)
+    if isinstance(value, str):
+        return called(value)
+    return written(value) if isinstance(value, float) else str(value)
+
+
+def called(name: str) -> str:
+    """A name or a file as tables print it: of an absolute path its last two parts, for results are passed on."""
+    path = Path(name)
+    return "/".join(path.parts[-2:]).removeprefix("//") if path.is_absolute() else name
+
+
+def changed(given: object, *but: str) -> list[str]:
+    """Fields that are not as by default, in words."""
+    fields: Sequence[str] = [name for name in type(given).__dataclass_fields__ if name not in but]  # type: ignore[attr-defined]
+    found = []
+    for name in fields:
+        value, usual = getattr(given, name), type(given).__dataclass_fields__[name].default  # type: ignore[attr-defined]
+        if value != usual:
+            found.append(f"{name.replace('_', ' ')} {said(value)}")
+    return found

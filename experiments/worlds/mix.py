@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
+from math import isinf
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from experiments.answers import AnswerTable
 from experiments.answers.table import joined
 from experiments.data import Dialogue
 from experiments.errors import StudyError
+from experiments.worlds.fields import weight, written
 from experiments.worlds.presets import Preset
 from experiments.worlds.traffic.mixed import MixedTraffic
 from experiments.worlds.traffic.traffic import ALONE, Within
@@ -37,9 +39,13 @@ class Mix:
         parts: by name, or in order, when each is called by its kind (`dialogues`, `questions`, `trace`). A mix among
             them counts as its parts.
         shared_bidders: whether the same bidders ask in all parts; else each part has as many of its own.
+        share: of arrivals, each part's in any unit, by name or in order: of the conversations that begin (each question
+            is one, and each request of a trace), in a second as in all. The sum of rates stays, and as many come as the
+            part that has fewest for its share allows. Without, each part has its own rate and size.
 
     Raises:
-        StudyError: there is no part, one is no workload of these kinds, or two are called alike.
+        StudyError: there is no part, one is no workload of these kinds, two are called alike, or shares are no numbers
+            above 0 or not of each part.
 
     >>> from experiments.worlds.workload import Dialogues
     >>> Mix({"slow": Dialogues(rate=0.1), "fast": Dialogues(rate=2.0)}).name
@@ -48,11 +54,15 @@ class Mix:
 
     parts: Mapping[str, "Part | Mix"] | Sequence["Part | Mix"]
     shared_bidders: bool = True
+    share: Mapping[str, float] | Sequence[float] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.shared_bidders, bool):
             raise StudyError(f"Mix: shared_bidders = {self.shared_bidders!r}; expected true or false")
-        object.__setattr__(self, "parts", dict(_flat(self)))
+        found = _flat(self)
+        object.__setattr__(self, "parts", {name: part for name, part, _ in found})
+        shares = {name: share for name, _, share in found if share is not None}
+        object.__setattr__(self, "share", shares or None)
 
     @property
     def by_name(self) -> dict[str, Part]:
@@ -60,12 +70,18 @@ class Mix:
         return self.parts  # type: ignore[return-value]
 
     @property
+    def by_share(self) -> dict[str, float]:
+        """Shares of arrivals by part, in the unit in which they were given; empty where each has its own."""
+        return dict(self.share or {})  # type: ignore[arg-type]
+
+    @property
     def name(self) -> str:
         """Its parts, and whether they have bidders of their own."""
         parts = self.by_name
         if len(parts) == 1:
             return next(iter(parts.values())).name
-        text = " + ".join(f"{name}: {one.name}" for name, one in parts.items())
+        shares = {name: f", share {written(value)}" for name, value in self.by_share.items()}
+        text = " + ".join(f"{name}: {one.name}{shares.get(name, '')}" for name, one in parts.items())
         return text if self.shared_bidders else f"{text}, bidders of their own"
 
     @property
@@ -126,18 +142,44 @@ class Mix:
         return found
 
     def draw(self, bidders: Preset, seed: int) -> MixedTraffic:
-        """Every part, by seeds of their own."""
+        """Every part, by seeds of their own.
+
+        Raises:
+            StudyError: a part has a share, and all of it comes at one moment.
+        """
         same, made = _Same(bidders.draw), {}
-        for place, (name, one) in enumerate(self.by_name.items()):
+        for place, (name, within) in enumerate(self._within().items()):
             drawn = replace(bidders, draw=same.again()) if self.shared_bidders else bidders
-            made[name] = one.draw(drawn, part_seed(seed, place), self._within(name))
+            made[name] = self.by_name[name].draw(drawn, part_seed(seed, place), within)
         return MixedTraffic(made)
 
-    def _within(self, name: str) -> Within:
-        if len(self.by_name) == 1:
-            return ALONE
-        graded = any(not _taken_right(one) for other, one in self.by_name.items() if other != name)
-        return Within(f"{name}/", "" if self.shared_bidders else f"{name}/", graded)
+    def _within(self) -> dict[str, Within]:
+        parts = self.by_name
+        if len(parts) == 1:
+            return dict.fromkeys(parts, ALONE)
+        found = {}
+        for name in parts:
+            graded = any(not _taken_right(one) for other, one in parts.items() if other != name)
+            found[name] = Within(f"{name}/", "" if self.shared_bidders else f"{name}/", graded)
+        return self._portioned(found) if self.share else found
+
+    def _portioned(self, given: Mapping[str, Within]) -> dict[str, Within]:
+        """The same, with so many arrivals at such a pace that parts have their shares."""
+        found = {name: one.arrivals for name, one in self.by_name.items()}
+        for name, (_, per_s) in found.items():
+            if isinf(per_s):
+                raise StudyError(f"Mix: all of {name} comes at one moment, which is no share of a second; say none")
+        together, whole = sum(per_s for _, per_s in found.values()), sum(self.by_share.values())
+        shares = {name: value / whole for name, value in self.by_share.items()}
+        most = min(count / shares[name] for name, (count, _) in found.items())
+        return {
+            name: replace(
+                one,
+                arrivals=max(1, round(most * shares[name])),
+                pace=together * shares[name] / found[name][1],
+            )
+            for name, one in given.items()
+        }
 
 
 def part_seed(seed: int, place: int) -> int:
@@ -170,8 +212,8 @@ def _taken_right(one: Part) -> bool:
     return isinstance(one, Trace) and one.answers is None
 
 
-def _flat(mix: Mix) -> list[tuple[str, Part]]:
-    """The parts of a mix and of those within it, by name.
+def _flat(mix: Mix) -> list[tuple[str, Part, float | None]]:
+    """The parts of a mix and of those within it, by name, each with its share where shares are said.
 
     Raises:
         StudyError: as `Mix`.
@@ -179,9 +221,10 @@ def _flat(mix: Mix) -> list[tuple[str, Part]]:
     given = mix.parts
     if not isinstance(given, (Mapping, list, tuple)):
         raise StudyError(f"Mix: parts = {given!r:.60}; expected workloads, in order or by name")
-    named = given.items() if isinstance(given, Mapping) else ((type(one).__name__.lower(), one) for one in given)
-    found: dict[str, Part] = {}
-    for name, one in named:
+    named = given.items() if isinstance(given, Mapping) else [(type(one).__name__.lower(), one) for one in given]
+    shares = _shares(mix.share, [name for name, _ in named])
+    found: dict[str, tuple[Part, float | None]] = {}
+    for (name, one), share in zip(named, shares, strict=True):
         if not isinstance(one, (Dialogues, Questions, Trace, Mix)):
             raise StudyError(f"Mix: {name} is {one!r:.60}; a part is Dialogues, Questions, a Trace or a Mix of these")
         if isinstance(one, Mix) and one.shared_bidders != mix.shared_bidders and len(one.by_name) > 1:
@@ -189,12 +232,51 @@ def _flat(mix: Mix) -> list[tuple[str, Part]]:
                 f"Mix: {name} says shared_bidders = {one.shared_bidders}, and what it is in {mix.shared_bidders}; "
                 "bidders are shared by all parts or by none"
             )
-        for inner, part in one.by_name.items() if isinstance(one, Mix) else [(name, one)]:
+        for inner, part, portion in _within_share(name, one, share):
             if not isinstance(inner, str) or _NAME.fullmatch(inner) is None:
                 raise StudyError(f"Mix: a part is called {inner!r}; expected letters, digits, - and _")
             if inner in found:
                 raise StudyError(f"Mix: two parts are called {inner!r}; give each a name of its own")
-            found[inner] = part
+            found[inner] = (part, portion)
     if not found:
         raise StudyError("Mix: there is no part; name one workload at least")
-    return list(found.items())
+    return [(name, part, portion) for name, (part, portion) in found.items()]
+
+
+def _within_share(name: str, one: Part | Mix, share: float | None) -> list[tuple[str, Part, float | None]]:
+    """A part, or those of a mix, which divide its share as they divide their own.
+
+    Raises:
+        StudyError: shares are said of a mix and not in it, or in it alone.
+    """
+    if not isinstance(one, Mix):
+        return [(name, one, share)]
+    if len(one.by_name) > 1 and (share is None) != (not one.by_share):
+        lacks = f"{name} has no share" if share is None else f"the parts of {name} have no share"
+        raise StudyError(f"Mix: {lacks} of arrivals, and others have; say it of each part or of none")
+    whole = sum(one.by_share.values())
+    return [
+        (inner, part, None if share is None else share * one.by_share.get(inner, 1.0) / (whole or 1.0))
+        for inner, part in one.by_name.items()
+    ]
+
+
+def _shares(given: object, names: Sequence[str]) -> list[float | None]:
+    """Of parts of these names, in order; None where nothing is said.
+
+    Raises:
+        StudyError: as `Mix`.
+    """
+    if given is None:
+        return [None] * len(names)
+    if not isinstance(given, (Mapping, list, tuple)):
+        raise StudyError(f"Mix: share = {given!r:.60}; expected a number for each part, in order or by name")
+    if not isinstance(given, Mapping):
+        if len(given) != len(names):
+            raise StudyError(f"Mix: {len(given)} shares of {len(names)} parts; say it of each part or of none")
+        return [weight(value, f"Mix: share of {name}") for name, value in zip(names, given, strict=True)]
+    for name in (*names, *given):
+        if name not in given or name not in names:
+            kind = "part" if name in given else "share"
+            raise StudyError(f"Mix: share: {name!r} has no {kind}; there are the parts {', '.join(map(str, names))}")
+    return [weight(given[name], f"Mix: share of {name}") for name in names]

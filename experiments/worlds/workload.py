@@ -8,18 +8,18 @@ Trace("mooncake-conversation", count=2000, speedup=0.1)
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from math import inf
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from experiments.answers import AnswerTable, load_answers
-from experiments.data import Corpus, Dialogue, arrivals, load, locate
-from experiments.errors import DatasetError, StudyError
-from experiments.traces import RequestTrace, load_trace
-from experiments.worlds.fields import counts, files_of, named, numbers, written
+from experiments.answers import AnswerTable
+from experiments.data import Corpus, Dialogue, arrivals
+from experiments.traces import RequestTrace
+from experiments.worlds.fields import called, changed, counts, files_of, named, numbers, written
 from experiments.worlds.presets import Preset
+from experiments.worlds.reading import corpus_of, models_of, split, table_of, trace_of
 from experiments.worlds.traffic.dialogues import DialogueTraffic, dialogue_traffic, question_traffic
 from experiments.worlds.traffic.tokens import TokenTraffic
 from experiments.worlds.traffic.traffic import ALONE, Traffic, Within
@@ -88,12 +88,13 @@ class Dialogues:
     def name(self) -> str:
         """Files and rate, and what differs from the defaults."""
         files = "+".join(map(_short, self.files))
-        return ", ".join([files, f"{written(self.rate)}/s", *_changed(self, "data", "rate", "answers"), *_scored(self)])
+        return ", ".join([files, f"{written(self.rate)}/s", *changed(self, "data", "rate", "answers"), *_scored(self)])
 
     @property
     def sources(self) -> tuple[tuple[str, str], ...]:
-        """The files."""
-        found = tuple((name, corpus.sha256) for name, (corpus, _) in zip(self.files, self._read(), strict=True))
+        """The files, as tables print them."""
+        read = zip(self.files, self._read(), strict=True)
+        found = tuple((called(name), corpus.sha256) for name, (corpus, _) in read)
         return found if self.scores is None else (*found, (self.scores.title, self.scores.sha256))
 
     @property
@@ -109,7 +110,7 @@ class Dialogues:
     @property
     def scores(self) -> AnswerTable | None:
         """What models answered to these turns."""
-        return None if self.answers is None else _table_of(self.answers)
+        return None if self.answers is None else table_of(self.answers)
 
     @property
     def played(self) -> tuple[Dialogue, ...]:
@@ -120,6 +121,11 @@ class Dialogues:
     def held_out(self) -> tuple[Dialogue, ...]:
         """The dialogues to warm up on."""
         return tuple(one for _, more in self._read() for one in more)
+
+    @property
+    def arrivals(self) -> tuple[int, float]:
+        """Conversations, and how many begin a second."""
+        return self.repeat * len(self.played), self.rate
 
     def draw(self, bidders: Preset, seed: int, within: Within = ALONE) -> DialogueTraffic:
         """Dialogues in shuffled order, dealt to bidders in turn."""
@@ -178,7 +184,7 @@ class Questions:
     def name(self) -> str:
         """Table and rate, and what differs from the defaults."""
         title = _short(self.table) if isinstance(self.table, str) else self.table.title
-        return ", ".join([title, f"{written(self.rate)}/s", *_changed(self, "table", "rate")])
+        return ", ".join([title, f"{written(self.rate)}/s", *changed(self, "table", "rate")])
 
     @property
     def sources(self) -> tuple[tuple[str, str], ...]:
@@ -196,6 +202,11 @@ class Questions:
         """What is not; None where nothing is kept out."""
         return self._parts()[0]
 
+    @property
+    def arrivals(self) -> tuple[int, float]:
+        """Questions, and how many are asked a second."""
+        return self.count, self.rate
+
     def draw(self, bidders: Preset, seed: int, within: Within = ALONE) -> DialogueTraffic:
         """Questions in random order, dealt to bidders at random."""
         schedule = arrivals(self.count, rate_per_s=self.rate, seed=seed)
@@ -211,10 +222,10 @@ class Questions:
         )
 
     def _whole(self) -> AnswerTable:
-        return _models(_table_of(self.table), self.models)
+        return models_of(table_of(self.table), self.models)
 
     def _parts(self) -> tuple[AnswerTable | None, AnswerTable]:
-        return _split(self._whole(), self.train)
+        return split(self._whole(), self.train)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,12 +259,12 @@ class Trace:
     def name(self) -> str:
         """Trace, and what differs from the defaults."""
         title = _short(self.trace) if isinstance(self.trace, str) else self.trace.title
-        return ", ".join([title, *_changed(self, "trace", "answers"), *_scored(self)])
+        return ", ".join([title, *changed(self, "trace", "answers"), *_scored(self)])
 
     @property
     def sources(self) -> tuple[tuple[str, str], ...]:
         """The trace's file, and the table's."""
-        whole = _trace(self.trace)
+        whole = trace_of(self.trace)
         found = [(whole.title, whole.sha256)]
         if self.scores is not None:
             found.append((self.scores.title, self.scores.sha256))
@@ -262,106 +273,43 @@ class Trace:
     @property
     def scores(self) -> AnswerTable | None:
         """Scores that stand for quality."""
-        return None if self.answers is None else _table_of(self.answers)
+        return None if self.answers is None else table_of(self.answers)
 
     @property
     def training(self) -> AnswerTable | None:
         """Rows of the table that stand for no request."""
-        return None if self.scores is None else _split(self.scores, self.train)[0]
+        return None if self.scores is None else split(self.scores, self.train)[0]
 
     @property
     def scored(self) -> AnswerTable | None:
         """Rows of the table that stand for requests."""
-        return None if self.scores is None else _split(self.scores, self.train)[1]
+        return None if self.scores is None else split(self.scores, self.train)[1]
+
+    @property
+    def arrivals(self) -> tuple[int, float]:
+        """Requests, and how many come a second, infinitely many where all come at once."""
+        found = self.requests.stats()
+        return found.requests, found.per_s or inf
+
+    @property
+    def requests(self) -> RequestTrace:
+        """What is asked, as much of the trace as is used."""
+        trace = trace_of(self.trace)
+        trace = trace if self.count is None else trace.first(self.count)
+        trace = trace if self.longest is None else trace.clipped(self.longest)
+        return trace if self.speedup == 1.0 else replace(trace, at_s=trace.at_s / self.speedup)
 
     def draw(self, bidders: Preset, seed: int, within: Within = ALONE) -> TokenTraffic:
         """The trace; bidders and questions are drawn."""
-        trace = _trace(self.trace)
-        trace = trace if self.count is None else trace.first(self.count)
-        trace = trace if self.longest is None else trace.clipped(self.longest)
-        trace = trace if self.speedup == 1.0 else replace(trace, at_s=trace.at_s / self.speedup)
+        trace = self.requests if within.arrivals is None else self.requests.first(within.arrivals)
         return TokenTraffic(
-            trace,
+            trace.scaled(within.pace),
             bidders=bidders.bidders,
             preferences=bidders.draw,
             seed=seed,
             answers=self.scored,
             within=within,
         )
-
-
-def corpus_of(
-    name: str, dialogues: int, turns: int, context_words: int = 400, warm_up: int = 0
-) -> tuple[Corpus, tuple[Dialogue, ...]]:
-    """The first dialogues of a file, and its last, which are to warm up on.
-
-    Raises:
-        StudyError: the warm-up leaves none.
-        DatasetError: there is no such file, or it is a folder.
-    """
-    path = locate(name)
-    if not path.is_file():
-        raise DatasetError(f"{name} is a folder; name its files, one by one")
-    return _corpus(name, path, path.stat().st_mtime_ns, dialogues, turns, context_words, warm_up)
-
-
-@lru_cache(maxsize=64)
-def _corpus(
-    name: str, path: Path, changed_ns: int, dialogues: int, turns: int, context_words: int, warm_up: int
-) -> tuple[Corpus, tuple[Dialogue, ...]]:
-    whole = load(path).shortened(turns)
-    longest = max((len(one.context.split()) for one in whole.dialogues), default=0)
-    whole = whole.capped(context_words) if longest > context_words else whole
-    held = len(whole.dialogues) - warm_up
-    if held < 1:
-        raise StudyError(f"{name} has {len(whole.dialogues)} dialogues; a warm-up of {warm_up} leaves none to play")
-    return whole.first(min(dialogues, held)), whole.dialogues[held:]
-
-
-def _table_of(given: str | AnswerTable) -> AnswerTable:
-    return _table(given, _changed_ns(given)) if isinstance(given, str) else given
-
-
-@lru_cache(maxsize=8)
-def _table(name: str, changed_ns: int) -> AnswerTable:
-    return load_answers(name)
-
-
-def _changed_ns(name: str) -> int:
-    """When a file of this name was written last; what was fetched stays as it is."""
-    return Path(name).stat().st_mtime_ns if Path(name).exists() else 0
-
-
-@lru_cache(maxsize=8)
-def _models(table: AnswerTable, models: tuple[str, ...]) -> AnswerTable:
-    return table.only(models) if models else table
-
-
-@lru_cache(maxsize=8)
-def _split(table: AnswerTable, train: int) -> tuple[AnswerTable | None, AnswerTable]:
-    """To learn from, if anything is, and to ask; the same for everybody.
-
-    Raises:
-        StudyError: nothing is left to ask.
-    """
-    asked = len(table.questions) - train
-    if asked < 1:
-        raise StudyError(
-            f"{table.title} has {len(table.questions)} questions; train = {train} leaves none to ask: give less, "
-            "or 0 where nothing is learnt beforehand"
-        )
-    if train == 0:
-        return None, table
-    return table.split(train, asked)
-
-
-@lru_cache(maxsize=4)
-def _named_trace(name: str, changed_ns: int) -> RequestTrace:
-    return load_trace(name)
-
-
-def _trace(given: str | RequestTrace) -> RequestTrace:
-    return _named_trace(given, _changed_ns(given)) if isinstance(given, str) else given
 
 
 def _longest(table: AnswerTable, output: int) -> int:
@@ -376,24 +324,4 @@ def _scored(given: "Dialogues | Trace") -> list[str]:
     """By which table answers are right, in words."""
     if given.answers is None:
         return []
-    return [f"scored by {given.answers if isinstance(given.answers, str) else given.answers.title}"]
-
-
-def _changed(given: object, *but: str) -> list[str]:
-    """Fields that are not as by default, in words."""
-    fields: Sequence[str] = [name for name in type(given).__dataclass_fields__ if name not in but]  # type: ignore[attr-defined]
-    found = []
-    for name in fields:
-        value, usual = getattr(given, name), type(given).__dataclass_fields__[name].default  # type: ignore[attr-defined]
-        if value != usual:
-            found.append(f"{name.replace('_', ' ')} {said(value)}")
-    return found
-
-
-def said(value: object) -> str:
-    """A field of a workload, as tables print it."""
-    if isinstance(value, (AnswerTable, RequestTrace)):
-        return value.title
-    if isinstance(value, tuple):
-        return "+".join(map(str, value))
-    return written(value) if isinstance(value, float) else str(value)
+    return [f"scored by {called(given.answers) if isinstance(given.answers, str) else given.answers.title}"]

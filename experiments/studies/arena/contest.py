@@ -26,8 +26,8 @@ from experiments.studies.study.pool import run_all
 from experiments.worlds.fields import written
 from experiments.worlds.fleets import FLEET
 from experiments.worlds.presets import find_preset
+from experiments.worlds.reading import corpus_of
 from experiments.worlds.traffic.agents import SimulatedAgent
-from experiments.worlds.workload import corpus_of
 
 #: Called with runs done and runs in all.
 Progress = Callable[[int, int], None]

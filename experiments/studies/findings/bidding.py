@@ -12,7 +12,7 @@ from experiments.errors import StudyError
 from experiments.results.made import made_here
 from experiments.studies.findings.exhibit import Exhibit, Interval, Progress, Value, interval
 from experiments.studies.findings.served import RULES, Took, World, looked_at, player, serve
-from experiments.studies.study.pool import run_all
+from experiments.studies.study.kept import Kept, cells_said, finish
 from mechanisms import DirectMechanism, Outcome, Preferences
 from mechanisms.behaviours import Learner, counterfactuals
 from runtime import Offer, Request
@@ -116,6 +116,7 @@ def run(
     seeds: Sequence[int],
     workers: int | str | None,
     progress: Progress,
+    kept: Kept | None = None,
     world: World = WORLD,
     deviators: int = 2,
 ) -> Exhibit:
@@ -134,9 +135,8 @@ def run(
     # What takes longest begins first.
     parts = [Part(name, seed, world, deviators) for name in reversed(RULES) for seed in seeds]
     found: dict[str, list[Found]] = {name: [] for name in RULES}
-    for done, (place, one) in enumerate(run_all(answer, parts, workers, str), 1):
-        found[parts[place].policy].append(one)
-        progress(done, len(parts))
+    for part, one in zip(parts, finish(kept, answer, parts, cells_said(world.cell()), workers, progress), strict=True):
+        found[part.policy].append(one)
     rows: list[tuple[Value, ...]] = [
         (
             f"{name}, {kind}",

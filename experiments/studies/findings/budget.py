@@ -13,7 +13,7 @@ from experiments.errors import StudyError
 from experiments.results.made import made_here
 from experiments.studies.findings.exhibit import Exhibit, Progress, Value, interval
 from experiments.studies.findings.served import World, serve
-from experiments.studies.study.pool import run_all
+from experiments.studies.study.kept import Kept, cells_said, finish
 from mechanisms import VCG, Mechanism
 from mechanisms.settlement import OnDelivery, OnMeasurement, OnPrediction, Settlement
 from prediction import RIGHT
@@ -113,6 +113,7 @@ def run(
     seeds: Sequence[int],
     workers: int | str | None,
     progress: Progress,
+    kept: Kept | None = None,
     world: World = WORLD,
     horizon: int = HORIZON,
 ) -> Exhibit:
@@ -127,10 +128,7 @@ def run(
     if not seeds or horizon < 1:
         raise StudyError(f"{len(seeds)} seeds, {horizon} rounds; expected one of each at least")
     parts = [Part(seed, world, horizon) for seed in seeds]
-    found: list[Found] = []
-    for done, (_, one) in enumerate(run_all(answer, parts, workers, str), 1):
-        found.append(one)
-        progress(done, len(parts))
+    found = finish(kept, answer, parts, cells_said(world.cell()), workers, progress)
 
     def row(error: str, settlement: str) -> tuple[Value, ...]:
         each = np.array([one[error, settlement] for one in found]).T

@@ -1,10 +1,15 @@
 """Every question that has an exhibit, by the name that `iemas study` takes."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from experiments.errors import StudyError
-from experiments.studies.findings.exhibit import Question
+from experiments.studies.findings.exhibit import Exhibit, Progress, Question
+
+if TYPE_CHECKING:
+    from experiments.studies.study.kept import Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +55,15 @@ def find_question(name: str) -> Question:
         raise StudyError(f"no study {name!r}; there are: {', '.join(QUESTIONS)}")
     found: Question = import_module(f"experiments.studies.findings.{QUESTIONS[name].module}").run
     return found
+
+
+def answer_question(
+    name: str, seeds: Sequence[int], workers: int | str | None, progress: Progress, kept: "Kept"
+) -> Exhibit:
+    """A question's answer, which says how many of its runs were kept.
+
+    Raises:
+        StudyError: there is no such question, or as it raises.
+    """
+    found = find_question(name)(seeds=seeds, workers=workers, progress=progress, kept=kept)
+    return replace(found, made=replace(found.made, kept=kept.said))

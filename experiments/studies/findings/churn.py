@@ -21,8 +21,8 @@ from experiments.studies.findings.disturbances import (
     play,
 )
 from experiments.studies.findings.exhibit import Exhibit, Interval, Progress, Value, interval
-from experiments.studies.study.cell import usual_fleet
-from experiments.studies.study.pool import run_all
+from experiments.studies.study.cell import Cell, usual_fleet
+from experiments.studies.study.kept import Kept, cells_said, finish
 from experiments.worlds.churn import Coming
 from experiments.worlds.disturbed import Breaks, Statement
 from experiments.worlds.fleets import LARGE_PRICES
@@ -132,6 +132,7 @@ def run(
     seeds: Sequence[int],
     workers: int | str | None,
     progress: Progress,
+    kept: Kept | None = None,
     disturbances: Sequence[Disturbance] | None = None,
     policies: Sequence[str] = tuple(POLICIES),
     talks: Dialogues = TALKS,
@@ -153,11 +154,9 @@ def run(
         raise StudyError(f"{len(disturbances)} disturbances, policies {list(policies)}; there are: {list(POLICIES)}")
     settings = list(dict.fromkeys([Disturbance("undisturbed"), *(one.undisturbed for one in disturbances)]))
     jobs = [Job(talks, one, name, k) for k in seeds for one in (*settings, *disturbances) for name in policies]
-    found: dict[tuple[Disturbance, str, int], Came] = {}
-    progress(0, len(jobs))
-    for k, came in run_all(play, jobs, workers, lambda job: job.title):
-        found[jobs[k].disturbance, jobs[k].policy, jobs[k].seed] = came
-        progress(len(found), len(jobs))
+    held = cells_said(*(Cell(talks, fleet=one.fleet) for one in (*settings, *disturbances)))
+    done = finish(kept, play, jobs, held, workers, progress, lambda job: job.title)
+    found = {(job.disturbance, job.policy, job.seed): came for job, came in zip(jobs, done, strict=True)}
 
     def runs(one: Disturbance, policy: str) -> Runs:
         return [found[one, policy, seed] for seed in seeds]

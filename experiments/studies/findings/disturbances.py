@@ -5,16 +5,14 @@ from dataclasses import dataclass, field, replace
 
 from allocation import MICROS
 from experiments.studies.study.cell import Cell
+from experiments.studies.study.playing import hold
 from experiments.studies.study.policies import entrants
-from experiments.worlds.churn import Churn, Coming, beginning
+from experiments.worlds.churn import Coming
 from experiments.worlds.disturbed import Breaks, Disturbed, Statement
-from experiments.worlds.run import Held, hold_traffic
 from experiments.worlds.scores import Score, Scoring
 from experiments.worlds.traffic.agents import SimulatedAgent
 from experiments.worlds.workload import Dialogues
-from runtime import Agent, Declined, Served, running
-from runtime.accounts.sums import SumsLedger
-from runtime.engines.simulated.virtual_time import run as run_in_time
+from runtime import Agent, Declined, Served
 from runtime.policies.forecast import Forecaster
 from runtime.policies.skill import PooledSkill
 
@@ -183,26 +181,10 @@ def play(job: Job) -> Came:
     load = Disturbed(traffic, cell.fleet, job.seed, told.breaks, told.statements, lambda end: seen.gone(end))
     known = {agent.name: agent for agent in cell.fleet}
     changes = told.coming.drawn(list(known), job.seed, _UNTIL_S) if told.coming else ()
-    first = beginning(load.stated, changes)
-    seen = _Seen(load, Scoring(load, cell.fleet, first), [one.name for one in first], known)
-
-    async def hold() -> Held:
-        engines, prices = [load.engine(agent) for agent in first], [agent.prices for agent in first]
-        churn = Churn(changes, load.stated, load, None, seen.joined) if changes else None
-        async with running(engines):
-            with SumsLedger() as books:
-                return await hold_traffic(
-                    policy,
-                    load,
-                    engines,
-                    prices,
-                    rounds=cell.bidders.rounds(cell.slots),
-                    ledger=books,
-                    ended=seen,
-                    churn=churn,
-                )
-
-    held = run_in_time(hold(), virtual=True)
+    # The policy was made for agents as they are; they come and go, and are paid, as they state.
+    stated = replace(cell, fleet=load.stated, churn=changes)
+    seen = _Seen(load, Scoring(load, cell.fleet, stated.beginning), [one.name for one in stated.beginning], known)
+    held = hold(policy, load, stated, seen, seen.joined)
     score = seen.scoring.score(held.statistics, held.seconds)
     costs = {name: load.costs.served[name] + load.costs.broken[name] for name in known}
     return Came(score, seen.lost, traffic.turns, seen.billed, seen.receipts, costs, seen.forecasts)

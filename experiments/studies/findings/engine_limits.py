@@ -13,6 +13,7 @@ from experiments.errors import StudyError
 from experiments.studies.findings.exhibit import Exhibit, Interval, Progress, Value
 from experiments.studies.findings.hub_markets import folder
 from experiments.studies.study import Dialogues, Study, StudyResult
+from experiments.studies.study.kept import Kept
 from experiments.worlds.rooflines import Accelerator, kv_bytes, roofline
 from experiments.worlds.traffic.agents import SimulatedAgent
 from prediction import TokenPrices
@@ -115,6 +116,7 @@ def run(
     seeds: Sequence[int],
     workers: int | str | None,
     progress: Progress,
+    kept: Kept | None = None,
     given: Mapping[str, Dialogues] | None = None,
     agents: Mapping[str, Sequence[SimulatedAgent]] | None = None,
 ) -> Exhibit:
@@ -133,6 +135,7 @@ def run(
         result = Study(load, POLICIES, seeds, held, name="engine-limits").run(
             workers=workers,
             progress=lambda done, _, before=k * each: progress(before + done, each * len(loads)),  # type: ignore[misc]
+            kept=kept,
         )
         made = result.made
         sources |= dict(made.sources)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     import polars
 
+    from experiments.studies.study.kept import Kept
+
 #: Called with parts done and parts in all.
 Progress = Callable[[int, int], None]
 
@@ -298,9 +300,12 @@ class Question(Protocol):
     Args:
         seeds: repetitions; an answer says how its intervals come from them.
         workers: as in `Study.run`.
+        kept: finished runs, which are not run again.
     """
 
-    def __call__(self, *, seeds: Sequence[int], workers: int | str | None, progress: Progress) -> Exhibit:
+    def __call__(
+        self, *, seeds: Sequence[int], workers: int | str | None, progress: Progress, kept: "Kept | None" = None
+    ) -> Exhibit:
         """Run it."""
         ...
 

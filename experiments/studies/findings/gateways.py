@@ -14,8 +14,8 @@ import numpy as np
 from experiments.results.made import made_here
 from experiments.studies.findings.exhibit import Exhibit, Progress, Value, interval
 from experiments.studies.study.cell import Cell
+from experiments.studies.study.kept import Kept, cells_said, finish
 from experiments.studies.study.policies import entrants
-from experiments.studies.study.pool import run_all
 from experiments.worlds.fleets import simulated_fleet
 from experiments.worlds.scores import Score, Scoring
 from experiments.worlds.traffic.traffic import conversation_of
@@ -102,17 +102,15 @@ def play(job: Job) -> Score:
     return run_in_time(hold(), virtual=True)
 
 
-def run(*, seeds: Sequence[int], workers: int | str | None, progress: Progress) -> Exhibit:
+def run(*, seeds: Sequence[int], workers: int | str | None, progress: Progress, kept: Kept | None = None) -> Exhibit:
     """Every number of gateways, every way to send, at every rate; differences to one gateway are paired by seed."""
     kinds = [("iemas", 1, BY_CONVERSATION)]
     kinds += [("iemas", count, split) for count in COUNTS[1:] for split in (BY_CONVERSATION, BY_LOT)]
     kinds.append(("round-robin", 1, BY_CONVERSATION))
     jobs = [Job(*kind, rate, seed) for rate in RATES for kind in kinds for seed in seeds]
-    found: dict[Job, Score] = {}
-    progress(0, len(jobs))
-    for k, score in run_all(play, jobs, workers, lambda job: job.title):
-        found[jobs[k]] = score
-        progress(len(found), len(jobs))
+    held = cells_said(*(Cell(Dialogues(rate=rate)) for rate in RATES))
+    done = finish(kept, play, jobs, held, workers, progress, lambda job: job.title)
+    found = dict(zip(jobs, done, strict=True))
     rows: list[tuple[Value, ...]] = []
     for rate in RATES:
         single = [found[Job(*kinds[0], rate, seed)] for seed in seeds]

@@ -16,6 +16,7 @@ from experiments.errors import StudyError
 from experiments.studies.arena.pairs import Difference
 from experiments.studies.findings.exhibit import Exhibit, Interval, Progress, Value
 from experiments.studies.study import Dialogues, Study, StudyResult
+from experiments.studies.study.kept import Kept
 from experiments.worlds.presets import DELAY_COSTS, WORTHS, Preset, find_preset
 from experiments.worlds.traffic.agents import SimulatedAgent
 from mechanisms import Preferences
@@ -105,6 +106,7 @@ def run(
     seeds: Sequence[int],
     workers: int | str | None,
     progress: Progress,
+    kept: Kept | None = None,
     spreads: Sequence[float] = SPREADS,
     bidder_spreads: Sequence[float] = BIDDERS,
     capacities: Sequence[Capacity] = CAPACITIES,
@@ -132,7 +134,7 @@ def run(
             capacity.slots,
             name="heterogeneity",
         )
-        result = study.run(workers=workers, progress=_after(k * each, each * len(capacities), progress))
+        result = study.run(workers=workers, progress=_after(k * each, each * len(capacities), progress), kept=kept)
         made = made or result.made
         places = [(b, f) for b in bidder_spreads for f in spreads]
         drawn = [cell.workload.draw(cell.bidders, seeds[0]) for cell in study.cells]

@@ -6,7 +6,7 @@ Two rounds are held: the first is the turn before, which leaves caches where it 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -30,7 +30,7 @@ from experiments.studies.findings.hub_markets import (
     folder,
     mixed,
 )
-from experiments.studies.study.pool import run_all
+from experiments.studies.study.kept import Kept, finish
 from experiments.worlds.presets import WORTHS
 from mechanisms import VCG
 from runtime.hubs.assignment import by_conversation
@@ -232,6 +232,7 @@ def run(
     seeds: Sequence[int],
     workers: int | str | None,
     progress: Progress,
+    kept: Kept | None = None,
     sizes: Sequence[tuple[int, int, tuple[int, ...]]] = SIZES,
 ) -> Exhibit:
     """Every size, number of hubs and front.
@@ -240,12 +241,9 @@ def run(
         StudyError: there are more hubs than agents, or scikit-learn is not installed.
     """
     where = folder()
-    work: Callable[[Job], dict[tuple[int, str], dict[str, float]]] = play
     jobs = [Job(where, agents, requests, hubs, seed) for agents, requests, hubs in sizes for seed in seeds]
-    done: dict[Job, dict[tuple[int, str], dict[str, float]]] = {}
-    for k, figures in run_all(work, jobs, workers, lambda job: job.title):
-        done[jobs[k]] = figures
-        progress(len(done), len(jobs))
+    each = finish(kept, play, jobs, asked(where).sources, workers, progress, lambda job: job.title)
+    done = dict(zip(jobs, each, strict=True))
     sources, made = asked(where).sources, replace(made_here(), seeds=tuple(seeds), sources=dict(asked(where).sources))
     notes = (
         f"Real are texts, lengths and shared prefixes of {len(asked(where).topics)} turns "

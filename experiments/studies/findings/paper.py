@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from experiments.results.made import made_here
 from experiments.studies.findings.exhibit import Exhibit, Interval, Progress, Value, interval
+from experiments.studies.study.kept import Kept
 from experiments.studies.study.result import StudyResult
 from experiments.studies.study.study import Study
 from experiments.worlds.workload import Dialogues
@@ -25,6 +26,7 @@ def run(
     seeds: Sequence[int],
     workers: int | str | None = None,
     progress: Progress = lambda done, total: None,
+    kept: Kept | None = None,
     learned: Sequence[str] = tuple(LEARNED),
     dialogues: int = 20,
 ) -> Exhibit:
@@ -35,7 +37,7 @@ def run(
     """
     load = Dialogues("shipped", rate=0.5, dialogues=dialogues, warm_up=4, answers="shipped")
     policies = ["iemas", *learned, *_AWARE]
-    found = Study(load, policies, seeds, name="paper").run(workers=workers, progress=progress)
+    found = Study(load, policies, seeds, name="paper").run(workers=workers, progress=progress, kept=kept)
     blind = list(learned)
     best_hit = max(blind, key=lambda name: found.mean(name, "hit_rate"))
     cheapest = min(blind, key=lambda name: found.mean(name, "cost"))

@@ -3,15 +3,19 @@
 A view names columns; all figures are the exhibit's own.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
+from typing import Any
 
 from experiments.errors import StudyError
 from experiments.reports.pictures import Block, Dot, Panel, Picture, Row, to_svg
 from experiments.studies.findings.exhibit import Exhibit, Interval, Value, shown
 
+#: What may be an absolute path, of which a word begins.
+_PATH = re.compile(r"(?<![^\s='\"(+])/[^\s'\",;()+]+")
 #: Panels that stand side by side; more go below.
 _ABREAST = 4
 #: Of a table that nobody said anything about: beyond, a picture is a list.
@@ -77,15 +81,38 @@ def picture(exhibit: Exhibit) -> Picture:
 def draw(exhibit: Exhibit, path: str | Path) -> Path:
     """Write the picture, and beside it as JSON the exhibit that it is drawn from; each whole or not at all.
 
+    Both are passed on: neither has a path that leads to a place of this machine.
+
     Raises:
         StudyError: as `picture` does, or the file's name does not end in .svg.
     """
-    path = svg_path(path)
+    path, exhibit = svg_path(path), placeless(exhibit)
     text = to_svg(picture(exhibit))
     exhibit.save(path.with_suffix(".json"))
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(text, encoding="utf-8")
     return beside.replace(path)
+
+
+def placeless(exhibit: Exhibit) -> Exhibit:
+    """The same without absolute paths: of what lies below the working folder the rest, of others the name."""
+    return Exhibit.from_dict(_placeless(exhibit.as_dict()))
+
+
+def _placeless(given: Any) -> Any:
+    if isinstance(given, str):
+        return _PATH.sub(_name, given)
+    if isinstance(given, dict):
+        return {_placeless(name): _placeless(value) for name, value in given.items()}
+    return [_placeless(one) for one in given] if isinstance(given, (list, tuple)) else given
+
+
+def _name(found: "re.Match[str]") -> str:
+    """A path as it may be passed on; what is none, such as a unit, as it is."""
+    path = Path(found[0])
+    if len(path.parts) < 3 or not Path(*path.parts[:2]).exists():
+        return found[0]
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
 
 
 def svg_path(path: str | Path) -> Path:

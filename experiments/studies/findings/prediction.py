@@ -10,6 +10,7 @@ import numpy as np
 
 from experiments.results.made import made_here
 from experiments.studies.findings.exhibit import Exhibit, Progress, Value, interval
+from experiments.studies.study.kept import Kept
 from experiments.studies.study.playing import Measuring
 from experiments.studies.study.study import Study
 from experiments.worlds.traffic.traffic import Traffic
@@ -76,6 +77,7 @@ def run(
     seeds: Sequence[int],
     workers: int | str | None = None,
     progress: Progress = lambda done, total: None,
+    kept: Kept | None = None,
     rates: Sequence[float] = (0.15, 0.5, 2.0),
     dialogues: int = 20,
 ) -> Exhibit:
@@ -83,7 +85,7 @@ def run(
     workloads = [Dialogues("shipped", rate=rate, dialogues=dialogues, answers="shipped") for rate in rates]
     policies = ["iemas", "paper-auction", "llm-d"]
     found = Study(workloads, policies, seeds, measures=(Errors,), name="prediction").run(
-        workers=workers, progress=progress
+        workers=workers, progress=progress, kept=kept
     )
     rows: list[tuple[Value, ...]] = []
     for rate, cell in zip(rates, found.cells, strict=True):

@@ -10,7 +10,7 @@ from experiments.errors import StudyError
 from experiments.results.made import made_here
 from experiments.studies.findings.exhibit import Exhibit, Progress, Value, interval
 from experiments.studies.findings.served import World, looked_at, serve
-from experiments.studies.study.pool import run_all
+from experiments.studies.study.kept import Kept, cells_said, finish
 from mechanisms import VCG, DirectMechanism, Mechanism, Outcome
 from mechanisms.rules.paper import PaperRouter
 from runtime import Offer
@@ -69,6 +69,7 @@ def run(
     seeds: Sequence[int],
     workers: int | str | None,
     progress: Progress,
+    kept: Kept | None = None,
     world: World = WORLD,
     slots: Sequence[int] = SLOTS,
     rounds: int = ROUNDS,
@@ -86,9 +87,8 @@ def run(
         raise StudyError(f"{len(seeds)} seeds, slots {tuple(slots)}, {rounds} rounds; expected one at least of each")
     parts = [Part(each, seed, world, rounds) for each in slots for seed in seeds]
     found: dict[int, list[dict[str, float]]] = {each: [] for each in slots}
-    for done, (place, one) in enumerate(run_all(answer, parts, workers, str), 1):
-        found[parts[place].slots].append(one.figures)
-        progress(done, len(parts))
+    for part, one in zip(parts, finish(kept, answer, parts, cells_said(world.cell()), workers, progress), strict=True):
+        found[part.slots].append(one.figures)
 
     def cells(each: int, names: Sequence[str]) -> tuple[Value, ...]:
         return tuple(interval([one[name] for one in found[each]]) for name in names)

@@ -14,7 +14,7 @@ from experiments.errors import StudyError
 from experiments.results.made import Made, made_here
 from experiments.studies.findings.exhibit import Exhibit, Progress, Value, interval
 from experiments.studies.findings.hub_markets import CAPACITY, Floats, Ints, Job, Mask, Round, asked, draw, folder
-from experiments.studies.study.pool import run_all
+from experiments.studies.study.kept import Kept, finish
 from mechanisms import VCG
 
 #: Shares of agents that a private bidder forbids.
@@ -198,6 +198,7 @@ def run(
     seeds: Sequence[int],
     workers: int | str | None,
     progress: Progress,
+    kept: Kept | None = None,
     agents: int = 32,
     requests: int = 500,
 ) -> Exhibit:
@@ -210,11 +211,8 @@ def run(
         raise StudyError(f"{requests} requests; {TENTHS} at least, one for each tenth")
     where = folder()
     jobs = [Job(where, agents, requests, seed) for seed in seeds]
-    done = []
-    for _, figures in run_all(play, jobs, workers, lambda job: job.title):
-        done.append(figures)
-        progress(len(done), len(jobs))
     sources = asked(where).sources
+    done = finish(kept, play, jobs, sources, workers, progress, lambda job: job.title)
     made = replace(made_here(), seeds=tuple(seeds), sources=dict(sources))
     notes = (
         f"One round of {requests} requests to {agents} agents, {CAPACITY:g} slots a request, after one that left "

@@ -16,7 +16,7 @@ from experiments.errors import StudyError
 from experiments.results.made import made_here
 from experiments.studies.findings.exhibit import Exhibit, Progress, Value, interval
 from experiments.studies.findings.hub_markets import CAPACITY, Job, asked, draw, folder
-from experiments.studies.study.pool import run_all
+from experiments.studies.study.kept import Kept, finish
 from mechanisms import VCG
 
 #: Agents, and requests a round.
@@ -83,6 +83,7 @@ def run(
     seeds: Sequence[int],
     workers: int | str | None,
     progress: Progress,
+    kept: Kept | None = None,
     sizes: Sequence[tuple[int, int]] = SIZES,
 ) -> Exhibit:
     """Every size, from small to large so that a process's peak is that of the size it has come to.
@@ -99,16 +100,16 @@ def run(
         raise StudyError(f"every size has more than {MOST_PAIRS:,} pairs; give a smaller one")
     jobs = [Job(where, *size, seed) for size in sorted(held, key=lambda size: size[0] * size[1]) for seed in seeds]
     done: dict[tuple[int, int], list[dict[str, float]]] = {}
-    for count, (k, figures) in enumerate(run_all(play, jobs, workers, lambda job: job.title), 1):
-        done.setdefault((jobs[k].agents, jobs[k].requests), []).append(figures)
-        progress(count, len(jobs))
+    sources = asked(where).sources
+    each = finish(kept, play, jobs, sources, workers, progress, lambda job: job.title)
+    for job, figures in zip(jobs, each, strict=True):
+        done.setdefault((job.agents, job.requests), []).append(figures)
     rows: list[tuple[Value, ...]] = []
     for size in held:
         each = done[size]
         cells = [interval([one[name] for one in each]) if name in each[0] else None for name in _SHOWN]
         rows.append((f"{size[0]:,} x {size[1]:,}", *size, *cells))
     left = [f"{agents:,} x {requests:,}" for agents, requests in sizes if (agents, requests) not in held]
-    sources = asked(where).sources
     return Exhibit(
         "scale",
         "How large may a round be, in time and memory to allocate and charge, and what is the optimum worth there?",

@@ -12,7 +12,7 @@ from experiments.results.made import made_here
 from experiments.studies.findings.exhibit import Exhibit, Progress, Value, interval
 from experiments.studies.findings.published_rule import Published
 from experiments.studies.findings.served import World, markets
-from experiments.studies.study.pool import run_all
+from experiments.studies.study.kept import Kept, cells_said, finish
 from mechanisms import (
     VCG,
     DirectMechanism,
@@ -149,6 +149,7 @@ def run(
     seeds: Sequence[int],
     workers: int | str | None,
     progress: Progress,
+    kept: Kept | None = None,
     world: World = WORLD,
     rounds: int = ROUNDS,
 ) -> Exhibit:
@@ -163,10 +164,7 @@ def run(
     if not seeds or rounds < 1:
         raise StudyError(f"{len(seeds)} seeds, {rounds} rounds; expected one of each at least")
     parts = [Part(seed, world, rounds) for seed in seeds]
-    found: list[Found] = []
-    for done, (_, one) in enumerate(run_all(answer, parts, workers, str), 1):
-        found.append(one)
-        progress(done, len(parts))
+    found = finish(kept, answer, parts, cells_said(world.cell()), workers, progress)
 
     def row(rule: str, kind: str) -> tuple[Value, ...]:
         each = [gains[rule, kind] for gains, _ in found if gains[rule, kind]]

@@ -12,7 +12,7 @@ from experiments.errors import StudyError
 from experiments.results.made import made_here
 from experiments.studies.findings.exhibit import Exhibit, Progress, Value, interval
 from experiments.studies.findings.served import World, markets
-from experiments.studies.study.pool import run_all
+from experiments.studies.study.kept import Kept, cells_said, finish
 from mechanisms import VCG, DirectMechanism, Mechanism, Outcome, PayAsBid, Payments, PostedPrice, serving_costs
 from mechanisms.mechanism import BatchMechanism, run_each
 from mechanisms.rules.sharing import Free
@@ -78,6 +78,7 @@ def run(
     seeds: Sequence[int],
     workers: int | str | None,
     progress: Progress,
+    kept: Kept | None = None,
     world: World = WORLD,
     rounds: int = ROUNDS,
     drawn: int = MARKETS,
@@ -94,10 +95,7 @@ def run(
     if not seeds or rounds < 4 or drawn < 1:
         raise StudyError(f"{len(seeds)} seeds, {rounds} rounds, {drawn} markets; expected at least 1, 4 and 1")
     parts = [Part(seed, world, rounds, drawn) for seed in seeds]
-    found: list[Found] = []
-    for done, (_, one) in enumerate(run_all(answer, parts, workers, str), 1):
-        found.append(one)
-        progress(done, len(parts))
+    found = finish(kept, answer, parts, cells_said(world.cell()), workers, progress)
 
     def row(name: str) -> tuple[Value, ...]:
         honest, learnt, best, surplus, said, regret = np.array([one[name] for one in found]).T

@@ -6,12 +6,13 @@ from itertools import product
 
 from experiments.errors import StudyError
 from experiments.worlds.churn import Change, beginning
+from experiments.worlds.fields import said
 from experiments.worlds.fleets import FLEET
 from experiments.worlds.mix import Mix
 from experiments.worlds.presets import PRESETS, Preset
 from experiments.worlds.rooflines import table_fleet
 from experiments.worlds.traffic.agents import SimulatedAgent
-from experiments.worlds.workload import Dialogues, Questions, Trace, Workload, said
+from experiments.worlds.workload import Dialogues, Questions, Trace, Workload
 
 #: What a column of a table may hold.
 Shown = str | float | int | None
@@ -186,7 +187,8 @@ def _fields(load: Workload) -> dict[str, Shown]:
     """What a workload says, by field; of a mix with the part before it, `talk.rate`."""
     if isinstance(load, Mix):
         parts = {f"{part}.{name}": value for part, one in load.by_name.items() for name, value in _fields(one).items()}
-        return {"shared_bidders": shown(load.shared_bidders), **parts}
+        shares = {f"{part}.share": shown(value) for part, value in load.by_share.items()}
+        return {"shared_bidders": shown(load.shared_bidders), **parts, **shares}
     return {one.name: shown(getattr(load, one.name)) for one in fields(load) if one.init}  # type: ignore[arg-type]
 
 

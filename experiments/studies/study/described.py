@@ -13,7 +13,7 @@ from collections.abc import Set
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,9 @@ def _described(given: object, within: tuple[int, ...]) -> str:
         return repr(given)
     if isinstance(given, str):
         return f"{given!r}{source_named(given)}"
+    if isinstance(given, PurePath):
+        # It remembers what it was asked, and would read differently afterwards.
+        return f"{type(given).__name__}({str(given)!r})"
     if isinstance(given, bytes):
         return _hashed(given)
     if id(given) in within:

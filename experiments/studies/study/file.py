@@ -29,13 +29,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from experiments.errors import StudyError
 from experiments.studies.study.playing import Measure
 from experiments.studies.study.study import USUAL, Study
+from experiments.worlds.fields import weight
 from experiments.worlds.mix import Mix
 from experiments.worlds.rooflines import model_agent
 from experiments.worlds.traffic.agents import SimulatedAgent
@@ -53,6 +54,11 @@ _KINDS: Mapping[str, tuple[Callable[..., Workload], str]] = {
     "questions": (Questions, "table"),
     "trace": (Trace, "trace"),
 }
+
+
+def _listed(given: Any) -> list[Any]:
+    """One of something, or several."""
+    return given if isinstance(given, list) else [given]
 
 
 class _Strict(BaseModel):
@@ -93,13 +99,13 @@ class _Change(_Strict):
 class _File(_Strict):
     name: str = ""
     about: str = ""
-    policies: list[str | dict[str, str]] = list(USUAL)
+    policies: Annotated[list[str | dict[str, str]], BeforeValidator(_listed)] = list(USUAL)
     seeds: int | str | list[int] = 5
     workload: dict[str, Any] | list[dict[str, Any]]
     market: _Market = _Market()
     agents: list[_Agent] = []
     churn: list[_Change] = []
-    measures: list[str] = []
+    measures: Annotated[list[str], BeforeValidator(_listed)] = []
 
 
 def read_study(name: str | Path) -> Study:
@@ -188,6 +194,7 @@ def _of_a_kind(kind: str, said: Mapping[str, Any], where: str) -> list[Workload]
 def _mixes(said: Mapping[str, Any], where: str) -> list[Workload]:
     """Every mix: of all that each part may be, by its `name` or its kind."""
     parts: dict[str, list[Any]] = {}
+    shares: dict[str, list[float]] = {}
     for name in said:
         if name not in ("mix", "shared_bidders"):
             raise StudyError(f"{where}.{name}: there is no such key; with mix there are: shared_bidders")
@@ -195,16 +202,24 @@ def _mixes(said: Mapping[str, Any], where: str) -> list[Workload]:
         raise StudyError(f"{where}.mix: expected a table for each part, [[{where}.mix]] (found {said['mix']!r:.60})")
     for k, one in enumerate(said["mix"]):
         at = f"{where}.mix.{k}"
-        rest = {name: value for name, value in one.items() if name != "name"}
+        rest = {name: value for name, value in one.items() if name not in ("name", "share")}
         name = one.get("name") or next((kind for kind in (*_KINDS, "mix") if kind in rest), "")
         if not isinstance(name, str):
             raise StudyError(f"{at}.name: expected a text (found {name!r:.60})")
         if name in parts:
             raise StudyError(f"{at}.name: two parts are called {name!r}; give each a `name` of its own")
         parts[name] = workloads(rest, at)
+        if "share" in one:
+            if one["share"] == []:
+                raise StudyError(f"{at}.share is an empty sweep; give it one value at least")
+            shares[name] = [weight(value, f"{at}.share") for value in _listed(one["share"])]
     shared = {"shared_bidders": _listed(said["shared_bidders"])} if "shared_bidders" in said else {}
     mixed = [dict(zip(parts, chosen, strict=True)) for chosen in product(*parts.values())]
-    return [_made(Mix, chosen, where) for chosen in _every({"parts": mixed, **shared}, where)]
+    for k, name in enumerate(parts):
+        if shares and name not in shares:
+            raise StudyError(f"{where}.mix.{k}.share: it is missing; say it of each part or of none")
+    apart = {"share": [dict(zip(shares, one, strict=True)) for one in product(*shares.values())]} if shares else {}
+    return [_made(Mix, chosen, where) for chosen in _every({"parts": mixed, **apart, **shared}, where)]
 
 
 def _every(swept: Mapping[str, Sequence[object]], where: str) -> list[dict[str, object]]:
@@ -314,7 +329,3 @@ def _measure(name: str) -> Measure:
     except MechanismError as error:
         raise StudyError(f"measures: {error}") from error
     return found
-
-
-def _listed(given: Any) -> list[Any]:
-    return given if isinstance(given, list) else [given]

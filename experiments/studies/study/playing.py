@@ -11,17 +11,21 @@ from experiments.studies.study.policies import Entrant, mechanism_of
 from experiments.worlds.churn import Churn
 from experiments.worlds.fleets import simulated_fleet
 from experiments.worlds.parts import PartScoring
-from experiments.worlds.run import Held, hold_traffic
+from experiments.worlds.run import Ended, Held, hold_traffic
 from experiments.worlds.scores import Score, Scoring
 from experiments.worlds.traffic.agents import SimulatedAgent
 from experiments.worlds.traffic.traffic import Traffic
 from experiments.worlds.watch import Contradiction, Watched
-from runtime import Declined, Served, running
+from runtime import Declined, Policy, Served, running
 from runtime.accounts.sums import SumsLedger
 from runtime.engines.simulated.virtual_time import run
+from runtime.rounds.rounds import Watch
 
 #: Adds figures of yours to a run: sees every end, and is asked at last.
 Measure = Callable[[Traffic], "Measuring"]
+
+#: Is told of an agent.
+Joined = Callable[[SimulatedAgent], None]
 
 #: Columns that are ours: figures of measures have other names.
 TAKEN = frozenset(["cell", "policy", "seed", *(one.name for one in fields(Score))])
@@ -98,7 +102,45 @@ def play(task: Task) -> Played:
         scoring.joined(agent)
         by_part.joined(agent)
 
-    async def hold() -> Held:
+    held = hold(policy, load, cell, ended, joined, watched)
+    figures = dict(by_part.figures(held.statistics))
+    for each in measuring:
+        for name, value in _numbers(each).items():
+            if name in TAKEN or name in cell.axes:
+                raise StudyError(f"a measure gives {name!r}, which is a column already; give it another name")
+            if name in figures:
+                raise StudyError(f"two measures give a figure called {name!r}; give each a name of its own")
+            figures[name] = value
+    found = () if watched is None else watched.audited(REQUIRED)
+    return Played(scoring.score(held.statistics, held.seconds), figures, found, load.measured)
+
+
+def _numbers(measuring: Measuring) -> dict[str, float]:
+    """What a measure came to.
+
+    Raises:
+        StudyError: these are no numbers by name.
+    """
+    given = measuring.figures()
+    try:
+        return {str(name): float(value) for name, value in given.items()}
+    except (AttributeError, TypeError, ValueError):
+        raise StudyError(
+            f"{type(measuring).__name__} gives the figures {given!r:.60}; expected a dict of numbers by name"
+        ) from None
+
+
+def hold(policy: Policy, load: Traffic, cell: Cell, ended: Ended, joined: Joined, watch: Watch | None = None) -> Held:
+    """Put traffic to a policy on the cell's agents, which leave and join as it says, in virtual time.
+
+    Args:
+        joined: is told of each agent that joins.
+
+    Raises:
+        Exception: as `hold_traffic`.
+    """
+
+    async def held() -> Held:
         engines, lists = simulated_fleet(load, cell.beginning)
         prices = lists if cell.bidders.prices is None else [cell.bidders.prices] * len(engines)
         churn = Churn(cell.churn, cell.fleet, load, cell.bidders.prices, joined) if cell.churn else None
@@ -112,18 +154,8 @@ def play(task: Task) -> Played:
                     rounds=cell.bidders.rounds(cell.slots),
                     ledger=ledger,
                     ended=ended,
-                    watch=watched,
+                    watch=watch,
                     churn=churn,
                 )
 
-    held = run(hold(), virtual=True)
-    figures = dict(by_part.figures(held.statistics))
-    for each in measuring:
-        for name, value in each.figures().items():
-            if name in TAKEN or name in cell.axes:
-                raise StudyError(f"a measure gives {name!r}, which is a column already; give it another name")
-            if name in figures:
-                raise StudyError(f"two measures give a figure called {name!r}; give each a name of its own")
-            figures[name] = float(value)
-    found = () if watched is None else watched.audited(REQUIRED)
-    return Played(scoring.score(held.statistics, held.seconds), figures, found, load.measured)
+    return run(held(), virtual=True)

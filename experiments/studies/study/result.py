@@ -1,7 +1,7 @@
 """`StudyResult`: what a study found: frames, differences with intervals, tables, plots, a report."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from math import isfinite, nan
@@ -15,8 +15,8 @@ from experiments.results.made import Made
 from experiments.studies.arena.pairs import Difference, compare
 from experiments.studies.study.cell import Cell, Shown
 from experiments.studies.study.kept import plain, played
-from experiments.studies.study.playing import REQUIRED, Played
-from experiments.worlds.mix import Mix
+from experiments.studies.study.playing import Played
+from experiments.studies.study.remarks import remarks
 from experiments.worlds.parts import BY_PART
 from experiments.worlds.scores import Score
 from proofs import Report
@@ -78,29 +78,8 @@ class StudyResult:
     ) -> Self:
         """From what was played."""
         rows = tuple(Run(cell.name, cell.axes, policy, seed, done) for cell, policy, seed, done in runs)
-        said = [
-            (
-                cell,
-                cell.workload.name,
-                _engines(cell),
-                _bidders(cell),
-                done.measured,
-            )
-            for cell, *_, done in runs
-        ]
-        described = {
-            "traffic": "; ".join(dict.fromkeys(traffic for _, traffic, *_ in said)),
-            "engines": "simulated: " + _apart((cell, engines) for cell, _, engines, *_ in said),
-            "bidders": _apart((cell, bidders) for cell, _, _, bidders, _ in said),
-            "quality": _apart((cell, measured) for cell, *_, measured in said),
-        }
-        churn = _apart(
-            (cell, "; ".join(f"{c.agent} {c.event} at {c.at_s:g} s" for c in cell.churn)) for cell, *_ in said
-        )
-        described |= {"churn": churn} if churn else {}
-        described |= _despite(reports, runs)
         audits = tuple({"subject": str(one.subject), **json.loads(one.to_json())} for one in reports)
-        return cls(name, rows, made, delay, audits, described)
+        return cls(name, rows, made, delay, audits, remarks(runs, reports))
 
     @cached_property
     def cells(self) -> tuple[str, ...]:
@@ -329,37 +308,6 @@ def _figure(run: Run, name: str, delay: str) -> float:
     if name not in FIGURES:
         raise StudyError(f"no figure {name!r}; there are: {', '.join((*FIGURES, *run.played.figures))}")
     return float(getattr(run.score, name))
-
-
-def _engines(cell: Cell) -> str:
-    kinds = dict.fromkeys(f"{agent.step_time.fitted_to}" for agent in cell.fleet)
-    return f"{len(cell.fleet)} agents; speeds fitted to " + "; ".join(kinds)
-
-
-def _bidders(cell: Cell) -> str:
-    own = isinstance(cell.workload, Mix) and not cell.workload.shared_bidders
-    return f"{cell.bidders.bidders}{' in each part' if own else ''}, {cell.bidders.description}"
-
-
-def _apart(said: Iterable[tuple[Cell, str]]) -> str:
-    """What is said of cells: once where it is of all, else with the cells that it is of."""
-    by: dict[str, dict[str, None]] = {}
-    for cell, text in said:
-        by.setdefault(text, {})[cell.name] = None
-    if len(by) == 1:
-        return next(iter(by))
-    return "; ".join(
-        text if list(names) == [text] else f"{text} ({'; '.join(names)})" for text, names in by.items() if text
-    )
-
-
-def _despite(reports: Sequence[Report], runs: Sequence[tuple[Cell, str, int, Played]]) -> dict[str, str]:
-    """What a reader must know of a mechanism that was run although it is refuted."""
-    lacking = {str(one.subject): [name for name in REQUIRED if not one[name]] for one in reports}
-    failed = [f"{subject}: {', '.join(names)} not found to hold" for subject, names in lacking.items() if names]
-    found = dict.fromkeys(f"{one}" for *_, done in runs for one in done.contradictions)
-    said = {"despite its audit": "; ".join(failed)} if failed else {}
-    return said | ({"contradicted": "; ".join(found)} if found else {})
 
 
 def _without_nan(given: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from experiments.progress import counting
 from experiments.results.made import Made, made_here
 from experiments.studies.study import kept as keeping
 from experiments.studies.study.cell import Cell, cells, columns, columns_of
-from experiments.studies.study.playing import REQUIRED, Measure, Played, Task, play
+from experiments.studies.study.kept import Kept
+from experiments.studies.study.playing import REQUIRED, Measure, Task, play
 from experiments.studies.study.policies import Entrant, embed_all, entrants
-from experiments.studies.study.pool import run_all
 from experiments.studies.study.result import StudyResult
 from experiments.worlds.churn import changes, require_joining
 from experiments.worlds.presets import Preset, find_preset
@@ -41,8 +41,9 @@ class Study:
 
     Args:
         workload: what is asked, one or several.
-        policies: names of the catalogue, `mine:Policy`, `policy+predictor` (the auction with a learned router's idea of
-            quality: `iemas+knn`), policies of yours, or `Entrant`s. Differences are of the first over each other.
+        policies: one or several: names of the catalogue, `mine:Policy`, `policy+predictor` (the auction with a learned
+            router's idea of quality: `iemas+knn`), policies of yours, or `Entrant`s. Differences are of the first over
+            each other.
         seeds: how many, from 0, or which: `[3, 5]`, `"0..9"`.
         fleet: simulated agents; default the workload's own. Several fleets by name: `{"two": [...], "four": [...]}`.
         bidders: a preset's name, a function of a numpy Generator that draws `Preferences`, or a `Preset`; or several,
@@ -50,7 +51,7 @@ class Study:
         slots: requests an agent may serve at once, None for as many as its engine can; or several.
         mechanism, allocator: of the auctions: a name, `mine:Rule`, or a mechanism. It is audited before anything runs.
         predictor: what auctions and informed rivals foretell with; see `Entrant`.
-        measures: figures of yours for each run: functions of the traffic that make a `Measuring`.
+        measures: figures of yours for each run, one or several: functions of the traffic that make a `Measuring`.
         churn: agents that leave and join, `(12.0, "small-a", "leaves")`, in seconds from the beginning of each run; one
             whose first change is that it joins is not there before.
         despite_audit: run a mechanism whose audit failed, and say so.
@@ -68,7 +69,7 @@ class Study:
     """
 
     workload: Workload | Sequence[Workload]
-    policies: Sequence[object] = USUAL
+    policies: object = USUAL
     seeds: int | str | Iterable[int] = 5
     fleet: Sequence[SimulatedAgent] | dict[str, Sequence[SimulatedAgent]] | None = None
     bidders: object = "differing"
@@ -76,7 +77,7 @@ class Study:
     mechanism: object = "vcg"
     allocator: str | None = None
     predictor: object = None
-    measures: Sequence[Measure] = ()
+    measures: Measure | Sequence[Measure] = ()
     despite_audit: bool = False
     delay: str = "first-token"
     name: str = "study"
@@ -117,15 +118,17 @@ class Study:
             },
             self.churn,
         )
-        self.policies = _listed(self.policies)
-        self.entrants = entrants(self.policies, self.mechanism, self.allocator, self.predictor)
+        self.entrants = entrants(_listed(self.policies), self.mechanism, self.allocator, self.predictor)
         self.seeds = seeds_of(self.seeds)
         if self.delay not in DELAYS:
             raise StudyError(f"no delay {self.delay!r}; there are: {', '.join(DELAYS)}")
-        self.measures = tuple(self.measures)
-        for measure in self.measures:
+        for measure in self._measures:
             if not callable(measure):
                 raise StudyError(f"{measure!r} measures nothing; give a function of the traffic that makes a Measuring")
+
+    @property
+    def _measures(self) -> tuple[Measure, ...]:
+        return tuple(_listed(self.measures))
 
     @property
     def runs(self) -> int:
@@ -157,42 +160,34 @@ class Study:
         self,
         *,
         workers: int | str | None = None,
-        kept: str | Path | None = None,
+        kept: str | Path | Kept | None = None,
         progress: Progress | None = None,
     ) -> StudyResult:
         """Audit, then play whatever is not kept.
 
         Args:
             workers: processes; 0 for this one; "ray"; default as many as there are cores. Numbers are the same.
-            kept: a file of finished runs, read first and added to: stop a study and start it again as you like.
+            kept: a file of finished runs, read first and added to: stop a study and start it again as you like. How
+                many of the runs it had is told on stderr and in the result's `made`.
             progress: is called with runs done and in all; default a bar on stderr.
 
         Raises:
             StudyError: something cannot be made, or a run took two workers with it.
             ContradictionError: what is served contradicts the audit, and nobody insisted.
         """
-        path = None if kept is None else Path(kept)
+        file = kept if isinstance(kept, Kept) else Kept(None if kept is None else Path(kept))
         reports = self.audit()
         tasks = self._tasks()
         with counting("questions embedded") if progress is None else nullcontext(_unseen) as tell:
             embed_all(self.cells, self.entrants, tell)
         self._rehearse(tasks[0].seed)
-        keeping.require_writable(path)
-        before = keeping.read(path)
+        keeping.require_writable(file.path)
         keys = keeping.keys(tasks)
-        found: dict[int, Played] = {k: before[name] for k, name in enumerate(keys) if name in before}
-        todo = [k for k in range(len(tasks)) if k not in found]
-        running = run_all(play, [tasks[k] for k in todo], workers, lambda task: task.title)
-        # Closed whatever happens: workers must not outlive an error that somebody still looks at.
-        with counting(self.name) if progress is None else nullcontext(progress) as tell, closing(running):
-            tell(len(found), len(tasks))
-            for place, run in running:
-                k = todo[place]
-                found[k] = run
-                keeping.write(path, keys[k], run)
-                tell(len(found), len(tasks))
-        runs = [(tasks[k].cell, tasks[k].entrant.name, tasks[k].seed, found[k]) for k in range(len(tasks))]
-        return StudyResult.of(self.name, runs, tuple(reports), self._made(), self.delay)
+        with counting(self.name) if progress is None else nullcontext(progress) as tell:
+            found = file.finish(play, tasks, keys, keeping.RUNS, workers, tell, lambda task: task.title)
+        runs = [(task.cell, task.entrant.name, task.seed, run) for task, run in zip(tasks, found, strict=True)]
+        made = replace(self._made(), kept=file.said)
+        return StudyResult.of(self.name, runs, tuple(reports), made, self.delay)
 
     def _rehearse(self, seed: int) -> None:
         """Make everything once: whoever cannot be made is to be found before the first run has taken its hour."""
@@ -204,8 +199,12 @@ class Study:
             for agent in cell.fleet:
                 load.engine(agent)
                 load.quality(agent, f"{load.names[0]}/0")
-            for measure in self.measures:
-                made = measure(load)
+            for measure in self._measures:
+                try:
+                    made = measure(load)
+                except Exception as error:
+                    error.add_note(f"in measure {getattr(measure, '__name__', measure)}")
+                    raise
                 lacking = [part for part in ("__call__", "figures") if not callable(getattr(made, part, None))]
                 if lacking:
                     raise StudyError(
@@ -215,7 +214,7 @@ class Study:
     def _tasks(self) -> list[Task]:
         assert isinstance(self.seeds, tuple)
         return [
-            Task(cell, one, seed, self.despite_audit, tuple(self.measures))
+            Task(cell, one, seed, self.despite_audit, self._measures)
             for cell in self.cells
             for seed in self.seeds
             for one in self.entrants
@@ -225,7 +224,10 @@ class Study:
         assert isinstance(self.seeds, tuple)
         sources: dict[str, str] = {}
         for cell in self.cells:
-            sources |= dict(cell.workload.sources)
+            for name, sha256 in cell.workload.sources:
+                # Two files of different places may be called alike.
+                again = sources.get(name, sha256) != sha256
+                sources[f"{name} ({sha256[:8]})" if again else name] = sha256
         return replace(made_here(), seeds=self.seeds, sources=sources)
 
 

@@ -204,7 +204,8 @@ def dialogue_traffic(
     types = [preferences(rng) for _ in range(bidders)]
     dialogues = [dialogue for corpus in corpora for dialogue in corpus.dialogues]
     order = tuple(i for _ in range(repeat) for i in rng.permutation(len(dialogues)).tolist())
-    conversations = Dealt(tuple(dialogues), order, tuple(schedule.starts_s), tuple(types), within)
+    starts_s = within.cut(schedule.starts_s)
+    conversations = Dealt(tuple(dialogues), order[: len(starts_s)], starts_s, tuple(types), within)
     title = ", ".join(corpus.title for corpus in corpora)
     answers = None if table is None else TableAnswers(table, _rows(conversations, table), seed)
     return DialogueTraffic(title, conversations, schedule.think_time_s, max_tokens, seed, answers, within.part)
@@ -244,7 +245,7 @@ def question_traffic(
     """
     rng = np.random.default_rng(seed)
     types = [preferences(rng) for _ in range(bidders)]
-    size = len(table.questions)
+    starts_s, size = within.cut(starts_s), len(table.questions)
     rounds = -(-len(starts_s) // size)
     drawn = np.concatenate([rng.permutation(size) for _ in range(rounds)])[: len(starts_s)]
     owners = rng.integers(bidders, size=len(starts_s))

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from experiments.errors import StudyError
 from runtime import Completion, EngineInfo, Message, Request, SimulatedEngine
 from runtime.engines.call import Answer, Call
 
@@ -57,8 +58,19 @@ class Player:
         return replace(done, text=self._said(request.id))
 
     async def open(self, call: Call, deadline: float = float("inf")) -> Answer:
-        """Nobody asks for known tokens over HTTP."""
-        raise NotImplementedError("known tokens are generated")
+        """A call of text, as the simulated engine.
+
+        Raises:
+            StudyError: it asks for a request that is known by its id: no body says of which tokens that is.
+            Exception: as the simulated engine.
+        """
+        first = call.view.messages[0].content if call.view.messages else ""
+        if first in self._prompts:
+            raise StudyError(
+                f"request {first} is known by its tokens alone, which no call over HTTP says; play its traffic (Study, "
+                "`iemas replay`), or serve texts with a SimulatedEngine"
+            )
+        return await self._engine.open(call, deadline)
 
     async def reset_cache(self) -> None:
         """As the simulated engine."""

@@ -24,11 +24,19 @@ class Within:
         part: what names of conversations, of requests and of dialogues begin with.
         bidders: what names of bidders begin with, where the part has bidders of its own.
         graded: whether other parts are graded: what is only taken to be right then teaches nobody.
+        arrivals: how many of its conversations, or requests of a trace, come; None for all.
+        pace: how many times as fast they come.
     """
 
     part: str = ""
     bidders: str = ""
     graded: bool = False
+    arrivals: int | None = None
+    pace: float = 1.0
+
+    def cut(self, starts_s: Sequence[float]) -> tuple[float, ...]:
+        """Moments of those that come."""
+        return tuple(at / self.pace for at in starts_s[: self.arrivals])
 
 
 #: Traffic that is no part of any other.

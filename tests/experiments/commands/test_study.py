@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,8 +57,14 @@ def test_a_study_is_tables_a_page_and_files_to_go_on_from(study: Callable[..., R
     assert len((folder / "runs.jsonl").read_text().splitlines()) == 8
     # Again: nothing is played, and nothing changes.
     before = (folder / "runs.jsonl").read_bytes()
-    code, again, _ = study("small.toml", "--workers", "0")
+    code, again, err = study("small.toml", "--workers", "0")
     assert (code, (folder / "runs.jsonl").read_bytes()) == (0, before) and again == out
+    assert err == "runs/small/runs.jsonl: 8 of 8 runs kept, none to run\n"
+    # More of it: what is of before is told, on the page too.
+    code, _, err = study("small.toml", "--workers", "0", "--seeds", "3")
+    assert (code, err) == (0, "runs/small/runs.jsonl: 8 of 12 runs kept, 4 to run\n")
+    assert json.loads((folder / "result.json").read_text())["made"]["kept"] == "8 of 12 runs kept, 4 run"
+    assert "8 of 12 runs kept, 4 run" in (folder / "report.html").read_text()
 
 
 def test_json_is_json_alone(study: Callable[..., Ran]) -> None:
@@ -108,7 +115,7 @@ def test_the_list_has_what_ships(study: Callable[..., Ran]) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["nowhere"], "no study 'nowhere'; there are: "),
+        (["nowhere"], "no study 'nowhere'; there are: ablation, measured, quality, routing, paper, prediction, "),
         (["nowhere.toml"], "nowhere.toml cannot be read"),
         (["small.toml", "--seeds", "many"], "seeds = 'many'"),
         (["small.toml", "--workers", "some"], "--workers some: expected a number of processes, or `ray`"),
@@ -188,4 +195,33 @@ def test_ctrl_c_keeps_what_was_played_and_leaves_nobody(tmp_path: Path) -> None:
         with pytest.raises(ProcessLookupError):
             os.killpg(parent.pid, 0)
     assert parent.returncode == 130 and "Traceback" not in err
+    [told] = [line for line in err.splitlines() if line.startswith("iemas: stopped; ")]
+    assert told.endswith(" of 20,000 runs are in runs/small/runs.jsonl: the same command goes on from there")
     assert "run" in json.loads(kept.read_text().splitlines()[0])
+
+
+def test_a_question_that_is_stopped_goes_on_with_the_same_command(
+    study: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from experiments.studies.findings import scale
+
+    monkeypatch.setitem(scale.run.__kwdefaults__, "sizes", ((3, 40), (5, 60)))
+    monkeypatch.delenv("IEMAS_DATASETS", raising=False)
+    draw, drawn = scale.draw, []
+
+    def stopping(*given: Any) -> Any:
+        drawn.append(given)
+        if len(drawn) == 3:
+            raise KeyboardInterrupt
+        return draw(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scale, "draw", stopping)
+        code, _, err = study("scale", "--seeds", "2", "--workers", "0")
+    assert code == 130
+    assert "iemas: stopped; 2 of 4 runs are in runs/scale/runs.jsonl: the same command goes on from there" in err
+    code, out, err = study("scale", "--seeds", "2", "--workers", "0")
+    assert (code, err.strip()) == (0, "runs/scale/runs.jsonl: 2 of 4 runs kept, 2 to run") and "3 x 40" in out
+    assert json.loads(Path("runs/scale/exhibit.json").read_text())["made"]["kept"] == "2 of 4 runs kept, 2 run"
+    # A finished one is read.
+    assert study("scale", "--seeds", "2", "--workers", "0")[2].strip().endswith("4 of 4 runs kept, none to run")

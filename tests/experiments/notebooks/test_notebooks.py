@@ -1,6 +1,8 @@
 """The notebooks run from top to bottom, whatever the working directory, and what cells define plays in studies."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,37 @@ SOURCES = sorted((ROOT / "experiments" / "notebooks").glob("*.py"))
 
 
 def executed(book: Any, folder: Path) -> Any:
-    """The notebook with its outputs, run in a kernel whose working directory is the folder."""
-    nbclient = pytest.importorskip("nbclient", reason="no kernel to run notebooks in: make test-notebooks")
-    pytest.importorskip("ipykernel", reason="no kernel to run notebooks in: make test-notebooks")
-    client = nbclient.NotebookClient(
-        book, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    """The notebook with its outputs, run by nbmake in a kernel of its own, whose working directory is the folder."""
+    nbformat = pytest.importorskip("nbformat", reason="no notebooks without it: make test-notebooks")
+    pytest.importorskip("nbmake", reason="nobody to run notebooks: make test-notebooks")
+    file = folder / "book.ipynb"
+    nbformat.write(book, file)
+    nbmake = ["--nbmake", "--overwrite", "--nbmake-timeout=300", "--nbmake-kernel=python3"]
+    # Settings of this tree are for its own tests.
+    apart = [
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(folder),
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:benchmark",
+        "-p",
+        "no:iemas_pytest",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *apart, *nbmake, str(file)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        # What is tested is this tree, wherever the kernel's own environment finds another.
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    # What is tested is this tree, wherever the kernel's own environment finds another.
-    return client.execute(env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = nbformat.read(file, 4)
+    file.unlink()
+    return found
 
 
 def shown(book: Any) -> str:
@@ -31,6 +56,15 @@ def shown(book: Any) -> str:
             found.append(output.get("text", ""))
             found += [text for text in output.get("data", {}).values() if isinstance(text, str)]
     return "\n".join(found)
+
+
+def test_a_cell_that_raises_fails_its_notebook(tmp_path: Path) -> None:
+    """Else nothing below could fail."""
+    pytest.importorskip("nbformat", reason="no notebooks without it: make test-notebooks")
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        executed(new_notebook(cells=[new_code_cell("1 / 0")]), tmp_path)
 
 
 def test_there_are_four() -> None:

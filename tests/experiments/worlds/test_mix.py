@@ -214,3 +214,86 @@ def test_a_trace_beside_graded_parts_teaches_nobody_and_its_answers_still_count_
     # Where nothing else is graded a trace is as it is alone.
     assert alone.graded("x/a") and alone.grade(replace(request, id="x/a/0"), "") == 1.0
     assert isinstance(beside.types["bidder-0"], Preferences)
+
+
+def began(mix: Mix, seed: int = 0) -> dict[str, list[float]]:
+    """Moments at which each part's conversations begin."""
+    return {name: list(load.starts_s) for name, load in mix.draw(BIDDERS, seed).parts.items()}
+
+
+def test_shares_divide_arrivals_and_rates_add_up_to_what_they_were() -> None:
+    ask, slow = Questions(TABLE, rate=3.0, count=2000, train=0), Questions(TABLE, rate=1.0, count=900, train=0)
+    mix = Mix({"a": ask, "b": slow}, share={"b": 2, "a": 8})
+    found = began(mix)
+    # All of the first: a quarter as many of the second, at a quarter of the pace, so that both end at about one time.
+    assert {name: len(at) for name, at in found.items()} == {"a": 2000, "b": 500}
+    assert found["a"][-1] == pytest.approx(2000 / 3.2, rel=0.1) and found["b"][-1] == pytest.approx(500 / 0.8, rel=0.2)
+    # The same moments, closer together or farther apart; in whatever unit shares are said.
+    alone = ask.draw(BIDDERS, 0)
+    assert found["a"] == pytest.approx([at * 3.0 / 3.2 for at in alone.starts_s])
+    assert began(Mix({"a": ask, "b": slow}, share=[0.4, 0.1])) == found
+    assert mix.name == "a: ten.json, 3/s, count 2000, train 0, share 8 + b: ten.json, 1/s, count 900, train 0, share 2"
+    assert len(mix.draw(BIDDERS, 0).names) == 2500 == mix.draw(BIDDERS, 0).turns
+
+
+def test_shares_are_of_conversations_and_of_requests_of_a_trace() -> None:
+    found = Mix([replace(TALK, repeat=4), CODE], share=[2, 1]).draw(BIDDERS, 0)
+    # The trace has four requests in three seconds, the dialogues are eight conversations.
+    assert {name: len(load.starts_s) for name, load in found.parts.items()} == {"dialogues": 8, "trace": 4}
+    rate = 2.0 + 4 / 3
+    assert found.parts["trace"].starts_s[-1] == pytest.approx(3.0 * (4 / 3) / (rate / 3))
+    assert found.turns == 8 * 2 + 4 and len(asked(found)) == found.turns
+    cut = Mix([replace(TALK, repeat=4), CODE], share=[1, 2]).draw(BIDDERS, 0)
+    assert {name: len(load.starts_s) for name, load in cut.parts.items()} == {"dialogues": 2, "trace": 4}
+    assert cut.title.endswith("trace: t.csv, 1.66667 times as fast")
+
+
+def test_without_shares_parts_have_their_own_size_and_rate() -> None:
+    parts = {"talk": TALK, "ask": ASK}
+    assert Mix(parts).share is None and Mix(parts, share={"talk": 1, "ask": 1}) != Mix(parts)
+    assert began(Mix(parts)) == {
+        "talk": list(TALK.draw(BIDDERS, 0).starts_s),
+        "ask": list(ASK.draw(BIDDERS, part_seed(0, 1)).starts_s),
+    }
+    # A mix of one is that one, whatever its share.
+    assert asked(Mix({"only": TALK}, share=[7]).draw(BIDDERS, 3)) == asked(TALK.draw(BIDDERS, 3))
+
+
+def test_a_mix_among_parts_divides_its_share_as_it_divides_its_own() -> None:
+    inner = Mix({"a": TALK, "b": ASK}, share=[3, 1])
+    assert Mix({"both": inner, "c": CODE}, share=[0.8, 0.2]).by_share == pytest.approx({"a": 0.6, "b": 0.2, "c": 0.2})
+    again = Mix({"both": inner, "c": CODE}, share=[0.8, 0.2])
+    assert replace(again, shared_bidders=True) == again
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        ([1, 0], "Mix: share of trace = 0; expected a number, more than 0"),
+        ([1, -1.0], "Mix: share of trace = -1.0; expected"),
+        ([float("nan"), 1], "Mix: share of dialogues = nan; expected"),
+        ([True, 1], "Mix: share of dialogues = True; expected"),
+        (["1", 1], "Mix: share of dialogues = '1'; expected"),
+        ([1], "Mix: 1 shares of 2 parts; say it of each part or of none"),
+        (0.5, "Mix: share = 0.5; expected a number for each part"),
+        ({"dialogues": 1}, "Mix: share: 'trace' has no share; there are the parts dialogues, trace"),
+        (
+            {"dialogues": 1, "trace": 1, "code": 2},
+            "Mix: share: 'code' has no part; there are the parts dialogues",
+        ),
+    ],
+)
+def test_shares_that_are_none_are_refused(share: object, said: str) -> None:
+    with pytest.raises(StudyError, match=said.replace("[", r"\[")):
+        Mix([TALK, CODE], share=share)  # type: ignore[arg-type]
+
+
+def test_shares_of_some_parts_or_of_a_moment_are_refused() -> None:
+    inner = Mix({"a": TALK, "b": ASK})
+    with pytest.raises(StudyError, match="the parts of both have no share of arrivals"):
+        Mix({"both": inner, "c": CODE}, share=[1, 1])
+    with pytest.raises(StudyError, match="both has no share of arrivals"):
+        Mix({"both": replace(inner, share=[1, 1]), "c": CODE})
+    at_once = Trace(trace(at_s=[0.0] * 4))
+    with pytest.raises(StudyError, match="all of b comes at one moment, which is no share of a second"):
+        Mix({"a": TALK, "b": at_once}, share=[1, 1]).draw(BIDDERS, 0)

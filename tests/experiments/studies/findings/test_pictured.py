@@ -1,6 +1,8 @@
 """Pictures of exhibits: the figures of the table and no others, in a file that is whole and the same again."""
 
+import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from math import nan
@@ -9,12 +11,15 @@ from xml.etree import ElementTree
 
 import pytest
 
+from experiments.answers.loading import SHIPPED as ANSWERS
+from experiments.data.loading import SHIPPED as DIALOGUES
 from experiments.errors import StudyError
 from experiments.reports.pictures import Dot
 from experiments.studies.findings.exhibit import Exhibit, Interval
 from experiments.studies.findings.of_study import exhibit_of, read_finished
 from experiments.studies.findings.pictured import draw, picture
 from experiments.studies.findings.views import VIEWS
+from experiments.studies.study import Dialogues, Study
 from experiments.studies.study.file import SHIPPED
 from tests.experiments.studies.findings.test_exhibit import exhibit
 from tests.experiments.studies.study.made import result, score
@@ -180,3 +185,46 @@ def test_what_lies_beside_pictures_names_no_place_of_a_machine() -> None:
     for path in exhibits:
         text = path.read_text(encoding="utf-8")
         assert not [place for place in ('"/', " /tmp/", " /home/") if place in text], path.name
+
+
+def test_what_is_written_beside_a_picture_names_no_place_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data, tables and policies are given by absolute paths, and the picture itself too."""
+    data, answers = tmp_path / "talks" / "mine.json", tmp_path / "talks" / "scores.jsonl"
+    data.parent.mkdir()
+    data.write_bytes(DIALOGUES.read_bytes())
+    answers.write_bytes(ANSWERS.read_bytes())
+    (tmp_path / "mine_drawn.py").write_text(
+        "from experiments.routers.plain.spread import RoundRobin\n\n\nclass Mine(RoundRobin):\n    name = 'mine'\n"
+    )
+    policy, svg = f"{tmp_path}/mine_drawn.py:Mine", tmp_path / "pictures" / "x.svg"
+    monkeypatch.setattr(sys, "argv", ["iemas", "study", str(tmp_path / "x.toml"), f"--picture={svg}"])
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    talks = [Dialogues((str(data),), rate=rate, dialogues=2, turns=1, answers=str(answers)) for rate in (1.0, 2.0)]
+    found = Study(talks, [policy, "random"], seeds=1).run(workers=0)
+    digest = hashlib.sha256(data.read_bytes()).hexdigest()
+    assert found.made.sources["talks/mine.json"] == digest
+    draw(exhibit_of(found), svg)
+    text = svg.with_suffix(".json").read_text(encoding="utf-8")
+    assert not [place for place in ('"/', " /tmp/", " /home/", str(tmp_path)) if place in text]
+    assert str(tmp_path) not in svg.read_text(encoding="utf-8")
+    made = Exhibit.load(svg.with_suffix(".json"))
+    assert made.made.sources["talks/mine.json"] == digest and made.made.command == "iemas study x.toml --picture=x.svg"
+    assert "mine_drawn.py:Mine" in made.column("policy") and "talks/scores.jsonl" in " ".join(made.notes)
+    # What is said with a slash and is no path stays.
+    said = exhibit(question="Costs /s, prices / and *, 0.5/s, https://example.org/a/b?")
+    draw(said, svg)
+    assert Exhibit.load(svg.with_suffix(".json")).question == said.question
+
+
+def test_files_of_one_name_in_two_places_are_both_told() -> None:
+    class Cut(Dialogues):
+        @property
+        def sources(self) -> tuple[tuple[str, str], ...]:
+            return (("talks/mine.json", "ab" * 32 if self.rate == 1.0 else "cd" * 32),)
+
+    few = [Cut(rate=rate, dialogues=1, turns=1) for rate in (1.0, 2.0)]
+    made = Study(few, ["random"], seeds=1)._made()
+    assert made.sources == {"talks/mine.json": "ab" * 32, "talks/mine.json (cdcdcdcd)": "cd" * 32}

@@ -172,3 +172,9 @@ def test_a_name_reads_as_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert described("mine_described:Policy") != before
     monkeypatch.delitem(sys.modules, "mine_described")
     assert source_named("a question: os?") == "" == source_named("vcg")
+
+
+def test_a_path_is_what_it_leads_to_whatever_was_asked_of_it() -> None:
+    path = Path("a") / "b"
+    before = described(path)
+    assert str(path) and hash(path) and described(path) == before != described(Path("a") / "c")

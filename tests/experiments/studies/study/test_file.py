@@ -113,6 +113,15 @@ def test_a_list_is_a_sweep_and_of_what_may_be_several_a_list_of_lists() -> None:
     assert workloads({"trace": ["t", "u"]}) == [Trace("t"), Trace("u")]
 
 
+def test_one_of_what_may_be_several_needs_no_list(tmp_path: Path) -> None:
+    """As in Python."""
+    (tmp_path / "mine_single.py").write_text("def measure(load):\n    return None\n")
+    one = read_study(file(tmp_path, f"policies = 'random'\nmeasures = '{tmp_path}/mine_single.py:measure'\n" + LOAD))
+    assert [each.name for each in one.entrants] == ["random"] and len(one.measures) == 1  # type: ignore[arg-type]
+    table = read_study(file(tmp_path, "policies = {name = 'ours', policy = 'iemas'}\n" + LOAD))
+    assert [each.name for each in table.entrants] == ["ours"]
+
+
 def test_several_workloads_are_several_tables(tmp_path: Path) -> None:
     more = "[[workload]]\ndialogues = 'shipped'\n[[workload]]\ndialogues = 'shipped'\nrate = 3\n"
     assert [cell.name for cell in read_study(file(tmp_path, more)).cells] == ["rate 0.5", "rate 3"]
@@ -136,6 +145,8 @@ def test_several_workloads_are_several_tables(tmp_path: Path) -> None:
         ("workload = 3", "workload: expected a valid dictionary; or: .*list .found 3"),
         ("policies = []\n" + LOAD, "no policy plays"),
         ("policies = [1]\n" + LOAD, "policies.0: expected a valid string"),
+        ("policies = 3\n" + LOAD, "policies.0: expected a valid string"),
+        ("measures = 3\n" + LOAD, "measures.0: expected a valid string"),
         ("policies = [{policy = 'iemas', rate = '1'}]\n" + LOAD, "it has rate"),
         ("seeds = '9..0'\n" + LOAD, "seeds = '9..0': there is no seed"),
         ("seeds = 1.5\n" + LOAD, "seeds: expected a valid integer"),

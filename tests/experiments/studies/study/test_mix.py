@@ -215,6 +215,16 @@ def test_a_file_says_each_part_and_lists_are_sweeps(tmp_path: Path) -> None:
     assert nested == Mix([Dialogues("a"), Trace("b"), Questions("c")])
 
 
+def test_a_file_says_shares_and_a_list_of_them_is_a_sweep(tmp_path: Path) -> None:
+    content = FILE.replace("shared_bidders = [true, false]", "").replace("rate = [0.5, 2.0]", "share = [1, 3.5]")
+    parts = {"talk": Dialogues(dialogues=2), "dialogues": Dialogues(answers="shipped")}
+    made = read_study(written(tmp_path, content + "share = 2\n"))
+    assert [cell.workload for cell in made.cells] == [
+        Mix(parts, share={"talk": one, "dialogues": 2}) for one in (1, 3.5)
+    ]
+    assert [cell.axes for cell in made.cells] == [{"talk.share": 1.0}, {"talk.share": 3.5}]
+
+
 PART = '[[workload.mix]]\ndialogues = "shipped"\n'
 
 
@@ -229,6 +239,18 @@ PART = '[[workload.mix]]\ndialogues = "shipped"\n'
         (PART + "name = 3", "workload.mix.0.name: expected a text .found 3"),
         (PART + "rats = 1", "workload.mix.0.rats: there is no such key; with dialogues there are: answers"),
         (PART + "rate = 0", "workload.mix.0: Dialogues: rate = 0; expected a number, more than 0"),
+        (PART + "share = 0", "workload.mix.0.share = 0; expected a number, more than 0"),
+        (PART + "share = 'half'", "workload.mix.0.share = 'half'; expected a number"),
+        (PART + "share = [1, true]", "workload.mix.0.share = True; expected a number"),
+        (PART + "share = []", "workload.mix.0.share is an empty sweep"),
+        (
+            PART + "share = 1\n[[workload.mix]]\ntrace = 'a'",
+            "workload.mix.1.share: it is missing; say it of each part or of none",
+        ),
+        (
+            "[[workload.mix]]\ntrace = 'a'\n" + PART + "share = 1",
+            "workload.mix.0.share: it is missing; say it of each part or of none",
+        ),
         (PART + "rate = []", "workload.mix.0.rate is an empty sweep"),
         (PART + "trace = 'a'", "workload.mix.0: name one of dialogues, questions, trace"),
         ("[[workload.mix]]\nname = 'a'", "workload.mix.0: name one of dialogues, questions, trace"),

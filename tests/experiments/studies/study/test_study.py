@@ -3,13 +3,14 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from allocation import UNSERVED
 from experiments.answers import AnswerTable
 from experiments.errors import AuditRefusedError, ContradictionError, StudyError
 from experiments.routers.plain.spread import RoundRobin
@@ -24,7 +25,7 @@ from experiments.worlds.presets import find_preset
 from experiments.worlds.rooflines import model_agent
 from experiments.worlds.traffic.traffic import Traffic
 from mechanisms import VCG, Preferences, find_mechanism
-from runtime import Auction, Served
+from runtime import Auction, Decision, Fleet, Offer, Served
 from runtime.events import Event
 
 FEW = Dialogues("shipped", rate=2.0, dialogues=2, turns=2)
@@ -216,7 +217,7 @@ def test_a_study_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytes
     plain = studying.play
     monkeypatch.setattr(studying, "play", lambda task: (played.append(task.title), plain(task))[1])
     # Tasks of this process are copied as if they travelled; what counts them is not.
-    monkeypatch.setattr(studying, "run_all", lambda work, tasks, *_: ((k, work(one)) for k, one in enumerate(tasks)))
+    monkeypatch.setattr(keeping, "run_all", lambda work, tasks, *_: ((k, work(one)) for k, one in enumerate(tasks)))
 
     def go(policies: list[object], seeds: int) -> StudyResult:
         played.clear()
@@ -228,6 +229,7 @@ def test_a_study_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytes
     assert len(played) == 4 == len(kept.read_text().splitlines()) and steps[-1] == (4, 4)
     again = go(["random", Mine], 2)
     assert played == [] and repr(again.runs) == repr(first.runs)
+    assert (first.made.kept, again.made.kept) == ("", "4 of 4 runs kept, 0 run")
     # Another seed, another policy: what was there already is not played again.
     go(["random", Mine, "round-robin"], 3)
     assert len(played) == 3 + 2 and "random in shipped, 2/s, dialogues 2, turns 2 at seed 2" in played
@@ -238,6 +240,13 @@ def test_a_study_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytes
     assert len(played) == 1
     go(["random", Mine, "round-robin"], 3)
     assert played == []
+    # A figure that somebody changed.
+    lines = [line for line in kept.read_bytes().splitlines() if line.startswith(b'{"key"')]
+    row = json.loads(lines[0])
+    row["run"]["score"]["quality"] = 1.0
+    kept.write_bytes(b"\n".join([json.dumps(row).encode(), *lines[1:]]) + b"\n")
+    go(["random", Mine, "round-robin"], 3)
+    assert len(played) == 1
     # Another code of ours.
     monkeypatch.setattr(keeping, "ours", lambda: "other code")
     go(["random"], 1)
@@ -319,7 +328,7 @@ def half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replayed_here: None) -
 def test_a_refuted_mechanism_is_refused_before_anything_runs_and_writes_nothing(
     policies: list[object], half: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(studying, "run_all", lambda *given: pytest.fail("something was played"))
+    monkeypatch.setattr(keeping, "run_all", lambda *given: pytest.fail("something was played"))
     before = set(half.iterdir())
     with pytest.raises(AuditRefusedError, match=r"refuted truthful \(bidder 0 .* and gains 1\), no-deficit \(.+\);"):
         Study(FEW, policies, seeds=1).run(workers=0, kept=half / "runs" / "runs.jsonl")
@@ -335,7 +344,7 @@ def test_a_refuted_mechanism_that_runs_despite_its_audit_says_so(half: Path) -> 
     assert "despite its audit: " in shown and "contradicted: " in shown
     # What contradicted an audit is not taken for settled: it is played, and told, each time.
     assert [json.loads(line)["run"] for line in (half / "runs.jsonl").read_text().splitlines()] and len(
-        keeping.read(half / "runs.jsonl")
+        list(keeping.rows(half / "runs.jsonl"))
     ) == 1
 
 
@@ -509,3 +518,89 @@ def test_a_rival_that_takes_reports_on_trust_is_stopped_by_nothing() -> None:
     found = Study(Dialogues("shipped", rate=0.15, answers="shipped"), policies=["greedy", "flow"], seeds=[1])
     result = found.run(workers=0)
     assert [run.played.contradictions for run in result.runs] == [()] * 2 and result.audits == ()
+
+
+class Asleep(RoundRobin):
+    """Never ready for a round."""
+
+    name = "asleep"
+
+    def ready(self, fleet: Fleet) -> bool:
+        return False
+
+
+class Aloof(RoundRobin):
+    """Declines everybody."""
+
+    name = "aloof"
+
+    def decide(self, offers: Sequence[Offer], fleet: Fleet) -> Decision:
+        return Decision(np.full(len(offers), UNSERVED), np.zeros(len(offers), np.int64))
+
+
+class Picky(RoundRobin):
+    """Declines one of the dialogues."""
+
+    name = "picky"
+
+    def decide(self, offers: Sequence[Offer], fleet: Fleet) -> Decision:
+        if any(one.request.dialogue == "ferry-1" for one in offers):
+            return Decision(np.full(len(offers), UNSERVED), np.zeros(len(offers), np.int64))
+        return super().decide(offers, fleet)
+
+
+def test_who_serves_nobody_is_told_once_with_how_often_and_why(tmp_path: Path) -> None:
+    # Whoever waits for ever is told so at the end of its bidder's patience.
+    result = Study(FEW, [Asleep, Aloof, "random"], seeds=2).run(workers=0)
+    told = "4 of 4 requests were declined by "
+    assert result.described["served nobody"] == (
+        f"{told}asleep, which was never asked: it was never `ready` for a round; {told}aloof"
+    )
+    assert result.table().count("served nobody: ") == 1
+    again = StudyResult.load(result.save(tmp_path / "result.json"))
+    assert again.described == result.described
+    assert "served nobody" in result.report(tmp_path / "report.html").read_text()
+    # Of several cells at once, and of some.
+    one = Dialogues("shipped", rate=1.0, dialogues=1, turns=1)
+    cells = Study([FEW, one], [Aloof], seeds=1).run(workers=0)
+    assert cells.described["served nobody"] == "3 of 3 requests were declined by aloof"
+    some = Study([FEW, one], [Picky], seeds=1).run(workers=0)
+    assert some.described["served nobody"] == f"1 of 1 requests were declined by picky ({some.cells[1]})"
+    assert "served nobody" not in Study(FEW, ["random"], seeds=1).run(workers=0).described
+
+
+def test_one_policy_and_one_measure_need_no_list() -> None:
+    class Turns(Measuring):
+        def __init__(self, load: Traffic) -> None:
+            self._turns = load.turns
+
+        def figures(self) -> Mapping[str, float]:
+            return {"turns": self._turns}
+
+    result = Study(FEW, Mine, seeds=1, measures=Turns).run(workers=0)
+    assert result.policies == ("mine",) and result.frame()["turns"].to_list() == [4.0]
+    assert [one.name for one in Study(FEW, {"policy": "iemas", "name": "ours"}).entrants] == ["ours"]
+
+
+def test_a_measure_that_fails_or_gives_no_numbers_is_named() -> None:
+    class Odd(Measuring):
+        given: object = 3
+
+        def __init__(self, load: Traffic) -> None:
+            self.load = load
+
+        def figures(self) -> Mapping[str, float]:
+            return self.given  # type: ignore[return-value]
+
+    class Worded(Odd):
+        given: object = {"a": "x"}
+
+    def failing(load: Traffic) -> Measuring:
+        raise KeyError("lognormal")
+
+    for one, said in ((Odd, "Odd gives the figures 3;"), (Worded, r"Worded gives the figures {'a': 'x'};")):
+        with pytest.raises(StudyError, match=f"{said} expected a dict of numbers by name"):
+            Study(FEW, "random", seeds=1, measures=one).run(workers=0)
+    with pytest.raises(KeyError) as raised:
+        Study(FEW, "random", seeds=1, measures=failing).run(workers=0)
+    assert raised.value.__notes__ == ["in measure failing"]

@@ -12,7 +12,8 @@ from experiments.worlds.rooflines import model_agent
 from experiments.worlds.traffic.tokens import TokenTraffic
 from experiments.worlds.traffic.traffic import conversation_of
 from mechanisms import Preferences
-from runtime import Declined, Message, Request
+from runtime import Completion, Declined, Message, Request, running
+from runtime.engines.call import chat_call, collect
 from runtime.engines.simulated.virtual_time import run
 
 AGENT = model_agent("model-8b", name="a")
@@ -193,3 +194,21 @@ def test_whose_a_conversation_is_takes_no_search() -> None:
     traffic._names = []  # type: ignore[assignment]
     assert traffic.bidder(f"{count - 1:07d}").startswith("bidder-")
     assert conversation_of(f"{count - 1:07d}/0") == f"{count - 1:07d}"
+
+
+def test_what_is_known_by_its_tokens_alone_is_refused_over_http_and_texts_are_served() -> None:
+    traffic = load()
+    engine = traffic.engine(AGENT)
+
+    async def asked(text: str) -> Completion:
+        request = Request("x/0", "bidder-0", (Message("user", text),), 4, "x", 0)
+        async with running([engine]):
+            return await collect(await engine.open(chat_call(request, "a")))
+
+    async def first() -> None:
+        traffic._prompts.at("a/0", 0)
+        with pytest.raises(StudyError, match=r"request a/0 is known by its tokens alone.*serve texts with a Simul"):
+            await asked("a/0")
+        assert (await asked("What is there?")).text == "right"
+
+    run(first(), virtual=True)
