@@ -19,7 +19,7 @@ from experiments.worlds.watch import Contradiction, Watched
 from runtime import Declined, Policy, Served, running
 from runtime.accounts.sums import SumsLedger
 from runtime.engines.simulated.virtual_time import run
-from runtime.rounds.rounds import Watch
+from runtime.rounds.deciding.rounds import Watch
 
 #: Adds figures of yours to a run: sees every end, and is asked at last.
 Measure = Callable[[Traffic], "Measuring"]
