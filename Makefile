@@ -1,6 +1,8 @@
 # Everything runs from two commands: `make demo` and `make test`. PYTHON may name another interpreter (3.11 or newer).
 PYTHON ?= python3
 BIN := .venv/bin
+# Each process of a test that starts some would compile every module anew, where the environment forbids bytecode.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test claims pictures test-slow test-notebooks lab lint vllm test-vllm demo-vllm bench bench-policies bench-gateway clean
 
@@ -8,7 +10,7 @@ demo: .venv/core
 	$(BIN)/iemas demo
 
 test: .venv/test
-	$(BIN)/python -m tests.compile_kernels
+	$(BIN)/python -m tests.compile_once
 	$(BIN)/pytest -p no:benchmark --numprocesses auto --maxprocesses 4
 
 # What starts processes, kills them, or takes long.
