@@ -75,7 +75,7 @@ def test_json_is_the_report_alone() -> None:
     assert [found["status"] for found in told["findings"]].count("REFUTED") == 1
 
 
-def test_a_single_type_is_unknown_and_exit_code_3() -> None:
+def test_a_single_type_is_unknown_and_exit_code_3(audited_here: None) -> None:
     nobody = ("--bidders", "1", "--agents", "1", "--values", "2", "--property", "truthful-in-expectation")
     assert audit("lots:FAIR", *nobody).exit_code == 3
     assert audit("lots:FAIR", *nobody, "--allow-unknown").exit_code == 0
@@ -84,7 +84,6 @@ def test_a_single_type_is_unknown_and_exit_code_3() -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (("lots:Exits", *ONE), "ended the process of the audit before it could answer: exit status 7"),
         (("lots:Nothing", *ONE), "Nothing returned NoneType on Market"),
         (("lots:FAIR", *ONE, "--allocator", "greedy"), "draws lots; leave --allocator out"),
         (("lots:FAIR", "--sample", "9"), "draws lots; leave --sample out"),
@@ -93,11 +92,16 @@ def test_a_single_type_is_unknown_and_exit_code_3() -> None:
         (("lots:FAIR", *ONE, "--property", "truthful"), "no claim about lotteries is called 'truthful'"),
     ],
 )
-def test_what_makes_no_sense_is_one_line(asked: tuple[str, ...], said: str) -> None:
+def test_what_makes_no_sense_is_one_line(asked: tuple[str, ...], said: str, audited_here: None) -> None:
     done = audit(*asked)
     assert isinstance(done.exception, Exception) and done.stdout == ""
     line = one_line(done.exception)
     assert said in line and "\n" not in line
+
+
+def test_one_that_ends_its_process_is_one_line() -> None:
+    line = one_line(audit("lots:Exits", *ONE).exception)
+    assert "ended the process of the audit before it could answer: exit status 7" in line and "\n" not in line
 
 
 def test_who_asks_for_an_audit_of_sure_outcomes_is_told_where_lotteries_are_audited() -> None:

@@ -74,7 +74,7 @@ def left(folder: Path) -> set[str]:
     return {name for name in RESULTS if (folder / name).exists()}
 
 
-def test_a_refused_run_leaves_nobody_elses_report(replayed_here: None) -> None:
+def test_a_refused_run_leaves_nobody_elses_report(audited_here: None) -> None:
     assert demo(*QUICK, "--out", "o").exit_code == 0
     assert left(Path("o")) == set(RESULTS)
     done = demo(*QUICK, "--out", "o", "--mechanism", "free:Rule", "--json")
@@ -83,7 +83,7 @@ def test_a_refused_run_leaves_nobody_elses_report(replayed_here: None) -> None:
     assert "truthful" in told["refused"] and told["audit"]["findings"][0]["status"] == "REFUTED"
 
 
-def test_a_folder_is_made_only_once_checks_passed(replayed_here: None) -> None:
+def test_a_folder_is_made_only_once_checks_passed(audited_here: None) -> None:
     assert demo(*QUICK, "--out", "o", "--mechanism", "free:Rule").exit_code == 1
     assert demo(*QUICK, "--out", "o", "--policy", "nobody").exit_code != 0
     assert not Path("o").exists()
@@ -175,7 +175,7 @@ class Forgets(VCG):
 
 @pytest.mark.parametrize(("rule", "prop"), [("Generous", "no-deficit"), ("Greedy", "truthful")])
 def test_what_fails_while_it_serves_stops_the_run_unless_one_insists(
-    rule: str, prop: str, replayed_here: None, tmp_path: Path
+    rule: str, prop: str, audited_here: None, tmp_path: Path
 ) -> None:
     (tmp_path / f"late_{rule}.py").write_text(LATE)
     asked = (*QUICK, "--out", "o", "--mechanism", f"{tmp_path}/late_{rule}.py:{rule}")
@@ -189,7 +189,7 @@ def test_what_fails_while_it_serves_stops_the_run_unless_one_insists(
     assert prop in {one["property"] for one in json.loads(Path("o/results.json").read_text())["contradictions"]}
 
 
-def test_a_rule_that_forgets_costs_is_not_served(replayed_here: None, tmp_path: Path) -> None:
+def test_a_rule_that_forgets_costs_is_not_served(audited_here: None, tmp_path: Path) -> None:
     (tmp_path / "late_forgets.py").write_text(LATE)
     done = demo(*QUICK, "--out", "o", "--mechanism", f"{tmp_path}/late_forgets.py:Forgets")
     assert done.exit_code == 1 and "no-deficit fails" in done.stdout and left(Path("o")) == set()
