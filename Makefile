@@ -9,6 +9,10 @@ export PYTHONDONTWRITEBYTECODE :=
 demo: .venv/core
 	$(BIN)/iemas demo
 
+# One thread of BLAS a process: two on a core that another test needs wait for each other, up to 16 times as long.
+test test-slow test-notebooks: export OPENBLAS_NUM_THREADS := 1
+test test-slow test-notebooks: export OMP_NUM_THREADS := 1
+
 test: .venv/test
 	$(BIN)/python -m tests.compile_once
 	$(BIN)/pytest -p no:benchmark --numprocesses auto --maxprocesses 4
