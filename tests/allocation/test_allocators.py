@@ -39,7 +39,7 @@ EXACT: list[Allocator] = [
     ConvexProgram("HIGHS"),
     ConvexProgram("CLARABEL"),
 ]
-FAST = EXACT[:3]
+FAST, PROGRAMS = EXACT[:3], EXACT[3:]
 EVERY: list[Allocator] = [*EXACT, BruteForce(), Greedy(), Random(3)]
 
 CORNERS = {
@@ -72,18 +72,21 @@ def test_corners(allocator: Allocator, corner: str) -> None:
         assert market.certify(allocation) == best
 
 
-@pytest.mark.parametrize("allocator", FAST, ids=named)
 @settings(max_examples=600, deadline=None)
 @given(market=markets())
-def test_exact_allocators_agree_with_brute_force(allocator: Allocator, market: Market) -> None:
-    assert market.certify(allocator.allocate(market)) == market.welfare(BruteForce().allocate(market))
+def test_exact_allocators_agree_with_brute_force(market: Market) -> None:
+    # Together: it is the drawing of a market that takes time.
+    best = market.welfare(BruteForce().allocate(market))
+    for allocator in FAST:
+        assert market.certify(allocator.allocate(market)) == best, allocator
 
 
-@pytest.mark.parametrize("allocator", EXACT[3:], ids=named)
 @settings(max_examples=150, deadline=None)
 @given(market=markets())
-def test_programs_agree_with_brute_force(allocator: Allocator, market: Market) -> None:
-    assert market.certify(allocator.allocate(market)) == market.welfare(BruteForce().allocate(market))
+def test_programs_agree_with_brute_force(market: Market) -> None:
+    best = market.welfare(BruteForce().allocate(market))
+    for allocator in PROGRAMS:
+        assert market.certify(allocator.allocate(market)) == best, allocator
 
 
 @cache
@@ -98,8 +101,9 @@ def stacks() -> list[tuple[Market, int]]:
 
 
 @pytest.mark.parametrize("allocator", EXACT, ids=named)
-def test_exact_allocators_agree_with_brute_force_on_two_thousand_stacked_markets(allocator: Allocator) -> None:
-    for whole, best in stacks():
+def test_exact_allocators_agree_with_brute_force_on_stacked_markets(allocator: Allocator) -> None:
+    # Five hundred for those that take a hundred times as long, and are mended by `improve` all alike.
+    for whole, best in stacks()[:: 4 if allocator in PROGRAMS else 1]:
         assert whole.certify(allocator.allocate(whole)) == best
 
 
@@ -119,7 +123,7 @@ def test_larger_markets_agree_with_or_tools() -> None:
             assert market.certify(MinCostFlow().allocate(market)) == market.certify(OrTools().allocate(market))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(market=markets(), other=markets())
 def test_warm_prices_change_the_start_and_not_the_welfare(market: Market, other: Market) -> None:
     prices = np.resize(MinCostFlow().allocate(other).prices, market.shape[1])

@@ -34,7 +34,7 @@ def test_an_optimum_from_prices_that_are_too_low_or_too_high(kind: str, height: 
         assert market.certify(found) == market.welfare(OrTools().allocate(market))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(market=markets(), data=st.data())
 def test_small_markets_from_any_prices(market: Market, data: st.DataObject) -> None:
     n, m = market.shape

@@ -27,7 +27,7 @@ def cascade(market: Market) -> Allocation:
     return Allocation(nodes - 1, minimal_prices(market, Allocation(nodes - 1)))
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(market=markets())
 def test_the_solver_of_large_markets_is_exact_on_small_ones(market: Market) -> None:
     assert assert_exact(market, cascade(market)) == market.welfare(BruteForce().allocate(market))

@@ -67,7 +67,7 @@ def test_the_lowest_prices_of_every_kind_above_and_below_512_pairs(kind: str) ->
         assert lowest_by_program(market, found) == found.prices.tolist()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(market=markets(), data=st.data())
 def test_any_allocation_is_refused_or_optimal_and_improved_to_an_optimum(market: Market, data: st.DataObject) -> None:
     n, m = market.shape
