@@ -143,7 +143,7 @@ def test_progress_reaches_the_end() -> None:
     assert seen == sorted(seen) and seen[-1] == (81, 81)
 
 
-def test_a_report_is_readable_and_travels() -> None:
+def test_a_report_is_readable_and_travels(replayed_here: None) -> None:
     report = audit("pay-as-bid", SQUARE, ["truthful", "efficient"])
     lines = str(report).splitlines()
     assert lines[:2] == ["PayAsBid over MinCostFlow", str(SQUARE)]
@@ -156,7 +156,7 @@ def test_a_report_is_readable_and_travels() -> None:
         report["no-deficit"]
 
 
-def test_assertions_show_the_counterexample() -> None:
+def test_assertions_show_the_counterexample(replayed_here: None) -> None:
     with pytest.raises(AssertionError, match=r"reports .* instead of .* and gains"):
         assert_truthful(Mechanism(MinCostFlow(), PayAsBid()), SQUARE)
     assert_holds(EXACT, [NoDeficit(), "efficient"], SQUARE)

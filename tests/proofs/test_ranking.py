@@ -11,6 +11,8 @@ from proofs import AuditError, Grid, audit
 from proofs.properties.bayesian import grid_prior
 from proofs.ranking import rank
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 GRID = Grid(2, 1, range(3))
 EXACT, PAID = Mechanism(MinCostFlow(), VCG()), Mechanism(MinCostFlow(), PayAsBid())
 

@@ -15,6 +15,8 @@ from mechanisms import VCG, Lottery, Mechanism, MechanismError, Mixture, Outcome
 from proofs import AuditError, Grid, ReplayError, Status, audit, audit_lotteries, lottery_violation
 from proofs.lotteries.counterexample import lottery_of
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 EXACT, PAID = Mechanism(MinCostFlow(), VCG()), Mechanism(MinCostFlow(), PayAsBid())
 GRID = Grid(2, 1, range(4))
 

@@ -13,6 +13,8 @@ from proofs.payments.design import Design, DesignedMechanism
 from proofs.payments.exact_programs import Program, Row, solved_exactly
 from proofs.payments.supporting_prices import SupportingPrices
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 SQUARE = Grid(bidders=2, agents=2, values=range(3))
 PROMISED = ["truthful", "individually-rational"]
 

@@ -10,6 +10,8 @@ from proofs import AuditError, Grid, audit, design
 from proofs.payments.goals import AtLeast, Goal
 from proofs.properties.bayesian import BayesianTruthful, InterimRational
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 ONE, PAIR = Grid(1, 1, range(4)), Grid(2, 1, (1, 2))
 
 

@@ -1,6 +1,7 @@
 """Markets as served have sizes and bidders of their own: a bidder of the scope is never taken for an agent."""
 
 import numpy as np
+import pytest
 
 from allocation import Market, MinCostFlow
 from mechanisms import VCG, Mechanism, PayAsBid
@@ -9,6 +10,8 @@ from proofs.misreports.misreport import Misreport
 from proofs.properties.agents import TruthfulAgents
 from proofs.samples.random_search import sides
 from proofs.scopes.served import Served
+
+pytestmark = pytest.mark.usefixtures("replayed_here")
 
 EXACT = Mechanism(MinCostFlow(), VCG())
 

@@ -14,6 +14,8 @@ from proofs.properties.fairness import Anonymous
 from proofs.samples.guided_search import Guided
 from proofs.subject.subject import to_expression
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 EXACT = Mechanism(MinCostFlow(), VCG())
 
 

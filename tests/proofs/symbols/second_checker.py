@@ -4,7 +4,8 @@ import re
 from fractions import Fraction
 from typing import Any
 
-Terms = dict[tuple[str, int, int], Fraction]
+Number = int | Fraction
+Terms = dict[tuple[str, int, int], Number]
 
 NUMBER = re.compile(r"[1-9][0-9]*(/[1-9][0-9]*)?")
 FIXED = {"scope": "all real values and costs, every tie-break", "choice": "optimal", "payments": "clarke"}
@@ -35,12 +36,17 @@ def assignments(n: int, left: list[int]) -> list[list[int]]:
     return found
 
 
-def add(total: Terms, factor: Fraction, agents: list[int], skip: set[int], other: set[int]) -> None:
+def exact(number: str) -> Number:
+    """Fractions are slow, and few numbers are any."""
+    return Fraction(number) if "/" in number else int(number)
+
+
+def add(total: Terms, factor: Number, agents: list[int], skip: set[int], other: set[int]) -> None:
     """Add `factor` times W(agents), without the requests in `skip`, with w' for those in `other`."""
     for i, j in enumerate(agents):
         if j >= 0 and i not in skip:
             key = ("w'" if i in other else "w", i, j)
-            total[key] = total.get(key, Fraction(0)) + factor
+            total[key] = total.get(key, 0) + factor
 
 
 def accepts(file: Any) -> int:
@@ -81,7 +87,7 @@ def accepts(file: Any) -> int:
             need(isinstance(triple, list) and len(triple) == 3, "triple")
             number = triple[2]
             need(isinstance(number, str) and NUMBER.fullmatch(number) is not None, "number")
-            need(str(Fraction(number)) == number, "lowest terms")
+            need(str(exact(number)) == number, "lowest terms")
         return triples
 
     if claim["property"] in ("truthful", "individually-rational"):
@@ -90,25 +96,25 @@ def accepts(file: Any) -> int:
             for a in all_of_them:
                 for b in all_of_them if truthful else without[bidder]:
                     rest: Terms = {}
-                    add(rest, Fraction(1), a, set(), set())
-                    add(rest, Fraction(-1), b, set(), set())
+                    add(rest, 1, a, set(), set())
+                    add(rest, -1, b, set(), set())
                     for optimum, rival, number in entry():
                         need(whole(optimum, 0, 1 if truthful else 0), "optimum")
                         need(whole(rival, 0, len(all_of_them) - 1), "rival")
                         changed = mine[bidder] if optimum else set()
-                        add(rest, -Fraction(number), b if optimum else a, set(), changed)
-                        add(rest, Fraction(number), all_of_them[rival], set(), changed)
+                        add(rest, -exact(number), b if optimum else a, set(), changed)
+                        add(rest, exact(number), all_of_them[rival], set(), changed)
                     need(not any(rest.values()), "sum")
     elif claim["property"] == "no-deficit":
         for a in all_of_them:
-            rest = {("h", bidder, 0): Fraction(1) for bidder in range(met)}
+            rest = {("h", bidder, 0): 1 for bidder in range(met)}
             for bidder in range(met):
-                add(rest, Fraction(-1), a, mine[bidder], set())
+                add(rest, -1, a, mine[bidder], set())
             for optimum, rival, number in entry():
                 need(whole(optimum, 0, met - 1), "optimum")
                 need(whole(rival, 0, len(without[optimum]) - 1), "rival")
-                rest["h", optimum, 0] -= Fraction(number)
-                add(rest, Fraction(number), without[optimum][rival], set(), set())
+                rest["h", optimum, 0] -= exact(number)
+                add(rest, exact(number), without[optimum][rival], set(), set())
             need(not any(rest.values()), "sum")
     else:
         raise RefusedError("property")
