@@ -78,17 +78,10 @@ def verify(file: Any) -> int:
         raise ValueError(f"owners {owners} must count from 0 in order, capacities {capacities} up to {len(owners)}")
     steps = 0
     for steps, (rest, optima) in enumerate(obligations(claim["property"], owners, capacities), 1):
-        for best, rival, text in proof[steps - 1]:
-            if (
-                {type(best), type(rival)} != {int}
-                or min(best, rival) < 0
-                or str(by := Fraction(text)) != text
-                or text < "1"
-            ):
-                raise ValueError(f"obligation {steps}: {text!r} times row {best, rival}: no row, or no number > 0")
-            rest = minus(
-                rest, minus(optima[best][0], optima[best][1][rival]), by if by.denominator > 1 else by.numerator
-            )
+        for best, rival, by in proof[steps - 1]:
+            if {type(best), type(rival)} != {int} or min(best, rival) < 0 or str(Fraction(by)) != by or by < "1":
+                raise ValueError(f"obligation {steps}: {by!r} times row {best, rival}: no row, or no number > 0")
+            rest = minus(rest, minus(optima[best][0], optima[best][1][rival]), Fraction(by) if "/" in by else int(by))
         if rest:
             raise ValueError(f"obligation {steps}: the rows do not add up to it; left is {rest}")
     if steps != len(proof) or not steps:

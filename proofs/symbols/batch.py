@@ -1,6 +1,6 @@
 """`Batch`: conditions and expressions of `linear`, evaluated exactly at many markets at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allocation.money import Money
-from proofs.symbols.linear import AtLeast, Condition, Either, Every, Greatest, Linear
+from proofs.symbols.linear import AtLeast, Condition, Either, Every, Greatest, Linear, Rational
 
 #: Up to this a sum of terms stays in int64; beyond it Python's integers take over.
 _SAFE = 2**62
@@ -23,11 +23,19 @@ class Batch:
     Args:
         values: (B, N, M) micro-units.
         costs: (N, M) micro-units.
+
+    Attributes:
+        peak: the greatest of their sizes, at least 1.
     """
 
     values: Money
     costs: Money
     known: dict[int, tuple[Linear, NDArray[Any], int]] = field(default_factory=dict)
+    peak: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        peak = max(np.abs(self.values).max(initial=1), np.abs(self.costs).max(initial=1))
+        object.__setattr__(self, "peak", int(peak))
 
     def holds(self, condition: Condition) -> NDArray[np.bool_]:
         """(B,) whether the condition is met, exactly."""
@@ -57,11 +65,9 @@ class Batch:
     def _at(self, expression: Linear) -> tuple[NDArray[Any], int]:
         """(B,) the expression times `unit`, whole numbers, and `unit`."""
         if id(expression) not in self.known:
-            coefficients = [Fraction(part) for part in (expression.constant, *expression.terms.values())]
-            unit = lcm(*(part.denominator for part in coefficients))
-            whole = [int(part * unit) for part in coefficients]
-            peak = int(max(np.abs(self.values).max(initial=1), np.abs(self.costs).max(initial=1)))
-            kind = np.int64 if sum(map(abs, whole)) * peak * 4 < _SAFE and unit == 1 else object
+            coefficients = (expression.constant, *expression.terms.values())
+            unit, whole = _whole(coefficients)
+            kind = np.int64 if sum(map(abs, whole)) * self.peak * 4 < _SAFE and unit == 1 else object
             total = np.full(len(self.values), whole[0], kind)
             for (what, i, j), part in zip(expression.terms, whole[1:], strict=True):
                 entry = self.values[:, i, j] if what == "value" else self.costs[i, j]
@@ -73,3 +79,12 @@ class Batch:
 
     def _true(self, found: object) -> NDArray[np.bool_]:
         return np.asarray(found, np.bool_)
+
+
+def _whole(coefficients: Sequence[Rational]) -> tuple[int, list[int]]:
+    """The least unit in which they are whole numbers, and those; nearly always they are to begin with."""
+    if all(type(part) is int for part in coefficients):
+        return 1, [int(part) for part in coefficients]
+    exact = [Fraction(part) for part in coefficients]
+    unit = lcm(*(part.denominator for part in exact))
+    return unit, [int(part * unit) for part in exact]

@@ -71,7 +71,8 @@ FAULTS = {
 @pytest.mark.parametrize("how", FAULTS)
 def test_each_fault_is_refuted_where_it_shows_and_not_on_the_kind_grid(how: str) -> None:
     prop, where = FAULTS[how]
-    report = audit(Mechanism(MinCostFlow(), Wrong(how)), SUITE)
+    # The other nine scopes take four times as long, and nothing here looks at what they find.
+    report = audit(Mechanism(MinCostFlow(), Wrong(how)), SUITE.only(["plain", where]))
     assert report[prop].status is Status.REFUTED and not report.passed
     parts = {name: {one.property.name: one.status for one in part} for name, part in report.parts}
     assert parts[where][prop] is Status.REFUTED

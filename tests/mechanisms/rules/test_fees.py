@@ -12,6 +12,8 @@ from mechanisms import MechanismError, Outcome, Payments, find_mechanism
 from mechanisms.rules.fees import WithFees
 from proofs import Grid, audit
 
+pytestmark = pytest.mark.usefixtures("replayed_here")
+
 VCG = find_mechanism("vcg")
 SCOPE = Grid(3, 2, range(4))
 

@@ -34,7 +34,7 @@ def test_cardinality_before_welfare_charges_more_than_the_service_is_worth() -> 
     assert holds(WelfareFirst(slots=1, grain=1), ROOMY, rational)
 
 
-def test_free_fallback_makes_zero_the_best_report() -> None:
+def test_free_fallback_makes_zero_the_best_report(replayed_here: None) -> None:
     scope = Grid(bidders=2, agents=1, values=range(4), costs=1, capacities=2)
     finding = audit(ROUTER, scope, [TRUTHFUL])["truthful"]
     case = finding.counterexample

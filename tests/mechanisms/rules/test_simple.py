@@ -18,7 +18,7 @@ from tests.markets import markets
 pytestmark = pytest.mark.usefixtures("replayed_here")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(market=markets(owners=True))
 def test_pay_as_bid_leaves_an_honest_bidder_with_nothing(market: Market) -> None:
     outcome = Mechanism(MinCostFlow(), PayAsBid()).run(market)
@@ -26,7 +26,7 @@ def test_pay_as_bid_leaves_an_honest_bidder_with_nothing(market: Market) -> None
     assert outcome.surplus == outcome.welfare
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(market=markets(owners=True))
 def test_at_posted_prices_nobody_loses_and_each_slot_earns_its_markup(market: Market) -> None:
     outcome = Mechanism(FirstCome(2), PostedPrice(2)).run(market)

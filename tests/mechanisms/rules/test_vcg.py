@@ -30,28 +30,28 @@ def charges(outcome: Outcome) -> dict[int, int]:
     return charges
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(market=markets())
 def test_single_request_payments_equal_removal(market: Market) -> None:
     outcome = Mechanism(MinCostFlow(), VCG()).run(market)
     assert charges(outcome) == clarke(outcome)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(market=markets(owners=True))
 def test_a_bidder_with_several_requests_is_one_player(market: Market) -> None:
     outcome = Mechanism(MinCostFlow(), VCG()).run(market)
     assert charges(outcome) == clarke(outcome)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(market=markets(owners=True))
 def test_payments_do_not_depend_on_which_optimal_allocation_was_found(market: Market) -> None:
     one, two = (Mechanism(solver, VCG()).run(market) for solver in (MinCostFlow(), OrTools()))
     assert one.bidder_utilities() == two.bidder_utilities()
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(market=markets(owners=True))
 def test_nobody_loses_and_the_auctioneer_does_not_pay(market: Market) -> None:
     outcome = Mechanism(MinCostFlow(), VCG()).run(market)
