@@ -143,7 +143,7 @@ def test_bad_warm_prices_are_refused(prices: np.ndarray) -> None:
         MinCostFlow().allocate_from(CORNERS["spare capacity"], prices)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(market=markets())
 def test_minimal_prices_are_certified_and_nothing_lower_is(market: Market) -> None:
     allocation = MinCostFlow().allocate(market)
@@ -158,7 +158,7 @@ def test_minimal_prices_are_certified_and_nothing_lower_is(market: Market) -> No
     assert welfare == market.welfare(allocation)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(market=markets())
 def test_improve_turns_any_feasible_allocation_into_an_optimal_one(market: Market) -> None:
     better, _ = improve(market, Random(1).allocate(market))
