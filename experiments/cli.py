@@ -7,21 +7,23 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands import accounts, claims, data, fleet_servers, model, record, rounds
-from experiments.commands.audit import audit
-from experiments.commands.audit_policy import audit_policy
-from experiments.commands.calibrate import calibrate
-from experiments.commands.contest import contest
-from experiments.commands.demo import demo
+from experiments.commands.auditing.audit import audit
+from experiments.commands.auditing.mechanisms import mechanisms
+from experiments.commands.auditing.policy import audit_policy
 from experiments.commands.failures import one_line
-from experiments.commands.latency import latency
-from experiments.commands.mechanisms import mechanisms
-from experiments.commands.replay import replay
-from experiments.commands.routers import routers
-from experiments.commands.serve import serve
+from experiments.commands.preparing import data, model, record
+from experiments.commands.preparing.calibrate import calibrate
+from experiments.commands.serving import accounts, rounds, servers
+from experiments.commands.serving.serve import serve
+from experiments.commands.serving.top import top
 from experiments.commands.streams import harden
-from experiments.commands.study import study
-from experiments.commands.top import top
+from experiments.commands.studying import claims
+from experiments.commands.studying.contest import contest
+from experiments.commands.studying.demo import demo
+from experiments.commands.studying.latency import latency
+from experiments.commands.studying.replay import replay
+from experiments.commands.studying.routers import routers
+from experiments.commands.studying.study import study
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,7 +46,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.add_typer(record.app, name="record")
 app.add_typer(claims.app, name="claims")
-app.add_typer(fleet_servers.app, name="fleet")
+app.add_typer(servers.app, name="fleet")
 app.add_typer(accounts.account_app, name="account")
 app.add_typer(accounts.key_app, name="key")
 app.add_typer(accounts.ledger_app, name="ledger")

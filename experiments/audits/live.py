@@ -21,7 +21,7 @@ from experiments.audits.reference import MICROS
 from experiments.audits.words import credits_of, of_type
 from experiments.data import Corpus, arrivals, load, locate
 from experiments.worlds.fleets import simulated_fleet
-from experiments.worlds.run import run_policy
+from experiments.worlds.running.run import run_policy
 from experiments.worlds.traffic.dialogues import dialogue_traffic
 from mechanisms import DirectMechanism, Preferences, find_mechanism
 from proofs import AuditError, Status

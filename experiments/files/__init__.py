@@ -2,7 +2,16 @@
 
 from experiments.files.content import Record, json_records, read_bytes, read_text, table_rows, tokens_of
 from experiments.files.known import KnownFile, Terms
-from experiments.files.place import cache_folder, checksum, find_known, given_folders, located, record_beside, recorded
+from experiments.files.place import (
+    cache_folder,
+    checksum,
+    find_known,
+    given_folders,
+    located,
+    named_folder,
+    record_beside,
+    recorded,
+)
 
 __all__ = [
     "KnownFile",
@@ -14,6 +23,7 @@ __all__ = [
     "given_folders",
     "json_records",
     "located",
+    "named_folder",
     "read_bytes",
     "read_text",
     "record_beside",

@@ -22,8 +22,13 @@ def cache_folder() -> Path:
 
 def given_folders() -> list[Path]:
     """Where files lie that nobody fetched: `./datasets`, and `$IEMAS_DATASETS` where that is set."""
-    named = os.environ.get("IEMAS_DATASETS")
+    named = named_folder()
     return [Path("datasets"), *([Path(named)] if named else [])]
+
+
+def named_folder() -> str:
+    """What `$IEMAS_DATASETS` names, empty for nothing."""
+    return os.environ.get("IEMAS_DATASETS", "")
 
 
 def located(name: str | Path, files: Sequence[KnownFile], shipped: Mapping[str, Path]) -> Path:
@@ -114,7 +119,7 @@ def _checksum(path: Path, changed_ns: int, size: int) -> str:
 
 def _elsewhere() -> str:
     """Where else was looked, for a message."""
-    named = os.environ.get("IEMAS_DATASETS")
+    named = named_folder()
     if not named:
         return ""
     return f", and not in {named}" if Path(named).is_dir() else f" (and IEMAS_DATASETS={named} is no folder)"

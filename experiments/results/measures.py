@@ -7,7 +7,7 @@ from math import nan
 import numpy as np
 
 from allocation import MICROS
-from experiments.worlds.run import PolicyRun
+from experiments.worlds.running.run import PolicyRun
 from mechanisms import Preferences
 from prediction import RIGHT, ErrorMeter, Measured
 from runtime import Served

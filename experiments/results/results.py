@@ -6,8 +6,8 @@ from pathlib import Path
 
 from experiments.results.made import Made
 from experiments.results.measures import Measures, averaged, measure
-from experiments.worlds.run import PolicyRun
-from experiments.worlds.watch import Contradiction
+from experiments.worlds.running.run import PolicyRun
+from experiments.worlds.running.watch import Contradiction
 from proofs import Report
 
 

@@ -1,6 +1,5 @@
 """The demonstration: audit a mechanism, then hold real dialogues with it and with other routers, and report."""
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -10,17 +9,17 @@ from urllib.parse import quote
 from allocation import MICROS
 from experiments.data import Corpus, arrivals, cache_folder, find_own, find_real, load, locate
 from experiments.errors import AuditRefusedError, DatasetError, StudyError
-from experiments.files import given_folders
+from experiments.files import given_folders, named_folder
 from experiments.results.made import made_here
 from experiments.results.results import DemoResult
 from experiments.routers.catalogue import SHOWN, find_policy, make_own, policies
 from experiments.studies.latency import Recorder, save
 from experiments.worlds.fleets import FLEET, PricedEngines, simulated_fleet
 from experiments.worlds.presets import Preset, find_preset
-from experiments.worlds.run import PolicyRun, run_policy
+from experiments.worlds.running.run import PolicyRun, run_policy
+from experiments.worlds.running.watch import Contradiction, Watched
 from experiments.worlds.traffic.dialogues import dialogue_traffic
 from experiments.worlds.traffic.traffic import Traffic
-from experiments.worlds.watch import Contradiction, Watched
 from mechanisms import DirectMechanism, find_mechanism, find_settlement
 from prediction import TokenPrices
 from proofs import SUITE, Report, audit
@@ -244,7 +243,7 @@ def find_files(plan: Plan) -> tuple[list[Path], list[str]]:
     Raises:
         DatasetError: as `find_corpora`.
     """
-    named = os.environ.get("IEMAS_DATASETS")
+    named = named_folder()
     if not plan.data:
         nowhere = [f"IEMAS_DATASETS={named} is no folder"] if named and not Path(named).is_dir() else []
         folders = given_folders()

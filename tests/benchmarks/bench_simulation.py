@@ -19,13 +19,13 @@ from threading import Thread
 import pytest
 
 from experiments.progress import Counts, counting
-from experiments.studies.study.cell import Cell
-from experiments.studies.study.playing import Measure, Task, play
-from experiments.studies.study.policies import Entrant
+from experiments.studies.study.cells.cell import Cell
+from experiments.studies.study.cells.policies import Entrant
+from experiments.studies.study.running.playing import Measure, Task, play
 from experiments.worlds.fleets import FLEET
 from experiments.worlds.traffic.agents import SimulatedAgent
 from experiments.worlds.traffic.traffic import Traffic
-from experiments.worlds.workload import Dialogues
+from experiments.worlds.workloads.workload import Dialogues
 from runtime import Declined, Served
 
 

@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 from experiments.cli import app
 from experiments.studies.paper_verdicts import verdicts
 from experiments.studies.routing.comparison import LEARNED, PERSONAL
-from experiments.studies.study import Dialogues, Mix, Questions, Trace, pool
+from experiments.studies.study import Dialogues, Mix, Questions, Trace
 from experiments.studies.study.file import KEYS, read_study
+from experiments.studies.study.running import pool
 from experiments.traces.layouts.own import COLUMNS
 from runtime.gateway.serving.receipts import Receipts
 from tests.runtime.referees.test_menu import made

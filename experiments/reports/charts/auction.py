@@ -9,7 +9,7 @@ from allocation import MICROS
 from experiments.reports.charts.figures import diagonal, error, label, log_axis
 from experiments.reports.charts.view import MOST_POINTS, SHORTEST_S, Floats, Study, thin
 from experiments.results.measures import true_value
-from experiments.worlds.run import PolicyRun
+from experiments.worlds.running.run import PolicyRun
 from runtime import Served
 
 #: Requests that a point of the learning curve looks back on.

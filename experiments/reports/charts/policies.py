@@ -11,7 +11,7 @@ from experiments.reports.charts.palette import BAD, NEUTRAL, agent_colours
 from experiments.reports.charts.view import MOST_POINTS, SHORTEST_S, Floats, Study, thin
 from experiments.results.measures import true_value
 from experiments.results.results import DemoResult
-from experiments.worlds.run import PolicyRun
+from experiments.worlds.running.run import PolicyRun
 
 
 def bars(study: Study, figure: str, x: str) -> Any:

@@ -13,7 +13,7 @@ from experiments.reports.charts.palette import Look, looks
 from experiments.results.columns import Cell, column
 from experiments.results.measures import Measures
 from experiments.results.results import DemoResult
-from experiments.worlds.run import PolicyRun
+from experiments.worlds.running.run import PolicyRun
 from runtime import Served
 
 #: A curve or a cloud of more points is thinned out: the eye sees no more, and the file stays small.

@@ -20,14 +20,14 @@ from experiments.studies.arena.pairs import Difference, compare, normalised
 from experiments.studies.arena.play import DELAYS, Cell, Score, play
 from experiments.studies.arena.rivals import everybody, rivals
 from experiments.studies.arena.warm_up import lessons
-from experiments.studies.study import kept as keeping
-from experiments.studies.study.described import source_named
-from experiments.studies.study.pool import run_all
-from experiments.worlds.fields import written
+from experiments.studies.study.keeping import kept as keeping
+from experiments.studies.study.keeping.described import source_named
+from experiments.studies.study.running.pool import run_all
 from experiments.worlds.fleets import FLEET
 from experiments.worlds.presets import find_preset
-from experiments.worlds.reading import corpus_of
 from experiments.worlds.traffic.agents import SimulatedAgent
+from experiments.worlds.workloads.fields import written
+from experiments.worlds.workloads.reading import corpus_of
 
 #: Called with runs done and runs in all.
 Progress = Callable[[int, int], None]

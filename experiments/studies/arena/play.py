@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from experiments.data import Corpus, Dialogue, arrivals
 from experiments.worlds.fleets import FLEET, simulated_fleet
 from experiments.worlds.presets import Preset
-from experiments.worlds.run import Held, hold_traffic
-from experiments.worlds.scores import DELAYS, Score, Scoring
+from experiments.worlds.running.run import Held, hold_traffic
+from experiments.worlds.running.scores import DELAYS, Score, Scoring
 from experiments.worlds.traffic.agents import SimulatedAgent
 from experiments.worlds.traffic.dialogues import DialogueTraffic, dialogue_traffic
 from runtime import Policy, running

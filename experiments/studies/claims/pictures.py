@@ -13,8 +13,8 @@ from pathlib import Path
 from experiments.errors import StudyError
 from experiments.reports.pictures import to_svg
 from experiments.studies.claims.pages import Section
-from experiments.studies.findings.exhibit import Exhibit, Interval, short
-from experiments.studies.findings.pictured import draw, picture
+from experiments.studies.findings.exhibits.exhibit import Exhibit, Interval, short
+from experiments.studies.findings.exhibits.pictured import draw, picture
 
 _NUMBER = r"[+-]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)"
 _INTERVAL = re.compile(rf"(?<![\w.,])({_NUMBER})(?: ?%)?\s\[({_NUMBER}), ({_NUMBER})\]")

@@ -34,13 +34,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from experiments.errors import StudyError
-from experiments.studies.study.playing import Measure
+from experiments.studies.study.running.playing import Measure
 from experiments.studies.study.study import USUAL, Study
-from experiments.worlds.fields import weight
-from experiments.worlds.mix import Mix
 from experiments.worlds.rooflines import model_agent
 from experiments.worlds.traffic.agents import SimulatedAgent
-from experiments.worlds.workload import Dialogues, Questions, Trace, Workload
+from experiments.worlds.workloads.fields import weight
+from experiments.worlds.workloads.mix import Mix
+from experiments.worlds.workloads.workload import Dialogues, Questions, Trace, Workload
 from mechanisms import MechanismError
 from mechanisms.catalogue import import_object
 from prediction import PredictionError, TokenPrices

@@ -12,17 +12,17 @@ import numpy as np
 from experiments.errors import AuditRefusedError, StudyError
 from experiments.progress import counting
 from experiments.results.made import Made, made_here
-from experiments.studies.study import kept as keeping
-from experiments.studies.study.cell import Cell, cells, columns, columns_of
-from experiments.studies.study.kept import Kept
-from experiments.studies.study.playing import REQUIRED, Measure, Task, play
-from experiments.studies.study.policies import Entrant, embed_all, entrants
-from experiments.studies.study.result import StudyResult
+from experiments.studies.study.cells.cell import Cell, cells, columns, columns_of
+from experiments.studies.study.cells.policies import Entrant, embed_all, entrants
+from experiments.studies.study.keeping import kept as keeping
+from experiments.studies.study.keeping.kept import Kept
+from experiments.studies.study.running.playing import REQUIRED, Measure, Task, play
+from experiments.studies.study.telling.result import StudyResult
 from experiments.worlds.churn import changes, require_joining
 from experiments.worlds.presets import Preset, find_preset
-from experiments.worlds.scores import DELAYS
+from experiments.worlds.running.scores import DELAYS
 from experiments.worlds.traffic.agents import SimulatedAgent
-from experiments.worlds.workload import Workload
+from experiments.worlds.workloads.workload import Workload
 from mechanisms import Preferences
 from proofs import SUITE, Report, audit
 

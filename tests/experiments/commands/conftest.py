@@ -2,9 +2,10 @@
 
 import pytest
 
-from experiments.commands import audit_child
-from experiments.commands.lotteries import answered_of_lottery, draws_lots
-from experiments.commands.question import Answer, Question, answered
+from experiments.commands.auditing import child
+from experiments.commands.auditing.answer import Answer, answered
+from experiments.commands.auditing.lotteries import answered_of_lottery, draws_lots
+from experiments.commands.auditing.question import Question
 from proofs import SUITE, Report, audit
 from proofs.evidence.engine import Progress
 
@@ -13,7 +14,7 @@ from proofs.evidence.engine import Progress
 def audited_here(monkeypatch: pytest.MonkeyPatch, replayed_here: None) -> None:
     """Audits a rule of the test's own in this process, and over the suite once: a fresh one takes two seconds.
 
-    What crosses to a process and back, and code that ends it, have test_audit_child.py, and tests here without this.
+    What crosses to a process and back, and code that ends it, have test_child.py, and tests here without this.
     """
     reports: dict[tuple[str, str | None], Report] = {}
 
@@ -25,5 +26,5 @@ def audited_here(monkeypatch: pytest.MonkeyPatch, replayed_here: None) -> None:
             reports[name, allocator] = audit(name, SUITE, progress=progress, allocator=allocator)
         return reports[name, allocator]
 
-    monkeypatch.setattr(audit_child, "answered_elsewhere", answer)
-    monkeypatch.setattr(audit_child, "report_elsewhere", report)
+    monkeypatch.setattr(child, "answered_elsewhere", answer)
+    monkeypatch.setattr(child, "report_elsewhere", report)

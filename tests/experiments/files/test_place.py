@@ -8,7 +8,7 @@ import pytest
 from experiments.errors import DatasetError
 from experiments.files import checksum, find_known, located
 from experiments.files.known import Kind, KnownFile, Stated
-from experiments.worlds.workload import Dialogues, Questions, Trace
+from experiments.worlds.workloads.workload import Dialogues, Questions, Trace
 
 CONTENT = b'{"one": "file"}\n'
 

@@ -20,7 +20,7 @@ from experiments.results.columns import BEST, COLUMNS, NONE, column
 from experiments.results.made import Made
 from experiments.results.measures import Measures
 from experiments.results.results import DemoResult
-from experiments.worlds.run import PolicyRun
+from experiments.worlds.running.run import PolicyRun
 from mechanisms import Preferences
 from proofs import SUITE, Grid, audit
 from runtime import Completion, Declined, EngineInfo, Message, Offer, Prediction, Request, Served

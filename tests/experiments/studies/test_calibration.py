@@ -9,7 +9,7 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
-from experiments.commands.calibrate import calibrate
+from experiments.commands.preparing.calibrate import calibrate
 from experiments.errors import CalibrationError
 from experiments.studies.calibration import Conversation, Fit, Run, fit, measure, plan
 from runtime import EngineError, EngineShape, SimulatedEngine, StepTime, calibration, running
@@ -171,7 +171,7 @@ def test_a_calibration_that_is_none_is_named(tmp_path: Path) -> None:
 
 
 def test_ending_the_measurement_stops_the_engine() -> None:
-    from experiments.commands.calibrate import _measure
+    from experiments.commands.preparing.calibrate import _measure
 
     engine = SimulatedEngine("slow", lambda request: "yes", TRUTH)
 

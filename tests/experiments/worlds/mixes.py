@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from experiments.answers import AnswerTable
 from experiments.traces import RequestTrace
-from experiments.worlds.mix import Mix, Part
 from experiments.worlds.presets import find_preset
 from experiments.worlds.traffic.traffic import Traffic
-from experiments.worlds.workload import Dialogues, Questions, Trace
+from experiments.worlds.workloads.mix import Mix, Part
+from experiments.worlds.workloads.workload import Dialogues, Questions, Trace
 from mechanisms import Preferences
 from runtime import Request
 from runtime.engines.simulated.virtual_time import run

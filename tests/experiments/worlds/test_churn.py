@@ -8,9 +8,9 @@ from experiments.routers.plain.spread import RoundRobin
 from experiments.worlds.churn import Change, Churn, Coming, beginning, changes, require_joining
 from experiments.worlds.fleets import FLEET, simulated_fleet
 from experiments.worlds.presets import find_preset
-from experiments.worlds.run import hold_traffic
-from experiments.worlds.scores import Scoring
-from experiments.worlds.workload import Dialogues
+from experiments.worlds.running.run import hold_traffic
+from experiments.worlds.running.scores import Scoring
+from experiments.worlds.workloads.workload import Dialogues
 from mechanisms import find_mechanism
 from runtime import Agent, Declined, Ledger, Policy, RoundRules, Served, ServingError, running
 from runtime.engines.simulated.virtual_time import run

@@ -10,9 +10,9 @@ from experiments.routers.plain.spread import RoundRobin
 from experiments.worlds.disturbed import Breaks, Disturbed, Statement
 from experiments.worlds.fleets import FLEET, LARGE_PRICES
 from experiments.worlds.presets import find_preset
-from experiments.worlds.run import hold_traffic
+from experiments.worlds.running.run import hold_traffic
 from experiments.worlds.traffic.agents import SimulatedAgent
-from experiments.worlds.workload import Dialogues
+from experiments.worlds.workloads.workload import Dialogues
 from runtime import Declined, Event, Failed, FirstToken, RoundRules, Served, running
 from runtime.accounts.sums import SumsLedger
 from runtime.engines.simulated.virtual_time import run

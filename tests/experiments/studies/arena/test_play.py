@@ -12,8 +12,8 @@ from experiments.studies.arena.play import Cell, Score, play
 from experiments.studies.arena.rivals import rivals
 from experiments.worlds.fleets import FLEET, SMALL_PRICES
 from experiments.worlds.presets import PRESETS
-from experiments.worlds.run import PolicyRun
-from experiments.worlds.scores import Scoring
+from experiments.worlds.running.run import PolicyRun
+from experiments.worlds.running.scores import Scoring
 from experiments.worlds.traffic.dialogues import Conversation, DialogueTraffic
 from mechanisms import Preferences
 from prediction import TokenPrices

@@ -10,9 +10,9 @@ from experiments.cli import app
 from experiments.errors import StudyError
 from experiments.studies.claims import checking, registry
 from experiments.studies.claims.pages import ROOT, figures, pages, sections
-from experiments.studies.findings.exhibit import Interval
-from experiments.studies.findings.pictured import draw
-from tests.experiments.studies.findings.test_exhibit import exhibit
+from experiments.studies.findings.exhibits.exhibit import Interval
+from experiments.studies.findings.exhibits.pictured import draw
+from tests.experiments.studies.findings.exhibits.test_exhibit import exhibit
 
 PAGE = """# One
 

@@ -7,25 +7,15 @@ from typing import Any
 
 import pytest
 
-from experiments.studies.findings import (
-    bidding,
-    budget,
-    catalogue,
-    churn,
-    gateways,
-    hubs,
-    prediction,
-    published_rule,
-    richer_qos,
-    scale,
-    strategic,
-    value_of_truth,
-)
-from experiments.studies.findings.exhibit import Exhibit
-from experiments.studies.findings.served import World
-from experiments.studies.study import kept as keeping
-from experiments.studies.study.kept import Kept
-from experiments.worlds.workload import Dialogues
+from experiments.studies.findings import catalogue
+from experiments.studies.findings.exhibits.exhibit import Exhibit
+from experiments.studies.findings.rounds import hubs, richer_qos, scale
+from experiments.studies.findings.rules import bidding, budget, published_rule, strategic, value_of_truth
+from experiments.studies.findings.rules.served import World
+from experiments.studies.findings.serving import churn, gateways, prediction
+from experiments.studies.study.keeping import kept as keeping
+from experiments.studies.study.keeping.kept import Kept
+from experiments.worlds.workloads.workload import Dialogues
 
 TINY = World(copies=1, rate=20.0, bidders=3, dialogues=3, turns=2)
 BUSY = World(copies=4, rate=60.0, bidders=12, slots=1, dialogues=3, turns=2)

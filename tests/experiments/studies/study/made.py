@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from experiments.results.made import Made
-from experiments.studies.study.playing import Played
-from experiments.studies.study.result import Run, StudyResult
-from experiments.worlds.scores import Score
+from experiments.studies.study.running.playing import Played
+from experiments.studies.study.telling.result import Run, StudyResult
+from experiments.worlds.running.scores import Score
 
 NAN = float("nan")
 MADE = Made("iemas study x", "0.1.0", "abc", "m", "3.11", "now", (0, 1), {"talks.json": "ab" * 32})

@@ -9,9 +9,9 @@ import pytest
 from experiments.answers import AnswerTable
 from experiments.errors import StudyError
 from experiments.studies.study import Cell, Dialogues, Mix, Questions, Study, StudyResult, Trace
-from experiments.studies.study import kept as keeping
 from experiments.studies.study.file import read_study, workloads
-from experiments.studies.study.playing import Played, play
+from experiments.studies.study.keeping import kept as keeping
+from experiments.studies.study.running.playing import Played, play
 from experiments.worlds.fleets import FLEET
 from experiments.worlds.rooflines import model_agent
 from tests.experiments.worlds.mixes import ASK, CODE, TABLE, TALK, trace

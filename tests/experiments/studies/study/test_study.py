@@ -15,10 +15,10 @@ from experiments.answers import AnswerTable
 from experiments.errors import AuditRefusedError, ContradictionError, StudyError
 from experiments.routers.plain.spread import RoundRobin
 from experiments.studies.study import Cell, Dialogues, Questions, Study, StudyResult, Trace
-from experiments.studies.study import kept as keeping
 from experiments.studies.study import study as studying
-from experiments.studies.study.playing import Measuring
-from experiments.studies.study.policies import Entrant
+from experiments.studies.study.cells.policies import Entrant
+from experiments.studies.study.keeping import kept as keeping
+from experiments.studies.study.running.playing import Measuring
 from experiments.traces import RequestTrace
 from experiments.worlds.fleets import FLEET
 from experiments.worlds.presets import find_preset

@@ -9,12 +9,12 @@ import pytest
 from experiments.answers import AnswerTable
 from experiments.errors import StudyError
 from experiments.worlds.fleets import FLEET
-from experiments.worlds.mix import Mix
 from experiments.worlds.rooflines import model_agent
 from experiments.worlds.traffic.ceiling import hit_ceiling
 from experiments.worlds.traffic.mixed import MixedTraffic
 from experiments.worlds.traffic.traffic import Traffic
-from experiments.worlds.workload import Dialogues, Questions, Trace
+from experiments.worlds.workloads.mix import Mix
+from experiments.worlds.workloads.workload import Dialogues, Questions, Trace
 from mechanisms import Preferences
 from runtime import Completion, EngineShape, Request
 from runtime.engines.simulated.virtual_time import run

@@ -71,7 +71,7 @@ def main(file: str) -> None:
     """Fork for each line of standard input."""
     end_with_parent()
     from experiments import cli
-    from experiments.commands import serve
+    from experiments.commands.serving import serve
 
     # Audited in tests of its own; here it would be each gateway's longest part.
     serve.examined = lambda fleet, despite: find_mechanism("vcg")
