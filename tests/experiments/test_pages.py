@@ -85,6 +85,7 @@ def test_the_published_rules_verdicts_are_those_of_a_fresh_audit() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_page_on_policies_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     router, question = blocks("policies.md", "python")
     [policy] = re.findall(r"class CheapEnough:\n.*?(?=\n\n\n)", router, re.DOTALL)
@@ -213,6 +214,7 @@ def follow(page: str) -> None:
                 assert done.exit_code == 0, (command, done.output)
 
 
+@pytest.mark.slow
 def test_a_newcomer_who_follows_the_page_on_their_own_gets_what_it_says(beginner: Path) -> None:
     follow("your-own.md")
     assert {"report.html", "runs"} <= {one.name for one in beginner.iterdir()}

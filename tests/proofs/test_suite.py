@@ -172,7 +172,7 @@ def test_a_rule_that_refuses_everything_is_no_verdict() -> None:
         audit(Mechanism(MinCostFlow(), Picky()), Suite({"owners": SUITE.grids["owners"]}))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_suite_is_shared_out(workers: int) -> None:
     small = SUITE.only(["costs", "owners"])
     report = audit(Mechanism(MinCostFlow(), PayAsBid()), small, workers=workers)

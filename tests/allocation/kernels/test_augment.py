@@ -62,7 +62,7 @@ def moved_about(weights, capacities, at, moves):  # type: ignore[no-untyped-def]
     return graph.lengths, graph.at
 
 
-@pytest.mark.parametrize("top", [3, 10**6])
+@pytest.mark.parametrize("top", [pytest.param(3, marks=pytest.mark.slow), 10**6])
 def test_arcs_are_what_they_would_be_if_they_were_read_anew(top: int) -> None:
     rng = np.random.default_rng(top)
     for _ in range(50):

@@ -46,6 +46,7 @@ def test_an_edit_of_an_inlined_function_is_seen(tmp_path: Path, elsewhere: bool)
     assert int(second.stdout) == int(first.stdout) + 5
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_written_kernels_are_compiled_and_it_is_said_once(tmp_path: Path) -> None:
     # Numba looks for a folder by these; root, who runs containers, may write anywhere, so they are taken away.
     nowhere = "import numba.core.caching as c; c.CompileResultCacheImpl._locator_classes = []; "

@@ -21,6 +21,7 @@ def test_no_misreport_gains_in_live_rounds_where_pay_as_bid_lets_many() -> None:
     assert not report.refuted and "capacity binds" in str(report)
 
 
+@pytest.mark.slow
 def test_optimism_in_values_shows_in_live_rounds() -> None:
     def modest(rng: np.random.Generator) -> Preferences:
         # So much in haste that nothing is at stake beyond the answer.

@@ -32,6 +32,7 @@ def iemas(*arguments: str, read: int | None = None, **environment: str) -> tuple
     return child.wait(120), out, wrong
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_changes_no_verdict() -> None:
     for rule, code in (("vcg", 0), ("pay-as-bid", 1)):
         found, _, wrong = iemas(*AUDIT, "--property", "truthful", rule, read=0)

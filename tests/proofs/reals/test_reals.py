@@ -48,7 +48,7 @@ def found(mechanism: object, scope: Scope, *properties: Property, engine: Symbol
     "scope",
     [
         Reals(2, 2),
-        Reals(3, 2, capacities=(2, 1), costs="any"),
+        pytest.param(Reals(3, 2, capacities=(2, 1), costs="any"), marks=pytest.mark.slow),
         Reals(2, 2, costs=((1, 0), (0, 2))),
         Reals(2, 2, capacities=(2, 1), owners=(0, 0, 1)),
         Reals(2, 2, box=(0, Fraction(1, 3))),
@@ -83,6 +83,7 @@ def test_clarke_does_not_rescue_greedy() -> None:
     assert finding.counterexample.replay(GREEDY) == finding.counterexample.amount == 1
 
 
+@pytest.mark.slow
 def test_greedy_may_lose_an_honest_bidder_only_by_ties_it_does_not_have() -> None:
     finding = found(GREEDY, Reals(3, 2))["individually-rational"]
     assert finding.status is Status.UNKNOWN and not finding
@@ -109,7 +110,7 @@ def test_an_object_that_has_such_ties_is_refuted() -> None:
     assert finding.counterexample is not None and finding.counterexample.replay(fickle) > 0
 
 
-@pytest.mark.parametrize("markup", [0, 2])
+@pytest.mark.parametrize("markup", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_posted_prices_are_truthful_and_solvent(markup: int) -> None:
     posted = Mechanism(FirstCome(markup), PostedPrice(markup))
     findings = found(posted, Reals(2, 2, costs=(0, 1)))
@@ -128,8 +129,12 @@ def test_prices_other_than_those_chosen_at_are_refuted_although_amounts_are_fixe
 @pytest.mark.parametrize(
     ("grid", "scope"),
     [
-        (Grid(2, 2, range(4)), Reals(2, 2)),
-        (Grid(2, 1, range(-1, 4), capacities=2, owners=(0, 0, 1)), Reals(2, 1, capacities=2, owners=(0, 0, 1))),
+        pytest.param(Grid(2, 2, range(4)), Reals(2, 2), marks=pytest.mark.slow),
+        pytest.param(
+            Grid(2, 1, range(-1, 4), capacities=2, owners=(0, 0, 1)),
+            Reals(2, 1, capacities=2, owners=(0, 0, 1)),
+            marks=pytest.mark.slow,
+        ),
         (Grid(2, 1, range(5), costs=((2,), (1,))), Reals(2, 1, costs=((2,), (1,)))),
     ],
 )
@@ -348,6 +353,7 @@ def test_two_sided_vcg_loses_money_on_a_single_trade() -> None:
     assert witness is not None and witness.replay(mechanism) == witness.amount > 0
 
 
+@pytest.mark.slow
 def test_bids_cover_what_agents_are_paid_by_their_contributions() -> None:
     findings = found(Mechanism(MinCostFlow(), ProcurementVCG()), Reals(2, 2, costs="any"))
     assert [str(finding.status) for finding in findings.values()] == ["REFUTED", "PROVED", "PROVED", "PROVED"]

@@ -231,7 +231,9 @@ def try_to_hold(where: str, name: str, calls: int, threads: int, begin: Any, fou
         begin.wait(60)
 
 
-@pytest.mark.parametrize("calls", [8, 64, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "calls", [pytest.param(8, marks=pytest.mark.slow), 64, pytest.param(1000, marks=pytest.mark.slow)]
+)
 def test_a_budget_for_one_is_spent_once_by_many_at_once(where: str, calls: int) -> None:
     limit(where, "b", 9)
     context, processes = multiprocessing.get_context("spawn"), 4

@@ -226,7 +226,10 @@ class Right(VCG):
     [
         ("unruly:Exits", (), "unruly:Exits ended the process of the audit before it could answer: exit status 0"),
         ("./unruly.py:Dies", (), "signal SIGSEGV"),
-        ("unruly:Hangs", ("--time-limit", "3"), "did not move on for 3 s; --time-limit SECONDS"),
+        pytest.param(
+            *("unruly:Hangs", ("--time-limit", "3"), "did not move on for 3 s; --time-limit SECONDS"),
+            marks=pytest.mark.slow,
+        ),
         ("unruly:Missing", (), "has no attribute 'Missing'"),
     ],
 )

@@ -178,6 +178,7 @@ def test_without_torch_the_remedy_is_named(make: Make, monkeypatch: pytest.Monke
         make().fit(LEARN.vectors, LEARN.table)
 
 
+@pytest.mark.slow
 def test_torch_is_imported_by_those_alone_who_are_trained_with_it() -> None:
     told = """
 import sys
@@ -204,6 +205,7 @@ def test_smoothing_averages_over_the_most_alike() -> None:
     np.testing.assert_allclose(smoothed(vectors, scores, 9), np.tile(scores.mean(axis=0), (3, 1)))
 
 
+@pytest.mark.slow
 def test_what_only_ranks_is_calibrated_on_questions_it_has_not_seen() -> None:
     router = Calibrated(MFRouter())
     router.fit(LEARN.vectors, LEARN.table)

@@ -38,6 +38,7 @@ def test_learned_routers_say_what_they_lack() -> None:
         Study(Questions(TABLE, train=0, count=2), ["knn@hashed"]).run(workers=0)
 
 
+@pytest.mark.slow
 def test_learned_routers_learn_from_what_is_kept_out_and_route_by_it() -> None:
     load = Questions(TABLE, train=6, count=6, rate=5.0)
     result = Study(load, ["knn@hashed", "iemas+knn@hashed", "random"], seeds=1).run(workers=0)
