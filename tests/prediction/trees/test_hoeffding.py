@@ -182,7 +182,7 @@ def same(fast, slow):
     return all(np.array_equal(getattr(fast, name), getattr(slow, name)) for name in ("latency", "cost", "quality"))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [*(pytest.param(seed, marks=pytest.mark.slow) for seed in (0, 1)), 2])
 def test_compiled_answers_are_rivers_to_the_last_bit(seed):
     """Three agents of unlike laws learn until every tree has been split several times over."""
     rng = np.random.default_rng(seed)

@@ -62,6 +62,7 @@ def test_vcg_is_all_it_promises(scope: Reals) -> None:
         assert "tie-break" in str(finding.scope)
 
 
+@pytest.mark.slow
 def test_vcg_at_three_by_three() -> None:
     findings = found(EXACT, Reals(3, 3))
     assert all(findings.values())
@@ -345,6 +346,7 @@ def _every_greedy(weights: np.ndarray, capacities: tuple[int, ...]) -> list[tupl
     return answers
 
 
+@pytest.mark.slow
 def test_two_sided_vcg_loses_money_on_a_single_trade() -> None:
     mechanism = Mechanism(MinCostFlow(), TwoSidedVCG())
     findings = found(mechanism, Reals(1, 1, costs="any"))

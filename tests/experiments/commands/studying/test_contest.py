@@ -199,7 +199,11 @@ def started(folder: Path, *options: str) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize(
-    ("policy", "said"), [("Dies", "ended 2 worker processes (exit 3)"), ("Raises", "KeyError: 'nothing' ")]
+    ("policy", "said"),
+    [
+        pytest.param("Dies", "ended 2 worker processes (exit 3)", marks=pytest.mark.slow),
+        ("Raises", "KeyError: 'nothing' "),
+    ],
 )
 def test_a_policy_that_fails_as_it_plays_is_one_line(policy: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "fails.py").write_text(DIES)

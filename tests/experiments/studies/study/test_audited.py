@@ -63,6 +63,7 @@ def test_a_refuted_mechanism_is_refused_before_anything_runs_and_writes_nothing(
     assert {one for one in half.iterdir() if one.name != "__pycache__"} == before
 
 
+@pytest.mark.slow
 def test_a_refuted_mechanism_that_runs_despite_its_audit_says_so(half: Path) -> None:
     cheap = {"policy": "iemas", "name": "cheap", "mechanism": "half_price:HalfPrice"}
     result = Study(FEW, [cheap, "random"], seeds=1, despite_audit=True).run(workers=0, kept=half / "runs.jsonl")
