@@ -203,21 +203,24 @@ def _floor(port: int, fleet: Sequence[Engine], _: Path) -> list[str]:
     return [str(beside), "-m", "tests.benchmarks.gateway.forwarder", "--port", str(port), *(e.url for e in fleet)]
 
 
-def iemas(policy: str, name: str, key: str | None = None) -> Peer:
-    """Our own: `iemas serve` with this policy; with a key, only who sends it is served."""
+def iemas(policy: str, name: str, key: str | None = None, capacity: int = 512) -> Peer:
+    """Our own: `iemas serve` with this policy; with a key, only who sends it is served.
+
+    An engine is given so many requests at once.
+    """
 
     def command(port: int, fleet: Sequence[Engine], folder: Path) -> list[str]:
         file = folder / "fleet.toml"
-        file.write_text(_fleet(port, fleet, policy, key))
+        file.write_text(_fleet(port, fleet, policy, key, capacity))
         return [sys.executable, "-m", "experiments.cli", "serve", str(file)]
 
     return Peer(name, command, key, {"BENCH_CLIENT_KEY": CLIENT_KEY, "BENCH_ENGINE_KEY": ENGINE_KEY})
 
 
 # Requests of checks say nothing of what they are worth: a long prompt is not to be declined for what it may come to.
-def _fleet(port: int, fleet: Sequence[Engine], policy: str, key: str | None) -> str:
+def _fleet(port: int, fleet: Sequence[Engine], policy: str, key: str | None, capacity: int) -> str:
     agents = [
-        f'[[agents]]\nname = "{engine.name}"\nurl = "{engine.url}"\nmodel = "fake"\ncapacity = 512\n'
+        f'[[agents]]\nname = "{engine.name}"\nurl = "{engine.url}"\nmodel = "fake"\ncapacity = {capacity}\n'
         'key = { env = "BENCH_ENGINE_KEY" }\n'
         "prices = { fresh = 0.0000002, cached = 0.00000002, output = 0.000001 }\n"
         for engine in fleet
@@ -257,6 +260,7 @@ PEERS: dict[str, Peer] = {
         iemas("round-robin", "iemas round-robin"),
         iemas("cache-aware", "iemas cache-aware"),
         iemas("iemas", "iemas auction"),
-        iemas("iemas", "iemas keyed", CLIENT_KEY),
+        # Fewer than checks send at once, as engines take in earnest: one that could take them all would be given them.
+        iemas("iemas", "iemas keyed", CLIENT_KEY, capacity=128),
     )
 }
