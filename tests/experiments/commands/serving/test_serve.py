@@ -61,10 +61,10 @@ class Running:
 
 
 @contextmanager
-def serving(folder: Path, text: str = FLEET.format(port=8080, worth=1.0)) -> Iterator[Running]:
+def serving(folder: Path, *options: str, text: str = FLEET.format(port=8080, worth=1.0)) -> Iterator[Running]:
     file = folder / "fleet.toml"
     file.write_text(text)
-    command = [sys.executable, "-m", "experiments.cli", "serve", str(file), "--port", "0", "--json"]
+    command = [sys.executable, "-m", "experiments.cli", "serve", str(file), "--port", "0", "--json", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -144,7 +144,7 @@ def test_a_taken_port_and_a_faulty_file_are_one_line(tmp_path: Path) -> None:
 def test_the_example_of_a_simulated_fleet_can_be_served(tmp_path: Path) -> None:
     docs = Path(__file__).parents[4] / "docs" / "simulated.toml"
     text = docs.read_text().replace("/tmp/iemas-simulated.db", str(tmp_path / "books.db"))
-    with serving(tmp_path, text) as gateway:
+    with serving(tmp_path, text=text) as gateway:
         status, body = gateway.ask(max_tokens=3, service_tier="priority")
         told = json.loads(body)
         assert status == 200 and told["iemas"]["stated_by"]["worth"] == "service_tier"

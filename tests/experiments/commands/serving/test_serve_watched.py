@@ -6,8 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,25 +16,9 @@ from experiments.cli import app
 from experiments.commands.serving.serve import log_to
 from experiments.errors import StudyError
 from runtime.traces.reading import read_trace
-from tests.experiments.commands.serving.test_serve import FLEET, Running
+from tests.experiments.commands.serving.test_serve import FLEET, serving
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX systems have them")
-
-
-@contextmanager
-def serving(folder: Path, *options: str) -> Iterator[Running]:
-    file = folder / "fleet.toml"
-    file.write_text(FLEET.format(port=8080, worth=1.0))
-    command = [sys.executable, "-m", "experiments.cli", "serve", str(file), "--port", "0", "--json", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        told = process.stdout.readline()
-        assert told, process.communicate()[1]
-        yield Running(process, file, json.loads(told)["url"])
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.mark.slow
